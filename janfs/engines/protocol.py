@@ -1,0 +1,295 @@
+"""What is said between the API and any engine: specs, requests, replies, states and facts.
+
+Pure types, no I/O. A value that can be constructed is valid: ranges are checked in `__post_init__`.
+"""
+
+import math
+from collections.abc import AsyncIterator
+from typing import Literal, Protocol
+
+import msgspec
+
+from janfs.errors import InvalidInput
+
+MAX_STOP_STRINGS = 16
+MAX_STOP_LENGTH = 1024  # characters; a stop string is matched against the tail of every delta
+MAX_PARALLEL = 256  # llama.cpp's LLAMA_MAX_SEQ
+
+CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
+
+
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model is loaded. Names and meaning follow model.json's `engine_parameters`.
+
+    `ctx_len` is the number of tokens that all parallel sequences share; 0 takes the trained length.
+    `ngl` is the number of layers on the GPU, `cpu_threads` defaults to the physical cores, `n_batch` is
+    the most tokens computed at once. Without `cont_batching` a request waits until the running ones end.
+    A `prompt_template` (placeholders `{system_message}` and `{prompt}`) or one of the three prompts, where
+    given, takes the place of the file's own chat template. Raises `InvalidInput` out of range.
+    """
+
+    ctx_len: int = 4096
+    ngl: int = 100
+    n_parallel: int = 4
+    embedding: bool = False
+    cont_batching: bool = True
+    cpu_threads: int | None = None
+    n_batch: int = 512
+    use_mmap: bool = True
+    mlock: bool = False
+    flash_attn: Literal["auto", "on", "off"] = "auto"
+    cache_type: CacheType = "f16"
+    prompt_template: str | None = None
+    system_prompt: str | None = None
+    user_prompt: str | None = None
+    ai_prompt: str | None = None
+
+    def __post_init__(self) -> None:
+        _within("ctx_len", self.ctx_len, 0, 2**27)
+        _within("ngl", self.ngl, -1, 2**15)
+        _within("n_parallel", self.n_parallel, 1, MAX_PARALLEL)
+        _within("cpu_threads", self.cpu_threads, 1, 1024)
+        _within("n_batch", self.n_batch, 1, 2**16)
+
+
+class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """All that an engine needs to run a model.
+
+    `path` is the absolute path of the GGUF (of its first shard, where it is split). Two specs with equal
+    `fingerprint` are interchangeable: an engine started from one may serve the other.
+    """
+
+    model_id: str
+    uid: str
+    engine: str
+    path: str
+    settings: EngineSettings
+    fingerprint: str
+
+
+class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
+    """How the next token is chosen, and when to end. Raises `InvalidInput`, naming the field, out of range.
+
+    `temperature` 0 is greedy. `top_k` 0 or -1 is off. `seed` None or -1 is a fresh one every time.
+    `max_tokens` None goes on until the model ends or the context is full. `frequency_penalty`,
+    `presence_penalty` (OpenAI) and `repeat_penalty` (1 is off) look back `repeat_last_n` tokens
+    (-1: the whole context).
+    """
+
+    temperature: float = 0.7
+    top_p: float = 0.95
+    top_k: int = 40
+    min_p: float = 0.05
+    seed: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repeat_penalty: float = 1.0
+    repeat_last_n: int = 64
+    ignore_eos: bool = False
+
+    def __post_init__(self) -> None:
+        _within("temperature", self.temperature, 0, 2)
+        _within("top_p", self.top_p, 0, 1)
+        _within("top_k", self.top_k, -1, 2**31 - 1)
+        _within("min_p", self.min_p, 0, 1)
+        _within("seed", self.seed, -(2**63), 2**63 - 1)
+        _within("max_tokens", self.max_tokens, 1, 2**31 - 1)
+        _within("frequency_penalty", self.frequency_penalty, -2, 2)
+        _within("presence_penalty", self.presence_penalty, -2, 2)
+        _within("repeat_penalty", self.repeat_penalty, 0.1, 10)
+        _within("repeat_last_n", self.repeat_last_n, -1, 2**20)
+        if len(self.stop) > MAX_STOP_STRINGS:
+            raise InvalidInput(
+                f"stop has {len(self.stop)} strings, at most {MAX_STOP_STRINGS} are allowed.", param="stop"
+            )
+        for text in self.stop:
+            if not 0 < len(text) <= MAX_STOP_LENGTH:
+                raise InvalidInput(
+                    f"A stop string must have 1 to {MAX_STOP_LENGTH} characters, one has {len(text)}.",
+                    param="stop",
+                )
+
+
+class ChatMessage(msgspec.Struct, frozen=True):
+    """One message of a chat. `role` is usually system, user or assistant; the chat template decides."""
+
+    role: str
+    content: str
+
+
+class TextPrompt(msgspec.Struct, frozen=True, tag="text"):
+    """A raw prompt. The beginning-of-text token is added if the model wants one; nothing else is."""
+
+    text: str
+
+
+class TokenPrompt(msgspec.Struct, frozen=True, tag="tokens"):
+    """A prompt of token ids, computed as it stands."""
+
+    tokens: tuple[int, ...]
+
+
+class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
+    """Messages, to be put through the model's chat template."""
+
+    messages: tuple[ChatMessage, ...]
+
+
+Prompt = TextPrompt | TokenPrompt | ChatPrompt
+
+
+class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for one completion. `request_id` must be unique among the live requests of an engine."""
+
+    request_id: str
+    prompt: Prompt
+    sampling: SamplingParams = SamplingParams()
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Counts in tokens. The token that ended the answer is not in `completion_tokens`."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class TextDelta(msgspec.Struct, frozen=True, tag="delta"):
+    """The next piece of the answer: never empty, always whole characters."""
+
+    text: str
+
+
+FinishReason = Literal["stop", "length"]
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """The last reply of a request. "stop": the model or a stop string ended it; "length": a limit did."""
+
+    finish_reason: FinishReason
+    usage: Usage
+
+
+Reply = TextDelta | Finished
+
+
+class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a loaded engine says of itself. `n_ctx` is in tokens, `load_seconds` is from spawn to ready."""
+
+    pid: int
+    load_seconds: float
+    n_ctx: int
+    n_ctx_train: int
+    n_parallel: int
+    n_vocab: int
+    n_params: int
+    description: str
+
+
+class EngineExit(msgspec.Struct, frozen=True, kw_only=True):
+    """How an engine's process ended, with the last lines of its stderr. One of `code`, `signal` is set."""
+
+    code: int | None
+    signal: str | None
+    stderr_tail: tuple[str, ...] = ()
+
+
+class Engine(Protocol):
+    """A loaded model. Made by an `EngineFactory`, used by one event loop."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def generate(self, request: GenerateRequest) -> AsyncIterator[Reply]:
+        """Deltas, then one `Finished`. Closing the iterator cancels the request.
+
+        Raises `ContextExceeded` or `InvalidInput` before the first reply, `EngineError` at any time,
+        `WorkerCrashed` if the engine dies.
+        """
+        ...
+
+    async def tokenize(self, prompt: Prompt) -> tuple[int, ...]:
+        """The tokens that `generate` would compute for this prompt."""
+        ...
+
+    async def apply_template(self, messages: tuple[ChatMessage, ...]) -> str:
+        """What the chat template makes of these messages. Raises `InvalidInput` if it refuses them."""
+        ...
+
+    async def wait(self) -> EngineExit:
+        """Wait until the engine has ended, for whatever reason."""
+        ...
+
+    async def close(self, grace: float, reason: str) -> None:
+        """End: live requests have `grace` seconds to finish, then fail with `EngineError(reason)`."""
+        ...
+
+
+class EngineFactory(Protocol):
+    async def __call__(self, spec: RunSpec) -> Engine:
+        """Load a model. Raises `LoadFailed` with the engine's own words. Cancelling ends the load."""
+        ...
+
+
+class EngineStarted(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
+    """A model was loaded and is ready."""
+
+    uid: str
+    fingerprint: str
+    load_seconds: float
+    pid: int
+
+
+class EngineStopped(msgspec.Struct, frozen=True, kw_only=True, tag="stopped"):
+    """A model was unloaded on purpose."""
+
+    uid: str
+    fingerprint: str
+    reason: str
+
+
+class EngineStartFailed(msgspec.Struct, frozen=True, kw_only=True, tag="start-failed"):
+    """A model could not be loaded."""
+
+    uid: str
+    fingerprint: str
+    reason: str
+
+
+class EngineCrashed(msgspec.Struct, frozen=True, kw_only=True, tag="crashed"):
+    """A loaded model's process died. `requests` is the number of requests that died with it."""
+
+    uid: str
+    fingerprint: str
+    requests: int
+    exit: EngineExit
+
+
+EngineFact = EngineStarted | EngineStopped | EngineStartFailed | EngineCrashed
+
+
+class EngineState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model is doing now. `since` is in Unix seconds, None for a model that was never started.
+
+    `active` requests run, `waiting` ones wait for the load. `info` is there while loaded.
+    """
+
+    state: Literal["stopped", "loading", "running", "stopping", "failed"]
+    reason: str | None = None
+    since: float | None = None
+    active: int = 0
+    waiting: int = 0
+    fingerprint: str | None = None
+    info: EngineInfo | None = None
+
+
+def describe_exit(end: EngineExit) -> str:
+    """One line for a person: how a process ended, and the last thing it said."""
+    how = f"was killed by {end.signal}" if end.signal else f"exited with code {end.code}"
+    return f"{how}: {end.stderr_tail[-1]}" if end.stderr_tail else how
+
+
+def _within(name: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and not (math.isfinite(value) and low <= value <= high):
+        raise InvalidInput(f"{name} must be between {low} and {high}, not {value}.", param=name)
