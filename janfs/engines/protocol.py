@@ -18,6 +18,11 @@ MAX_PARALLEL = 256  # llama.cpp's LLAMA_MAX_SEQ
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 
 
+def _within(name: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and not (math.isfinite(value) and low <= value <= high):
+        raise InvalidInput(f"{name} must be between {low} and {high}, not {value}.", param=name)
+
+
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is loaded. Names and meaning follow model.json's `engine_parameters`.
 
@@ -288,8 +293,3 @@ def describe_exit(end: EngineExit) -> str:
     """One line for a person: how a process ended, and the last thing it said."""
     how = f"was killed by {end.signal}" if end.signal else f"exited with code {end.code}"
     return f"{how}: {end.stderr_tail[-1]}" if end.stderr_tail else how
-
-
-def _within(name: str, value: float | None, low: float, high: float) -> None:
-    if value is not None and not (math.isfinite(value) and low <= value <= high):
-        raise InvalidInput(f"{name} must be between {low} and {high}, not {value}.", param=name)
