@@ -1,0 +1,170 @@
+"""The one error tree. HTTP statuses are assigned in `janfs.api.errors`, exit codes in `janfs.cli.errors`."""
+
+from typing import ClassVar
+
+
+class JanfsError(Exception):
+    """Base of every error that janfs raises on purpose.
+
+    `code` is a stable, machine-readable name; `detail` says in plain words what is wrong, where,
+    and what to do. `param` names the offending input, where there is one.
+    """
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, detail: str, *, param: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.param = param
+
+
+class InvalidInput(JanfsError):
+    """The caller sent something that cannot be acted on."""
+
+    code = "invalid_value"
+
+
+class NotFound(JanfsError):
+    """The named thing does not exist."""
+
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    """No model answers to that id."""
+
+    code = "model_not_found"
+
+    def __init__(self, model_id: str) -> None:
+        super().__init__(f"The model '{model_id}' does not exist. GET /v1/models lists those that do.", param="model")
+
+
+class ModelNotRunnable(JanfsError):
+    """The model is known, but cannot be run as it stands (arriving, missing, invalid, ...)."""
+
+    code = "model_not_ready"
+
+
+class ContextExceeded(InvalidInput):
+    """The prompt does not fit the context; refused before anything is computed."""
+
+    code = "exceed_context_size_error"
+
+    def __init__(self, n_prompt_tokens: int, n_ctx: int) -> None:
+        super().__init__(
+            f"The prompt has {n_prompt_tokens} tokens, the context of this model holds {n_ctx}. "
+            "Send a shorter prompt, or raise engine_parameters.ctx_len in model.json.",
+            param="messages",
+        )
+        self.n_prompt_tokens = n_prompt_tokens
+        self.n_ctx = n_ctx
+
+
+class EngineError(JanfsError):
+    """An engine could not do what was asked."""
+
+    code = "engine_error"
+
+
+class LoadFailed(EngineError):
+    """The worker could not load the model."""
+
+    code = "model_load_failed"
+
+
+class WorkerCrashed(EngineError):
+    """The worker process died; its requests died with it, the next request starts a fresh one."""
+
+    code = "engine_crashed"
+
+
+class Busy(JanfsError):
+    """A bounded queue is full. `retry_after` is in seconds."""
+
+    code = "server_busy"
+
+    def __init__(self, detail: str, *, retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class GgufError(JanfsError):
+    """A file is not a GGUF file that can be used."""
+
+    code = "gguf_invalid"
+
+
+class GgufTruncated(GgufError):
+    """The file ends before its header does. `needed` is a lower bound of the missing header's end, in bytes."""
+
+    code = "gguf_truncated"
+
+    def __init__(self, detail: str, *, needed: int) -> None:
+        super().__init__(detail)
+        self.needed = needed
+
+
+class ManifestError(JanfsError):
+    """A model.json cannot be read. `line` and `column` count from 1; 0 where there is no position."""
+
+    code = "json_invalid"
+
+    def __init__(self, detail: str, *, line: int = 0, column: int = 0, path: str = "") -> None:
+        super().__init__(detail)
+        self.line = line
+        self.column = column
+        self.path = path
+
+
+class LogError(JanfsError):
+    """The event log refused or failed."""
+
+    code = "log_error"
+
+
+class WrongExpectedVersion(LogError):
+    """A stream has moved on since it was read."""
+
+    code = "wrong_expected_version"
+
+    def __init__(self, stream: str, expected: int, actual: int) -> None:
+        super().__init__(f"Stream '{stream}' is at version {actual}, not {expected}.")
+        self.stream = stream
+        self.expected = expected
+        self.actual = actual
+
+
+class LogCorrupt(LogError):
+    """The hash chain, the guards or the schema of the log are not what they must be."""
+
+    code = "log_corrupt"
+
+
+class LogTooNew(LogError):
+    """The database was written by a newer janfs."""
+
+    code = "log_too_new"
+
+
+class RootLocked(JanfsError):
+    """Another janfs owns this root."""
+
+    code = "root_locked"
+
+
+class RootUnusable(JanfsError):
+    """The root cannot be used: absent, not writable, or its disk is unavailable."""
+
+    code = "root_unusable"
+
+
+class FolderError(JanfsError):
+    """An operation on the models folder failed."""
+
+    code = "folder_error"
+
+
+class SettingsError(JanfsError):
+    """A setting is missing, contradictory or out of range."""
+
+    code = "bad_setting"

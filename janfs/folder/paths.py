@@ -1,0 +1,104 @@
+"""Paths as they stand in the log: relative to the root, `/`-separated, always valid Unicode.
+
+A name on disk is bytes. Bytes that are not UTF-8 are written `%XX`, and a literal `%` as `%25`, so that
+every name has exactly one spelling and every spelling leads back to its name.
+"""
+
+import re
+from pathlib import PurePosixPath
+
+MODELS = "models"
+ENGINES = "engines"
+PRIVATE = ".janfs"
+TRASH = f"{PRIVATE}/trash"
+MANIFEST = "model.json"
+TEMP_PREFIX = ".janfs-"
+
+_ESCAPED = re.compile(r"%([0-9A-F]{2})")
+
+
+def encode_name(raw: bytes) -> str:
+    """One name as it stands on disk, in its spelling for the log."""
+    text = raw.decode("utf-8", "surrogateescape")
+    escaped = text.replace("%", "%25")
+    if not any(0xDC80 <= ord(c) <= 0xDCFF for c in escaped):
+        return escaped
+    return "".join(f"%{ord(c) - 0xDC00:02X}" if 0xDC80 <= ord(c) <= 0xDCFF else c for c in escaped)
+
+
+def decode_path(path: str) -> bytes:
+    """The bytes on disk of a path as it stands in the log."""
+    if "%" not in path:
+        return path.encode()
+    parts = _ESCAPED.split(path)
+    return b"".join(
+        bytes([int(part, 16)]) if index % 2 else part.encode() for index, part in enumerate(parts)
+    )
+
+
+def join(*parts: str) -> str:
+    """Parts joined by `/`."""
+    return "/".join(parts)
+
+
+def parent(path: str) -> str:
+    """The folder that holds `path`; `""` for the root itself."""
+    return path.rpartition("/")[0]
+
+
+def name(path: str) -> str:
+    """The last part of `path`."""
+    return path.rpartition("/")[2]
+
+
+def place(path: str) -> str:
+    """The unit that a file under `models/` belongs to: its folder, or the file itself when it lies loose."""
+    folder = parent(path)
+    return path if folder == MODELS else folder
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether `path` is `folder` or lies below it."""
+    return path == folder or path.startswith(folder + "/")
+
+
+# Names that download and copy tools use until a file is whole; the file is looked at once it is renamed.
+# Sources: curl, wget, rsync, browsers, aria2, huggingface_hub, rclone, Syncthing, Jan, LM Studio, editors.
+_TEMPORARY_SUFFIXES = (
+    ".part",
+    ".partial",
+    ".crdownload",
+    ".download",
+    ".downloading",
+    ".downloadinprogress",
+    ".incomplete",
+    ".opdownload",
+    ".tmp",
+    ".temp",
+    ".aria2",
+    ".!qb",
+    ".swp",
+    ".swx",
+    "~",
+)
+
+
+def is_ignored(file_name: str) -> bool:
+    """Whether a name is private to some tool: dotfiles, editors' backups, unfinished downloads."""
+    lowered = file_name.lower()
+    return file_name.startswith((".", "#")) or lowered.endswith(_TEMPORARY_SUFFIXES) or file_name == "4913"
+
+
+def is_binary(path: str) -> bool:
+    """Whether a name claims to be a GGUF file."""
+    return path.lower().endswith(".gguf")
+
+
+def is_manifest(path: str) -> bool:
+    """Whether a path is a model folder's model.json."""
+    return name(path) == MANIFEST and parent(path) not in ("", MODELS)
+
+
+def suffix(path: str) -> str:
+    """The extension of `path`, lower case, with its dot."""
+    return PurePosixPath(path).suffix.lower()

@@ -1,0 +1,183 @@
+"""The real file system behind the port."""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import signal
+import stat as stat_module
+from collections.abc import Iterator
+from pathlib import Path
+
+from janfs.folder import paths
+from janfs.folder.filesystem import OpenFile, Stamp, Stat
+
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+_F_SETSIG = 10  # linux/fcntl.h; not in Python's fcntl before 3.12
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class RealFile:
+    """An open file descriptor."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `OpenFile.read_at`."""
+        return os.pread(self._descriptor, length, offset)
+
+    def stamp(self) -> Stamp:
+        """See `OpenFile.stamp`."""
+        return _stamp(os.fstat(self._descriptor))
+
+
+class RealFileSystem:
+    """The disk below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._base = os.fsencode(root) + b"/"
+
+    def _at(self, path: str) -> bytes:
+        return self._base + paths.decode_path(path)
+
+    def stat(self, path: str) -> Stat | None:
+        """See `FileSystem.stat`."""
+        at = self._at(path)
+        try:
+            found = os.lstat(at)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return _look(at, found)
+
+    def list(self, folder: str) -> dict[str, Stat]:
+        """See `FileSystem.list`."""
+        entries: dict[str, Stat] = {}
+        with os.scandir(self._at(folder)) as scan:
+            for entry in scan:
+                try:
+                    found = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                entries[paths.encode_name(entry.name)] = _look(entry.path, found)
+        return entries
+
+    @contextlib.contextmanager
+    def open(self, path: str) -> Iterator[OpenFile]:
+        """See `FileSystem.open`."""
+        # O_NONBLOCK: a FIFO with a model's name must not hang the pipeline.
+        descriptor = os.open(self._at(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            yield RealFile(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def being_written(self, path: str) -> bool | None:
+        """See `FileSystem.being_written`; a read lease is refused while anyone may write (fcntl(2))."""
+        descriptor = os.open(self._at(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            # A writer that comes while we hold the lease sends us a signal; SIGIO, the default, would kill us.
+            fcntl.fcntl(descriptor, _F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        except OSError as error:
+            return True if error.errno == errno.EAGAIN else None
+        finally:
+            os.close(descriptor)
+        return False
+
+    def has_holes(self, path: str) -> bool:
+        """See `FileSystem.has_holes`; fallocated blocks count as holes until they are written (lseek(2))."""
+        descriptor = os.open(self._at(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            size = os.fstat(descriptor).st_size
+            return size > 0 and os.lseek(descriptor, 0, os.SEEK_HOLE) < size
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.ENOTSUP):
+                return False
+            raise
+        finally:
+            os.close(descriptor)
+
+    def create(self, path: str, data: bytes) -> None:
+        """See `FileSystem.create`."""
+        descriptor = os.open(self._at(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def make_folder(self, path: str) -> None:
+        """See `FileSystem.make_folder`."""
+        os.mkdir(self._at(path))  # noqa: PTH102 - names are bytes
+
+    def make_link(self, path: str, target: str) -> None:
+        """See `FileSystem.make_link`."""
+        os.symlink(paths.decode_path(target), self._at(path))
+
+    def rename(self, source: str, target: str) -> None:
+        """See `FileSystem.rename`; renameat2(2) with RENAME_NOREPLACE, or link and unlink where it is missing."""
+        here, there = self._at(source), self._at(target)
+        if _libc.renameat2(_AT_FDCWD, here, _AT_FDCWD, there, _RENAME_NOREPLACE) == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in (errno.EINVAL, errno.ENOSYS):
+            raise OSError(code, os.strerror(code), os.fsdecode(here), None, os.fsdecode(there))
+        if stat_module.S_ISDIR(os.lstat(here).st_mode):
+            # A folder cannot be linked; mkdir claims the name, and rename replaces only an empty folder.
+            os.mkdir(there)  # noqa: PTH102
+            os.rename(here, there)  # noqa: PTH104
+            return
+        os.link(here, there, follow_symlinks=False)
+        os.unlink(here)  # noqa: PTH108
+
+    def unlink(self, path: str) -> None:
+        """See `FileSystem.unlink`."""
+        os.unlink(self._at(path))  # noqa: PTH108
+
+    def remove_folder(self, path: str) -> None:
+        """See `FileSystem.remove_folder`."""
+        os.rmdir(self._at(path))  # noqa: PTH106
+
+    def sync_folder(self, path: str) -> None:
+        """See `FileSystem.sync_folder`; file systems that cannot do it say EINVAL and need no telling."""
+        descriptor = os.open(self._at(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def _stamp(found: os.stat_result) -> Stamp:
+    return Stamp(size=found.st_size, mtime_ns=found.st_mtime_ns, inode=found.st_ino)
+
+
+def _look(at: bytes, found: os.stat_result) -> Stat:
+    if stat_module.S_ISDIR(found.st_mode):
+        return Stat(stamp=None, ctime_ns=found.st_ctime_ns, is_dir=True)
+    if stat_module.S_ISREG(found.st_mode):
+        return Stat(stamp=_stamp(found), ctime_ns=found.st_ctime_ns, nlink=found.st_nlink)
+    if not stat_module.S_ISLNK(found.st_mode):
+        return Stat(stamp=None, ctime_ns=found.st_ctime_ns)
+    return _look_through(at, found)
+
+
+def _look_through(at: bytes, found: os.stat_result) -> Stat:
+    link = b"/".join(paths.encode_name(part).encode() for part in os.readlink(at).split(b"/")).decode()
+    try:
+        target = os.stat(at)
+    except OSError:  # gone, in a loop, or not ours to look at: a link that leads nowhere
+        return Stat(stamp=None, ctime_ns=found.st_ctime_ns, link=link)
+    is_dir = stat_module.S_ISDIR(target.st_mode)
+    stamp = _stamp(target) if stat_module.S_ISREG(target.st_mode) else None
+    return Stat(stamp=stamp, ctime_ns=target.st_ctime_ns, is_dir=is_dir, link=link)
