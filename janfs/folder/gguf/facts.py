@@ -1,6 +1,35 @@
 """What janfs remembers of a GGUF header: a small, frozen, JSON-able record for the event log."""
 
+from collections.abc import Mapping
+from typing import TypeGuard
+
 import msgspec
+
+from janfs.folder.gguf.header import GgufHeader, Scalar
+from janfs.folder.gguf.tables import FILE_TYPE_GUESSED, FILE_TYPES, FLOAT_TYPES, POOLING_TYPES
+
+MAX_TEXT = 160  # bytes of one text
+MAX_TAG = 40
+MAX_TAGS = 16
+MAX_TOKEN = 64
+MAX_BLOCKS = 1 << 16
+MAX_COUNT = (1 << 53) - 1  # the largest integer that every JSON reader keeps exact
+
+_POOLED = frozenset({"mean", "cls", "last"})
+_ENCODERS = frozenset(
+    {
+        "bert",
+        "eurobert",
+        "gemma-embedding",
+        "jina-bert-v2",
+        "jina-bert-v3",
+        "modern-bert",
+        "neo-bert",
+        "nomic-bert",
+        "nomic-bert-moe",
+        "t5encoder",
+    }
+)
 
 
 class GgufFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,3 +88,154 @@ class GgufFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     split_no: int | None = None  # counts from 0
     split_count: int | None = None
+
+
+def facts(header: GgufHeader) -> GgufFacts:
+    """The facts of a header. Values of a wrong type or an impossible size count as not given; never raises.
+
+    Key names: docs/gguf.md in ggml's repository and gguf-py's constants.
+    """
+    said = _Said(header.metadata)
+    raw_architecture = header.metadata.get("general.architecture")
+    arch = raw_architecture if isinstance(raw_architecture, str) else ""
+    blocks = said.count(f"{arch}.block_count")
+    width = said.count(f"{arch}.embedding_length")
+    heads = said.per_block(f"{arch}.attention.head_count", blocks)
+    kv_heads = said.per_block(f"{arch}.attention.head_count_kv", blocks) or heads
+    head_width = width // max(heads) if width and heads and max(heads) else None
+    pooling = said.count(f"{arch}.pooling_type")
+    pooling_type = None if pooling is None else POOLING_TYPES.get(pooling)
+    kind = _type(arch, said, header)
+    vocabulary = header.arrays.get("tokenizer.ggml.tokens")
+    return GgufFacts(
+        header_sha256=header.header_sha256,
+        data_end=header.data_end,
+        architecture=said.text("general.architecture"),
+        type=kind,
+        name=said.text("general.name"),
+        basename=said.text("general.basename"),
+        finetune=said.text("general.finetune"),
+        size_label=said.text("general.size_label"),
+        author=said.text("general.author"),
+        organization=said.text("general.organization"),
+        license=said.text("general.license"),
+        source_url=said.url(
+            "general.source.repo_url", "general.repo_url", "general.source.url", "general.url"
+        ),
+        base_model=said.text("general.base_model.0.name"),
+        base_model_url=said.url("general.base_model.0.repo_url", "general.base_model.0.url"),
+        tags=said.texts("general.tags"),
+        languages=said.texts("general.languages"),
+        quantization=_quantization(header),
+        file_type=said.count("general.file_type"),
+        parameter_count=header.parameter_count,
+        tensor_count=header.tensor_count,
+        context_length=said.count(f"{arch}.context_length"),
+        embedding_length=width,
+        block_count=blocks,
+        head_count=max(heads) if heads else None,
+        head_count_kv=max(kv_heads) if kv_heads else None,
+        kv_heads_total=sum(kv_heads) if kv_heads and len(kv_heads) == blocks else None,
+        key_length=said.count(f"{arch}.attention.key_length") or head_width,
+        value_length=said.count(f"{arch}.attention.value_length") or head_width,
+        sliding_window=said.count(f"{arch}.attention.sliding_window"),
+        expert_count=said.count(f"{arch}.expert_count"),
+        vocab_size=vocabulary.count if vocabulary else said.count(f"{arch}.vocab_size"),
+        has_chat_template=bool(said.text("tokenizer.chat_template")),
+        bos_token=_token(header, "bos"),
+        eos_token=_token(header, "eos"),
+        eot_token=_token(header, "eot"),
+        pooling_type=pooling_type,
+        is_embedding=pooling_type != "rank" and (pooling_type in _POOLED or arch in _ENCODERS),
+        is_reranker=pooling_type == "rank",
+        has_vision=kind == "mmproj" and said.flag("clip.has_vision_encoder"),
+        has_audio=kind == "mmproj" and said.flag("clip.has_audio_encoder"),
+        projection_dim=said.count("clip.vision.projection_dim") or said.count("clip.audio.projection_dim"),
+        adapter_type=said.text("adapter.type"),
+        split_no=said.count("split.no"),
+        split_count=said.count("split.count"),
+    )
+
+
+class _Said:
+    """What the metadata says under a key, if it is of the right type and size."""
+
+    def __init__(self, metadata: Mapping[str, Scalar | tuple[Scalar, ...]]) -> None:
+        self._metadata = metadata
+
+    def text(self, key: str) -> str | None:
+        value = self._metadata.get(key)
+        return _clean(value) if isinstance(value, str) else None
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self._metadata.get(key)
+        if not isinstance(value, tuple):
+            return ()
+        cleaned = (_clean(entry, MAX_TAG) for entry in value if isinstance(entry, str))
+        return tuple(entry for entry in cleaned if entry)[:MAX_TAGS]
+
+    def url(self, *keys: str) -> str | None:
+        """The first of the keys that holds a web address."""
+        found = (self.text(key) for key in keys)
+        return next((url for url in found if url and url.startswith(("https://", "http://"))), None)
+
+    def count(self, key: str) -> int | None:
+        value = self._metadata.get(key)
+        return value if _is_count(value) else None
+
+    def flag(self, key: str) -> bool:
+        return self._metadata.get(key) is True
+
+    def per_block(self, key: str, blocks: int | None) -> tuple[int, ...]:
+        """A value that is given once for all blocks, or once for each."""
+        value = self._metadata.get(key)
+        if isinstance(value, tuple):
+            counts = tuple(entry for entry in value if _is_count(entry))
+            return counts if len(counts) == len(value) else ()
+        return (value,) * min(blocks or 1, MAX_BLOCKS) if _is_count(value) else ()
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value <= MAX_COUNT
+
+
+def _clean(text: str, limit: int = MAX_TEXT) -> str | None:
+    """One line of at most `limit` bytes, without control characters."""
+    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text[: 4 * limit]).split())
+    return line.encode()[:limit].decode(errors="ignore").strip() or None
+
+
+def _type(arch: str, said: _Said, header: GgufHeader) -> str:
+    if arch == "clip":  # older projectors carry no general.type
+        return "mmproj"
+    stated = said.text("general.type")
+    if stated:
+        return stated.lower()
+    if said.text("adapter.type"):
+        return "adapter"
+    return "vocab" if not header.tensor_count and "tokenizer.ggml.tokens" in header.arrays else "model"
+
+
+def _quantization(header: GgufHeader) -> str | None:
+    """general.file_type's label where the tensors bear it out, else the type that holds most parameters.
+
+    A mix such as Q4_K_M may hold few Q4_K parameters (small models keep big embeddings in Q8_0), so one
+    tensor is proof enough. A claim of plain floats is believed only if floats of that kind prevail: files
+    quantised by other tools often kept their source's value.
+    """
+    if not header.tensor_types:
+        return None
+    prevailing = max(header.tensor_types, key=lambda name: (header.tensor_types[name].parameters, name))
+    number = header.metadata.get("general.file_type")
+    claim = FILE_TYPES.get(number & ~FILE_TYPE_GUESSED) if _is_count(number) else None
+    if claim is None or claim.tensor_type not in header.tensor_types:
+        return prevailing
+    if claim.tensor_type in FLOAT_TYPES and claim.tensor_type != prevailing:
+        return prevailing
+    return claim.label
+
+
+def _token(header: GgufHeader, name: str) -> str | None:
+    """A special token's exact text; None if it is empty, too long to be one or not text at all."""
+    text = header.tokens.get(name)
+    return text if text and len(text) <= MAX_TOKEN and "\ufffd" not in text else None
