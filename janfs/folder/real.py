@@ -1,4 +1,6 @@
 """The real file system behind the port."""
+# Names are bytes here, and pathlib knows only text.
+# ruff: noqa: PTH102, PTH104, PTH106, PTH108, PTH115, PTH116, PTH211
 
 import contextlib
 import ctypes
@@ -49,10 +51,9 @@ class RealFileSystem:
         """See `FileSystem.stat`."""
         at = self._at(path)
         try:
-            found = os.lstat(at)
+            return _look(at, os.lstat(at))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return _look(at, found)
 
     def list(self, folder: str) -> dict[str, Stat]:
         """See `FileSystem.list`."""
@@ -60,10 +61,10 @@ class RealFileSystem:
         with os.scandir(self._at(folder)) as scan:
             for entry in scan:
                 try:
-                    found = entry.stat(follow_symlinks=False)
+                    found = _look(entry.path, entry.stat(follow_symlinks=False))
                 except FileNotFoundError:
                     continue
-                entries[paths.encode_name(entry.name)] = _look(entry.path, found)
+                entries[paths.encode_name(entry.name)] = found
         return entries
 
     @contextlib.contextmanager
@@ -80,7 +81,7 @@ class RealFileSystem:
         """See `FileSystem.being_written`; a read lease is refused while anyone may write (fcntl(2))."""
         descriptor = os.open(self._at(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            # A writer that comes while we hold the lease sends us a signal; SIGIO, the default, would kill us.
+            # A writer that comes while we hold the lease signals us; SIGIO, the default, would kill us.
             fcntl.fcntl(descriptor, _F_SETSIG, signal.SIGURG)
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
@@ -116,14 +117,14 @@ class RealFileSystem:
 
     def make_folder(self, path: str) -> None:
         """See `FileSystem.make_folder`."""
-        os.mkdir(self._at(path))  # noqa: PTH102 - names are bytes
+        os.mkdir(self._at(path))
 
     def make_link(self, path: str, target: str) -> None:
         """See `FileSystem.make_link`."""
         os.symlink(paths.decode_path(target), self._at(path))
 
     def rename(self, source: str, target: str) -> None:
-        """See `FileSystem.rename`; renameat2(2) with RENAME_NOREPLACE, or link and unlink where it is missing."""
+        """See `FileSystem.rename`; renameat2(2) with RENAME_NOREPLACE, or link and unlink without it."""
         here, there = self._at(source), self._at(target)
         if _libc.renameat2(_AT_FDCWD, here, _AT_FDCWD, there, _RENAME_NOREPLACE) == 0:
             return
@@ -132,19 +133,23 @@ class RealFileSystem:
             raise OSError(code, os.strerror(code), os.fsdecode(here), None, os.fsdecode(there))
         if stat_module.S_ISDIR(os.lstat(here).st_mode):
             # A folder cannot be linked; mkdir claims the name, and rename replaces only an empty folder.
-            os.mkdir(there)  # noqa: PTH102
-            os.rename(here, there)  # noqa: PTH104
+            os.mkdir(there)
+            try:
+                os.rename(here, there)
+            except OSError:
+                os.rmdir(there)
+                raise
             return
         os.link(here, there, follow_symlinks=False)
-        os.unlink(here)  # noqa: PTH108
+        os.unlink(here)
 
     def unlink(self, path: str) -> None:
         """See `FileSystem.unlink`."""
-        os.unlink(self._at(path))  # noqa: PTH108
+        os.unlink(self._at(path))
 
     def remove_folder(self, path: str) -> None:
         """See `FileSystem.remove_folder`."""
-        os.rmdir(self._at(path))  # noqa: PTH106
+        os.rmdir(self._at(path))
 
     def sync_folder(self, path: str) -> None:
         """See `FileSystem.sync_folder`; file systems that cannot do it say EINVAL and need no telling."""
