@@ -1,0 +1,1 @@
+"""model.json: reading every spelling, generating it, and the settings that follow. Pure: knows no disk."""
