@@ -1,0 +1,52 @@
+"""A limit on time and memory for code that is not trusted, in the main thread of a process."""
+
+import faulthandler
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from janfs.errors import EngineError
+
+_PAGE = 4096  # bytes; statm counts in pages
+_INTERVAL = 0.05  # seconds between two looks
+
+
+class LimitExceeded(EngineError):
+    """Untrusted code took too long or grew too big."""
+
+
+@contextmanager
+def limited(seconds: float, memory: int) -> Iterator[None]:
+    """Raise `LimitExceeded` in the body after `seconds`, or when the process grew by `memory` bytes.
+
+    An alarm interrupts Python code only. For a body stuck in C code, a watchdog thread ends the process
+    after five times `seconds`, with a traceback on stderr.
+    """
+    deadline = time.monotonic() + seconds
+    ceiling = _anonymous_memory() + memory
+
+    def look(_signal: int, _frame: FrameType | None) -> None:
+        if time.monotonic() > deadline:
+            raise LimitExceeded(f"it took more than {seconds:g} seconds")
+        if _anonymous_memory() > ceiling:
+            raise LimitExceeded(f"it took more than {memory >> 20} MiB of memory")
+        signal.setitimer(signal.ITIMER_REAL, _INTERVAL)  # one shot each, so that only one can raise
+
+    before = signal.signal(signal.SIGALRM, look)
+    faulthandler.dump_traceback_later(5 * seconds, exit=True)
+    signal.setitimer(signal.ITIMER_REAL, _INTERVAL)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _anonymous_memory() -> int:
+    """Resident bytes that are not of a file: weights mapped in meanwhile do not count. See proc(5)."""
+    _, resident, shared, *_ = Path("/proc/self/statm").read_text().split()
+    return (int(resident) - int(shared)) * _PAGE

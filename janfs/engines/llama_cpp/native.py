@@ -1,0 +1,213 @@
+"""A model and its context through llama.cpp's C API.
+
+Only functions declared in llama.h are used; `tests/engines/llama_cpp/test_native.py` calls each of them,
+since signatures move between releases. Ownership is plain: `load` makes a model, a context and a batch
+that live as long as the process.
+"""
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import llama_cpp as llama
+
+from janfs.engines.llama_cpp.sampling import ChainSampler, sampler_chain
+from janfs.engines.llama_cpp.scheduler import Decoded, Entry
+from janfs.engines.protocol import EngineSettings, SamplingParams
+from janfs.errors import EngineError, LoadFailed
+
+_WARN, _ERROR, _CONTINUED = 3, 4, 5  # enum ggml_log_level
+_CACHE_TYPES = {
+    "f32": llama.GGML_TYPE_F32,
+    "f16": llama.GGML_TYPE_F16,
+    "q8_0": llama.GGML_TYPE_Q8_0,
+    "q5_1": llama.GGML_TYPE_Q5_1,
+    "q5_0": llama.GGML_TYPE_Q5_0,
+    "q4_1": llama.GGML_TYPE_Q4_1,
+    "q4_0": llama.GGML_TYPE_Q4_0,
+}
+_FLASH_ATTN = {
+    "auto": llama.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    "on": llama.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    "off": llama.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+}
+_LOAD_MODES = {  # (use_mmap, mlock)
+    (False, False): llama.LLAMA_LOAD_MODE_NONE,
+    (True, False): llama.LLAMA_LOAD_MODE_MMAP,
+    (False, True): llama.LLAMA_LOAD_MODE_MLOCK,
+    (True, True): llama.LLAMA_LOAD_MODE_MMAP_MLOCK,
+}
+
+
+class Log:
+    """llama.cpp's log: warnings and errors go to stderr, errors are remembered to explain a failed load.
+
+    Keep the instance: llama.cpp calls back for as long as the process lives, and a collected callback is
+    a segmentation fault at the next line.
+    """
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+        self._level = 0
+        self._callback = llama.llama_log_callback(self._line)
+        llama.llama_log_set(self._callback, ctypes.c_void_p(0))
+
+    def _line(self, level: int, text: bytes, _: object) -> None:
+        if level != _CONTINUED:
+            self._level = level
+        if self._level not in {_WARN, _ERROR}:
+            return
+        line = text.decode("utf-8", "replace")
+        sys.stderr.write(line)
+        if self._level == _ERROR and len(self.errors) < 8 and line.strip():
+            self.errors.append(line.strip())
+
+
+class NativeModel:
+    """A loaded model with its context. One thread decodes and samples; the vocabulary is for all threads."""
+
+    def __init__(self, path: str, settings: EngineSettings, threads: int, log: Log) -> None:
+        if not Path(path).is_file():
+            raise LoadFailed(f"The model file {path} does not exist.")
+        llama.llama_backend_init()
+        self._model = llama.llama_model_load_from_file(path.encode(), _model_params(settings))
+        if not self._model:
+            raise LoadFailed(_reason(log))
+        if llama.llama_model_has_encoder(self._model):
+            raise LoadFailed("Encoder-decoder models cannot be run yet.")
+        params = _context_params(settings, threads)
+        self._ctx = llama.llama_init_from_model(self._model, params)
+        if not self._ctx:
+            raise LoadFailed(_reason(log))
+        self._memory = llama.llama_get_memory(self._ctx)
+        self._vocab = llama.llama_model_get_vocab(self._model)
+        self._batch = llama.llama_batch_init(params.n_batch, 0, 1)
+        self._abort_flag = _set_abort_flag(self._ctx)
+        self.n_batch = int(params.n_batch)
+        self.n_ctx = int(llama.llama_n_ctx(self._ctx))
+        self.n_ctx_train = int(llama.llama_model_n_ctx_train(self._model))
+        self.n_params = int(llama.llama_model_n_params(self._model))
+        self.n_vocab = int(llama.llama_vocab_n_tokens(self._vocab))
+        self.adds_bos = bool(llama.llama_vocab_get_add_bos(self._vocab))
+        self.bos = int(llama.llama_vocab_bos(self._vocab))  # -1 where the vocabulary has none
+        self.eos = int(llama.llama_vocab_eos(self._vocab))
+
+    @property
+    def description(self) -> str:
+        """Architecture, size and quantisation in llama.cpp's words."""
+        buffer = ctypes.create_string_buffer(256)
+        llama.llama_model_desc(self._model, buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace")
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja template in the file, untrusted; None where it has none."""
+        template = llama.llama_model_chat_template(self._model, None)
+        return template.decode("utf-8", "replace") if template else None
+
+    def tokenize(self, text: str) -> list[int]:
+        """The tokens of a text, special tokens recognised, nothing added."""
+        data = text.encode()
+        room = len(data) + 8  # a token covers at least a byte; some tokenizers put a blank in front
+        tokens = (llama.llama_token * room)()
+        count = llama.llama_tokenize(self._vocab, data, len(data), tokens, room, False, True)
+        if count < 0:
+            raise EngineError(f"llama.cpp could not tokenize {len(data)} bytes.")
+        return list(tokens[:count])
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of a token, which may be a part of a character; empty for control tokens."""
+        return self._piece(token, special=False)
+
+    def special_text(self, token: int) -> str:
+        """How a special token is spelled in a template; empty for -1, none."""
+        return self._piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+
+    def _piece(self, token: int, *, special: bool) -> bytes:
+        room = 64
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            size = llama.llama_token_to_piece(self._vocab, token, buffer, room, 0, special)
+            if size >= 0:
+                return buffer.raw[:size]
+            room = -size
+
+    def is_end(self, token: int) -> bool:
+        return bool(llama.llama_vocab_is_eog(self._vocab, token))
+
+    @cached_property
+    def end_tokens(self) -> list[int]:
+        """Every token that ends an answer."""
+        return [token for token in range(self.n_vocab) if self.is_end(token)]
+
+    def decode(self, batch: Sequence[Entry]) -> Decoded:
+        into = self._batch
+        into.n_tokens = len(batch)
+        for i, entry in enumerate(batch):
+            into.token[i], into.pos[i] = entry.token, entry.position
+            into.n_seq_id[i], into.seq_id[i][0] = 1, entry.seq
+            into.logits[i] = entry.logits
+        status = llama.llama_decode(self._ctx, into)
+        if status == 0:
+            return Decoded.OK
+        if status == 1:
+            return Decoded.FULL
+        if status == 2:
+            return Decoded.ABORTED
+        raise EngineError(f"llama_decode failed with status {status}.")
+
+    def abort(self, now: bool) -> None:
+        """While True, a decode stops at the next node of its graph. May be called from any thread."""
+        self._abort_flag[0] = b"\1" if now else b"\0"
+
+    def release(self, seq: int) -> None:
+        llama.llama_memory_seq_rm(self._memory, seq, -1, -1)
+
+    def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> ChainSampler:
+        ends = self.end_tokens if params.ignore_eos else []
+        return ChainSampler(self._ctx, sampler_chain(params, prompt, self.n_ctx, self.n_vocab, ends))
+
+
+def _model_params(settings: EngineSettings) -> llama.llama_model_params:
+    params = llama.llama_model_default_params()
+    params.n_gpu_layers = settings.ngl
+    params.load_mode = _LOAD_MODES[settings.use_mmap, settings.mlock]
+    return params
+
+
+def _context_params(settings: EngineSettings, threads: int) -> llama.llama_context_params:
+    params = llama.llama_context_default_params()
+    params.n_ctx = settings.ctx_len
+    params.n_batch = max(settings.n_batch, settings.n_parallel)
+    params.n_ubatch = min(params.n_batch, 512)
+    params.n_seq_max = settings.n_parallel
+    # One token of a sequence is sampled at a time. The default, n_batch, cost 80 MB more with a vocabulary
+    # of 49,152.
+    params.n_outputs_max = settings.n_parallel
+    params.kv_unified = True
+    params.n_threads = params.n_threads_batch = threads
+    params.type_k = params.type_v = _CACHE_TYPES[settings.cache_type]
+    params.flash_attn_type = _FLASH_ATTN[settings.flash_attn]
+    params.embeddings = settings.embedding
+    params.no_perf = True
+    return params
+
+
+def _set_abort_flag(ctx: object) -> ctypes.Array[ctypes.c_char]:
+    """Two bytes that llama.cpp looks at before every node of its graph: a first byte other than 0 aborts.
+
+    The callback is C's strlen, not Python: it is called some 500 times a token, and with another Python
+    thread busy each call waits for the interpreter lock (measured: 1 token a second instead of 16).
+    """
+    flag = ctypes.create_string_buffer(2)
+    strlen = ctypes.cast(ctypes.CDLL(None).strlen, llama.ggml_abort_callback)
+    llama.llama_set_abort_callback(ctx, strlen, ctypes.cast(flag, ctypes.c_void_p))
+    return flag
+
+
+def _reason(log: Log) -> str:
+    """llama.cpp's own words, without the names of its functions and without repeats."""
+    words = [line.split(": ", 1)[-1] for line in log.errors]
+    return "; ".join(dict.fromkeys(words)) or "llama.cpp gave no reason."

@@ -1,0 +1,71 @@
+"""From a prompt to the tokens that are computed for it. Pure, but for the vocabulary it is given."""
+
+from typing import NamedTuple, Protocol
+
+from janfs.engines.llama_cpp.chat import ChatFormat
+from janfs.engines.protocol import ChatPrompt, Prompt, TextPrompt, TokenPrompt
+from janfs.errors import InvalidInput
+
+
+class Vocabulary(Protocol):
+    """What is needed of a model's tokenizer. A token of -1 is one that the vocabulary does not have."""
+
+    @property
+    def n_vocab(self) -> int: ...
+
+    @property
+    def bos(self) -> int: ...
+
+    @property
+    def eos(self) -> int: ...
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether every text begins with `bos`."""
+        ...
+
+    def tokenize(self, text: str) -> list[int]:
+        """The tokens of a text, special tokens recognised, nothing added."""
+        ...
+
+
+class Prepared(NamedTuple):
+    """Tokens, at least one, and the stop strings that come with the format of the prompt."""
+
+    tokens: list[int]
+    stop: tuple[str, ...] = ()
+
+
+def prepare(prompt: Prompt, vocabulary: Vocabulary, chat: ChatFormat) -> Prepared:
+    """The tokens to compute. Raises `InvalidInput`, and what the template raises."""
+    match prompt:
+        case TokenPrompt(tokens):
+            for token in tokens:
+                if not 0 <= token < vocabulary.n_vocab:
+                    last = vocabulary.n_vocab - 1
+                    raise InvalidInput(
+                        f"Token {token} is not in the vocabulary (0 to {last}).", param="prompt"
+                    )
+            return Prepared(_at_least_one(list(tokens), vocabulary))
+        case TextPrompt(text):
+            return Prepared(_from_text(text, vocabulary))
+        case ChatPrompt(messages):
+            return Prepared(_from_text(chat.render(messages), vocabulary), chat.stop)
+
+
+def _from_text(text: str, vocabulary: Vocabulary) -> list[int]:
+    tokens = vocabulary.tokenize(text)
+    # Templates often spell the token out; a second one makes answers worse.
+    if vocabulary.adds_bos and vocabulary.bos >= 0 and tokens[:1] != [vocabulary.bos]:
+        tokens = [vocabulary.bos, *tokens]
+    return _at_least_one(tokens, vocabulary)
+
+
+def _at_least_one(tokens: list[int], vocabulary: Vocabulary) -> list[int]:
+    """An empty prompt still needs a token to predict from: the one that begins texts, or ends them."""
+    if tokens:
+        return tokens
+    start = vocabulary.bos if vocabulary.bos >= 0 else vocabulary.eos
+    if start < 0:
+        raise InvalidInput("The prompt is empty, and this model has no token to begin with.", param="prompt")
+    return [start]

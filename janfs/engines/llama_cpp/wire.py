@@ -1,0 +1,137 @@
+"""What host and worker say to each other: MessagePack messages, each after its length in 4 bytes, big-endian.
+
+The first frame to the worker is the `RunSpec` to load, every further one a command. Events come back in
+lists: what one step has for all requests.
+"""
+
+import struct
+from collections.abc import Sequence
+
+import msgspec
+
+from janfs.engines.protocol import ChatMessage, EngineInfo, GenerateRequest, Prompt, Reply, RunSpec
+from janfs.errors import ContextExceeded, EngineError, InvalidInput, JanfsError, LoadFailed
+
+MAX_FRAME = 64 * 2**20  # bytes
+HEADER = struct.Struct(">I")
+
+
+class Generate(msgspec.Struct, frozen=True, tag="generate"):
+    """Answered by `Answer`s up to one that is `Finished`, or by one `Failure`."""
+
+    request: GenerateRequest
+
+    @property
+    def id(self) -> str:
+        return self.request.request_id
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """End a `Generate` without another word."""
+
+    id: str
+
+
+class Tokenize(msgspec.Struct, frozen=True, tag="tokenize"):
+    """Answered by `Tokens` or `Failure`."""
+
+    id: str
+    prompt: Prompt
+
+
+class ApplyTemplate(msgspec.Struct, frozen=True, tag="apply-template"):
+    """Answered by `Rendered` or `Failure`."""
+
+    id: str
+    messages: tuple[ChatMessage, ...]
+
+
+Command = Generate | Cancel | Tokenize | ApplyTemplate
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """The model is loaded. A `Failure` with an empty id comes in its place when it could not be."""
+
+    info: EngineInfo
+
+
+class Answer(msgspec.Struct, frozen=True, tag="answer"):
+    """The next reply of a `Generate`."""
+
+    id: str
+    reply: Reply
+
+
+class Tokens(msgspec.Struct, frozen=True, tag="tokens"):
+    id: str
+    tokens: tuple[int, ...]
+
+
+class Rendered(msgspec.Struct, frozen=True, tag="rendered"):
+    id: str
+    text: str
+
+
+class Failure(msgspec.Struct, frozen=True, tag="failure"):
+    """An error of the tree in `janfs.errors`; `sizes` are `ContextExceeded`'s two numbers."""
+
+    id: str
+    code: str
+    detail: str
+    param: str | None = None
+    sizes: tuple[int, int] | None = None
+
+
+Event = Ready | Answer | Tokens | Rendered | Failure
+
+_encoder = msgspec.msgpack.Encoder()
+_specs: msgspec.msgpack.Decoder[RunSpec] = msgspec.msgpack.Decoder(RunSpec)
+_commands: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
+_events: msgspec.msgpack.Decoder[list[Event]] = msgspec.msgpack.Decoder(list[Event])
+
+
+def encode_command(command: Command | RunSpec) -> bytes:
+    """A frame. Raises `InvalidInput` if it would be too long, or holds text that is not Unicode."""
+    return _frame(command)
+
+
+def encode_events(events: Sequence[Event]) -> bytes:
+    return _frame(events)
+
+
+def decode_spec(payload: bytes) -> RunSpec:
+    return _specs.decode(payload)
+
+
+def decode_command(payload: bytes) -> Command:
+    return _commands.decode(payload)
+
+
+def decode_events(payload: bytes) -> list[Event]:
+    return _events.decode(payload)
+
+
+def failure(request_id: str, error: JanfsError) -> Failure:
+    """An error as it goes over the wire."""
+    sizes = (error.n_prompt_tokens, error.n_ctx) if isinstance(error, ContextExceeded) else None
+    return Failure(request_id, error.code, error.detail, error.param, sizes)
+
+
+def error_of(failure: Failure) -> JanfsError:
+    """The error that went over the wire."""
+    if failure.sizes is not None:
+        return ContextExceeded(*failure.sizes)
+    for kind in (InvalidInput, LoadFailed):
+        if failure.code == kind.code:
+            return kind(failure.detail, param=failure.param)
+    return EngineError(failure.detail, param=failure.param)
+
+
+def _frame(message: object) -> bytes:
+    try:
+        payload = _encoder.encode(message)
+    except UnicodeEncodeError as error:
+        raise InvalidInput("The text holds half of a surrogate pair, which is not a character.") from error
+    if len(payload) > MAX_FRAME:
+        raise InvalidInput(f"The request has {len(payload)} bytes, at most {MAX_FRAME} are allowed.")
+    return HEADER.pack(len(payload)) + payload
