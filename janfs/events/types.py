@@ -1,0 +1,269 @@
+"""Every event there is, as a frozen Struct. The class name in kebab case is its name in the log.
+
+A field may be added with a default at any time; any other change of meaning needs a new schema number
+and an upcast step (`janfs.events.upcast`). Paths are spelled as in `janfs.folder.paths`.
+"""
+
+import re
+from typing import Literal
+
+from msgspec import Struct
+
+from janfs.folder.filesystem import Stamp
+from janfs.folder.gguf import GgufFacts
+from janfs.manifest.schema import Manifest
+
+# --- the folder: what was seen ----------------------------------------------------------------
+
+
+class FileDropped(Struct, frozen=True):
+    """A whole file is there that was not there before. `link` is where it points, if it is a link."""
+
+    path: str
+    stamp: Stamp
+    link: str | None = None
+    facts: GgufFacts | None = None
+
+
+class FileChanged(Struct, frozen=True):
+    """A known file has another content now."""
+
+    path: str
+    stamp: Stamp
+    link: str | None = None
+    facts: GgufFacts | None = None
+
+
+class FileMoved(Struct, frozen=True):
+    """A known file was given another name by someone else."""
+
+    source: str
+    target: str
+    stamp: Stamp
+
+
+class FileRemoved(Struct, frozen=True):
+    """A known file is gone."""
+
+    path: str
+
+
+class FileRefused(Struct, frozen=True):
+    """A file that cannot be used as what its name says; it is left as it is. `code` is an error's code."""
+
+    path: str
+    stamp: Stamp
+    code: str
+    reason: str
+    link: str | None = None
+
+
+class JsonEdited(Struct, frozen=True):
+    """Someone wrote a model.json. `sha256` names its text in `documents`; `manifest` is what it says."""
+
+    path: str
+    stamp: Stamp
+    sha256: str
+    manifest: Manifest
+    notes: tuple[str, ...] = ()
+
+
+class JsonRejected(Struct, frozen=True):
+    """A model.json that cannot be read; it is left as it is and the last good one stays in force."""
+
+    path: str
+    stamp: Stamp
+    sha256: str
+    reason: str
+    line: int = 0
+    column: int = 0
+
+
+class JsonRemoved(Struct, frozen=True):
+    """A model.json is gone."""
+
+    path: str
+
+
+class RootUnavailable(Struct, frozen=True):
+    """The models folder cannot be seen; nothing is concluded from what is missing."""
+
+    reason: str
+
+
+class RootReturned(Struct, frozen=True):
+    """The models folder can be seen again."""
+
+
+# --- models: what was decided -----------------------------------------------------------------
+
+
+class ModelRegistered(Struct, frozen=True):
+    """A folder holds a model from now on. The stream is the model's uid; `loose` is a file yet to move in."""
+
+    id: str
+    folder: str
+    loose: str | None = None
+
+
+class ModelRenamed(Struct, frozen=True):
+    """A model's folder has another name, and so the model another id; the old one stays an alias."""
+
+    id: str
+    folder: str
+    was: str
+
+
+class ModelRemoved(Struct, frozen=True):
+    """Nothing is left of a model in the folder."""
+
+    reason: str
+
+
+class ModelRestored(Struct, frozen=True):
+    """A removed model is there again; `loose` is a file yet to move in."""
+
+    id: str
+    folder: str
+    loose: str | None = None
+
+
+class ModelDeleted(Struct, frozen=True):
+    """A model was deleted through janfs; its folder lies at `trash`."""
+
+    id: str
+    trash: str
+
+
+# --- actions: intent before, outcome after ----------------------------------------------------
+
+MoveReason = Literal["organise", "delete"]
+
+
+class MovePlanned(Struct, frozen=True):
+    """A file or folder is about to be moved; `stamp` is what it must be when we act (None for a folder)."""
+
+    op: str
+    source: str
+    target: str
+    reason: MoveReason
+    stamp: Stamp | None = None
+
+
+class MoveCompleted(Struct, frozen=True):
+    """A planned move is done; `stamp` is the file at its new place, `link` where it points now."""
+
+    op: str
+    source: str
+    target: str
+    reason: MoveReason
+    stamp: Stamp | None = None
+    link: str | None = None
+
+
+class MoveFailed(Struct, frozen=True):
+    """A planned move was given up. The file is where it was, unless `error` says otherwise."""
+
+    op: str
+    source: str
+    target: str
+    reason: MoveReason
+    error: str
+
+
+class WritePlanned(Struct, frozen=True):
+    """A model.json is about to be written; `sha256` names its text in `documents`."""
+
+    op: str
+    path: str
+    sha256: str
+
+
+class JsonWritten(Struct, frozen=True):
+    """We wrote a model.json."""
+
+    op: str
+    path: str
+    stamp: Stamp
+    sha256: str
+    manifest: Manifest
+
+
+class WriteFailed(Struct, frozen=True):
+    """A planned write was given up."""
+
+    op: str
+    path: str
+    error: str
+
+
+# --- engines: what ran ------------------------------------------------------------------------
+
+
+class ModelStarted(Struct, frozen=True):
+    """An engine has loaded the model. `fingerprint` names the file and settings it runs with."""
+
+    engine: str
+    fingerprint: str
+    load_seconds: float
+    pid: int
+
+
+class ModelStopped(Struct, frozen=True):
+    """The model was unloaded on purpose."""
+
+    fingerprint: str
+    reason: str
+
+
+class StartFailed(Struct, frozen=True):
+    """An engine could not load the model."""
+
+    fingerprint: str
+    reason: str
+
+
+class EngineCrashed(Struct, frozen=True):
+    """The engine died while the model was loaded, and `requests` requests with it."""
+
+    fingerprint: str
+    requests: int
+    code: int | None = None
+    signal: str | None = None
+    stderr: tuple[str, ...] = ()
+
+
+Event = (
+    FileDropped
+    | FileChanged
+    | FileMoved
+    | FileRemoved
+    | FileRefused
+    | JsonEdited
+    | JsonRejected
+    | JsonRemoved
+    | RootUnavailable
+    | RootReturned
+    | ModelRegistered
+    | ModelRenamed
+    | ModelRemoved
+    | ModelRestored
+    | ModelDeleted
+    | MovePlanned
+    | MoveCompleted
+    | MoveFailed
+    | WritePlanned
+    | JsonWritten
+    | WriteFailed
+    | ModelStarted
+    | ModelStopped
+    | StartFailed
+    | EngineCrashed
+)
+
+EVENT_TYPES: tuple[type[Event], ...] = Event.__args__
+
+
+def type_name(event_type: type[Event]) -> str:
+    """The name of an event type in the log: `FileDropped` is `file-dropped`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", event_type.__name__).lower()
