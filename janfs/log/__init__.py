@@ -1,0 +1,1 @@
+"""The append-only event log on SQLite. It knows nothing of what events mean."""

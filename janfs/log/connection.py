@@ -1,0 +1,61 @@
+"""Connections to the log: one that writes, and any number that only read."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import StaticPool
+
+_COMMON = (
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA trusted_schema=OFF",
+)
+# FULL: a commit that was acknowledged survives a power cut (sqlite.org/pragma.html#pragma_synchronous).
+_WRITER = (
+    *_COMMON,
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA journal_size_limit=67108864",
+    "PRAGMA recursive_triggers=ON",
+)
+# Only the writer checkpoints: SQLite before 3.51.3 can corrupt a WAL that two connections reset at once.
+_READER = (*_COMMON, "PRAGMA query_only=ON", "PRAGMA wal_autocheckpoint=0")
+
+
+def writer_engine(path: Path) -> Engine:
+    """An engine with the one connection that may write; every transaction takes the write lock at once."""
+    engine = create_engine(
+        f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False}
+    )
+    _prepare(engine, _WRITER)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def reader_engine(path: Path) -> Engine:
+    """An engine whose connections cannot write."""
+    engine = create_engine(
+        f"sqlite:///{path}", pool_size=4, max_overflow=8, connect_args={"check_same_thread": False}
+    )
+    _prepare(engine, _READER)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(engine: Engine, pragmas: tuple[str, ...]) -> None:
+    def connected(connection: sqlite3.Connection, _: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, so that DDL is transactional too
+        for pragma in pragmas:
+            connection.execute(pragma)
+
+    event.listen(engine, "connect", connected)
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

@@ -1,0 +1,77 @@
+"""Reading the log: short read transactions, a page at a time."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Engine, select
+
+from janfs.log.records import Record
+from janfs.log.schema import documents
+
+PAGE = 5_000  # rows a read transaction; short ones let the WAL be checkpointed
+
+_COLUMNS = "position, stream, version, type, schema, recorded_at, actor, cause, correlation, data"
+
+
+class LogReader:
+    """The log of one root, open for reading; from any thread."""
+
+    def __init__(self, readers: Engine) -> None:
+        self._readers = readers
+
+    def read(
+        self, after: int = 0, *, stream: str | None = None, until: int | None = None, limit: int | None = None
+    ) -> Iterator[Record]:
+        """Records with `after < position <= until` in order; of one stream, if named; at most `limit`."""
+        left = limit
+        while left is None or left > 0:
+            count = PAGE if left is None else min(PAGE, left)
+            page = self._page(after, stream, until, count)
+            yield from page
+            if len(page) < count:
+                return
+            after = page[-1].position
+            left = None if left is None else left - len(page)
+
+    def read_hashed(self, after: int = 0) -> Iterator[tuple[Record, bytes]]:
+        """Like `read`, with the hash that is stored beside each record."""
+        query = f"SELECT {_COLUMNS}, hash FROM events WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608
+        while True:
+            with self._readers.connect() as connection:
+                rows = connection.exec_driver_sql(query, (after, PAGE)).fetchall()
+            for row in rows:
+                yield Record(*row[:-1]), row[-1]
+            if len(rows) < PAGE:
+                return
+            after = rows[-1][0]
+
+    def document(self, digest: str) -> bytes | None:
+        """The content stored under a SHA-256."""
+        with self._readers.connect() as connection:
+            return connection.scalar(select(documents.c.content).where(documents.c.sha256 == digest))
+
+    def document_digests(self) -> Iterator[tuple[str, bytes]]:
+        """Every stored document with the SHA-256 it is stored under."""
+        with self._readers.connect() as connection:
+            for row in connection.execute(select(documents)):
+                yield row.sha256, row.content
+
+    def query(self) -> Connection:
+        """A connection that only reads, for projections; the caller closes it."""
+        return self._readers.connect()
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._readers.dispose()
+
+    def _page(self, after: int, stream: str | None, until: int | None, count: int) -> list[Record]:
+        where, values = "position > ?", [after]
+        parameters: list[Any] = values
+        if stream is not None:
+            where, parameters = f"{where} AND stream = ?", [*parameters, stream]
+        if until is not None:
+            where, parameters = f"{where} AND position <= ?", [*parameters, until]
+        query = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY position LIMIT ?"  # noqa: S608
+        with self._readers.connect() as connection:
+            rows = connection.exec_driver_sql(query, (*parameters, count)).fetchall()
+        return [Record(*row) for row in rows]

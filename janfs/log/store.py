@@ -1,0 +1,170 @@
+"""Appending to the log."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DatabaseError
+
+from janfs.clock import Clock, timestamp
+from janfs.errors import LogCorrupt, LogError, WrongExpectedVersion
+from janfs.log.reader import LogReader
+from janfs.log.records import GENESIS, NewRecord, Record, chain_hash
+from janfs.log.schema import GUARDS, documents, events
+
+_INSERT_EVENT = str(events.insert().compile(dialect=sqlite.dialect()))
+_INSERT_DOCUMENT = str(documents.insert().compile(dialect=sqlite.dialect()))
+_CACHED = 100_000  # streams and positions remembered
+
+Within = Callable[[Connection, Sequence[Record]], None]
+
+
+class Head(Struct, frozen=True):
+    """The end of the log: the last position (0 when empty) and its hash."""
+
+    position: int
+    hash: bytes
+
+
+class EventLog(LogReader):
+    """The log of one root, open for appending. `append` belongs to one thread; reading is open to all."""
+
+    def __init__(self, writer: Engine, readers: Engine, clock: Clock) -> None:
+        super().__init__(readers)
+        self._engine = writer
+        self._writer = writer.connect()
+        self._clock = clock
+        self._versions: dict[str, int] = {}
+        self._correlations: dict[int, int] = {}
+        self._check_guards()
+        self.head = self._read_head()
+
+    def append(
+        self,
+        new: Sequence[NewRecord],
+        documents: Mapping[str, bytes] | None = None,
+        within: Within | None = None,
+    ) -> list[Record]:
+        """Append all or nothing, durably; `within` runs in the same transaction.
+
+        `documents` maps SHA-256 (hexadecimal) to content; those already stored are left as they are.
+        Raises `WrongExpectedVersion`, or `LogError` when the database cannot take it (disk full, locked).
+        """
+        recorded_at = timestamp(self._clock.now())
+        try:
+            with self._writer.begin():
+                records, rows, head = self._chain(new, recorded_at)
+                for digest, content in (documents or {}).items():
+                    self._store_document(digest, content)
+                if rows:
+                    self._writer.exec_driver_sql(_INSERT_EVENT, rows)
+                if within is not None:
+                    within(self._writer, records)
+        except DatabaseError as error:
+            raise LogError(f"The event log could not be written: {error.orig}") from error
+        self._remember(records)
+        self.head = head
+        return records
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the database; for quiet moments."""
+        raw = self._engine.raw_connection()
+        try:
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            raw.close()
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._writer.close()
+        self._engine.dispose()
+        super().close()
+
+    def _check_guards(self) -> None:
+        with self._writer.begin():
+            rows = self._writer.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+            missing = sorted(GUARDS - {row[0] for row in rows})
+        if missing:
+            raise LogCorrupt(
+                f"The guards that keep the log append-only are gone: {', '.join(missing)}. "
+                "Someone changed the database by hand; `janfs verify` tells whether its content still stands."
+            )
+
+    def _read_head(self) -> Head:
+        with self._writer.begin():
+            query = select(events.c.position, events.c.hash).order_by(events.c.position.desc()).limit(1)
+            row = self._writer.execute(query).first()
+        return Head(0, GENESIS) if row is None else Head(row.position, row.hash)
+
+    def _chain(
+        self, new: Sequence[NewRecord], recorded_at: str
+    ) -> tuple[list[Record], list[tuple[Any, ...]], Head]:
+        position, previous = self.head.position, self.head.hash
+        records: list[Record] = []
+        rows: list[tuple[Any, ...]] = []
+        versions: dict[str, int] = {}
+        for item in new:
+            if "\n" in item.stream or "\n" in item.actor:
+                raise LogError("A stream or an actor with a line feed in its name cannot be recorded.")
+            position += 1
+            version = versions.get(item.stream)
+            if version is None:
+                version = self._version(item.stream)
+            if item.expected_version is not None and item.expected_version != version:
+                raise WrongExpectedVersion(item.stream, item.expected_version, version)
+            versions[item.stream] = version = version + 1
+            record = Record(
+                position,
+                item.stream,
+                version,
+                item.type,
+                item.schema,
+                recorded_at,
+                item.actor,
+                item.cause,
+                position if item.cause is None else self._correlation(item.cause, records),
+                item.data,
+            )
+            previous = chain_hash(previous, record)
+            records.append(record)
+            rows.append((*msgspec.structs.astuple(record), previous))
+        return records, rows, Head(position, previous)
+
+    def _version(self, stream: str) -> int:
+        known = self._versions.get(stream)
+        if known is not None:
+            return known
+        query = select(func.coalesce(func.max(events.c.version), 0)).where(events.c.stream == stream)
+        return int(self._writer.scalar(query) or 0)
+
+    def _correlation(self, cause: int, batch: Sequence[Record]) -> int:
+        first = self.head.position + 1
+        if cause >= first:
+            if cause - first >= len(batch):
+                raise LogError(f"An event cannot be caused by position {cause}, which comes after it.")
+            return batch[cause - first].correlation
+        known = self._correlations.get(cause)
+        if known is None:
+            known = self._writer.scalar(select(events.c.correlation).where(events.c.position == cause))
+        if known is None:
+            raise LogError(f"An event cannot be caused by position {cause}: the log has none.")
+        return known
+
+    def _store_document(self, digest: str, content: bytes) -> None:
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise LogError(f"A document does not match the SHA-256 it was to be stored under ({digest}).")
+        known = select(func.count()).where(documents.c.sha256 == digest)
+        if not self._writer.scalar(known):
+            self._writer.exec_driver_sql(_INSERT_DOCUMENT, (digest, content))
+
+    def _remember(self, records: Sequence[Record]) -> None:
+        for cache in (self._versions, self._correlations):
+            if len(cache) > _CACHED:
+                cache.clear()
+        for record in records:
+            self._versions[record.stream] = record.version
+            self._correlations[record.position] = record.correlation
