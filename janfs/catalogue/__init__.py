@@ -1,0 +1,1 @@
+"""What is in the folder, as a pure fold of the log."""

@@ -1,0 +1,189 @@
+"""The catalogue: persistent maps, so that every version of it is a snapshot and costs nothing to keep."""
+
+from collections.abc import Iterator
+from typing import Protocol, TypeVar
+
+from immutables import Map
+from msgspec import Struct
+
+from janfs.catalogue.entries import Entry, File, Model, Plan, Root
+from janfs.folder import paths
+
+Names = Map[str, None]  # a persistent set
+V_co = TypeVar("V_co", covariant=True)
+Key = tuple[str, str]  # kind, key: what the projection stores an entry under
+
+
+class Lookup(Protocol[V_co]):
+    """A map, as far as finding goes."""
+
+    def __getitem__(self, key: str, /) -> V_co: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def get(self, key: str, /) -> V_co | None: ...
+
+
+class Tables(Protocol):
+    """What can be asked of a catalogue, finished or in the making."""
+
+    @property
+    def files(self) -> Lookup[File]: ...
+    @property
+    def models(self) -> Lookup[Model]: ...
+    @property
+    def plans(self) -> Lookup[Plan]: ...
+    @property
+    def root(self) -> Root: ...
+    @property
+    def ids(self) -> Lookup[str]: ...
+    @property
+    def folders(self) -> Lookup[str]: ...
+    @property
+    def graves(self) -> Lookup[str]: ...
+    @property
+    def children(self) -> Lookup[Names]: ...
+
+
+class Catalogue(Struct, frozen=True):
+    """Everything known at one position of the log.
+
+    `files` by path, `models` by uid (removed ones too), `plans` by op. Derived: `ids` and aliases to uids,
+    `folders` of present models and `graves` of removed ones to uids, `children` of each folder.
+    """
+
+    position: int = 0
+    files: Map[str, File] = Map()
+    models: Map[str, Model] = Map()
+    plans: Map[str, Plan] = Map()
+    root: Root = Root()
+    ids: Map[str, str] = Map()
+    folders: Map[str, str] = Map()
+    graves: Map[str, str] = Map()
+    children: Map[str, Names] = Map()
+
+
+class Draft:
+    """A catalogue in the making: the same maps, open for change until `finish`."""
+
+    def __init__(self, base: Catalogue) -> None:
+        self.position = base.position
+        self.files = base.files.mutate()
+        self.models = base.models.mutate()
+        self.plans = base.plans.mutate()
+        self.root = base.root
+        self.ids = base.ids.mutate()
+        self.folders = base.folders.mutate()
+        self.graves = base.graves.mutate()
+        self.children = base.children.mutate()
+        self.touched: set[Key] = set()
+
+    def put_file(self, file: File) -> None:
+        """Add or replace a file."""
+        if file.path not in self.files:
+            folder = paths.parent(file.path)
+            self.children[folder] = (self.children.get(folder) or Map()).set(file.path, None)
+        self.files[file.path] = file
+        self.touched.add(("file", file.path))
+
+    def drop_file(self, path: str) -> None:
+        """Forget a file, if it is known."""
+        if self.files.pop(path, None) is None:
+            return
+        folder = paths.parent(path)
+        left = self.children[folder].delete(path)
+        if left:
+            self.children[folder] = left
+        else:
+            del self.children[folder]
+        self.touched.add(("file", path))
+
+    def put_model(self, model: Model) -> None:
+        """Add or replace a model, and every name that leads to it."""
+        before = self.models.get(model.uid)
+        if before is not None and before.removed is None:
+            self._unlink(before)
+        self.models[model.uid] = model
+        self.touched.add(("model", model.uid))
+        if model.removed is not None:
+            self.graves[model.folder] = model.uid
+            return
+        if self.graves.get(model.folder) == model.uid:
+            del self.graves[model.folder]
+        self.folders[model.folder] = model.uid
+        for name in (*model.aliases, model.id):
+            if name == model.id or name not in self.ids:
+                self.ids[name] = model.uid
+
+    def put_plan(self, plan: Plan) -> None:
+        """Add a plan."""
+        self.plans[plan.op] = plan
+        self.touched.add(("plan", plan.op))
+
+    def drop_plan(self, op: str) -> Plan | None:
+        """Take a plan out, now that it has an outcome."""
+        self.touched.add(("plan", op))
+        return self.plans.pop(op, None)
+
+    def put_root(self, root: Root) -> None:
+        """Say whether the models folder can be seen."""
+        self.root = root
+        self.touched.add(("root", ""))
+
+    def _unlink(self, model: Model) -> None:
+        if self.folders.get(model.folder) == model.uid:
+            del self.folders[model.folder]
+        for name in (*model.aliases, model.id):
+            if self.ids.get(name) == model.uid:
+                del self.ids[name]
+
+    def finish(self) -> Catalogue:
+        """The catalogue; the draft is spent."""
+        return Catalogue(
+            position=self.position,
+            files=self.files.finish(),
+            models=self.models.finish(),
+            plans=self.plans.finish(),
+            root=self.root,
+            ids=self.ids.finish(),
+            folders=self.folders.finish(),
+            graves=self.graves.finish(),
+            children=self.children.finish(),
+        )
+
+
+def present_models(catalogue: Catalogue) -> Iterator[Model]:
+    """Every model that has not been removed."""
+    return (model for model in catalogue.models.values() if model.removed is None)
+
+
+def files_in(tables: Tables, folder: str) -> list[File]:
+    """The files directly in a folder, by path."""
+    return [tables.files[path] for path in sorted(tables.children.get(folder) or ())]
+
+
+def find_model(tables: Tables, name: str) -> Model | None:
+    """The present model with this id or alias."""
+    uid = tables.ids.get(name)
+    return None if uid is None else tables.models[uid]
+
+
+def uid_at(tables: Tables, place: str) -> str | None:
+    """The stream that a place belongs to already: of its model, or of the first file seen in it.
+
+    A model that was removed from there comes back as itself.
+    """
+    if place in tables.folders:
+        return tables.folders[place]
+    if place in tables.files:
+        return tables.files[place].uid
+    known = files_in(tables, place)
+    return known[0].uid if known else tables.graves.get(place)
+
+
+def entry(tables: Tables, key: Key) -> Entry | None:
+    """The entry that the projection stores under a key."""
+    kind, name = key
+    if kind == "file":
+        return tables.files.get(name)
+    if kind == "model":
+        return tables.models.get(name)
+    return tables.plans.get(name) if kind == "plan" else tables.root

@@ -1,0 +1,55 @@
+"""The catalogue as rows of canonical JSON, and back: what its projection stores, byte for byte."""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from janfs.catalogue.catalogue import Catalogue, Draft, Key, entry
+from janfs.catalogue.entries import File, Model, Plan, Root
+from janfs.events.codec import canonical
+
+_files = msgspec.json.Decoder(File)
+_models = msgspec.json.Decoder(Model)
+_plans = msgspec.json.Decoder(Plan)
+_roots = msgspec.json.Decoder(Root)
+
+
+def to_rows(catalogue: Catalogue) -> Iterator[tuple[Key, str]]:
+    """Every entry with its key."""
+    for path, file in catalogue.files.items():
+        yield ("file", path), canonical(file).decode()
+    for uid, model in catalogue.models.items():
+        yield ("model", uid), canonical(model).decode()
+    for op, plan in catalogue.plans.items():
+        yield ("plan", op), canonical(plan).decode()
+    if catalogue.root.position:
+        yield ("root", ""), canonical(catalogue.root).decode()
+
+
+def changed_rows(catalogue: Catalogue, touched: Iterable[Key]) -> dict[Key, str | None]:
+    """The rows of the entries that were touched; None for those that are gone."""
+    changed: dict[Key, str | None] = {}
+    for key in touched:
+        value = entry(catalogue, key)
+        changed[key] = None if value is None else canonical(value).decode()
+    return changed
+
+
+def from_rows(rows: Iterable[tuple[str, str, str]], position: int) -> Catalogue:
+    """The catalogue that was stored. Raises `msgspec.ValidationError` for rows that are none of ours."""
+    draft = Draft(Catalogue())
+    draft.position = position
+    models: list[Model] = []
+    for kind, _, value in rows:
+        if kind == "file":
+            draft.put_file(_files.decode(value))
+        elif kind == "model":
+            models.append(_models.decode(value))
+        elif kind == "plan":
+            draft.put_plan(_plans.decode(value))
+        else:
+            draft.put_root(_roots.decode(value))
+    # Names that two models could answer to go to the one that changed first, whatever order rows come in.
+    for model in sorted(models, key=lambda model: model.position):
+        draft.put_model(model)
+    return draft.finish()
