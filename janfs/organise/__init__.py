@@ -1,0 +1,1 @@
+"""Deciding what should lie where (pure), and doing it on disk."""

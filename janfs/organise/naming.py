@@ -1,0 +1,47 @@
+"""Model ids from file names: a pure function, so that the same file gets the same id everywhere."""
+
+import re
+import unicodedata
+from collections.abc import Container
+
+MAX_LENGTH = 96  # characters; leaves room for suffixes within the 255 bytes of a file name
+_FALLBACK = "model"
+_NOT_ALLOWED = re.compile(r"[^a-z0-9._-]+")
+_EXTENSION = re.compile(r"\.gguf$", re.IGNORECASE)
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# Windows' device names: a folder of that name could not be copied there.
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
+
+
+def id_from_file_name(file_name: str) -> str:
+    """The id for a binary: lower case, `[a-z0-9._-]`, the quantisation kept, never empty, `.` or `..`.
+
+    `Zephyr 7B beta.Q4_K_M.gguf` gives `zephyr-7b-beta.q4_k_m`.
+    """
+    return _clean(_EXTENSION.sub("", file_name))
+
+
+def id_from_folder(folder_name: str) -> str:
+    """The id for a folder that holds a model: its name as it stands where that can be an id."""
+    if len(folder_name) <= MAX_LENGTH and _ID.fullmatch(folder_name):
+        return folder_name
+    return _clean(folder_name)
+
+
+def free_id(wanted: str, taken: Container[str]) -> str:
+    """`wanted`, or the first of `wanted-2`, `wanted-3`, ... that is not taken."""
+    if wanted not in taken:
+        return wanted
+    number = 2
+    while f"{wanted}-{number}" in taken:
+        number += 1
+    return f"{wanted}-{number}"
+
+
+def _clean(name: str) -> str:
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    cleaned = _NOT_ALLOWED.sub("-", ascii_name.lower())
+    cleaned = re.sub(r"-{2,}", "-", cleaned)[:MAX_LENGTH].strip("-._")
+    if not cleaned:
+        return _FALLBACK
+    return f"{cleaned}-model" if _RESERVED.fullmatch(cleaned) else cleaned
