@@ -1,0 +1,43 @@
+"""Walking the models folder: every file that counts, with one look at each."""
+
+from msgspec import Struct
+
+from janfs.folder import paths
+from janfs.folder.filesystem import FileSystem, Stat
+
+MAX_DEPTH = 24  # folders below the first; deeper trees are nobody's models
+
+
+class Scan(Struct, frozen=True):
+    """What a walk found. Nothing may be concluded about what lies below a folder in `unreadable`."""
+
+    files: dict[str, Stat]
+    unreadable: dict[str, str]
+
+    def covers(self, path: str) -> bool:
+        """Whether a file that is missing from `files` is really not there."""
+        return not any(paths.is_inside(path, folder) for folder in self.unreadable)
+
+
+def scan(fs: FileSystem, top: str, *, recursive: bool = True) -> Scan:
+    """Walk `top` and what is below it. Folders behind links are not entered: what is there is not ours."""
+    found = Scan({}, {})
+    folders = [(top, 0)]
+    while folders:
+        folder, depth = folders.pop()
+        try:
+            entries = fs.list(folder)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            found.unreadable[folder] = error.strerror or str(error)
+            continue
+        for name, stat in entries.items():
+            if paths.is_ignored(name):
+                continue
+            path = paths.join(folder, name)
+            if not stat.is_dir:
+                found.files[path] = stat
+            elif recursive and stat.link is None and depth < MAX_DEPTH:
+                folders.append((path, depth + 1))
+    return found

@@ -1,0 +1,154 @@
+"""Whether a file is whole yet. Names are no proof and neither are events: the file itself is asked.
+
+A file is settled when nobody has it open for writing and it has no holes, or, where that cannot be told,
+when it has not changed for `SETTLE` seconds; and, for a GGUF, when it reaches to where its header says that
+the last tensor ends. So a half copy is known as one however it is made: growing, preallocated or resumed.
+"""
+
+import hashlib
+
+from msgspec import Struct
+
+from janfs.errors import GgufError, GgufTruncated, ManifestError
+from janfs.folder import paths
+from janfs.folder.filesystem import FileSystem, Stamp, Stat
+from janfs.folder.gguf import GgufFacts, facts, read_header
+from janfs.manifest.schema import Manifest
+from janfs.manifest.spellings import read_manifest
+
+SETTLE = 2.0  # seconds unchanged, where the system cannot tell whether a writer is there
+PATIENCE = 5.0  # seconds unchanged, before a file that ends inside its header counts as broken
+EDITING = 0.3  # seconds unchanged, before a model.json that cannot be read counts as wrong
+AGAIN = 0.2  # seconds until the next look at a file that is still being written
+MAX_JSON = 4 * 1024 * 1024  # bytes
+NO_STAMP = Stamp(0, 0, 0)  # of what is no file
+
+
+class Waiting(Struct, frozen=True):
+    """Not whole yet; look again in `again` seconds. `percentage` is of the bytes the header announces."""
+
+    reason: str
+    again: float
+    percentage: float | None = None
+
+
+class Settled(Struct, frozen=True):
+    """A whole file; `facts` when it is a GGUF."""
+
+    stamp: Stamp
+    facts: GgufFacts | None = None
+
+
+class Refused(Struct, frozen=True):
+    """A file that is not what its name says."""
+
+    stamp: Stamp
+    code: str
+    reason: str
+
+
+class JsonRead(Struct, frozen=True):
+    """A model.json as it was read."""
+
+    stamp: Stamp
+    sha256: str
+    text: bytes
+    manifest: Manifest
+    notes: tuple[str, ...] = ()
+
+
+class JsonWrong(Struct, frozen=True):
+    """A model.json that cannot be read, and where it goes wrong."""
+
+    stamp: Stamp
+    sha256: str
+    text: bytes
+    reason: str
+    line: int = 0
+    column: int = 0
+
+
+Verdict = Waiting | Settled | Refused | JsonRead | JsonWrong
+
+
+def examine(fs: FileSystem, path: str, stat: Stat, unchanged_for: float) -> Verdict:
+    """Look into a file that was seen as `stat` and has been so for `unchanged_for` seconds.
+
+    Raises `OSError` when it cannot be looked into.
+    """
+    if stat.stamp is None:
+        target = (
+            f"the link leads to {stat.link}, and nothing is there" if stat.link else "it is no regular file"
+        )
+        return Refused(NO_STAMP, "not_a_file", f"{target[0].upper()}{target[1:]}.")
+    if fs.being_written(path):
+        return _being_written(fs, path, stat.stamp)
+    if paths.is_manifest(path):
+        return _examine_json(fs, path, stat.stamp, unchanged_for)
+    if paths.is_binary(path):
+        return _examine_binary(fs, path, stat.stamp, unchanged_for)
+    return _unless_unsure(fs, path, Settled(stat.stamp), unchanged_for)
+
+
+def _being_written(fs: FileSystem, path: str, stamp: Stamp) -> Waiting:
+    return Waiting("Being written.", AGAIN, _percentage(fs, path, stamp) if paths.is_binary(path) else None)
+
+
+def _percentage(fs: FileSystem, path: str, stamp: Stamp) -> float | None:
+    try:
+        with fs.open(path) as file:
+            return _share(stamp.size, facts(read_header(file.read_at, stamp.size)).data_end)
+    except (GgufError, OSError):
+        return None
+
+
+def _share(size: int, whole: int) -> float:
+    return round(min(100.0, 100.0 * size / max(1, whole)), 1)
+
+
+def _unless_unsure(fs: FileSystem, path: str, verdict: Verdict, unchanged_for: float) -> Verdict:
+    """The verdict, if it is certain that nobody is still writing; else only after `SETTLE`."""
+    if unchanged_for >= SETTLE:
+        return verdict
+    if fs.being_written(path) is None or fs.has_holes(path):
+        return Waiting("Waiting until it stops changing.", min(AGAIN, SETTLE - unchanged_for) + 0.01)
+    return verdict
+
+
+def _examine_binary(fs: FileSystem, path: str, stamp: Stamp, unchanged_for: float) -> Verdict:
+    with fs.open(path) as file:
+        try:
+            found = facts(read_header(file.read_at, stamp.size))
+        except GgufTruncated as error:
+            if unchanged_for < PATIENCE:
+                return Waiting("Its header is not here yet.", min(AGAIN, PATIENCE - unchanged_for) + 0.01)
+            return Refused(stamp, error.code, error.detail)
+        except GgufError as error:
+            return _unless_unsure(fs, path, Refused(stamp, error.code, error.detail), unchanged_for)
+        if file.stamp() != stamp:
+            return Waiting("It changed while it was read.", AGAIN)
+    if found.data_end > stamp.size:
+        return Waiting(
+            f"{stamp.size:,} of {found.data_end:,} bytes are here.",
+            min(10.0, max(AGAIN, unchanged_for / 4)),
+            _share(stamp.size, found.data_end),
+        )
+    return _unless_unsure(fs, path, Settled(stamp, found), unchanged_for)
+
+
+def _examine_json(fs: FileSystem, path: str, stamp: Stamp, unchanged_for: float) -> Verdict:
+    if stamp.size > MAX_JSON:
+        reason = f"It has {stamp.size:,} bytes; a model.json may have {MAX_JSON:,}."
+        return JsonWrong(stamp, hashlib.sha256(b"").hexdigest(), b"", reason)
+    with fs.open(path) as file:
+        text = file.read_at(0, MAX_JSON)
+        if file.stamp() != stamp or len(text) != stamp.size:
+            return Waiting("It changed while it was read.", 0.05)
+    digest = hashlib.sha256(text).hexdigest()
+    try:
+        manifest, notes = read_manifest(text)
+    except ManifestError as error:
+        if unchanged_for < EDITING:
+            return Waiting("It cannot be read yet.", EDITING - unchanged_for + 0.01)
+        return JsonWrong(stamp, digest, text, error.detail, error.line, error.column)
+    return JsonRead(stamp, digest, text, manifest, notes)

@@ -1,0 +1,197 @@
+"""Looking at the disk: the differences between what is there and what the catalogue knows, as events."""
+
+from collections.abc import Iterable, Mapping
+from typing import assert_never
+
+from msgspec import Struct
+
+from janfs.catalogue.catalogue import Catalogue
+from janfs.catalogue.entries import File
+from janfs.clock import Clock, Ids
+from janfs.events import types as e
+from janfs.folder import paths, settle
+from janfs.folder.filesystem import FileSystem, Stat
+from janfs.folder.scan import Scan, scan
+from janfs.pipeline import moves
+from janfs.pipeline.recorder import Draft
+from janfs.pipeline.snapshot import Arrival
+from janfs.pipeline.streams import Streams
+
+FOLDER = "folder"  # the actor of whatever people and programs do to the files
+UNREADABLE_AGAIN = 5.0  # seconds until another try at a file that could not be read
+
+
+class Observation(Struct):
+    """Events of one look, and the texts that they point at."""
+
+    drafts: list[Draft]
+    documents: dict[str, bytes]
+
+
+class _Watched(Struct):
+    """A file that is being waited for: what it was when it last changed, and when to look again."""
+
+    stat: Stat
+    since: float
+    due: float
+    arrival: Arrival
+
+
+class Observer:
+    """Looks at the folder. What it remembers between looks only saves work and shows progress."""
+
+    def __init__(self, fs: FileSystem, clock: Clock, ids: Ids) -> None:
+        self._fs = fs
+        self._clock = clock
+        self._ids = ids
+        self._waiting: dict[str, _Watched] = {}
+        self._looked: dict[str, Stat] = {}
+        self._by_inode: dict[int, str] = {}
+
+    @property
+    def arrivals(self) -> Mapping[str, Arrival]:
+        """The files that are not whole yet, by path."""
+        return {path: watched.arrival for path, watched in self._waiting.items()}
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next file that is waited for should be looked at, in the clock's monotonic seconds."""
+        return min((watched.due for watched in self._waiting.values()), default=None)
+
+    def due(self) -> list[str]:
+        """The files that should be looked at again now."""
+        now = self._clock.monotonic()
+        return [path for path, watched in self._waiting.items() if watched.due <= now]
+
+    def forget(self) -> None:
+        """Look at everything anew: what was seen last did not get into the log."""
+        self._looked.clear()
+        self._waiting.clear()
+
+    def index(self, catalogue: Catalogue, touched: Iterable[str]) -> None:
+        """Keep up with what became of files in the catalogue."""
+        for path in touched:
+            file = catalogue.files.get(path)
+            if file is None:
+                self._looked.pop(path, None)
+            elif file.link is None:
+                self._by_inode[file.stamp.inode] = path
+
+    def look(self, catalogue: Catalogue, hints: Iterable[str]) -> Observation:
+        """What is different below these paths."""
+        seen: dict[str, Stat] = {}
+        known: set[str] = set()
+        places = [paths.MODELS if hint in ("", paths.MODELS) else hint for hint in dict.fromkeys(hints)]
+        done: set[str] = set()
+        while places:
+            place = places.pop()
+            if place in done or not paths.is_inside(place, paths.MODELS):
+                continue
+            done.add(place)
+            found, expected = self._see(catalogue, place)
+            known.update(path for path in expected if found.covers(path))
+            seen.update(found.files)
+            places += moves.other_ends(catalogue, found.files, seen, self._by_inode)
+        missing = {path for path in known if path not in seen}
+        return self._differences(catalogue, seen, missing)
+
+    def _see(self, catalogue: Catalogue, place: str) -> tuple[Scan, list[str]]:
+        """What is at a place, and which files the catalogue knows there."""
+        if place == paths.MODELS:
+            return scan(self._fs, place), list(catalogue.files)
+        stat = self._fs.stat(place)
+        folder = place if (stat is not None and stat.is_dir) or place in catalogue.children else ""
+        below = [folder for folder in catalogue.children if paths.is_inside(folder, place)]
+        expected = [path for folder in below for path in catalogue.children[folder]]
+        if folder and stat is not None and stat.is_dir:
+            if stat.link is not None or any(paths.is_ignored(part) for part in place.split("/")[1:]):
+                return Scan({}, {}), expected
+            return scan(self._fs, place), expected
+        if place in catalogue.files:
+            expected.append(place)
+        if stat is None or stat.is_dir or any(paths.is_ignored(part) for part in place.split("/")[1:]):
+            return Scan({}, {}), expected
+        return Scan({place: stat}, {}), expected
+
+    def _differences(self, catalogue: Catalogue, seen: Mapping[str, Stat], missing: set[str]) -> Observation:
+        streams = Streams(catalogue, self._ids)
+        drafts, moved = moves.detect(catalogue, seen, missing, self._by_inode, streams)
+        observation = Observation(drafts, {})
+        for path, stat in seen.items():
+            file = catalogue.files.get(path)
+            if path not in moved and self._is_new(path, stat, file):
+                self._examine(observation, streams, path, stat, file)
+        for path in sorted(missing - moved):
+            kind = e.JsonRemoved if paths.is_manifest(path) else e.FileRemoved
+            drafts.append(Draft(catalogue.files[path].uid, kind(path), FOLDER))
+        for path in [path for path in self._waiting if path not in seen and self._fs.stat(path) is None]:
+            del self._waiting[path]
+        return observation
+
+    def _is_new(self, path: str, stat: Stat, file: File | None) -> bool:
+        if self._looked.get(path) == stat:
+            return False
+        if file is not None and file.stamp == stat.stamp and path not in self._looked:
+            self._looked[path] = stat  # known from before the start
+            return False
+        return True
+
+    def _examine(
+        self, observation: Observation, streams: Streams, path: str, stat: Stat, file: File | None
+    ) -> None:
+        now = self._clock.monotonic()
+        watched = self._waiting.get(path)
+        since = watched.since if watched is not None and watched.stat == stat else now
+        if watched is not None and watched.stat == stat and watched.due > now + 0.001:
+            return
+        try:
+            verdict = settle.examine(self._fs, path, stat, now - since)
+        except FileNotFoundError:
+            return
+        except PermissionError as error:
+            verdict = settle.Refused(stat.stamp or settle.NO_STAMP, "unreadable", f"{error.strerror}.")
+        except OSError as error:
+            verdict = settle.Waiting(f"It cannot be read: {error.strerror}.", UNREADABLE_AGAIN)
+        if isinstance(verdict, settle.Waiting):
+            size = stat.stamp.size if stat.stamp is not None else 0
+            arrival = Arrival(path, verdict.reason, verdict.percentage, size)
+            self._waiting[path] = _Watched(stat, since, now + verdict.again, arrival)
+            return
+        self._waiting.pop(path, None)
+        self._looked[path] = stat
+        event = _event(path, stat, file, verdict)
+        if event is not None:
+            observation.drafts.append(Draft(streams.of(path), event, FOLDER))
+        if isinstance(verdict, settle.JsonRead | settle.JsonWrong) and event is not None:
+            observation.documents[verdict.sha256] = verdict.text
+
+
+def _event(path: str, stat: Stat, file: File | None, verdict: settle.Verdict) -> e.Event | None:
+    """What to record of a verdict; None when nothing is new."""
+    match verdict:
+        case settle.Settled():
+            if file is not None and _same(file, stat, verdict):
+                return None
+            kind = e.FileDropped if file is None else e.FileChanged
+            return kind(path, verdict.stamp, stat.link, verdict.facts)
+        case settle.Refused():
+            if file is not None and file.refused is not None and file.stamp == verdict.stamp:
+                return None
+            return e.FileRefused(path, verdict.stamp, verdict.code, verdict.reason, stat.link)
+        case settle.JsonRead():
+            if file is not None and file.document == verdict.sha256 and file.refused is None:
+                return None
+            return e.JsonEdited(path, verdict.stamp, verdict.sha256, verdict.manifest, verdict.notes)
+        case settle.JsonWrong():
+            line, column = verdict.line, verdict.column
+            if file is not None and file.stamp == verdict.stamp and file.refused is not None:
+                return None
+            return e.JsonRejected(path, verdict.stamp, verdict.sha256, verdict.reason, line, column)
+        case settle.Waiting():
+            return None
+        case _:
+            assert_never(verdict)
+
+
+def _same(file: File, stat: Stat, verdict: settle.Settled) -> bool:
+    return file.refused is None and file.link == stat.link and file.stamp == verdict.stamp

@@ -1,0 +1,140 @@
+"""Events into the log and the catalogue, in one transaction; and the catalogue out of the log again."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from janfs.catalogue import rows
+from janfs.catalogue.catalogue import Catalogue, Key
+from janfs.catalogue.fold import VERSION, Recorded, fold
+from janfs.events import codec
+from janfs.events.types import Event
+from janfs.log import projections
+from janfs.log.projections import Checkpoint
+from janfs.log.reader import LogReader
+from janfs.log.records import NewRecord, Record
+from janfs.log.store import EventLog
+
+PROJECTION = "catalogue"
+
+
+class Draft(Struct, frozen=True):
+    """An event that is to be recorded. `actor` says who; `cause` is the position that led to it."""
+
+    stream: str
+    event: Event
+    actor: str = "janfs"
+    cause: int | None = None
+
+
+class Recorder:
+    """Keeps the log, the catalogue and its projection in step."""
+
+    def __init__(self, log: EventLog) -> None:
+        """Load the catalogue; make it anew when the fold has changed or the projection is behind."""
+        self.log = log
+        self.catalogue = self._load()
+
+    def record(
+        self, drafts: Sequence[Draft], documents: Mapping[str, bytes] | None = None
+    ) -> tuple[list[Record], frozenset[Key]]:
+        """Append, fold and project; all or nothing. Returns the records and the keys of entries touched.
+
+        Raises `LogError` when the log cannot take them; the catalogue is then as it was.
+        """
+        if not drafts:
+            return [], frozenset()
+        outcome: tuple[Catalogue, frozenset[Key]] = (self.catalogue, frozenset())
+
+        def project(connection: Connection, records: Sequence[Record]) -> None:
+            nonlocal outcome
+            events = [
+                Recorded(record.position, record.stream, record.recorded_at, draft.event)
+                for record, draft in zip(records, drafts, strict=True)
+            ]
+            outcome = fold(self.catalogue, events)
+            _save(connection, *outcome)
+
+        records = self.log.append([_new_record(draft) for draft in drafts], documents, project)
+        self.catalogue, touched = outcome
+        return records, touched
+
+    def _load(self) -> Catalogue:
+        with self.log.query() as connection:
+            at = projections.checkpoint(connection, PROJECTION)
+            usable = at is not None and at.version == VERSION
+            base = (
+                rows.from_rows(projections.rows(connection, PROJECTION), at.position)
+                if at is not None and usable
+                else Catalogue()
+            )
+        if usable and base.position == self.log.head.position:
+            return base
+        catalogue, touched = fold(base, replay(self.log, base.position))
+
+        def project(connection: Connection, _: Sequence[Record]) -> None:
+            if usable:
+                _save(connection, catalogue, touched)
+            else:
+                at = Checkpoint(VERSION, catalogue.position)
+                projections.replace(connection, PROJECTION, at, dict(rows.to_rows(catalogue)))
+
+        self.log.append([], None, project)
+        return catalogue
+
+
+def replay(log: LogReader, after: int = 0, until: int | None = None) -> Iterator[Recorded]:
+    """The log's events after a position, in today's types."""
+    for record in log.read(after, until=until):
+        event = codec.decode(record.type, record.schema, record.data)
+        yield Recorded(record.position, record.stream, record.recorded_at, event)
+
+
+def rebuild(log: LogReader, until: int | None = None) -> Catalogue:
+    """The catalogue made anew from the first event on; up to a position, if one is given."""
+    return fold(Catalogue(), replay(log, until=until))[0]
+
+
+class Comparison(Struct, frozen=True):
+    """The projected catalogue against one made anew: how many rows, and the first that differs."""
+
+    rows: int
+    position: int
+    difference: str | None = None
+
+
+def compare(log: LogReader) -> Comparison:
+    """Rebuild the catalogue beside the projected one and compare them byte for byte."""
+    with log.query() as connection:
+        at = projections.checkpoint(connection, PROJECTION)
+        position = 0 if at is None else at.position
+        live = {(kind, key): value for kind, key, value in projections.rows(connection, PROJECTION)}
+    anew = dict(rows.to_rows(rebuild(log, until=position)))
+    return Comparison(len(anew), position, _first_difference(live, anew))
+
+
+def _first_difference(live: Mapping[Key, str], anew: Mapping[Key, str]) -> str | None:
+    for key in sorted(live.keys() | anew.keys()):
+        if live.get(key) != anew.get(key):
+            return (
+                f"{key[0]} {key[1]}: projected {live.get(key, 'nothing')}, rebuilt {anew.get(key, 'nothing')}"
+            )
+    return None
+
+
+def _new_record(draft: Draft) -> NewRecord:
+    encoded = codec.encode(draft.event)
+    return NewRecord(
+        stream=draft.stream,
+        type=encoded.type,
+        schema=encoded.schema,
+        data=encoded.data,
+        actor=draft.actor,
+        cause=draft.cause,
+    )
+
+
+def _save(connection: Connection, catalogue: Catalogue, touched: Iterable[Key]) -> None:
+    at = Checkpoint(VERSION, catalogue.position)
+    projections.save(connection, PROJECTION, at, rows.changed_rows(catalogue, touched))

@@ -1,0 +1,38 @@
+"""Whether the models folder is there at all.
+
+An unmounted disk looks like an empty folder; it must not be taken for a mass deletion.
+"""
+
+from collections.abc import Collection
+
+from janfs.folder import paths
+from janfs.folder.filesystem import FileSystem
+
+MARKER = paths.join(paths.MODELS, ".janfs-root")
+_TEXT = b"janfs keeps this file here to tell an unmounted disk from an empty folder. Leave it in place.\n"
+
+
+def why_unavailable(fs: FileSystem, known: Collection[str]) -> str | None:
+    """Why nothing can be concluded from what is missing in `models/`; None when all is well.
+
+    `known` are the files that should be there. The marker is put back where that is certain to be right.
+    """
+    try:
+        folder = fs.stat(paths.MODELS)
+        if folder is None or not folder.is_dir:
+            return f"The folder {paths.MODELS}/ is not there."
+        if fs.stat(MARKER) is not None:
+            return None
+        if known and not any(fs.stat(path) is not None for path in known):
+            return (
+                f"{paths.MODELS}/ is empty and its marker is gone, as when its disk is not mounted. "
+                f"If everything was deleted on purpose, create the file {MARKER}."
+            )
+        fs.create(MARKER, _TEXT)
+    except PermissionError:
+        return None  # a folder that we may only read has no marker, and is there all the same
+    except FileExistsError:
+        return None
+    except OSError as error:
+        return f"{paths.MODELS}/ cannot be read: {error.strerror}."
+    return None

@@ -1,0 +1,29 @@
+"""What everyone else sees: one immutable value, swapped after each commit."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from janfs.catalogue.catalogue import Catalogue
+
+
+class Arrival(Struct, frozen=True):
+    """A file that is not whole yet; `percentage` of the bytes that its header announces, once it is there."""
+
+    path: str
+    reason: str
+    percentage: float | None
+    size: int
+
+
+class Snapshot(Struct, frozen=True):
+    """The catalogue at one position, and what is not in the log: arrivals, and whether we keep up.
+
+    `caught_up` once everything on disk has been looked at since the start; `failing` says why the pipeline
+    cannot go on at present.
+    """
+
+    catalogue: Catalogue = Catalogue()
+    arrivals: Mapping[str, Arrival] = {}
+    caught_up: bool = False
+    failing: str | None = None
