@@ -1,0 +1,89 @@
+"""The root: which folders it has, and opening it for one owner."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from janfs.clock import Clock
+from janfs.errors import RootUnusable
+from janfs.folder import paths
+from janfs.log.connection import reader_engine, writer_engine
+from janfs.log.lock import Owner, RootLock, read_owner
+from janfs.log.migrate import migrate
+from janfs.log.reader import LogReader
+from janfs.log.store import EventLog
+
+
+class RootPaths:
+    """Where things are below a root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.models = root / paths.MODELS
+        self.engines = root / paths.ENGINES
+        self.logs = root / "logs"
+        self.private = root / paths.PRIVATE
+        self.trash = root / paths.TRASH
+        self.database = self.private / "log.db"
+        self.lock = self.private / "lock"
+
+
+class OpenRoot:
+    """A root that is ours: locked, migrated, its log open for appending."""
+
+    def __init__(self, root: Path, clock: Clock) -> None:
+        """Raises `RootLocked`, `RootUnusable`, `LogTooNew` or `LogCorrupt`."""
+        self.paths = RootPaths(root)
+        _make_folders(self.paths)
+        with ExitStack() as stack:
+            self.lock = RootLock(self.paths.lock)
+            stack.callback(self.lock.release)
+            writer = writer_engine(self.paths.database)
+            migrate(writer, self.paths.database)
+            self.log = EventLog(writer, reader_engine(self.paths.database), clock)
+            stack.callback(self.log.close)
+            self._stack = stack.pop_all()
+
+    def close(self) -> None:
+        """Close the log and let the lock go."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def owner_of(root: Path) -> Owner | None:
+    """Which process has the root open now."""
+    return read_owner(RootPaths(root).lock)
+
+
+def read_log(root: Path) -> LogReader:
+    """The log of a root for reading, whoever has it open. Raises `RootUnusable` where there is none."""
+    database = RootPaths(root).database
+    if not database.exists():
+        raise RootUnusable(
+            f"{root} has no event log yet: `janfs serve --root {root}` makes one. "
+            "If your models are elsewhere, say where with --root or JANFS_ROOT."
+        )
+    return LogReader(reader_engine(database))
+
+
+def _make_folders(where: RootPaths) -> None:
+    """Make what is missing; `models/` only in a new root, since later its absence means something."""
+    wanted = [where.root, where.engines, where.logs, where.private, where.trash]
+    if not where.database.exists():
+        wanted.append(where.models)
+    try:
+        for folder in wanted:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RootUnusable(
+            f"{error.filename} cannot be made: {error.strerror}. "
+            "Make it writable, or use another --root (or JANFS_ROOT)."
+        ) from error

@@ -1,0 +1,62 @@
+"""Settings of the service, from the command line and the environment; checked before anything is opened."""
+
+import ipaddress
+from pathlib import Path
+
+from msgspec import Struct
+
+from janfs.errors import SettingsError
+
+DEFAULT_ROOT = "~/jan"
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 1337
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What `janfs serve` was told.
+
+    `api_key`, when given, guards everything but the health checks. `insecure` allows an address that other
+    machines can reach without one. `allowed_hosts` (`name:port`) and `allowed_origins` (`http://name:port`)
+    are let in besides our own. `max_loaded` models are in memory at once; `grace` seconds are given to
+    running streams at shutdown. Raises `SettingsError`.
+    """
+
+    root: Path
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    api_key: str | None = None
+    insecure: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    max_loaded: int = 2
+    grace: float = 5.0
+    polling: bool = False
+    sample: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise SettingsError(f"--port must be between 0 and 65535, not {self.port}.", param="port")
+        if self.max_loaded < 1:
+            raise SettingsError(
+                f"--max-loaded must be at least 1, not {self.max_loaded}.", param="max_loaded"
+            )
+        if self.grace < 0:
+            raise SettingsError(f"--grace must not be negative, not {self.grace}.", param="grace")
+        if self.api_key is not None and not self.api_key.strip():
+            raise SettingsError("The API key is empty. Leave it out, or give one.", param="api_key")
+        if not is_loopback(self.host) and self.api_key is None and not self.insecure:
+            raise SettingsError(
+                f"{self.host} can be reached by other machines. Give an API key (--api-key or JANFS_API_KEY), "
+                "or say --insecure if everyone may use, start and delete models.",
+                param="host",
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on can only be reached from this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
