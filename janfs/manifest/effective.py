@@ -1,0 +1,53 @@
+"""The settings that hold in the end, and where each of them came from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from janfs.manifest.parameters import Parameter, checked
+
+BUILT_IN = "built-in"
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """Settings from one place, such as an engine file, a model.json or a request."""
+
+    origin: str
+    values: Mapping[str, Any]
+
+
+class Effective(msgspec.Struct, frozen=True):
+    """A setting's value and the origin of the layer that gave it."""
+
+    value: Any
+    origin: str
+
+
+def effective(known: Mapping[str, Parameter], layers: Sequence[Layer]) -> dict[str, Effective]:
+    """Lays the layers, lowest first, over what is built in (`ENGINE_PARAMETERS` or `MODEL_PARAMETERS`).
+
+    Absence leaves the layers below in force; null goes back to what is built in. Settings that are not known
+    are passed on as they are. Raises `InvalidInput`, naming the parameter, for a wrong type or range.
+    """
+    built_in = {
+        name: Effective(parameter.default, BUILT_IN)
+        for name, parameter in known.items()
+        if parameter.default is not msgspec.UNSET
+    }
+    found = dict(built_in)
+    for layer in layers:
+        for name, written in layer.values.items():
+            value = checked(name, known[name], written) if name in known else written
+            if value is not None:
+                found[name] = Effective(value, layer.origin)
+            elif name in built_in:
+                found[name] = built_in[name]
+            else:
+                found.pop(name, None)
+    return found
+
+
+def values(settings: Mapping[str, Effective]) -> dict[str, Any]:
+    """The bare values."""
+    return {name: setting.value for name, setting in settings.items()}

@@ -1,0 +1,127 @@
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from janfs.engines.protocol import EngineSettings, SamplingParams
+from janfs.errors import InvalidInput
+from janfs.manifest.effective import BUILT_IN, Effective, Layer, effective, values
+from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS, Parameter, checked
+
+
+def engine(*layers: tuple[str, dict[str, Any]]) -> dict[str, Effective]:
+    return effective(ENGINE_PARAMETERS, [Layer(origin, given) for origin, given in layers])
+
+
+class TestLayers:
+    def test_without_layers_everything_is_built_in(self) -> None:
+        found = engine()
+        assert values(found)["ctx_len"] == 4096
+        assert {setting.origin for setting in found.values()} == {BUILT_IN}
+
+    def test_the_highest_layer_that_gives_a_value_wins(self) -> None:
+        found = engine(
+            ("engine file", {"ctx_len": 1, "ngl": 2}), ("model.json", {"ctx_len": 3}), ("request", {})
+        )
+        assert found["ctx_len"] == Effective(3, "model.json")
+        assert found["ngl"] == Effective(2, "engine file")
+        assert found["n_batch"] == Effective(512, BUILT_IN)
+
+    def test_zero_and_false_are_values(self) -> None:
+        found = engine(("engine file", {"ngl": 50}), ("model.json", {"ngl": 0, "cont_batching": False}))
+        assert found["ngl"] == Effective(0, "model.json")
+        assert found["cont_batching"] == Effective(False, "model.json")
+
+    def test_null_goes_back_to_what_is_built_in_past_the_layers_below(self) -> None:
+        found = engine(("engine file", {"ngl": 7}), ("model.json", {"ngl": None}))
+        assert found["ngl"] == Effective(100, BUILT_IN)
+
+    def test_a_layer_above_null_still_counts(self) -> None:
+        found = engine(("engine file", {"ngl": 7}), ("model.json", {"ngl": None}), ("request", {"ngl": 9}))
+        assert found["ngl"] == Effective(9, "request")
+
+    def test_null_takes_away_what_nothing_built_in_stands_behind(self) -> None:
+        assert "mmproj" not in engine(("engine file", {"mmproj": "a"}), ("model.json", {"mmproj": None}))
+        assert "own" not in engine(("engine file", {"own": 1}), ("model.json", {"own": None}))
+
+    def test_unknown_settings_pass_through(self) -> None:
+        assert engine(("model.json", {"own": [1]}))["own"] == Effective([1], "model.json")
+
+    def test_a_wrong_value_is_refused_by_name(self) -> None:
+        with pytest.raises(InvalidInput, match="temperature must be a number from 0 to 2") as caught:
+            effective(MODEL_PARAMETERS, [Layer("request", {"temperature": 9})])
+        assert caught.value.param == "temperature"
+
+    @given(
+        layers=st.lists(
+            st.dictionaries(
+                st.sampled_from(["ctx_len", "ngl", "own"]), st.none() | st.integers(0, 99), max_size=3
+            ),
+            max_size=5,
+        )
+    )
+    def test_it_is_what_asking_layer_by_layer_from_the_top_gives(self, layers: list[dict[str, Any]]) -> None:
+        found = engine(*((str(number), layer) for number, layer in enumerate(layers)))
+        for name in ("ctx_len", "ngl", "own"):
+            default = None if name == "own" else ENGINE_PARAMETERS[name].default
+            expected = None if default is None else Effective(default, BUILT_IN)
+            for number, layer in reversed(list(enumerate(layers))):
+                if name in layer:
+                    expected = expected if layer[name] is None else Effective(layer[name], str(number))
+                    break
+            assert found.get(name) == expected, name
+
+
+class TestTheTables:
+    @pytest.mark.parametrize(
+        ("table", "struct"), [(ENGINE_PARAMETERS, EngineSettings), (MODEL_PARAMETERS, SamplingParams)]
+    )
+    def test_defaults_are_those_of_the_engine_protocol(
+        self, table: dict[str, Parameter], struct: Any
+    ) -> None:
+        built_in = values(effective(table, []))
+        for field in msgspec.structs.fields(struct):
+            if field.name in built_in:
+                default = built_in[field.name]
+                default = tuple(default) if isinstance(default, list) else default
+                assert default == field.default, field.name
+
+    @pytest.mark.parametrize(
+        ("table", "struct"), [(ENGINE_PARAMETERS, EngineSettings), (MODEL_PARAMETERS, SamplingParams)]
+    )
+    def test_every_bound_is_one_that_the_engine_protocol_keeps(
+        self, table: dict[str, Parameter], struct: Any
+    ) -> None:
+        for name, parameter in table.items():
+            if name not in struct.__struct_fields__ or parameter.low is None or parameter.high is None:
+                continue
+            for bound, beyond in ((parameter.low, parameter.low - 1), (parameter.high, parameter.high + 1)):
+                struct(**{name: bound})
+                with pytest.raises(InvalidInput):
+                    struct(**{name: beyond})
+
+    @pytest.mark.parametrize("table", [ENGINE_PARAMETERS, MODEL_PARAMETERS])
+    def test_every_default_is_a_value_that_would_be_accepted(self, table: dict[str, Parameter]) -> None:
+        for name, parameter in table.items():
+            if parameter.default is not msgspec.UNSET:
+                assert checked(name, parameter, parameter.default) == parameter.default, name
+
+    @given(
+        name=st.sampled_from(sorted({**ENGINE_PARAMETERS, **MODEL_PARAMETERS})),
+        value=st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats()
+        | st.text(st.sampled_from("-+.0123456789eEtrufals onN/A"), max_size=8)
+        | st.lists(st.text(max_size=3), max_size=20),
+    )
+    def test_checking_is_settled_after_one_round(self, name: str, value: Any) -> None:
+        parameter = {**ENGINE_PARAMETERS, **MODEL_PARAMETERS}[name]
+        try:
+            once = checked(name, parameter, value)
+        except InvalidInput as error:
+            assert error.param == name  # noqa: PT017
+            return
+        assert checked(name, parameter, once) == once
