@@ -37,16 +37,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         if not 0 <= self.port <= 65535:
             raise SettingsError(f"--port must be between 0 and 65535, not {self.port}.", param="port")
         if self.max_loaded < 1:
-            raise SettingsError(
-                f"--max-loaded must be at least 1, not {self.max_loaded}.", param="max_loaded"
-            )
+            raise SettingsError(f"--max-loaded must be 1 or more, not {self.max_loaded}.", param="max_loaded")
         if self.grace < 0:
             raise SettingsError(f"--grace must not be negative, not {self.grace}.", param="grace")
         if self.api_key is not None and not self.api_key.strip():
             raise SettingsError("The API key is empty. Leave it out, or give one.", param="api_key")
         if not is_loopback(self.host) and self.api_key is None and not self.insecure:
             raise SettingsError(
-                f"{self.host} can be reached by other machines. Give an API key (--api-key or JANFS_API_KEY), "
+                f"{self.host} can be reached from other machines. Give an API key (--api-key, JANFS_API_KEY), "
                 "or say --insecure if everyone may use, start and delete models.",
                 param="host",
             )

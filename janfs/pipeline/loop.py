@@ -1,10 +1,8 @@
 """The pipeline: one thread, one queue, one tick at a time."""
 
-import queue
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from enum import Enum
 
 import structlog
 
@@ -19,13 +17,12 @@ from janfs.organise import planner
 from janfs.pipeline import root
 from janfs.pipeline.actor import Actor
 from janfs.pipeline.commands import Command, Delete, Look, Record, Submitted
+from janfs.pipeline.inbox import Inbox
 from janfs.pipeline.observer import FOLDER, Observer
 from janfs.pipeline.recorder import Draft, Recorder
 from janfs.pipeline.snapshot import Snapshot
 
 FULL_LOOK_EVERY = 60.0  # seconds
-GATHER = 0.01  # seconds without another hint, before those gathered are looked at
-GATHER_AT_MOST = 0.1  # seconds that hints are gathered for, however many come
 MANY_HINTS = 64  # more than these are one look at everything
 BATCH = 256  # places that are worked on before others see what was done
 ROUNDS = 10_000  # rounds a tick; a bound that only a defect reaches
@@ -34,15 +31,6 @@ RETRY_FIRST, RETRY_LAST = 60.0, 3600.0  # seconds until what failed is tried aga
 ROOT_STREAM = "root"
 
 _log = structlog.get_logger()
-
-
-class Nothing(Enum):
-    """That the inbox is empty; None in it means stop."""
-
-    NOTHING = "nothing"
-
-
-NOTHING = Nothing.NOTHING
 
 
 class Pipeline:
@@ -54,7 +42,7 @@ class Pipeline:
         self._recorder = Recorder(log)
         self._observer = Observer(fs, clock, ids)
         self._actor = Actor(fs, log, ids)
-        self._inbox: queue.SimpleQueue[str | Submitted | None] = queue.SimpleQueue()
+        self._inbox = Inbox(clock)
         self._dirty: set[str] = set()
         self._stuck: dict[str, tuple[float, float]] = {}
         self._next_full_look = clock.monotonic()
@@ -91,9 +79,9 @@ class Pipeline:
     def run(self) -> None:
         """Tick until stopped."""
         while True:
-            hints, commands, stopping = self._gather(self._patience())
-            self.tick(hints, commands)
-            if stopping:
+            found = self._inbox.gather(self._patience())
+            self.tick(found.hints, found.commands)
+            if found.stopping:
                 return
 
     # --- one tick ---
@@ -268,37 +256,12 @@ class Pipeline:
         for listener in self._listeners:
             listener(self.snapshot)
 
-    # --- the inbox ---
-
     def _patience(self) -> float:
         """Seconds until something is due by itself."""
         due = [self._next_full_look, *(due for due, _ in self._stuck.values())]
         if self._observer.next_due is not None:
             due.append(self._observer.next_due)
         return max(0.0, min(due) - self._clock.monotonic())
-
-    def _gather(self, patience: float) -> tuple[list[str], list[Submitted], bool]:
-        """Everything in the inbox; waits `patience` seconds for the first, and a moment for more."""
-        hints: list[str] = []
-        commands: list[Submitted] = []
-        item = self._take(patience)
-        until = self._clock.monotonic() + GATHER_AT_MOST
-        while item is not NOTHING:
-            if item is None:
-                return hints, commands, True
-            if isinstance(item, Submitted):
-                commands.append(item)
-            elif isinstance(item, str):
-                hints.append(item)
-            more = self._clock.monotonic() < until
-            item = self._take(GATHER if hints and more else 0.0) if more else NOTHING
-        return hints, commands, False
-
-    def _take(self, patience: float) -> str | Submitted | Nothing | None:
-        try:
-            return self._inbox.get(timeout=patience) if patience > 0 else self._inbox.get_nowait()
-        except queue.Empty:
-            return NOTHING
 
 
 def start_thread(pipeline: Pipeline) -> threading.Thread:
