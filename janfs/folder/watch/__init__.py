@@ -1,0 +1,1 @@
+"""How janfs learns that something in the folder may have changed."""
