@@ -44,7 +44,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             raise SettingsError("The API key is empty. Leave it out, or give one.", param="api_key")
         if not is_loopback(self.host) and self.api_key is None and not self.insecure:
             raise SettingsError(
-                f"{self.host} can be reached from other machines. Give an API key (--api-key, JANFS_API_KEY), "
+                f"Other machines can reach {self.host}. Give an API key (--api-key or JANFS_API_KEY), "
                 "or say --insecure if everyone may use, start and delete models.",
                 param="host",
             )

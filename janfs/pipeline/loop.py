@@ -16,6 +16,7 @@ from janfs.log.store import EventLog
 from janfs.organise import planner
 from janfs.pipeline import root
 from janfs.pipeline.actor import Actor
+from janfs.pipeline.backoff import Backoff
 from janfs.pipeline.commands import Command, Delete, Look, Record, Submitted
 from janfs.pipeline.inbox import Inbox
 from janfs.pipeline.observer import FOLDER, Observer
@@ -26,7 +27,6 @@ FULL_LOOK_EVERY = 60.0  # seconds
 MANY_HINTS = 64  # more than these are one look at everything
 BATCH = 256  # places that are worked on before others see what was done
 ROUNDS = 10_000  # rounds a tick; a bound that only a defect reaches
-RETRY_FIRST, RETRY_LAST = 60.0, 3600.0  # seconds until what failed is tried again, doubling
 
 ROOT_STREAM = "root"
 
@@ -44,7 +44,7 @@ class Pipeline:
         self._actor = Actor(fs, log, ids)
         self._inbox = Inbox(clock)
         self._dirty: set[str] = set()
-        self._stuck: dict[str, tuple[float, float]] = {}
+        self._backoff = Backoff()
         self._next_full_look = clock.monotonic()
         self._listeners: list[Callable[[Snapshot], None]] = []
         self._caught_up = False
@@ -111,7 +111,7 @@ class Pipeline:
         self._look(everything, hints)
         for item in commands:
             self._obey(item)
-        self._retry_stuck()
+        self._dirty.update(self._backoff.due(self._clock.monotonic()))
         self._work()
         self._publish()
         for item in commands:
@@ -178,7 +178,7 @@ class Pipeline:
         documents: dict[str, bytes] = {}
         claimed: set[str] = set()
         for place in places:
-            retry = place in self._stuck and self._stuck[place][0] <= now
+            retry = self._backoff.is_due(place, now)
             step = planner.next_step(self.catalogue, place, retry=retry)
             if isinstance(step, planner.Decide):
                 if self._claims(step, claimed):
@@ -214,10 +214,6 @@ class Pipeline:
         self._record(outcomes)
         return [draft.event for draft in outcomes]
 
-    def _retry_stuck(self) -> None:
-        now = self._clock.monotonic()
-        self._dirty |= {place for place, (due, _) in self._stuck.items() if due <= now}
-
     # --- recording and publishing ---
 
     def _record(self, drafts: list[Draft], documents: dict[str, bytes] | None = None) -> None:
@@ -243,13 +239,7 @@ class Pipeline:
 
     def _note_place(self, place: str, stuck: bool, retry: bool) -> None:
         self._dirty.add(place)
-        if not stuck:
-            self._stuck.pop(place, None)
-            return
-        now = self._clock.monotonic()
-        delay = RETRY_FIRST / 2 if place not in self._stuck else self._stuck[place][1]
-        delay = min(delay * 2, RETRY_LAST)
-        self._stuck[place] = (now if retry else now + delay, delay)
+        self._backoff.note(place, failed=stuck, now=self._clock.monotonic(), at_once=retry)
 
     def _publish(self, failing: str | None = None) -> None:
         self.snapshot = Snapshot(self.catalogue, self._observer.arrivals, self._caught_up, failing)
@@ -258,10 +248,8 @@ class Pipeline:
 
     def _patience(self) -> float:
         """Seconds until something is due by itself."""
-        due = [self._next_full_look, *(due for due, _ in self._stuck.values())]
-        if self._observer.next_due is not None:
-            due.append(self._observer.next_due)
-        return max(0.0, min(due) - self._clock.monotonic())
+        due = [self._next_full_look, self._observer.next_due, self._backoff.next_due()]
+        return max(0.0, min(at for at in due if at is not None) - self._clock.monotonic())
 
 
 def start_thread(pipeline: Pipeline) -> threading.Thread:
