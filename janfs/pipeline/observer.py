@@ -5,7 +5,7 @@ from typing import assert_never
 
 from msgspec import Struct
 
-from janfs.catalogue.catalogue import Catalogue
+from janfs.catalogue.catalogue import Catalogue, Key
 from janfs.catalogue.entries import File
 from janfs.clock import Clock, Ids
 from janfs.events import types as e
@@ -68,9 +68,11 @@ class Observer:
         self._looked.clear()
         self._waiting.clear()
 
-    def index(self, catalogue: Catalogue, touched: Iterable[str]) -> None:
+    def index(self, catalogue: Catalogue, touched: Iterable[Key]) -> None:
         """Keep up with what became of files in the catalogue."""
-        for path in touched:
+        for kind, path in touched:
+            if kind != "file":
+                continue
             file = catalogue.files.get(path)
             if file is None:
                 self._looked.pop(path, None)

@@ -1,7 +1,8 @@
 """Events into the log and the catalogue, in one transaction; and the catalogue out of the log again."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+import structlog
 from msgspec import Struct
 from sqlalchemy import Connection
 
@@ -17,6 +18,8 @@ from janfs.log.records import NewRecord, Record
 from janfs.log.store import EventLog
 
 PROJECTION = "catalogue"
+
+_log = structlog.get_logger()
 
 
 class Draft(Struct, frozen=True):
@@ -35,16 +38,19 @@ class Recorder:
         """Load the catalogue; make it anew when the fold has changed or the projection is behind."""
         self.log = log
         self.catalogue = self._load()
+        self._listeners: list[Callable[[frozenset[Key]], None]] = []
 
-    def record(
-        self, drafts: Sequence[Draft], documents: Mapping[str, bytes] | None = None
-    ) -> tuple[list[Record], frozenset[Key]]:
-        """Append, fold and project; all or nothing. Returns the records and the keys of entries touched.
+    def on_touched(self, listener: Callable[[frozenset[Key]], None]) -> None:
+        """Call `listener` with the keys of the entries that were touched, after each commit."""
+        self._listeners.append(listener)
+
+    def record(self, drafts: Sequence[Draft], documents: Mapping[str, bytes] | None = None) -> list[Record]:
+        """Append, fold and project, all or nothing.
 
         Raises `LogError` when the log cannot take them; the catalogue is then as it was.
         """
         if not drafts:
-            return [], frozenset()
+            return []
         outcome: tuple[Catalogue, frozenset[Key]] = (self.catalogue, frozenset())
 
         def project(connection: Connection, records: Sequence[Record]) -> None:
@@ -58,7 +64,13 @@ class Recorder:
 
         records = self.log.append([_new_record(draft) for draft in drafts], documents, project)
         self.catalogue, touched = outcome
-        return records, touched
+        for record in records:
+            model = self.catalogue.models.get(record.stream)
+            name = model.id if model is not None else record.stream
+            _log.info(record.type, position=record.position, model=name, actor=record.actor)
+        for listener in self._listeners:
+            listener(touched)
+        return records
 
     def _load(self) -> Catalogue:
         with self.log.query() as connection:
