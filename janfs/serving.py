@@ -1,0 +1,208 @@
+"""From a snapshot to what an engine needs to run a model, or to the reason why it cannot. Pure."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from janfs.catalogue.catalogue import Catalogue, files_in, find_model
+from janfs.catalogue.entries import File, Model, Status
+from janfs.catalogue.status import manifest_of
+from janfs.engines.protocol import EngineSettings, RunSpec
+from janfs.errors import InvalidInput, ModelNotFound, ModelNotRunnable
+from janfs.folder import paths
+from janfs.manifest.effective import Layer, effective, values
+from janfs.manifest.generate import generate
+from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS
+from janfs.manifest.schema import Manifest
+from janfs.manifest.spellings import DEFAULT_ENGINE, canonical, canonical_engine
+from janfs.organise.naming import free_id, id_from_folder
+from janfs.organise.planner import home_of
+from janfs.pipeline.snapshot import Arrival, Snapshot
+
+_FINGERPRINT_LENGTH = 16  # hexadecimal digits
+
+
+class Runnable(Struct, frozen=True):
+    """A model that can be run, and how. `model_parameters` hold where a request says nothing else."""
+
+    model: Model
+    manifest: Manifest
+    spec: RunSpec
+    model_parameters: dict[str, Any]
+
+
+class Availability(Struct, frozen=True):
+    """A model's status as of now; `percentage` of the bytes that are here, while it is arriving."""
+
+    status: Status
+    reason: str | None = None
+    percentage: float | None = None
+
+
+class Outsider(Struct, frozen=True):
+    """A file that has no model: one still arriving, or one that was refused. `id` is the one it would get."""
+
+    id: str
+    path: str
+    size: int
+    availability: Availability
+
+
+def resolve(
+    snapshot: Snapshot, root: Path, name: str, engine_files: Mapping[str, Mapping[str, Any]] | None = None
+) -> Runnable:
+    """How to run the model with this id or alias.
+
+    `engine_files` are the settings in engines/<engine>.json by engine. Raises `ModelNotFound`, or
+    `ModelNotRunnable` with the reason.
+    """
+    catalogue = snapshot.catalogue
+    model = find_model(catalogue, name)
+    if model is None:
+        outsider = find_outsider(snapshot, name)
+        if outsider is None:
+            raise ModelNotFound(name)
+        raise _not_runnable(name, outsider.availability)
+    if not catalogue.root.available:
+        raise ModelNotRunnable(f"The models folder is not available: {catalogue.root.reason}", param="model")
+    available = availability(model, arrivals_by_place(snapshot).get(model.folder))
+    if available.status != "ready" or model.binary is None:
+        raise _not_runnable(name, available)
+    parts = _parts(catalogue, model.binary)
+    manifest = manifest_of(files_in(catalogue, model.folder)) or _generated(model, parts)
+    engine = canonical_engine(manifest.engine or DEFAULT_ENGINE)
+    try:
+        settings = _settings(manifest, (engine_files or {}).get(engine, {}), engine)
+        parameters = effective(MODEL_PARAMETERS, [Layer("model.json", manifest.model_parameters)])
+    except (InvalidInput, msgspec.ValidationError) as error:
+        raise ModelNotRunnable(f"The settings of '{name}' cannot be used: {error}", param="model") from error
+    return Runnable(
+        model=model,
+        manifest=manifest,
+        spec=RunSpec(
+            model_id=model.id,
+            uid=model.uid,
+            engine=engine,
+            path=os.fspath(root / os.fsdecode(paths.decode_path(model.binary))),
+            settings=settings,
+            fingerprint=fingerprint(parts, engine, settings),
+        ),
+        model_parameters=values(parameters),
+    )
+
+
+def fingerprint(parts: Iterable[File], engine: str, settings: EngineSettings) -> str:
+    """Names the files and engine settings that an answer depends on.
+
+    The first digits of a SHA-256 over header digests, stamps and settings: the same after a restart,
+    another one when a file or a setting changes.
+    """
+    digest = hashlib.sha256(engine.encode())
+    digest.update(msgspec.json.encode(settings, order="sorted"))
+    for part in parts:
+        header = part.facts.header_sha256 if part.facts is not None else None
+        digest.update(msgspec.json.encode([header, part.stamp]))
+    return digest.hexdigest()[:_FINGERPRINT_LENGTH]
+
+
+def availability(model: Model, arrival: Arrival | None) -> Availability:
+    """A model's status, given the file that is arriving at its place, if there is one."""
+    if arrival is not None and (model.status != "ready" or arrival.path == model.binary):
+        return Availability("arriving", arrival.reason, arrival.percentage)
+    return Availability(model.status, model.reason)
+
+
+def arrivals_by_place(snapshot: Snapshot) -> dict[str, Arrival]:
+    """The GGUF files that are arriving, by the folder that they belong to or will belong to."""
+    found: dict[str, Arrival] = {}
+    for path, arrival in snapshot.arrivals.items():
+        if paths.is_binary(path):
+            known = snapshot.catalogue.files.get(path)
+            owner = snapshot.catalogue.models.get(known.uid) if known is not None else None
+            belongs = owner is not None and owner.loose == path
+            found[owner.folder if owner is not None and belongs else paths.place(path)] = arrival
+    return found
+
+
+def outsiders(snapshot: Snapshot) -> list[Outsider]:
+    """Every file that has no model, in the order of paths."""
+    catalogue = snapshot.catalogue
+    found: dict[str, Outsider] = {}
+    for place, arrival in sorted(arrivals_by_place(snapshot).items()):
+        if place not in catalogue.folders:
+            wait = Availability("arriving", arrival.reason, arrival.percentage)
+            _add(found, catalogue, arrival.path, arrival.size, wait)
+    arriving = {outsider.path for outsider in found.values()}
+    for file in files_in(catalogue, paths.MODELS):
+        if file.refused is None or not paths.is_binary(file.path) or file.path in arriving:
+            continue
+        owner = catalogue.models.get(file.uid)
+        if owner is None or owner.removed is not None or owner.loose != file.path:
+            refused = Availability("invalid", f"{paths.name(file.path)}: {file.refused.reason}")
+            _add(found, catalogue, file.path, file.stamp.size, refused)
+    return list(found.values())
+
+
+def find_outsider(snapshot: Snapshot, name: str) -> Outsider | None:
+    """The file without a model that is listed under this id."""
+    return next((outsider for outsider in outsiders(snapshot) if outsider.id == name), None)
+
+
+def _add(found: dict[str, Outsider], catalogue: Catalogue, path: str, size: int, now: Availability) -> None:
+    place = paths.place(path)
+    if place == path:
+        wanted = paths.name(home_of(catalogue, paths.name(path)))
+    else:
+        wanted = free_id(id_from_folder(paths.name(place)), catalogue.ids)
+    free = free_id(wanted, found)
+    found[free] = Outsider(free, path, size, now)
+
+
+def _not_runnable(name: str, now: Availability) -> ModelNotRunnable:
+    progress = f" ({now.percentage}%)" if now.percentage is not None else ""
+    reason = f" {now.reason}" if now.reason else ""
+    return ModelNotRunnable(f"The model '{name}' is {now.status}{progress}.{reason}", param="model")
+
+
+def _parts(catalogue: Catalogue, binary: str) -> list[File]:
+    """The files that make up the weights: all shards in order, or the one file."""
+    first = catalogue.files[binary]
+    count = first.facts.split_count if first.facts is not None else None
+    if not count or count < 2:
+        return [first]
+    shards = [
+        (file.facts.split_no or 0, file)
+        for file in files_in(catalogue, paths.parent(binary))
+        if file.facts is not None and file.facts.split_count == count
+    ]
+    return [file for _, file in sorted(shards, key=lambda shard: shard[0])]
+
+
+def _generated(model: Model, parts: list[File]) -> Manifest:
+    """What the model.json would say that could not be written."""
+    first = parts[0]
+    if first.facts is None:
+        return Manifest()
+    document = generate(
+        model_id=model.id,
+        file_names=[paths.name(part.path) for part in parts],
+        size=sum(part.stamp.size for part in parts),
+        created=first.stamp.mtime_ns // 1_000_000_000,
+        facts=first.facts,
+    )
+    return canonical(document)[0]
+
+
+def _settings(manifest: Manifest, engine_file: Mapping[str, Any], engine: str) -> EngineSettings:
+    layers = [
+        Layer(f"engines/{engine}.json", engine_file),
+        Layer("model.json", manifest.engine_parameters),
+    ]
+    found = values(effective(ENGINE_PARAMETERS, layers))
+    fields = {name: found[name] for name in EngineSettings.__struct_fields__ if name in found}
+    return msgspec.convert(fields, EngineSettings)
