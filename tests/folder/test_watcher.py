@@ -306,8 +306,8 @@ def test_a_models_folder_that_is_a_link_is_watched(tmp_path: Path) -> None:
         watching.close()
 
 
-class FullQueue(Hints):
-    """A reader that is held up in its first hint, while the kernel's queue fills up."""
+class HeldUp(Hints):
+    """Holds the watcher up in its first hint, while events queue up in the kernel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -325,7 +325,7 @@ def test_after_an_overflow_everything_is_looked_at_and_watched_again(root: Path)
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     if limit > 20_000:
         pytest.skip(f"the kernel queues {limit} events, too many to fill here")
-    hints = FullQueue()
+    hints = HeldUp()
     watching = InotifyWatcher()
     watching.start(root, ["models"], hints)
     try:
@@ -344,6 +344,25 @@ def test_after_an_overflow_everything_is_looked_at_and_watched_again(root: Path)
         (root / "models/unseen/a.gguf").write_bytes(b"x")
         hints.wait_for("models/unseen/a.gguf")
         assert watching.alive()
+    finally:
+        hints.go_on.set()
+        watching.close()
+
+
+def test_a_folder_found_under_its_new_name_before_its_move_was_told_stays_watched(root: Path) -> None:
+    hints = HeldUp()
+    watching = InotifyWatcher()
+    watching.start(root, ["models"], hints)
+    try:
+        hints.wait_for("")
+        (root / "models/first").write_bytes(b"")
+        assert hints.held.wait(WITHIN)
+        (root / "models/new").mkdir()
+        (root / "models/old").rename(root / "models/new/old")
+        hints.go_on.set()
+        hints.wait_for("models/old")
+        (root / "models/new/old/a.gguf").write_bytes(b"x")
+        hints.wait_for("models/new/old/a.gguf")
     finally:
         hints.go_on.set()
         watching.close()
