@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from janfs.folder import paths
@@ -584,6 +584,8 @@ def outcome(fs: FileSystem, call: str, first: str, second: str) -> object:
 @given(
     st.lists(st.tuples(st.sampled_from(CALLS), st.sampled_from(NAMES), st.sampled_from(NAMES)), max_size=12)
 )
+@example([("create", "x", ""), ("rename", "a", "x/a")])
+@example([("make_folder", "x", ""), ("rename", "x", "x/y")])
 def test_any_sequence_of_calls_ends_alike_on_both(scratch: Path, calls: list[tuple[str, str, str]]) -> None:
     root = scratch / "root"
     root.mkdir()

@@ -171,9 +171,9 @@ class Disk:
     def rename(self, source: str, target: str, *, replace: bool, by_user: bool) -> None:
         """Move a name; with `replace`, over a file, a link or an empty folder, as rename(2) does."""
         old_folder, old_name, inode = self.find(source, follow=False)
+        new_folder, new_name, there = self.find(target, follow=False)
         if inode is None:
             raise failure(errno.ENOENT, source)
-        new_folder, new_name, there = self.find(target, follow=False)
         if there is not None and not replace:
             raise failure(errno.EEXIST, target)
         if inode is new_folder or (isinstance(inode, Folder) and new_folder in _below(inode)):
