@@ -4,7 +4,7 @@ Pure types, no I/O. A value that can be constructed is valid: ranges are checked
 """
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Literal, Protocol
 
 import msgspec
@@ -206,7 +206,7 @@ class Engine(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
-    def generate(self, request: GenerateRequest) -> AsyncIterator[Reply]:
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[Reply]:
         """Deltas, then one `Finished`. Closing the iterator cancels the request.
 
         Raises `ContextExceeded` or `InvalidInput` before the first reply, `EngineError` at any time,
@@ -263,7 +263,7 @@ class EngineStartFailed(msgspec.Struct, frozen=True, kw_only=True, tag="start-fa
 
 
 class EngineCrashed(msgspec.Struct, frozen=True, kw_only=True, tag="crashed"):
-    """A loaded model's process died. `requests` is the number of requests that died with it."""
+    """A loaded model's process died, and `requests` with it: a number."""
 
     uid: str
     fingerprint: str

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import janfs
@@ -41,7 +41,7 @@ class LlamaCppEngine:
         self._unused.set()
         self._exit = asyncio.ensure_future(self._receive())
 
-    async def generate(self, request: GenerateRequest) -> AsyncIterator[Reply]:
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Reply]:
         """See `Engine.generate`. Raises `InvalidInput` if a live request has the same id."""
         events = self._call(wire.Generate(request))
         ended = False
@@ -131,9 +131,12 @@ class LlamaCppEngine:
 
 async def start_worker(spec: RunSpec) -> LlamaCppEngine:
     """Start a process and have it load a model: an `EngineFactory`. Raises `LoadFailed`."""
-    process = await _Process.spawn()
     try:
-        process.send(spec)
+        process = await _Process.spawn()
+    except OSError as error:
+        raise LoadFailed(f"No process could be started: {error}.") from error
+    try:
+        process.send(wire.Load(os.fsencode(spec.path), spec.settings))
         async for event in process.events():
             if isinstance(event, wire.Ready):
                 return LlamaCppEngine(process, event.info)
@@ -178,13 +181,13 @@ class _Process:
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         return cls(process, reader, writer)
 
-    def send(self, command: wire.Command | RunSpec) -> None:
+    def send(self, command: wire.Command | wire.Load) -> None:
         """Queue a command; without effect when the worker is gone, as its end says enough."""
         frame = wire.encode_command(command)
         if not self._writer.is_closing():
             self._writer.write(frame)
 
-    async def events(self) -> AsyncIterator[wire.Event]:
+    async def events(self) -> AsyncGenerator[wire.Event]:
         """Events until the worker ends or closes its socket."""
         try:
             while True:

@@ -6,6 +6,7 @@ that live as long as the process.
 """
 
 import ctypes
+import os
 import sys
 from collections.abc import Sequence
 from functools import cached_property
@@ -68,11 +69,11 @@ class Log:
 class NativeModel:
     """A loaded model with its context. One thread decodes and samples; the vocabulary is for all threads."""
 
-    def __init__(self, path: str, settings: EngineSettings, threads: int, log: Log) -> None:
-        if not Path(path).is_file():
-            raise LoadFailed(f"The model file {path} does not exist.")
+    def __init__(self, path: bytes, settings: EngineSettings, threads: int, log: Log) -> None:
+        if not Path(os.fsdecode(path)).is_file():
+            raise LoadFailed(f"The model file {path.decode('utf-8', 'replace')} does not exist.")
         llama.llama_backend_init()
-        self._model = llama.llama_model_load_from_file(path.encode(), _model_params(settings))
+        self._model = llama.llama_model_load_from_file(path, _model_params(settings))
         if not self._model:
             raise LoadFailed(_reason(log))
         if llama.llama_model_has_encoder(self._model):

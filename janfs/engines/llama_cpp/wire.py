@@ -1,6 +1,6 @@
 """What host and worker say to each other: MessagePack messages, each after its length in 4 bytes, big-endian.
 
-The first frame to the worker is the `RunSpec` to load, every further one a command. Events come back in
+The first frame to the worker says what to `Load`, every further one is a command. Events come back in
 lists: what one step has for all requests.
 """
 
@@ -9,11 +9,18 @@ from collections.abc import Sequence
 
 import msgspec
 
-from janfs.engines.protocol import ChatMessage, EngineInfo, GenerateRequest, Prompt, Reply, RunSpec
+from janfs.engines.protocol import ChatMessage, EngineInfo, EngineSettings, GenerateRequest, Prompt, Reply
 from janfs.errors import ContextExceeded, EngineError, InvalidInput, JanfsError, LoadFailed
 
 MAX_FRAME = 64 * 2**20  # bytes
 HEADER = struct.Struct(">I")
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What to load. The path is in bytes, since a file's name need not be Unicode."""
+
+    path: bytes
+    settings: EngineSettings
 
 
 class Generate(msgspec.Struct, frozen=True, tag="generate"):
@@ -85,12 +92,12 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
 Event = Ready | Answer | Tokens | Rendered | Failure
 
 _encoder = msgspec.msgpack.Encoder()
-_specs: msgspec.msgpack.Decoder[RunSpec] = msgspec.msgpack.Decoder(RunSpec)
+_loads: msgspec.msgpack.Decoder[Load] = msgspec.msgpack.Decoder(Load)
 _commands: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
 _events: msgspec.msgpack.Decoder[list[Event]] = msgspec.msgpack.Decoder(list[Event])
 
 
-def encode_command(command: Command | RunSpec) -> bytes:
+def encode_command(command: Command | Load) -> bytes:
     """A frame. Raises `InvalidInput` if it would be too long, or holds text that is not Unicode."""
     return _frame(command)
 
@@ -99,8 +106,8 @@ def encode_events(events: Sequence[Event]) -> bytes:
     return _frame(events)
 
 
-def decode_spec(payload: bytes) -> RunSpec:
-    return _specs.decode(payload)
+def decode_load(payload: bytes) -> Load:
+    return _loads.decode(payload)
 
 
 def decode_command(payload: bytes) -> Command:

@@ -156,10 +156,10 @@ def main(arguments: Sequence[str]) -> None:
     frame = channel.receive()
     if frame is None:
         sys.exit(0)
-    spec, log = wire.decode_spec(frame), Log()
-    settings = spec.settings
+    load, log = wire.decode_load(frame), Log()
+    settings = load.settings
     try:
-        model = NativeModel(spec.path, settings, settings.cpu_threads or available_cores(), log)
+        model = NativeModel(load.path, settings, settings.cpu_threads or available_cores(), log)
         bos, eos = model.special_text(model.bos), model.special_text(model.eos)
         chat = chat_format(settings, model.chat_template, bos, eos)
     except JanfsError as error:

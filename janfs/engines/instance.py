@@ -1,0 +1,122 @@
+"""One engine in the pool: who holds it, what it is doing, and what ends it. No policy: that is the pool's."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from enum import Enum
+from typing import Any
+
+from janfs.engines.protocol import Engine, EngineExit, EngineState, RunSpec
+from janfs.errors import JanfsError
+
+
+class Phase(Enum):
+    WAITING = "waiting"  # for a place
+    LOADING = "loading"
+    RUNNING = "running"
+    STOPPING = "stopping"
+
+
+class Instance:
+    """An engine from the first request for it to its end. `life` is the coroutine of its task.
+
+    A reference is taken before the engine is ready, so nobody can take it away in between.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        clock: Callable[[], float],
+        life: "Callable[[Instance], Coroutine[Any, Any, None]]",
+    ) -> None:
+        self.spec = spec
+        self.model_id = spec.model_id
+        self.phase = Phase.WAITING
+        self.refs = 0
+        self.lost = 0  # requests that have failed with its process
+        self.last_used = time.monotonic()
+        self.replaced = False
+        self.reason = ""
+        self.grace = 0.0
+        self.ready: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
+        self._clock = clock
+        self._since = clock()
+        self._unused = asyncio.Event()
+        self._unused.set()
+        self._draining = asyncio.Event()  # no more requests come
+        self._cut = asyncio.Event()  # do not wait for those that run
+        self.task = asyncio.create_task(life(self), name=f"engine {spec.model_id}")
+
+    def acquire(self) -> None:
+        self.refs += 1
+        self._unused.clear()
+
+    def release(self) -> None:
+        self.refs -= 1
+        self.last_used = time.monotonic()
+        if self.refs == 0:
+            self._unused.set()
+
+    def enter(self, phase: Phase) -> None:
+        self.phase = phase
+        self._since = self._clock()
+
+    def drain(self, reason: str, *, replaced: bool = False) -> None:
+        """End when the last request has ended. The caller sees to it that no more come."""
+        self.reason = self.reason or reason
+        self.replaced = replaced
+        self._draining.set()
+        if self.phase is Phase.RUNNING:
+            self.enter(Phase.STOPPING)
+
+    def end(self, reason: str, grace: float) -> None:
+        """End within `grace` seconds; a load is broken off."""
+        self.grace = grace
+        self.drain(reason, replaced=self.replaced)
+        self._cut.set()
+        if self.phase in {Phase.WAITING, Phase.LOADING}:
+            self.task.cancel()
+
+    async def serve(self, engine: Engine) -> EngineExit | None:
+        """Hand the engine to those who wait, until it is to be closed (None) or has ended by itself."""
+        self.enter(Phase.STOPPING if self._draining.is_set() else Phase.RUNNING)
+        self.ready.set_result(engine)
+        exit_ = asyncio.ensure_future(engine.wait())
+        await _first(exit_, self._draining.wait())
+        self.enter(Phase.STOPPING)
+        if not exit_.done():
+            await _first(exit_, self._unused.wait(), self._cut.wait())
+        if exit_.done():
+            return exit_.result()
+        exit_.cancel()
+        return None
+
+    def fail(self, error: JanfsError) -> None:
+        """Tell those who wait that there will be no engine."""
+        if not self.ready.done():
+            self.ready.set_exception(error)
+            self.ready.exception()  # nobody may be waiting any more, which is no fault
+
+    def state(self) -> EngineState:
+        loading = self.phase in {Phase.WAITING, Phase.LOADING}
+        active = 0 if loading else min(self.refs, self.spec.settings.n_parallel)
+        engine = self.ready.result() if self.ready.done() and not self.ready.exception() else None
+        return EngineState(
+            state="loading" if loading else "stopping" if self.phase is Phase.STOPPING else "running",
+            reason=self.reason or None,
+            since=self._since,
+            active=active,
+            waiting=self.refs - active,
+            fingerprint=self.spec.fingerprint,
+            info=engine.info if engine else None,
+        )
+
+
+async def _first(exit_: "asyncio.Future[EngineExit]", *others: Coroutine[Any, Any, object]) -> None:
+    """Wait until the engine has ended or one of the others is done."""
+    tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(other) for other in others]
+    try:
+        await asyncio.wait([exit_, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

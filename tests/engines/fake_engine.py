@@ -1,0 +1,126 @@
+"""An engine without a model: a token is a word, and takes a millisecond."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator
+
+from janfs.engines.protocol import (
+    ChatMessage,
+    ChatPrompt,
+    EngineExit,
+    EngineInfo,
+    Finished,
+    GenerateRequest,
+    Prompt,
+    Reply,
+    RunSpec,
+    TextDelta,
+    TokenPrompt,
+    Usage,
+    describe_exit,
+)
+from janfs.errors import ContextExceeded, EngineError, InvalidInput, JanfsError, LoadFailed, WorkerCrashed
+
+TICK = 0.001
+
+
+class FakeEngine:
+    def __init__(self, spec: RunSpec, pid: int) -> None:
+        self.spec = spec
+        self.live: set[str] = set()
+        self.info = EngineInfo(
+            pid=pid,
+            load_seconds=0.0,
+            n_ctx=spec.settings.ctx_len,
+            n_ctx_train=spec.settings.ctx_len,
+            n_parallel=spec.settings.n_parallel,
+            n_vocab=100,
+            n_params=1,
+            description="a fake",
+        )
+        self._error: JanfsError | None = None
+        self._exit: asyncio.Future[EngineExit] = asyncio.get_running_loop().create_future()
+
+    @property
+    def ended(self) -> bool:
+        return self._exit.done()
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Reply]:
+        if self._error:
+            raise self._error
+        if request.request_id in self.live:
+            raise InvalidInput("that id is running")
+        size = len(await self.tokenize(request.prompt))
+        if size >= self.info.n_ctx:
+            raise ContextExceeded(size, self.info.n_ctx)
+        self.live.add(request.request_id)
+        room = self.info.n_ctx - size
+        words = min(room, request.sampling.max_tokens or room)
+        try:
+            for number in range(words):
+                await asyncio.sleep(TICK)
+                if self._error:
+                    raise self._error
+                yield TextDelta(f"word{number} ")
+            yield Finished("length", Usage(size, words))
+        finally:
+            self.live.discard(request.request_id)
+
+    async def tokenize(self, prompt: Prompt) -> tuple[int, ...]:
+        if isinstance(prompt, TokenPrompt):
+            return prompt.tokens
+        text = await self.apply_template(prompt.messages) if isinstance(prompt, ChatPrompt) else prompt.text
+        return tuple(range(len(text.split()))) or (0,)
+
+    async def apply_template(self, messages: tuple[ChatMessage, ...]) -> str:
+        return " ".join(f"{message.role}: {message.content}" for message in messages)
+
+    async def wait(self) -> EngineExit:
+        return await asyncio.shield(self._exit)
+
+    async def close(self, grace: float, reason: str) -> None:
+        deadline = asyncio.get_running_loop().time() + grace
+        while self.live and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(TICK)
+        self._error = self._error or EngineError(reason)
+        if not self.ended:
+            self._exit.set_result(EngineExit(code=0, signal=None))
+
+    def crash(self) -> None:
+        end = EngineExit(code=None, signal="SIGKILL", stderr_tail=("out of luck",))
+        self._error = WorkerCrashed(f"The engine {describe_exit(end)}")
+        self._exit.set_result(end)
+
+
+class FakeFactory:
+    """Loads fakes and keeps them. `hold` makes loads wait for `release`, `failing` lets them fail."""
+
+    def __init__(self) -> None:
+        self.engines: list[FakeEngine] = []
+        self.failing: str | None = None
+        self.loads = 0
+        self.most_alive = 0
+        self._pids = itertools.count(1000)
+        self._gate = asyncio.Event()
+        self._gate.set()
+
+    def hold(self) -> None:
+        self._gate.clear()
+
+    def release(self) -> None:
+        self._gate.set()
+
+    @property
+    def alive(self) -> list[FakeEngine]:
+        return [engine for engine in self.engines if not engine.ended]
+
+    async def __call__(self, spec: RunSpec) -> FakeEngine:
+        self.loads += 1
+        await asyncio.sleep(TICK)
+        await self._gate.wait()
+        if self.failing:
+            raise LoadFailed(self.failing)
+        engine = FakeEngine(spec, next(self._pids))
+        self.engines.append(engine)
+        self.most_alive = max(self.most_alive, len(self.alive))
+        return engine
