@@ -99,10 +99,12 @@ class Draft:
     def put_model(self, model: Model) -> None:
         """Add or replace a model, and every name that leads to it."""
         before = self.models.get(model.uid)
-        if before is not None and before.removed is None:
-            self._unlink(before)
         self.models[model.uid] = model
         self.touched.add(("model", model.uid))
+        if before is not None and before.removed is None:
+            if _names(before) == _names(model):
+                return
+            self._unlink(before)
         if model.removed is not None:
             self.graves[model.folder] = model.uid
             return
@@ -148,6 +150,10 @@ class Draft:
             graves=self.graves.finish(),
             children=self.children.finish(),
         )
+
+
+def _names(model: Model) -> tuple[object, ...]:
+    return model.id, model.folder, model.aliases, model.removed
 
 
 def present_models(catalogue: Catalogue) -> Iterator[Model]:

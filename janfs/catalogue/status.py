@@ -24,15 +24,21 @@ def manifest_of(files: Sequence[File]) -> Manifest | None:
 
 def assess(files: Sequence[File]) -> Assessment:
     """The status of a model from the files in its folder."""
-    manifest = manifest_of(files)
-    json_file = next((file for file in files if paths.is_manifest(file.path)), None)
-    if json_file is not None and json_file.refused is not None and json_file.manifest is None:
-        return Assessment("invalid", json_file.refused.reason, _binary_path(files, manifest))
-    binaries = [file for file in files if paths.is_binary(file.path)]
+    json_file: File | None = None
+    binaries: list[File] = []
+    for file in files:
+        if paths.is_binary(file.path):
+            binaries.append(file)
+        elif paths.is_manifest(file.path):
+            json_file = file
+    manifest = json_file.manifest if json_file is not None else None
     usable = [file for file in binaries if file.refused is None and _is_model(file)]
+    chosen = _choose(usable, manifest) if usable else None
+    wrong = json_file.refused.reason if json_file is not None and json_file.refused is not None else None
+    if wrong is not None and manifest is None:
+        return Assessment("invalid", wrong, chosen.path if isinstance(chosen, File) else None)
     if not usable:
         return _without_binary(binaries, manifest)
-    chosen = _choose(usable, manifest)
     if chosen is None:
         names = ", ".join(paths.name(file.path) for file in usable)
         return Assessment(
@@ -45,16 +51,8 @@ def assess(files: Sequence[File]) -> Assessment:
     absent = _missing_shards(chosen, usable)
     if absent:
         return Assessment("incomplete", f"Shards are missing: {', '.join(absent)}.", chosen.path)
-    reason = None if json_file is None or json_file.refused is None else json_file.refused.reason
-    if reason is not None:
-        reason = f"{reason} The last good model.json stays in force."
+    reason = None if wrong is None else f"{wrong} The last good model.json stays in force."
     return Assessment("ready", reason, chosen.path)
-
-
-def _binary_path(files: Sequence[File], manifest: Manifest | None) -> str | None:
-    usable = [f for f in files if paths.is_binary(f.path) and f.refused is None and _is_model(f)]
-    chosen = _choose(usable, manifest) if usable else None
-    return chosen.path if isinstance(chosen, File) else None
 
 
 def _without_binary(binaries: Sequence[File], manifest: Manifest | None) -> Assessment:

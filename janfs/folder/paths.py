@@ -14,6 +14,8 @@ TRASH = f"{PRIVATE}/trash"
 MANIFEST = "model.json"
 TEMP_PREFIX = ".janfs-"
 
+_IN_A_FOLDER = f"/{MANIFEST}"
+
 _ESCAPED = re.compile(r"%([0-9A-F]{2})")
 
 
@@ -91,12 +93,12 @@ def is_ignored(file_name: str) -> bool:
 
 def is_binary(path: str) -> bool:
     """Whether a name claims to be a GGUF file."""
-    return path.lower().endswith(".gguf")
+    return path[-5:].lower() == ".gguf"
 
 
 def is_manifest(path: str) -> bool:
     """Whether a path is a model folder's model.json."""
-    return name(path) == MANIFEST and parent(path) not in ("", MODELS)
+    return path.endswith(_IN_A_FOLDER) and path != f"{MODELS}/{MANIFEST}"
 
 
 def suffix(path: str) -> str:

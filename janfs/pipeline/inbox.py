@@ -1,21 +1,17 @@
-"""The one queue into the pipeline: hints and commands, taken in handfuls."""
+"""The one way into the pipeline: hints and commands, taken in handfuls. Both are bounded."""
 
-import queue
-from enum import Enum
+import threading
 
 from msgspec import Struct
 
 from janfs.clock import Clock
+from janfs.errors import Busy
 from janfs.pipeline.commands import Submitted
 
 GATHER = 0.01  # seconds without another hint, before those gathered are looked at
 GATHER_AT_MOST = 0.1  # seconds that hints are gathered for, however many come
-
-
-class _Nothing(Enum):
-    """That the inbox is empty; None in it means stop."""
-
-    NOTHING = "nothing"
+MOST_HINTS = 1_000  # more than these are one hint at everything
+MOST_COMMANDS = 10_000
 
 
 class Handful(Struct):
@@ -31,32 +27,45 @@ class Inbox:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._items: queue.SimpleQueue[str | Submitted | None] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._found = Handful(set(), [])
 
-    def put(self, item: str | Submitted | None) -> None:
-        """Add a hint, a command, or None to stop."""
-        self._items.put(item)
+    def hint(self, path: str) -> None:
+        """Add a hint; `""` is everything."""
+        with self._changed:
+            self._found.hints.add(path)
+            if len(self._found.hints) > MOST_HINTS:
+                self._found.hints = {""}
+            self._changed.notify()
+
+    def submit(self, command: Submitted) -> None:
+        """Add a command. Raises `Busy` when too many wait already."""
+        with self._changed:
+            if len(self._found.commands) >= MOST_COMMANDS:
+                raise Busy("Too much is waiting to be recorded; the disk may be slow. Try again.")
+            self._found.commands.append(command)
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """Say that nothing more will come."""
+        with self._changed:
+            self._found.stopping = True
+            self._changed.notify()
 
     def gather(self, patience: float) -> Handful:
         """Everything that is there; waits `patience` seconds for the first, and a moment for more hints."""
-        found = Handful(set(), [])
-        item = self._take(patience)
-        until = self._clock.monotonic() + GATHER_AT_MOST
-        while item is not _Nothing.NOTHING:
-            if item is None:
-                found.stopping = True
-                break
-            if isinstance(item, Submitted):
-                found.commands.append(item)
-            else:
-                found.hints.add(item)
-            if self._clock.monotonic() >= until:
-                break
-            item = self._take(GATHER if found.hints else 0.0)
+        with self._changed:
+            if self._is_empty():
+                self._changed.wait(patience)
+            until = self._clock.monotonic() + GATHER_AT_MOST
+            count = 0
+            while count < len(self._found.hints) and self._clock.monotonic() < until:
+                count = len(self._found.hints)
+                if self._found.commands or self._found.stopping:
+                    break
+                self._changed.wait(GATHER)
+            found, self._found = self._found, Handful(set(), [])
         return found
 
-    def _take(self, patience: float) -> str | Submitted | _Nothing | None:
-        try:
-            return self._items.get(timeout=patience) if patience > 0 else self._items.get_nowait()
-        except queue.Empty:
-            return _Nothing.NOTHING
+    def _is_empty(self) -> bool:
+        return not (self._found.hints or self._found.commands or self._found.stopping)

@@ -56,12 +56,15 @@ class Pipeline:
 
     def hint(self, path: str) -> None:
         """Say that something may have changed at or below `path`; `""` is everything."""
-        self._inbox.put(path)
+        self._inbox.hint(path)
 
     def submit(self, command: Command) -> Future[int]:
-        """Ask for something; the future gives the log's position once it is done, or a `JanfsError`."""
+        """Ask for something; the future gives the log's position once it is done, or an error.
+
+        Raises `Busy` when too much is waiting already.
+        """
         submitted = Submitted(command)
-        self._inbox.put(submitted)
+        self._inbox.submit(submitted)
         return submitted.done
 
     def on_publish(self, listener: Callable[[Snapshot], None]) -> None:
@@ -70,7 +73,7 @@ class Pipeline:
 
     def stop(self) -> None:
         """End `run` once it has done what it was asked before."""
-        self._inbox.put(None)
+        self._inbox.stop()
 
     def run(self) -> None:
         """Tick until stopped."""
