@@ -7,15 +7,15 @@ from pathlib import Path
 
 import msgspec
 
-from janfs.errors import RootLocked
+from janfs.errors import RootLocked, RootUnusable
 
 _LENGTH = 512  # bytes of the lock file
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """Who holds the lock. `url` is where its API listens, once it does."""
+    """Who holds the lock. `pid` is None until it says so; `url` is where its API listens, once it does."""
 
-    pid: int
+    pid: int | None = None
     url: str | None = None
 
 
@@ -23,14 +23,20 @@ class RootLock:
     """An advisory lock (flock) on a file; the system lets it go when the process ends, however it ends."""
 
     def __init__(self, path: Path) -> None:
-        """Take the lock. Raises `RootLocked`, naming the owner, when another process has it."""
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        """Take the lock. Raises `RootLocked`, naming the owner, when another process has it.
+
+        Raises `RootUnusable` when the file cannot be made or opened.
+        """
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise RootUnusable(f"The lock {path} cannot be opened for writing: {error.strerror}.") from error
         try:
             _lock_with_patience(self._descriptor)
         except BlockingIOError as error:
             os.close(self._descriptor)
             owner = read_owner(path)
-            who = "another janfs" if owner is None else f"janfs with process id {owner.pid}"
+            who = f"janfs with process id {owner.pid}" if owner is not None and owner.pid else "another janfs"
             where = f" at {owner.url}" if owner is not None and owner.url else ""
             raise RootLocked(
                 f"{path.parent.parent} is in use by {who}{where}. Stop it first, or use another --root."
@@ -69,7 +75,8 @@ def read_owner(path: Path) -> Owner | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return msgspec.json.decode(os.pread(descriptor, _LENGTH, 0), type=Owner)
+        text = os.pread(descriptor, _LENGTH, 0).strip()
+        return msgspec.json.decode(text, type=Owner) if text else Owner()
     finally:
         os.close(descriptor)
     return None
