@@ -33,15 +33,16 @@ class OpenRoot:
     """A root that is ours: locked, migrated, its log open for appending."""
 
     def __init__(self, root: Path, clock: Clock) -> None:
-        """Raises `RootLocked`, `RootUnusable`, `LogTooNew` or `LogCorrupt`."""
+        """Raises `RootLocked`, `RootUnusable`, `LogTooNew`, `LogCorrupt` or `LogError`."""
         self.paths = RootPaths(root)
         _make_folders(self.paths)
         with ExitStack() as stack:
             self.lock = RootLock(self.paths.lock)
             stack.callback(self.lock.release)
-            writer = writer_engine(self.paths.database)
+            writer, readers = writer_engine(self.paths.database), reader_engine(self.paths.database)
+            stack.callback(writer.dispose)
             migrate(writer, self.paths.database)
-            self.log = EventLog(writer, reader_engine(self.paths.database), clock)
+            self.log = EventLog(writer, readers, clock)
             stack.callback(self.log.close)
             self._stack = stack.pop_all()
 

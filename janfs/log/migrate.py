@@ -1,11 +1,13 @@
 """Bringing a database to today's tables, at start and by itself."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
-from janfs.errors import LogTooNew
+from janfs.errors import LogCorrupt, LogError, LogTooNew
 
 
 def scripts_folder() -> Path:
@@ -23,7 +25,8 @@ def newest_revision() -> str:
 def migrate(engine: Engine, path: Path) -> None:
     """Bring the database at `path` to the newest revision, after copying it beside itself.
 
-    Raises `LogTooNew` when a newer janfs has written it.
+    Raises `LogTooNew` when a newer janfs has written it, `LogCorrupt` when it is no database, and `LogError`
+    when it cannot be opened or changed (locked, disk full); it is then as it was.
     """
     current, newest = _current_revision(path), newest_revision()
     if current == newest:
@@ -33,8 +36,20 @@ def migrate(engine: Engine, path: Path) -> None:
             f"{path} was written by a newer janfs (its tables are at revision {current}, this janfs knows "
             f"{newest}). Use that one; nothing was changed."
         )
-    if current is not None:
-        copy_database(path, path.with_name(f"{path.name}.before-{newest}"))
+    copy = path.with_name(f"{path.name}.before-{newest}")
+    try:
+        if current is not None:
+            copy_database(path, copy)
+        _upgrade(engine)
+    except (sqlite3.Error, DBAPIError) as error:
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise LogError(
+            f"{path} could not be brought to revision {newest}, and is as it was: {reason}. "
+            f"A copy was to be made before at {copy}."
+        ) from error
+
+
+def _upgrade(engine: Engine) -> None:
     # Alembic takes half a second to import, and most starts need no migration.
     from alembic import command
     from alembic.config import Config
@@ -48,22 +63,24 @@ def migrate(engine: Engine, path: Path) -> None:
 
 def copy_database(source: Path, target: Path) -> None:
     """A consistent copy of a database that may be in use (sqlite.org/backup.html)."""
-    origin, copy = sqlite3.connect(source), sqlite3.connect(target)
-    try:
+    with closing(sqlite3.connect(source)) as origin, closing(sqlite3.connect(target)) as copy:
         origin.backup(copy)
-    finally:
-        copy.close()
-        origin.close()
 
 
 def _current_revision(path: Path) -> str | None:
     if not path.exists():
         return None
-    connection = sqlite3.connect(path)
     try:
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.OperationalError:  # no such table: an empty database
-        return None
-    finally:
-        connection.close()
+        with closing(sqlite3.connect(path)) as connection:
+            if not connection.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
+            ).fetchone():
+                return None
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.OperationalError as error:
+        raise LogError(f"The event log {path} cannot be opened: {error}.") from error
+    except sqlite3.DatabaseError as error:
+        raise LogCorrupt(
+            f"{path} is not a sound database: {error}. Put a copy of it back in its place."
+        ) from error
     return None if row is None else str(row[0])
