@@ -1,20 +1,28 @@
 """Reading the log: short read transactions, a page at a time."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import DatabaseError
 
+from janfs.errors import LogError
 from janfs.log.records import Record
 from janfs.log.schema import documents
 
 PAGE = 5_000  # rows a read transaction; short ones let the WAL be checkpointed
 
 _COLUMNS = "position, stream, version, type, schema, recorded_at, actor, cause, correlation, data"
+# Texts as bytes, for whoever looks for damage: the driver refuses a text that is not UTF-8.
+_RAW = (
+    "position, CAST(stream AS BLOB), version, CAST(type AS BLOB), schema, CAST(recorded_at AS BLOB), "
+    "CAST(actor AS BLOB), cause, correlation, CAST(data AS BLOB), hash"
+)
 
 
 class LogReader:
-    """The log of one root, open for reading; from any thread."""
+    """The log of one root, for reading, from any thread. Every method raises `LogError` when it cannot."""
 
     def __init__(self, readers: Engine) -> None:
         self._readers = readers
@@ -34,25 +42,25 @@ class LogReader:
             left = None if left is None else left - len(page)
 
     def read_hashed(self, after: int = 0) -> Iterator[tuple[Record, bytes]]:
-        """Like `read`, with the hash that is stored beside each record."""
-        query = f"SELECT {_COLUMNS}, hash FROM events WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608
+        """Like `read`, with the hash that is stored beside each record; damaged text has U+FFFD in it."""
+        query = f"SELECT {_RAW} FROM events WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608
         while True:
-            with self._readers.connect() as connection:
+            with self._reading() as connection:
                 rows = connection.exec_driver_sql(query, (after, PAGE)).fetchall()
             for row in rows:
-                yield Record(*row[:-1]), row[-1]
+                yield Record(*map(_text, row[:-1])), row[-1]
             if len(rows) < PAGE:
                 return
             after = rows[-1][0]
 
     def document(self, digest: str) -> bytes | None:
         """The content stored under a SHA-256."""
-        with self._readers.connect() as connection:
+        with self._reading() as connection:
             return connection.scalar(select(documents.c.content).where(documents.c.sha256 == digest))
 
     def document_digests(self) -> Iterator[tuple[str, bytes]]:
         """Every stored document with the SHA-256 it is stored under."""
-        with self._readers.connect() as connection:
+        with self._reading() as connection:
             for row in connection.execute(select(documents)):
                 yield row.sha256, row.content
 
@@ -64,6 +72,16 @@ class LogReader:
         """Let go of every connection."""
         self._readers.dispose()
 
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        try:
+            with self._readers.connect() as connection:
+                yield connection
+        except DatabaseError as error:
+            raise LogError(
+                f"The event log could not be read: {error.orig}. `janfs verify` tells where it is damaged."
+            ) from error
+
     def _page(self, after: int, stream: str | None, until: int | None, count: int) -> list[Record]:
         where, values = "position > ?", [after]
         parameters: list[Any] = values
@@ -72,6 +90,10 @@ class LogReader:
         if until is not None:
             where, parameters = f"{where} AND position <= ?", [*parameters, until]
         query = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY position LIMIT ?"  # noqa: S608
-        with self._readers.connect() as connection:
+        with self._reading() as connection:
             rows = connection.exec_driver_sql(query, (*parameters, count)).fetchall()
         return [Record(*row) for row in rows]
+
+
+def _text(value: Any) -> Any:
+    return value.decode(errors="replace") if type(value) is bytes else value

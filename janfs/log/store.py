@@ -34,14 +34,18 @@ class EventLog(LogReader):
     """The log of one root, open for appending. `append` belongs to one thread; reading is open to all."""
 
     def __init__(self, writer: Engine, readers: Engine, clock: Clock) -> None:
+        """Raises `LogCorrupt` when a guard is missing, `LogError` when the database cannot be read."""
         super().__init__(readers)
         self._engine = writer
         self._writer = writer.connect()
         self._clock = clock
         self._versions: dict[str, int] = {}
         self._correlations: dict[int, int] = {}
-        self._check_guards()
-        self.head = self._read_head()
+        try:
+            self._check_guards()
+            self.head = self._read_head()
+        except DatabaseError as error:
+            raise LogError(f"The event log could not be opened: {error.orig}.") from error
 
     def append(
         self,

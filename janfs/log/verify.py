@@ -3,9 +3,11 @@
 import hashlib
 
 from msgspec import Struct
+from sqlalchemy import func, select
 
 from janfs.log.reader import LogReader
 from janfs.log.records import GENESIS, chain_hash
+from janfs.log.schema import projections
 
 
 class Verdict(Struct, frozen=True):
@@ -24,7 +26,12 @@ class Verdict(Struct, frozen=True):
 
 
 def verify(log: LogReader) -> Verdict:
-    """Walk the whole log and name the first position that is not as it was written."""
+    """Walk the whole log and name the first position that is not as it was written.
+
+    The chain cannot tell where it should end; that it was cut short shows where a projection has seen more.
+    """
+    with log.query() as connection:  # before the walk: the log may grow meanwhile
+        seen = connection.scalar(select(func.max(projections.c.position))) or 0
     previous, position, documents = GENESIS, 0, 0
     versions: dict[str, int] = {}
     for record, stored in log.read_hashed():
@@ -40,6 +47,9 @@ def verify(log: LogReader) -> Verdict:
             return Verdict(position - 1, 0, previous.hex(), bad_position=position, reason=reason)
         versions[record.stream] = record.version
         previous = stored
+    if seen > position:
+        reason = f"the log ends at position {position}, and position {seen} has been seen before"
+        return Verdict(position, 0, previous.hex(), bad_position=position + 1, reason=reason)
     for digest, content in log.document_digests():
         documents += 1
         if hashlib.sha256(content).hexdigest() != digest:

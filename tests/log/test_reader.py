@@ -1,0 +1,65 @@
+"""Reading: any part of the log, in order, a page at a time."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from janfs.errors import LogError
+from janfs.log import reader
+from janfs.log.store import EventLog
+from tests.log.kit import by_hand, fill, new
+
+positions = st.integers(0, 14)
+
+
+@pytest.mark.parametrize("page", [1, 3, 12, 5_000])
+def test_any_part_of_the_log_can_be_read(log: EventLog, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    monkeypatch.setattr(reader, "PAGE", page)
+    log.append([new(stream) for stream in "abacabadabac"])
+    every = list(log.read())
+
+    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @given(positions, st.none() | st.sampled_from("abcd!"), st.none() | positions, st.none() | positions)
+    def check(after: int, stream: str | None, until: int | None, limit: int | None) -> None:
+        wanted = [
+            record
+            for record in every
+            if record.position > after
+            and (stream is None or record.stream == stream)
+            and (until is None or record.position <= until)
+        ]
+        assert list(log.read(after, stream=stream, until=until, limit=limit)) == wanted[:limit]
+
+    check()
+    assert [record for record, _ in log.read_hashed()] == every
+    assert [record for record, _ in log.read_hashed(4)] == every[4:]
+
+
+def test_reading_goes_on_while_the_log_grows(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "PAGE", 2)
+    fill(log)
+    reading = log.read()
+    assert next(reading).position == 1
+    log.append([new()])
+    assert [record.position for record in reading] == [2, 3, 4, 5, 6, 7]
+
+
+def test_text_that_is_no_text_is_an_error_of_the_log(log: EventLog, database: Path) -> None:
+    fill(log)
+    broken = "UPDATE events SET data = CAST(x'ff' AS TEXT) WHERE position = 3"
+    by_hand(database, broken, guarded=False)
+    with pytest.raises(LogError, match="verify"):
+        list(log.read())
+
+
+def test_a_damaged_file_is_an_error_of_the_log(log: EventLog, database: Path) -> None:
+    fill(log)
+    log.checkpoint()
+    size = database.stat().st_size
+    with database.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (size - 4096))
+    with pytest.raises(LogError):
+        list(log.read())
