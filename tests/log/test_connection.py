@@ -1,0 +1,89 @@
+"""One connection writes, durably; the others cannot."""
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from janfs.log.connection import reader_engine, writer_engine
+from janfs.log.store import EventLog
+from tests.log.kit import everything, fill, new
+
+
+def pragma(engine: Engine, name: str) -> object:
+    with engine.connect() as connection:
+        return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+
+def test_an_acknowledged_commit_survives_a_power_cut(database: Path) -> None:
+    engine = writer_engine(database)
+    assert pragma(engine, "journal_mode") == "wal"
+    assert pragma(engine, "synchronous") == 2, "2 is FULL; anything less loses the last commits"
+    assert pragma(engine, "foreign_keys") == 1
+    assert pragma(engine, "recursive_triggers") == 1
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO documents VALUES ('x', x'00')",
+        "DELETE FROM projected",
+        "CREATE TABLE t (a INTEGER)",
+        "DROP TABLE events",
+        "DROP TRIGGER events_no_delete",
+    ],
+)
+def test_a_reader_cannot_write(database: Path, log: EventLog, statement: str) -> None:
+    fill(log)
+    before = everything(database)
+    with log.query() as connection, pytest.raises(OperationalError, match="readonly"):
+        connection.exec_driver_sql(statement)
+    assert everything(database) == before
+
+
+def test_a_reader_never_checkpoints(database: Path) -> None:
+    engine = reader_engine(database)
+    assert pragma(engine, "wal_autocheckpoint") == 0
+    assert pragma(engine, "query_only") == 1
+    engine.dispose()
+
+
+def test_a_writer_takes_the_write_lock_at_once(database: Path) -> None:
+    engine = writer_engine(database)
+    with engine.begin(), closing(sqlite3.connect(database, timeout=0)) as other:
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        other.execute("SELECT * FROM events").fetchall()
+    engine.dispose()
+
+
+def test_a_change_of_tables_is_rolled_back_with_its_transaction(database: Path) -> None:
+    engine = writer_engine(database)
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        connection.exec_driver_sql("CREATE TABLE half (a INTEGER) STRICT")
+        transaction.rollback()
+    engine.dispose()
+    assert "half" not in everything(database)
+
+
+def test_readers_see_only_what_was_committed_from_any_thread(log: EventLog) -> None:
+    fill(log)
+    seen: list[int] = []
+
+    def read() -> None:
+        seen.append(len(list(log.read())))
+
+    def within(*_: object) -> None:
+        thread = threading.Thread(target=read)
+        thread.start()
+        thread.join()
+
+    log.append([new()], within=within)
+    read()
+    assert seen == [6, 7], "first while the append was under way, then after it"
