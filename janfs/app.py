@@ -1,0 +1,180 @@
+"""Putting it all together: from settings to a running service, and back to nothing."""
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import uvicorn
+import uvloop
+
+from janfs.api import ApiContext, create_api
+from janfs.catalogue.catalogue import present_models
+from janfs.clock import SystemClock, random_id
+from janfs.engines.llama_cpp.client import start_worker
+from janfs.engines.pool import EnginePool, PoolLimits
+from janfs.engines.protocol import (
+    EngineCrashed,
+    EngineFact,
+    EngineStarted,
+    EngineStartFailed,
+    EngineStopped,
+    RunSpec,
+)
+from janfs.errors import SettingsError
+from janfs.events import types as e
+from janfs.folder.keeper import WatchKeeper
+from janfs.folder.real import RealFileSystem
+from janfs.folder.watcher import PollingWatcher, choose_watcher
+from janfs.manifest.spellings import DEFAULT_ENGINE
+from janfs.pipeline.commands import Record
+from janfs.pipeline.loop import Pipeline
+from janfs.pipeline.recorder import Draft
+from janfs.pipeline.snapshot import Snapshot
+from janfs.root import OpenRoot
+from janfs.sample import put_sample
+from janfs.serving import resolve
+from janfs.settings import Settings
+
+Say = Callable[[str], None]
+
+
+def run(settings: Settings, say: Say) -> None:
+    """Serve until told to stop (SIGINT, SIGTERM). `say` gets what a person at the terminal should read."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings, say))
+
+
+async def serve(settings: Settings, say: Say) -> None:
+    """Open the root, start the pipeline, the pool and the API; take all down again in the opposite order."""
+    async with contextlib.AsyncExitStack() as stack:
+        root = stack.enter_context(OpenRoot(settings.root, SystemClock()))
+        listener = stack.enter_context(_listen(settings.host, settings.port))
+        if settings.sample and put_sample(root.paths.models):
+            say("There was no model yet; a small one was put into the models folder to begin with.")
+        pipeline = Pipeline(RealFileSystem(settings.root), root.log, SystemClock(), random_id)
+        keeper = WatchKeeper(
+            settings.root,
+            PollingWatcher if settings.polling else lambda: choose_watcher(settings.root),
+            pipeline.hint,
+        )
+        stack.callback(keeper.close)
+        stack.enter_context(_running(pipeline))
+        pool = _pool(settings, pipeline)
+        stack.push_async_callback(pool.close, settings.grace)
+        host, port = listener.getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        context = ApiContext(
+            settings=settings, host=host, port=port, pipeline=pipeline, log=root.log, pool=pool
+        )
+        server = _Server(context, settings.grace)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, server.stop)
+        root.lock.announce(url)
+        say(f"janfs serves {root.paths.models} at {url}/v1. Drop .gguf files in there; Ctrl-C ends it.")
+        if problem := keeper.watcher.problem():
+            say(problem)
+        pipeline.on_publish(_suggestion(url, say))
+        await server.serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn as a guest: it is told when to stop, and tells open event streams before it waits for them."""
+
+    def __init__(self, context: ApiContext, grace: float) -> None:
+        super().__init__(
+            uvicorn.Config(
+                create_api(context),
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=max(1, round(grace)),
+                timeout_keep_alive=30,
+                server_header=False,
+                lifespan="on",
+            )
+        )
+        self._context = context
+
+    def stop(self) -> None:
+        """Stop; at once when told a second time."""
+        self._context.stopping.set()
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The signals are ours; uvicorn would raise them again and end the process before its work is done."""
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises `SettingsError` when the address is not to be had."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host.strip("[]"), port))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        taken = error.errno == errno.EADDRINUSE
+        reason = "is already in use" if taken else f"cannot be listened on ({error.strerror})"
+        raise SettingsError(
+            f"{host}:{port} {reason}. Stop what listens there, or take another --port (0: any free one).",
+            param="port",
+        ) from error
+    return listener
+
+
+@contextlib.contextmanager
+def _running(pipeline: Pipeline) -> Iterator[None]:
+    thread = threading.Thread(target=pipeline.run, name="pipeline", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        pipeline.stop()
+        thread.join()
+
+
+def _pool(settings: Settings, pipeline: Pipeline) -> EnginePool:
+    def spec_of(name: str) -> RunSpec:
+        return resolve(pipeline.snapshot, settings.root, name).spec
+
+    async def record(fact: EngineFact) -> None:
+        await asyncio.wrap_future(pipeline.submit(Record((Draft(fact.uid, _event(fact)),))))
+
+    limits = PoolLimits(max_loaded=settings.max_loaded)
+    return EnginePool(spec_of, record, {DEFAULT_ENGINE: start_worker}, limits)
+
+
+def _event(fact: EngineFact) -> e.Event:
+    match fact:
+        case EngineStarted():
+            return e.ModelStarted(DEFAULT_ENGINE, fact.fingerprint, fact.load_seconds, fact.pid)
+        case EngineStopped():
+            return e.ModelStopped(fact.fingerprint, fact.reason)
+        case EngineStartFailed():
+            return e.StartFailed(fact.fingerprint, fact.reason)
+        case EngineCrashed():
+            end = fact.exit
+            return e.EngineCrashed(fact.fingerprint, fact.requests, end.code, end.signal, end.stderr_tail)
+
+
+def _suggestion(url: str, say: Say) -> Callable[[Snapshot], None]:
+    """Says once, as soon as a model is ready, how to talk to it."""
+    said = threading.Event()
+
+    def look(snapshot: Snapshot) -> None:
+        ready = (model.id for model in present_models(snapshot.catalogue) if model.status == "ready")
+        if said.is_set() or not snapshot.caught_up or (name := next(ready, None)) is None:
+            return
+        said.set()
+        say(
+            f"Try it:\n  curl {url}/v1/chat/completions -H 'Content-Type: application/json' \\\n"
+            f'    -d \'{{"model": "{name}", "messages": [{{"role": "user", "content": "Say hello."}}]}}\''
+        )
+
+    return look

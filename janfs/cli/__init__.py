@@ -1,0 +1,199 @@
+"""The `janfs` command; heavy libraries are imported by the commands that need them, to be quick."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from janfs.cli.errors import exit_code
+from janfs.errors import JanfsError
+from janfs.settings import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_ROOT
+
+
+class _Group(click.Group):
+    """Turns a `JanfsError` into its message and exit code; anything else is a defect, with a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except JanfsError as error:
+            click.echo(f"janfs: {error.detail}", err=True)
+            ctx.exit(exit_code(error))
+
+
+def _expand(_: click.Context, __: click.Parameter, value: str) -> Path:
+    return Path(value).expanduser().absolute()
+
+
+_root = click.option(
+    "--root",
+    envvar="JANFS_ROOT",
+    default=DEFAULT_ROOT,
+    show_default=True,
+    show_envvar=True,
+    callback=_expand,
+    help="The folder that holds models/, engines/ and the log.",
+)
+_key = click.option(
+    "--api-key", envvar="JANFS_API_KEY", show_envvar=True, help="The API key of the running service."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="janfs")
+def main() -> None:
+    """Drop a model file into a folder; it is organised, remembered and served over the OpenAI API."""
+
+
+@main.command()
+@_root
+@click.option("--host", envvar="JANFS_HOST", default=DEFAULT_HOST, show_default=True, show_envvar=True)
+@click.option(
+    "--port",
+    envvar="JANFS_PORT",
+    default=DEFAULT_PORT,
+    show_default=True,
+    show_envvar=True,
+    type=int,
+    help="0 takes any free one.",
+)
+@click.option(
+    "--api-key",
+    envvar="JANFS_API_KEY",
+    show_envvar=True,
+    help="Ask for this key on everything but the health checks.",
+)
+@click.option("--insecure", is_flag=True, help="Listen on an address that others can reach, without a key.")
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME:PORT",
+    help="Another name that clients may call us by. May be repeated.",
+)
+@click.option(
+    "--allow-origin",
+    "allowed_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="A web page's origin that may call us, such as http://localhost:3000. May be repeated.",
+)
+@click.option("--max-loaded", default=2, show_default=True, type=int, help="Models in memory at once.")
+@click.option(
+    "--grace", default=5.0, show_default=True, type=float, help="Seconds for running answers at shutdown."
+)
+@click.option("--polling", is_flag=True, help="Look every 2 s, as on file systems that send no events.")
+@click.option("--sample", is_flag=True, help="Put a small model into an empty models folder first.")
+@click.option(
+    "--log-level",
+    envvar="JANFS_LOG_LEVEL",
+    show_envvar=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+)
+@click.option("--log-json", is_flag=True, envvar="JANFS_LOG_JSON", show_envvar=True, help="Log as JSON.")
+def serve(log_level: Any, log_json: bool, **given: Any) -> None:
+    """Watch the folder and serve the API."""
+    from janfs import app, logs
+    from janfs.settings import Settings
+
+    settings = Settings(**given)
+    logs.configure(log_level, as_json=log_json)
+    app.run(settings, say=lambda text: click.echo(text, err=True))
+
+
+@main.command()
+@_root
+@_key
+@_json
+def ls(root: Path, api_key: str | None, as_json: bool) -> None:
+    """List the models."""
+    from janfs.cli import show as views
+    from janfs.cli.source import open_source
+
+    models = open_source(root, api_key).models()
+    click.echo(views.as_json(models) if as_json else views.table(models))
+
+
+@main.command()
+@_root
+@_key
+@_json
+@click.argument("id")
+def show(root: Path, api_key: str | None, as_json: bool, id: str) -> None:
+    """Show one model."""
+    from janfs.cli import show as views
+    from janfs.cli.source import open_source
+
+    model = open_source(root, api_key).model(id)
+    click.echo(views.as_json(model) if as_json else views.details(model))
+
+
+@main.command()
+@_root
+@_key
+@_json
+@click.argument("id", required=False)
+def history(root: Path, api_key: str | None, as_json: bool, id: str | None) -> None:
+    """Print what happened: to one model, or to everything."""
+    from janfs.cli import show as views
+    from janfs.cli.source import open_source
+
+    for event in open_source(root, api_key).history(id):
+        click.echo(views.as_json_line(event) if as_json else views.event_line(event))
+
+
+@main.command()
+@_root
+@_json
+def verify(root: Path, as_json: bool) -> None:
+    """Check that the log is what was written: its hash chain, its numbering, its documents."""
+    from janfs.cli import show as views
+    from janfs.errors import LogCorrupt
+    from janfs.log.verify import verify as walk
+    from janfs.root import read_log
+
+    log = read_log(root)
+    try:
+        verdict = walk(log)
+    finally:
+        log.close()
+    if as_json:
+        click.echo(views.as_json(verdict))
+    elif verdict.ok:
+        click.echo(
+            f"{verdict.events:,} events and {verdict.documents:,} documents stand. Head {verdict.head}"
+        )
+    if not verdict.ok:
+        where = "" if verdict.bad_position is None else f" at position {verdict.bad_position}"
+        raise LogCorrupt(f"The log is not what was written{where}: {verdict.reason}.")
+
+
+@main.command()
+@_root
+@_json
+@click.option("--check", is_flag=True, help="Only compare with the one in use, byte for byte.")
+def rebuild(root: Path, as_json: bool, check: bool) -> None:
+    """Make the catalogue anew from the log."""
+    from janfs.cli import show as views
+    from janfs.clock import SystemClock
+    from janfs.errors import LogCorrupt
+    from janfs.pipeline.recorder import compare, restore
+    from janfs.root import OpenRoot, read_log
+
+    if not check:
+        with OpenRoot(root, SystemClock()) as opened:
+            restore(opened.log)
+    log = read_log(root)
+    try:
+        found = compare(log)
+    finally:
+        log.close()
+    if as_json:
+        click.echo(views.as_json(found))
+    elif found.difference is None:
+        click.echo(f"{found.rows:,} rows at position {found.position:,} are the same to the byte.")
+    if found.difference is not None:
+        raise LogCorrupt(f"The catalogue is not what the log says: {found.difference}")

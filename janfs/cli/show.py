@@ -1,0 +1,82 @@
+"""How the commands print what they found."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_LONGEST_VALUE = 60  # characters of one value in a history line
+
+
+def as_json(value: Any) -> str:
+    """A value as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(value)).decode()
+
+
+def as_json_line(value: Any) -> str:
+    """A value as JSON on one line."""
+    return msgspec.json.encode(value).decode()
+
+
+def table(models: Sequence[Mapping[str, Any]]) -> str:
+    """Models as aligned columns, with the reason where there is one."""
+    if not models:
+        return "No models yet. Drop a .gguf file into the models folder."
+    rows = [("ID", "STATUS", "STATE", "SIZE", "")]
+    rows += [
+        (model["id"], _status(model), model["state"], size(model["size"]), model.get("reason", ""))
+        for model in models
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join(
+        "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4])).rstrip()
+        for row in rows
+    )
+
+
+def details(model: Mapping[str, Any]) -> str:
+    """One model, a line for each field; blocks of settings a line for each setting."""
+    lines = []
+    for key, value in model.items():
+        if isinstance(value, dict) and value:
+            lines.append(f"{key}:")
+            lines += [f"  {name}: {_plain(part)}" for name, part in value.items()]
+        elif key == "size":
+            lines.append(f"size: {size(value)} ({value:,} bytes)")
+        else:
+            lines.append(f"{key}: {_plain(value)}")
+    return "\n".join(lines)
+
+
+def event_line(event: Mapping[str, Any]) -> str:
+    """One event on one line: position, time, type, who, after what, and the short parts of its data."""
+    cause = f" after {event['cause']}" if event["cause"] is not None else ""
+    facts = " ".join(f"{key}={text}" for key, text in _short(event["data"]))
+    when = event["recorded_at"][:19].replace("T", " ")
+    return f"{event['position']:>6}  {when}  {event['type']:<17} {event['actor']}{cause}  {facts}".rstrip()
+
+
+def size(count: int) -> str:
+    """Bytes for people: `98.4 MB`."""
+    amount = float(count)
+    for unit in _UNITS:
+        if amount < 1000 or unit == _UNITS[-1]:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    raise AssertionError("unreachable")
+
+
+def _status(model: Mapping[str, Any]) -> str:
+    progress = model.get("progress")
+    return model["status"] if progress is None else f"{model['status']} {progress:.0f} %"
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else as_json_line(value)
+
+
+def _short(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The parts of an event's data that fit a line; `janfs history --json` has them all."""
+    plain = {key: _plain(value) for key, value in data.items() if isinstance(value, str | int | float)}
+    return [(key, text) for key, text in plain.items() if key not in ("op",) and len(text) <= _LONGEST_VALUE]

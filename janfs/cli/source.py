@@ -1,0 +1,134 @@
+"""Where the commands that only read get their answers: from the running service, else from the log itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import msgspec
+
+from janfs.errors import InvalidInput, JanfsError, ModelNotFound, NotFound, RootUnusable
+from janfs.root import OpenRoot, owner_of, read_log
+
+PAGE = 1000  # events asked for at once
+
+
+class Source(Protocol):
+    """Answers as the API gives them."""
+
+    def models(self) -> list[dict[str, Any]]:
+        """Every model."""
+        ...
+
+    def model(self, name: str) -> dict[str, Any]:
+        """One model. Raises `ModelNotFound`."""
+        ...
+
+    def history(self, name: str | None) -> Iterator[dict[str, Any]]:
+        """The events of one model, or all. Raises `ModelNotFound`."""
+        ...
+
+
+def open_source(root: Path, api_key: str | None) -> Source:
+    """The service that has the root open, if one has; else the root itself.
+
+    Raises `RootUnusable` for a root without a log.
+    """
+    owner = owner_of(root)
+    if owner is None:
+        return Offline(root)
+    if owner.url is None:
+        raise RootUnusable(f"janfs (process {owner.pid}) is starting or stopping on {root}. Try again.")
+    return Service(owner.url, api_key)
+
+
+class Service:
+    """The API of a running janfs."""
+
+    def __init__(self, url: str, api_key: str | None) -> None:
+        import httpx
+
+        headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+        self._client = httpx.Client(base_url=url, headers=headers, timeout=30.0, trust_env=False)
+
+    def models(self) -> list[dict[str, Any]]:
+        """See `Source.models`."""
+        found: list[dict[str, Any]] = self._get("/v1/models")["data"]
+        return found
+
+    def model(self, name: str) -> dict[str, Any]:
+        """See `Source.model`."""
+        return self._get(f"/v1/models/{quote(name, safe='')}")
+
+    def history(self, name: str | None) -> Iterator[dict[str, Any]]:
+        """See `Source.history`."""
+        path = "/v1/events" if name is None else f"/v1/models/{quote(name, safe='')}/history"
+        after: int | None = 0
+        while after is not None:
+            page = self._get(f"{path}?after={after}&limit={PAGE}")
+            yield from page["data"]
+            after = page["next"]
+
+    def _get(self, path: str) -> dict[str, Any]:
+        import httpx
+
+        try:
+            answer = self._client.get(path)
+        except httpx.HTTPError as error:
+            raise JanfsError(
+                f"The running janfs at {self._client.base_url} does not answer: {error}"
+            ) from error
+        body: dict[str, Any] = answer.json()
+        if answer.is_success:
+            return body
+        detail = str(body.get("error", {}).get("message", answer.text))
+        raise {404: NotFound, 400: InvalidInput}.get(answer.status_code, JanfsError)(detail)
+
+
+class Offline:
+    """A root that nobody has open: what its log says."""
+
+    def __init__(self, root: Path) -> None:
+        read_log(root).close()  # a clear answer where there is no log
+        self._root = root
+
+    def models(self) -> list[dict[str, Any]]:
+        """See `Source.models`."""
+        from janfs.views import ModelList, stopped
+
+        with OpenRoot(self._root, _clock()) as root:
+            data = ModelList().encode(_snapshot(root), stopped)
+        listed: list[dict[str, Any]] = msgspec.json.decode(data)["data"]
+        return listed
+
+    def model(self, name: str) -> dict[str, Any]:
+        """See `Source.model`."""
+        from janfs.views import find_view, stopped
+
+        with OpenRoot(self._root, _clock()) as root:
+            view = find_view(_snapshot(root), name, stopped)
+        if view is None:
+            raise ModelNotFound(name)
+        return dict(msgspec.to_builtins(view))
+
+    def history(self, name: str | None) -> Iterator[dict[str, Any]]:
+        """See `Source.history`."""
+        from janfs.views import event_view, stream_of
+
+        with OpenRoot(self._root, _clock()) as root:
+            stream = None if name is None else stream_of(_snapshot(root).catalogue, name)
+            for record in root.log.read(stream=stream):
+                yield msgspec.json.decode(msgspec.json.encode(event_view(record)))
+
+
+def _clock() -> Any:
+    from janfs.clock import SystemClock
+
+    return SystemClock()
+
+
+def _snapshot(root: OpenRoot) -> Any:
+    from janfs.pipeline.recorder import Recorder
+    from janfs.pipeline.snapshot import Snapshot
+
+    return Snapshot(Recorder(root.log).catalogue)
