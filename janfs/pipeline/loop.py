@@ -111,25 +111,27 @@ class Pipeline:
         self._organiser.finish_plans()
         everything = self._clock.monotonic() >= self._next_full_look or "" in hints
         everything = everything or any(isinstance(item.command, Look) for item in commands)
-        self._look(everything, hints)
+        looked = self._look(everything, hints)
         self._obey(commands)
         self._organiser.work()
+        self._caught_up = self._caught_up or (everything and looked)
         self._publish()
         for item in commands:
             if not item.done.done():
                 item.done.set_result(self.catalogue.position)
 
-    def _look(self, everything: bool, hints: set[str]) -> None:
+    def _look(self, everything: bool, hints: set[str]) -> bool:
+        """Record what is different; whether there was anything to look at, and it could be seen."""
         hints |= set(self._observer.due())
         if everything or len(hints) > MANY_HINTS:
             hints = {""}
         if not hints or not self._root_is_there(hints):
-            return
+            return False
         observation = self._observer.look(self.catalogue, hints)
         self._recorder.record(observation.drafts, observation.documents)
         if everything:
-            self._caught_up = True
             self._next_full_look = self._clock.monotonic() + FULL_LOOK_EVERY
+        return True
 
     def _root_is_there(self, hints: set[str]) -> bool:
         known = self.catalogue.root
@@ -156,6 +158,8 @@ class Pipeline:
                     item.done.set_exception(error)
 
     def _delete(self, command: Delete) -> None:
+        if not self.catalogue.root.available:
+            raise FolderError(f"Nothing can be deleted now: {self.catalogue.root.reason}")
         self._recorder.record(self._actor.plan_delete(self.catalogue, command))
         for event in self._organiser.finish_plans():
             if isinstance(event, e.MoveFailed) and event.reason == "delete":
