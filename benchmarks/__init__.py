@@ -1,0 +1,1 @@
+"""What is measured, against which limit or peer, and how to run it again: `make bench`."""

@@ -1,0 +1,42 @@
+"""`python -m benchmarks [NAME ...]`: run, print, and keep the figures in benchmarks/results."""
+
+import argparse
+import functools
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from benchmarks import appends, replay, service
+from benchmarks.report import Row, keep, machine, print_table
+from janfs import logs
+
+
+def main() -> None:
+    """Run the named benchmarks, or all."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", help="which ones; all when none is named")
+    parser.add_argument(
+        "--dir", type=Path, help="a folder on the disk to measure; the system's temporary one"
+    )
+    parser.add_argument("--events", type=int, default=1_000_000, help="events of the replay benchmark")
+    given = parser.parse_args()
+    runs: Mapping[str, Callable[[], list[Row]]] = {
+        "appends": functools.partial(appends.run, given.dir),
+        "replay": functools.partial(replay.run, given.events, given.dir),
+        "drops": functools.partial(service.drops, given.dir),
+        "many": functools.partial(service.many, given.dir),
+    }
+    unknown = set(given.names) - set(runs)
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(runs)}")
+    logs.configure("warning")
+    print(", ".join(f"{key} {value}" for key, value in machine().items()))
+    for name in given.names or runs:
+        rows = runs[name]()
+        print_table(name, rows)
+        keep(name, rows, f"python -m benchmarks {shlex.join([name, *sys.argv[1 + len(given.names) :]])}")
+
+
+if __name__ == "__main__":
+    main()

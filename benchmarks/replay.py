@@ -1,0 +1,129 @@
+"""Reading the log back: typed replay, rebuild of a million events, verification of the chain."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.report import Row
+from janfs.clock import SystemClock
+from janfs.events import types as e
+from janfs.folder.filesystem import Stamp
+from janfs.folder.gguf import GgufFacts
+from janfs.log.verify import verify
+from janfs.manifest.schema import Manifest, SourceRef
+from janfs.pipeline.recorder import Draft, Recorder, new_record, rebuild, replay
+from janfs.root import OpenRoot
+
+MODELS = 10_000
+BATCH = 2_000
+
+
+def run(events: int = 1_000_000, where: Path | None = None) -> list[Row]:
+    """Write a log of a mixed life of 10,000 models, and read it in every way there is."""
+    with tempfile.TemporaryDirectory(dir=where) as folder, OpenRoot(Path(folder), SystemClock()) as root:
+        started = time.perf_counter()
+        _fill(root, events)
+        writing = time.perf_counter() - started
+        started = time.perf_counter()
+        count = sum(1 for _ in replay(root.log))
+        replaying = time.perf_counter() - started
+        started = time.perf_counter()
+        catalogue = rebuild(root.log)
+        rebuilding = time.perf_counter() - started
+        started = time.perf_counter()
+        verdict = verify(root.log)
+        verifying = time.perf_counter() - started
+        Recorder(root.log)
+        started = time.perf_counter()
+        Recorder(root.log)
+        loading = time.perf_counter() - started
+        size = (Path(folder) / ".janfs" / "log.db").stat().st_size
+    if not verdict.ok or len(catalogue.models) != MODELS or count != events:
+        raise AssertionError(f"the log does not stand: {verdict}, {count} events")
+    return [
+        Row("append, 2,000 a commit", events / writing, "events/s"),
+        Row("size", size / 1e6, "MB", note=f"{events:,} events"),
+        Row("typed replay", events / replaying, "events/s", 200_000, higher=True),
+        Row(f"rebuild of {events:,} events", rebuilding, "s", 10 * events / 1_000_000),
+        Row("verify", events / verifying, "events/s"),
+        Row("load the projected catalogue", loading, "s", note=f"{MODELS:,} models"),
+    ]
+
+
+def _fill(root: OpenRoot, events: int) -> None:
+    batch: list[Draft] = []
+    for draft in _life(events):
+        batch.append(draft)
+        if len(batch) == BATCH:
+            root.log.append([new_record(item) for item in batch])
+            batch.clear()
+    root.log.append([new_record(item) for item in batch])
+
+
+def _life(events: int) -> Iterator[Draft]:
+    """Models are dropped, organised and given a model.json; then edited, started and stopped for ever after."""
+    given = 0
+    for number in range(MODELS):
+        for event in _birth(number):
+            yield Draft(f"uid-{number}", event)
+            given += 1
+    turn = 0
+    while given < events:
+        number = turn * 7919 % MODELS
+        kind = turn % 4
+        event: e.Event
+        if kind == 0:
+            event = e.ModelStarted("llama-cpp", "0123456789abcdef", 0.5, 4242)
+        elif kind == 1:
+            event = e.ModelStopped("0123456789abcdef", "idle")
+        elif kind == 2:
+            path, stamp = f"models/m{number}/model.json", Stamp(900, turn, number)
+            event = e.JsonEdited(path, stamp, f"{turn:064x}", _manifest(number))
+        else:
+            path = f"models/m{number}/m{number}.gguf"
+            event = e.FileChanged(path, Stamp(10**9, turn, number), None, _facts(number))
+        yield Draft(f"uid-{number}", event)
+        given += 1
+        turn += 1
+
+
+def _birth(number: int) -> list[e.Event]:
+    loose, home = f"models/m{number}.gguf", f"models/m{number}"
+    stamp = Stamp(10**9, number, number)
+    op = f"{number:032x}"
+    return [
+        e.FileDropped(loose, stamp, None, _facts(number)),
+        e.ModelRegistered(f"m{number}", home, loose),
+        e.MovePlanned(op, loose, f"{home}/m{number}.gguf", "organise", stamp),
+        e.MoveCompleted(op, loose, f"{home}/m{number}.gguf", "organise", stamp),
+        e.WritePlanned(f"{op}w", f"{home}/model.json", f"{number:064x}"),
+        e.JsonWritten(f"{op}w", f"{home}/model.json", stamp, f"{number:064x}", _manifest(number)),
+    ]
+
+
+def _facts(number: int) -> GgufFacts:
+    return GgufFacts(
+        header_sha256=f"{number:064x}",
+        data_end=10**9,
+        architecture="llama",
+        name=f"Model {number}",
+        quantization="Q4_K_M",
+        parameter_count=7 * 10**9,
+        context_length=8192,
+        eos_token="<|im_end|>",
+    )
+
+
+def _manifest(number: int) -> Manifest:
+    return Manifest(
+        id=f"m{number}",
+        object="model",
+        name=f"Model {number}",
+        format="gguf",
+        engine="llama-cpp",
+        sources=(SourceRef(f"m{number}.gguf", f"m{number}.gguf"),),
+        engine_parameters={"ctx_len": 8192},
+        model_parameters={"temperature": 0.7, "top_p": 0.95, "stop": ["<|im_end|>"]},
+        metadata={"size": 10**9, "tags": []},
+    )

@@ -1,0 +1,100 @@
+"""A real `janfs serve` in a process of its own, on a free port, for end-to-end tests and benchmarks."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from janfs.root import owner_of
+
+STARTS_WITHIN = 60.0  # seconds
+
+
+class ServiceProcess:
+    """`janfs serve --root ROOT --port 0 ...`; `client` talks to it."""
+
+    def __init__(self, root: Path, *options: str, env: dict[str, str] | None = None) -> None:
+        self.root = root
+        self.output = root.with_name(f"{root.name}.stderr")  # a pipe that nobody reads would fill up
+        self.started = time.perf_counter()
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "janfs", "serve", "--root", str(root), "--port", "0", *options],
+                env={**os.environ, **(env or {})},
+                stderr=output,
+            )
+        self.url = self._wait_for_url()
+        key = options[options.index("--api-key") + 1] if "--api-key" in options else None
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self.client = httpx.Client(base_url=self.url, headers=headers, timeout=60.0, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.client.close()
+        self.stop()
+
+    def stop(self, number: int = signal.SIGTERM) -> str:
+        """End it and wait; what it wrote to stderr."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        return self.output.read_text()
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        self.stop(signal.SIGKILL)
+
+    def get(self, path: str) -> Any:
+        """The JSON at a path; raises for any status that is an error."""
+        return self.client.get(path).raise_for_status().json()
+
+    def models(self) -> dict[str, Any]:
+        """Every listed model by id."""
+        return {model["id"]: model for model in self.get("/v1/models")["data"]}
+
+    def wait_ready(self, within: float = STARTS_WITHIN) -> None:
+        """Wait until everything on disk has been looked at."""
+        self.wait(lambda: self.client.get("/readyz").is_success, "the service to be ready", within)
+
+    def wait_model(self, model_id: str, status: str = "ready", within: float = 10.0) -> dict[str, Any]:
+        """Wait until a model has this status; the model."""
+        self.wait(
+            lambda: self.models().get(model_id, {}).get("status") == status,
+            f"{model_id} to be {status}",
+            within,
+        )
+        found: dict[str, Any] = self.models()[model_id]
+        return found
+
+    def wait(self, happened: Callable[[], bool], what: str, within: float) -> None:
+        """Wait for something. Raises `AssertionError` with the list of models when it does not come."""
+        until = time.monotonic() + within
+        while not happened():
+            if time.monotonic() > until:
+                raise AssertionError(f"waited {within} s in vain for {what}; the list: {self.models()}")
+            time.sleep(0.02)
+
+    def _wait_for_url(self) -> str:
+        until = time.monotonic() + STARTS_WITHIN
+        while time.monotonic() < until and self.process.poll() is None:
+            owner = owner_of(self.root)
+            if owner is not None and owner.pid == self.process.pid and owner.url:
+                return owner.url
+            time.sleep(0.005)
+        self.process.kill()
+        raise AssertionError(f"the service did not start: {self.output.read_text()}")
