@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from janfs.engines.protocol import EngineSettings, RunSpec
+from tests.engines.tiny_model import write_tiny_model
 
 
 @pytest.fixture(scope="session")
@@ -17,11 +18,23 @@ def sample_model() -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of 100 kB that writes noise, without a chat template."""
+    return write_tiny_model(tmp_path_factory.mktemp("tiny") / "tiny.gguf")
+
+
+@pytest.fixture(scope="session")
+def templated_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a chat template: the words "a template"."""
+    return write_tiny_model(tmp_path_factory.mktemp("tiny") / "templated.gguf", chat_template="a template")
+
+
+@pytest.fixture(scope="session")
 def sample_spec(sample_model: Path) -> Callable[..., RunSpec]:
     """Makes specs of the sample model: small, and quick to load."""
 
     def make(model_id: str = "smollm2", fingerprint: str = "one", **settings: object) -> RunSpec:
-        chosen = EngineSettings(**{"ctx_len": 2048, "n_parallel": 4, "cpu_threads": 2, **settings})
+        chosen = EngineSettings(**{"ctx_len": 2048, "n_parallel": 4, "cpu_threads": 1, **settings})
         return RunSpec(
             model_id=model_id,
             uid=f"uid-{model_id}",

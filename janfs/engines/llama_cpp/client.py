@@ -167,7 +167,9 @@ class _Process:
     @classmethod
     async def spawn(cls) -> "_Process":
         ours, theirs = socket.socketpair()
-        with theirs:
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        try:
+            # The last await before the process has an owner: cancelled in here, asyncio ends it.
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-P",  # what lies in the working directory is not to be imported
@@ -178,7 +180,11 @@ class _Process:
                 pass_fds=(theirs.fileno(),),
                 env={**os.environ, "PYTHONPATH": str(Path(janfs.__file__).parents[1])},
             )
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        except BaseException:
+            writer.close()
+            raise
+        finally:
+            theirs.close()
         return cls(process, reader, writer)
 
     def send(self, command: wire.Command | wire.Load) -> None:

@@ -8,6 +8,7 @@ that live as long as the process.
 import ctypes
 import os
 import sys
+from collections import deque
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -50,7 +51,7 @@ class Log:
     """
 
     def __init__(self) -> None:
-        self.errors: list[str] = []
+        self.errors: deque[str] = deque(maxlen=8)
         self._level = 0
         self._callback = llama.llama_log_callback(self._line)
         llama.llama_log_set(self._callback, ctypes.c_void_p(0))
@@ -62,7 +63,7 @@ class Log:
             return
         line = text.decode("utf-8", "replace")
         sys.stderr.write(line)
-        if self._level == _ERROR and len(self.errors) < 8 and line.strip():
+        if self._level == _ERROR and line.strip():
             self.errors.append(line.strip())
 
 
@@ -72,6 +73,7 @@ class NativeModel:
     def __init__(self, path: bytes, settings: EngineSettings, threads: int, log: Log) -> None:
         if not Path(os.fsdecode(path)).is_file():
             raise LoadFailed(f"The model file {path.decode('utf-8', 'replace')} does not exist.")
+        log.errors.clear()
         llama.llama_backend_init()
         self._model = llama.llama_model_load_from_file(path, _model_params(settings))
         if not self._model:

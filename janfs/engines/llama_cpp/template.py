@@ -100,9 +100,13 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     def call(self, context: Context, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         for value in [*args, *kwargs.values()]:
             _check_number(value)
-        if isinstance(owner := getattr(function, "__self__", None), str):
-            _check_format(owner)
         return super().call(context, function, *args, **kwargs)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        wrapped = super().wrap_str_format(value)
+        if wrapped is not None:
+            _check_format(value.__self__)
+        return wrapped
 
 
 def _compile(source: str) -> Template:
@@ -147,8 +151,8 @@ def _check_number(value: object) -> None:
 
 
 def _check_format(text: str) -> None:
-    """Refuse widths that would fill the memory: `"{:999999999}"`, `"%*d"`."""
-    if re.search(r"\d{6}|%[^a-zA-Z%]*\*", text):
+    """Refuse widths that would fill the memory, or that are given elsewhere: `{:999999}`, `%*d`, `{:{}}`."""
+    if re.search(r"\d{6}|%[^a-zA-Z%]*\*|\{[^{}]*:[^{}]*\{", text):
         raise SecurityError("a format has too big a width")
 
 

@@ -1,0 +1,220 @@
+import ctypes
+import inspect
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import llama_cpp as llama
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from janfs.engines.llama_cpp import native, sampling
+from janfs.engines.llama_cpp.native import Log, NativeModel
+from janfs.engines.llama_cpp.sampling import seed_of
+from janfs.engines.llama_cpp.scheduler import Decoded, Entry
+from janfs.engines.protocol import CacheType, EngineSettings, SamplingParams
+from janfs.errors import EngineError, LoadFailed
+
+SMALL = EngineSettings(ctx_len=256, n_parallel=2, n_batch=256)
+
+
+@pytest.fixture(scope="module")
+def log() -> Iterator[Log]:
+    yield Log()
+    llama.llama_log_set(llama.llama_log_callback(), ctypes.c_void_p(0))  # it ends before the process does
+
+
+@pytest.fixture(scope="module")
+def sample(sample_model: Path, log: Log) -> NativeModel:
+    return NativeModel(os.fsencode(sample_model), SMALL, 1, log)
+
+
+@pytest.fixture
+def tiny(tiny_model: Path, log: Log) -> NativeModel:
+    return NativeModel(os.fsencode(tiny_model), SMALL, 1, log)
+
+
+def prompt(tokens: list[int], seq: int = 0) -> list[Entry]:
+    last = len(tokens) - 1
+    return [Entry(token, position, seq, position == last) for position, token in enumerate(tokens)]
+
+
+@pytest.mark.model
+def test_a_model_says_what_it_is(sample: NativeModel) -> None:
+    assert sample.n_params == 134_515_008
+    assert (sample.n_vocab, sample.n_ctx_train, sample.n_ctx, sample.n_batch) == (49_152, 8192, 256, 256)
+    assert sample.description == "llama 256M Q4_1"
+    assert "<|im_start|>" in str(sample.chat_template)
+    assert (sample.special_text(sample.bos), sample.special_text(sample.eos)) == (
+        "<|im_start|>",
+        "<|im_end|>",
+    )
+    assert sample.special_text(-1) == ""
+    assert not sample.adds_bos
+    assert {sample.special_text(token) for token in sample.end_tokens} >= {"<|im_end|>", "<|endoftext|>"}
+
+
+def test_a_model_without_a_template_says_so(tiny: NativeModel) -> None:
+    assert tiny.chat_template is None
+    assert tiny.adds_bos
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<▁"), max_size=60))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_pieces_of_a_text_are_the_bytes_of_the_text(tiny: NativeModel, text: str) -> None:
+    assert b"".join(map(tiny.piece, tiny.tokenize(text))) == text.encode()
+
+
+@pytest.mark.model
+def test_special_tokens_are_recognised_and_show_nothing(sample: NativeModel) -> None:
+    assert sample.tokenize("<|im_start|>") == [sample.bos]
+    assert sample.piece(sample.bos) == b""
+
+
+@pytest.mark.model
+def test_the_longest_token_comes_out_whole(sample: NativeModel) -> None:
+    longest = max(len(sample.piece(token)) for token in range(sample.n_vocab))
+    assert longest > 64, "no token is longer than the first buffer, so this test shows nothing"
+
+
+def test_a_context_that_is_full_says_so_and_stays_usable(tiny: NativeModel) -> None:
+    assert tiny.decode(prompt([5] * 256)) is Decoded.OK
+    assert tiny.decode([Entry(5, 256, 0, True)]) is Decoded.FULL
+    tiny.release(0)
+    assert tiny.decode(prompt([5])) is Decoded.OK
+
+
+def test_an_abort_ends_a_decode_and_the_next_one_is_as_ever(tiny: NativeModel) -> None:
+    tiny.abort(True)
+    assert tiny.decode(prompt([5] * 64)) is Decoded.ABORTED
+    tiny.abort(False)
+    tiny.release(0)
+    assert tiny.decode(prompt([5] * 64)) is Decoded.OK
+
+
+def test_a_batch_that_llama_cpp_refuses_is_an_error(tiny: NativeModel) -> None:
+    with pytest.raises(EngineError, match="-1"):
+        tiny.decode([Entry(tiny.n_vocab, 0, 0, True)])
+    assert tiny.decode(prompt([5])) is Decoded.OK
+
+
+def first(model: NativeModel, params: SamplingParams, tokens: list[int]) -> int:
+    """The token that follows these."""
+    assert model.decode(prompt(tokens)) is Decoded.OK
+    sampler = model.sampler(params, tokens)
+    try:
+        return sampler.sample(len(tokens) - 1)
+    finally:
+        sampler.close()
+        model.release(0)
+
+
+GREEDY = SamplingParams(temperature=0)
+
+
+def test_ignore_eos_never_chooses_an_end(tiny: NativeModel) -> None:
+    prompts = [[1, token] for token in range(3, tiny.n_vocab)]
+    ending = [tokens for tokens in prompts if tiny.is_end(first(tiny, GREEDY, tokens))]
+    assert ending, "no prompt leads to an end, so this test shows nothing"
+    for tokens in ending:
+        assert not tiny.is_end(first(tiny, SamplingParams(temperature=0, ignore_eos=True), tokens))
+
+
+@pytest.mark.model
+def test_the_repeat_penalty_counts_the_prompt_and_openais_do_not(sample: NativeModel) -> None:
+    tokens = sample.tokenize("one two three one two three one two three one two")
+    plain = first(sample, GREEDY, tokens)
+    assert sample.piece(plain) == b" three"
+    assert first(sample, SamplingParams(temperature=0, repeat_penalty=10), tokens) != plain
+    both = SamplingParams(temperature=0, frequency_penalty=2, presence_penalty=2)
+    assert first(sample, both, tokens) == plain
+
+
+def test_a_seed_gives_the_same_tokens_again_and_another_one_others(tiny: NativeModel) -> None:
+    def drawn(seed: int) -> list[int]:
+        params = SamplingParams(temperature=2, top_k=0, top_p=1, min_p=0, seed=seed)
+        assert tiny.decode(prompt([1, 5])) is Decoded.OK
+        sampler = tiny.sampler(params, [])
+        tokens = [sampler.sample(1) for _ in range(20)]
+        sampler.close()
+        tiny.release(0)
+        return tokens
+
+    assert drawn(42) == drawn(42)
+    assert drawn(42) != drawn(43)
+
+
+@given(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)))
+def test_a_seed_is_fresh_only_when_it_is_not_given(seed: int | None) -> None:
+    fresh = 0xFFFFFFFF  # llama.h: LLAMA_DEFAULT_SEED
+    assert 0 <= seed_of(seed) <= fresh
+    assert (seed_of(seed) == fresh) == (seed in {None, -1})
+
+
+def test_a_model_that_cannot_be_loaded_gives_llama_cpps_reason(tmp_path: Path, log: Log) -> None:
+    with pytest.raises(LoadFailed, match="does not exist"):
+        NativeModel(os.fsencode(tmp_path / "none.gguf"), SMALL, 1, log)
+    path = tmp_path / "noise.gguf"
+    path.write_bytes(b"noise" * 100)
+    with pytest.raises(LoadFailed, match="invalid magic"):
+        NativeModel(os.fsencode(path), SMALL, 1, log)
+
+
+@pytest.mark.parametrize("cache_type", ["f32", "f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"])
+def test_every_cache_type_can_be_used(tiny_model: Path, log: Log, cache_type: CacheType) -> None:
+    chosen = EngineSettings(ctx_len=256, n_parallel=1, n_batch=32, cache_type=cache_type)
+    model = NativeModel(os.fsencode(tiny_model), chosen, 1, log)
+    assert first(model, GREEDY, [1, 5, 6]) < model.n_vocab
+
+
+@pytest.mark.parametrize("use_mmap", [True, False])
+@pytest.mark.parametrize("mlock", [True, False])
+def test_every_way_of_loading_can_be_used(tiny_model: Path, log: Log, use_mmap: bool, mlock: bool) -> None:
+    chosen = EngineSettings(ctx_len=256, n_parallel=1, use_mmap=use_mmap, mlock=mlock, flash_attn="off")
+    assert NativeModel(os.fsencode(tiny_model), chosen, 1, log).n_ctx == 256
+
+
+class Recorder(ModuleType):
+    """Stands in for llama_cpp and notes which of its functions are called."""
+
+    def __init__(self) -> None:
+        super().__init__("llama_cpp")
+        self.called: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(llama, name)
+        if not inspect.isfunction(found) and type(found).__name__ != "_FuncPtr":
+            return found
+
+        def call(*args: Any) -> Any:
+            self.called.add(name)
+            return found(*args)
+
+        return call
+
+
+def test_every_function_of_llama_cpp_that_is_used_can_be_called(
+    templated_model: Path, monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
+    recorder = Recorder()
+    for module in (native, sampling):
+        monkeypatch.setattr(module, "llama", recorder)
+    own_log = Log()
+    model = NativeModel(os.fsencode(templated_model), SMALL, 1, own_log)
+    assert model.description
+    assert model.chat_template == "a template"
+    everything = SamplingParams(
+        seed=1, repeat_penalty=1.1, frequency_penalty=1, presence_penalty=1, ignore_eos=True, repeat_last_n=-1
+    )
+    for params in (everything, GREEDY):
+        model.piece(first(model, params, model.tokenize("once upon a time")))
+    source = inspect.getsource(native) + inspect.getsource(sampling)
+    named = set(re.findall(r"llama\.(llama_\w+)\(", source))
+    functions = {name for name in named if not inspect.isclass(getattr(llama, name))}
+    assert len(functions) > 25, "the search in the source finds too little to be right"
+    assert functions - recorder.called == set()
+    llama.llama_log_set(log._callback, None)  # `own_log` ends here

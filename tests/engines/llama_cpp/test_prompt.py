@@ -1,0 +1,63 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct
+
+from janfs.engines.llama_cpp.chat import ChatFormat
+from janfs.engines.llama_cpp.prompt import prepare
+from janfs.engines.protocol import ChatMessage, ChatPrompt, TextPrompt, TokenPrompt
+from janfs.errors import InvalidInput
+
+CHAT = ChatFormat(lambda messages: "^" + "".join(message.content for message in messages), ("stop here",))
+BOS = ord("^")
+
+
+class Letters(Struct):
+    """A vocabulary in which a token is a character's code; "^" begins texts."""
+
+    adds_bos: bool = True
+    bos: int = BOS
+    eos: int = ord("$")
+    n_vocab: int = 0x110000
+
+    def tokenize(self, text: str) -> list[int]:
+        return list(map(ord, text))
+
+
+def spell(tokens: list[int]) -> str:
+    return "".join(map(chr, tokens))
+
+
+@given(st.text())
+def test_a_text_begins_with_one_beginning_token(text: str) -> None:
+    tokens = prepare(TextPrompt(text), Letters(), CHAT).tokens
+    assert spell(tokens) == (text if text.startswith("^") else "^" + text)
+
+
+@given(st.text(min_size=1))
+def test_nothing_is_added_for_a_model_that_wants_nothing(text: str) -> None:
+    assert spell(prepare(TextPrompt(text), Letters(adds_bos=False), CHAT).tokens) == text
+
+
+def test_a_chat_is_not_given_a_second_beginning_and_brings_its_stop_strings() -> None:
+    prepared = prepare(ChatPrompt((ChatMessage("user", "hi"),)), Letters(), CHAT)
+    assert (spell(prepared.tokens), prepared.stop) == ("^hi", ("stop here",))
+
+
+@given(st.lists(st.integers(0, 0x10FFFF), min_size=1).map(tuple))
+def test_tokens_are_computed_as_they_stand(tokens: tuple[int, ...]) -> None:
+    assert prepare(TokenPrompt(tokens), Letters(), CHAT).tokens == list(tokens)
+
+
+@pytest.mark.parametrize("token", [-1, 0x110000])
+def test_a_token_that_does_not_exist_is_refused(token: int) -> None:
+    with pytest.raises(InvalidInput, match=str(token)):
+        prepare(TokenPrompt((1, token)), Letters(), CHAT)
+
+
+def test_an_empty_prompt_is_the_token_that_begins_or_else_ends_texts() -> None:
+    quiet = Letters(adds_bos=False)
+    assert spell(prepare(TextPrompt(""), quiet, CHAT).tokens) == "^"
+    assert spell(prepare(TokenPrompt(()), Letters(adds_bos=False, bos=-1), CHAT).tokens) == "$"
+    with pytest.raises(InvalidInput, match="empty"):
+        prepare(TextPrompt(""), Letters(adds_bos=False, bos=-1, eos=-1), CHAT)

@@ -1,0 +1,346 @@
+"""The worker process with a real model, seen from the host."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from llama_cpp import Llama
+
+from janfs.engines.llama_cpp.client import LlamaCppEngine, start_worker
+from janfs.engines.protocol import (
+    ChatMessage,
+    ChatPrompt,
+    Engine,
+    EngineSettings,
+    Finished,
+    GenerateRequest,
+    Prompt,
+    RunSpec,
+    SamplingParams,
+    TextDelta,
+    TextPrompt,
+)
+from janfs.errors import EngineError, InvalidInput, LoadFailed
+
+PROMPTS = (
+    "The capital of France is",
+    "<|im_start|>user\nWhat is 1 plus 1?<|im_end|>\n<|im_start|>assistant\n",
+    "1, 2, 3, 4, 5, 6,",
+)
+GREEDY = SamplingParams(temperature=0, max_tokens=16)
+
+
+class Client:
+    """An engine on an event loop of its own, for tests that are not async."""
+
+    def __init__(self, runner: asyncio.Runner, engine: LlamaCppEngine) -> None:
+        self.runner = runner
+        self.engine = engine
+        self._count = 0
+
+    def run(self, what: Awaitable[Any]) -> Any:
+        async def awaited() -> Any:
+            async with asyncio.timeout(90):
+                return await what
+
+        return self.runner.run(awaited())
+
+    async def answer(self, prompt: Prompt, sampling: SamplingParams = GREEDY) -> tuple[list[str], Finished]:
+        self._count += 1
+        request = GenerateRequest(request_id=f"r{self._count}", prompt=prompt, sampling=sampling)
+        *deltas, end = [reply async for reply in self.engine.generate(request)]
+        assert isinstance(end, Finished)
+        return [delta.text for delta in deltas if isinstance(delta, TextDelta)], end
+
+
+@pytest.fixture(scope="module")
+def client(sample_spec: Callable[..., RunSpec]) -> Iterator[Client]:
+    with asyncio.Runner() as runner:
+        engine = runner.run(start_worker(sample_spec()))
+        yield Client(runner, engine)
+        runner.run(engine.close(0, "the tests are over"))
+
+
+@pytest.fixture(scope="module")
+def oracle(sample_model: Path) -> Llama:
+    """llama-cpp-python's own loop, one sequence."""
+    return Llama(str(sample_model), n_ctx=512, n_threads=1, flash_attn=True, verbose=False)
+
+
+def oracle_says(oracle: Llama, prompt: str, max_tokens: int = 16) -> tuple[str, str, int, int]:
+    answer = oracle.create_completion(prompt, max_tokens=max_tokens, temperature=0.0, repeat_penalty=1.0)
+    choice, usage = answer["choices"][0], answer["usage"]
+    return choice["text"], choice["finish_reason"], usage["prompt_tokens"], usage["completion_tokens"]
+
+
+def as_told(deltas: list[str], end: Finished) -> tuple[str, str, int, int]:
+    return "".join(deltas), end.finish_reason, end.usage.prompt_tokens, end.usage.completion_tokens
+
+
+@pytest.mark.model
+def test_greedy_answers_are_the_oracles_alone_and_in_company(client: Client, oracle: Llama) -> None:
+    expected = [oracle_says(oracle, prompt) for prompt in PROMPTS]
+    assert {reason for _, reason, _, _ in expected} == {"stop", "length"}, "the prompts show too little"
+    alone = [as_told(*client.run(client.answer(TextPrompt(prompt)))) for prompt in PROMPTS]
+    assert alone == expected
+
+    async def together() -> list[tuple[str, str, int, int]]:
+        # Twice as many as there are sequences, so that some join while others are half way.
+        answers = await asyncio.gather(*(client.answer(TextPrompt(prompt)) for prompt in PROMPTS * 2))
+        return [as_told(*answer) for answer in answers]
+
+    assert client.run(together()) == expected * 2
+
+
+@pytest.mark.model
+def test_a_stop_string_that_spans_tokens_ends_the_answer_and_is_no_part_of_it(client: Client) -> None:
+    prompt = TextPrompt(PROMPTS[2])
+    whole = "".join(client.run(client.answer(prompt))[0])
+    assert " 10, 11" in whole
+    sampling = msgspec.structs.replace(GREEDY, stop=("0, 11",))
+    deltas, end = client.run(client.answer(prompt, sampling))
+    assert "".join(deltas) == whole[: whole.index("0, 11")]
+    assert end.finish_reason == "stop"
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("text", ["😀 🎉 🚀 😀 🎉 🚀 😀 🎉 🚀 😀 🎉 🚀", "你好世界你好世界你好世界你好世界"])
+def test_characters_of_several_tokens_come_out_whole(client: Client, oracle: Llama, text: str) -> None:
+    tokens = client.run(client.engine.tokenize(TextPrompt(text)))
+    assert len(tokens) > len(text.replace(" ", "")), "no character spans tokens, so this test shows nothing"
+    deltas, _ = client.run(client.answer(TextPrompt(text)))
+    # At the limit the last character may be unfinished: U+FFFD here, nothing from the oracle.
+    assert "".join(deltas).rstrip("�") == oracle_says(oracle, text)[0]
+    assert not any("�" in delta for delta in deltas[:-1]), "half a character was shown"
+    assert any(not character.isascii() for delta in deltas for character in delta)
+
+
+@pytest.mark.model
+def test_a_seed_gives_the_same_answer_again(client: Client) -> None:
+    def answer(seed: int) -> str:
+        sampling = SamplingParams(temperature=1.5, max_tokens=16, seed=seed)
+        return "".join(client.run(client.answer(TextPrompt(PROMPTS[0]), sampling))[0])
+
+    assert answer(7) == answer(7)
+    assert answer(7) != answer(8)
+
+
+@pytest.mark.model
+def test_the_files_template_and_end_token_are_used(client: Client) -> None:
+    question = ChatPrompt((ChatMessage("user", "What is 1 plus 1?"),))
+    text = client.run(client.engine.apply_template(question.messages))
+    assert text.startswith("<|im_start|>system\nYou are a helpful AI assistant named SmolLM")
+    assert text.endswith("<|im_start|>user\nWhat is 1 plus 1?<|im_end|>\n<|im_start|>assistant\n")
+    _, end = client.run(client.answer(question))
+    assert end.finish_reason == "stop"
+    ignoring = msgspec.structs.replace(GREEDY, ignore_eos=True)
+    _, end = client.run(client.answer(question, ignoring))
+    assert (end.finish_reason, end.usage.completion_tokens) == ("length", 16)
+
+
+@pytest.mark.model
+def test_a_long_prompt_that_nobody_waits_for_is_given_up_in_the_middle_of_its_decode(
+    sample_spec: Callable[..., RunSpec],
+) -> None:
+    async def scenario() -> float:
+        engine = await start_worker(sample_spec(n_parallel=1, n_batch=2048))
+        try:
+            long = GenerateRequest(request_id="long", prompt=TextPrompt("word " * 1900))
+            gone = asyncio.create_task(anext(engine.generate(long)))
+            await asyncio.sleep(0.5)
+            gone.cancel()
+            began = time.monotonic()
+            short = GenerateRequest(request_id="short", prompt=TextPrompt("Hi"), sampling=GREEDY)
+            async with aclosing(engine.generate(short)) as replies:
+                await anext(replies)
+            return time.monotonic() - began
+        finally:
+            await engine.close(0, "over")
+
+    # The whole prompt is one decode here, which takes this model 5 seconds and more on one thread.
+    assert asyncio.run(scenario()) < 3
+
+
+def run_tiny(path: Path, scenario: Callable[[Engine], Awaitable[None]], **settings: Any) -> None:
+    async def whole() -> None:
+        engine = await start_worker(spec_for(path, **settings))
+        try:
+            await scenario(engine)
+        finally:
+            await engine.close(0, "over")
+
+    asyncio.run(whole())
+
+
+def spec_for(path: Path, **settings: Any) -> RunSpec:
+    chosen = EngineSettings(**{"ctx_len": 512, "cpu_threads": 1, **settings})
+    return RunSpec(
+        model_id="m", uid="u", engine="llama-cpp", path=str(path), settings=chosen, fingerprint="f"
+    )
+
+
+def test_the_beginning_token_is_put_in_front_once(tiny_model: Path) -> None:
+    async def scenario(engine: Engine) -> None:
+        assert (await engine.tokenize(TextPrompt("a")))[0] == 1
+        assert await engine.tokenize(TextPrompt("<s>a")) == await engine.tokenize(TextPrompt("a"))
+        assert await engine.tokenize(TextPrompt("")) == (1,)
+
+    run_tiny(tiny_model, scenario)
+
+
+def test_the_settings_template_wins_and_its_turn_ends_the_answer(templated_model: Path) -> None:
+    message = (ChatMessage("user", "hi"),)
+
+    async def with_file(engine: Engine) -> None:
+        assert await engine.apply_template(message) == "a template"
+
+    async def with_settings(engine: Engine) -> None:
+        assert await engine.apply_template(message) == "Q: hi A:"
+
+    run_tiny(templated_model, with_file)
+    run_tiny(templated_model, with_settings, prompt_template="Q: {prompt} A:")
+
+
+def test_a_name_that_is_not_unicode_is_loaded_all_the_same(tiny_model: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9.gguf")
+    odd.write_bytes(tiny_model.read_bytes())
+
+    async def scenario(engine: Engine) -> None:
+        assert engine.info.n_ctx == 512
+
+    run_tiny(odd, scenario)
+
+
+def test_an_embedding_model_does_not_write(tiny_model: Path) -> None:
+    async def scenario(engine: Engine) -> None:
+        with pytest.raises(InvalidInput, match="embeddings"):
+            await anext(engine.generate(GenerateRequest(request_id="r", prompt=TextPrompt("hi"))))
+
+    run_tiny(tiny_model, scenario, embedding=True)
+
+
+def test_a_file_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "noise.gguf"
+    path.write_bytes(b"noise" * 100)
+    with pytest.raises(LoadFailed, match="invalid magic"):
+        asyncio.run(start_worker(spec_for(path)))
+    with pytest.raises(LoadFailed, match="does not exist"):
+        asyncio.run(start_worker(spec_for(tmp_path / "none.gguf")))
+
+
+def test_text_that_is_not_unicode_is_refused_and_costs_nobody_else(tiny_model: Path) -> None:
+    async def scenario(engine: Engine) -> None:
+        with pytest.raises(InvalidInput, match="surrogate"):
+            await engine.tokenize(TextPrompt("\ud800"))
+        assert await engine.tokenize(TextPrompt("a"))
+
+    run_tiny(tiny_model, scenario)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and was not reaped yet does not."""
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for_end(pid: int) -> None:
+    for _ in range(500):
+        if not alive(pid):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"the worker {pid} still runs")
+
+
+HOST = """
+import asyncio, sys
+from janfs.engines.llama_cpp.client import start_worker
+from tests.engines.llama_cpp.test_worker import spec_for
+
+async def main():
+    engine = await start_worker(spec_for(sys.argv[1]))
+    print(engine.info.pid, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def test_a_worker_does_not_outlive_a_host_that_was_killed(tiny_model: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOST, str(tiny_model)], stdout=subprocess.PIPE) as host:
+        assert host.stdout is not None
+        pid = int(host.stdout.readline())
+        assert alive(pid)
+        host.kill()
+    wait_for_end(pid)
+
+
+def test_a_worker_whose_host_is_dead_already_ends_at_once() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "janfs.engines.llama_cpp.worker", "0", "999999999"], timeout=30, check=False
+    )
+    assert ended.returncode == 0
+
+
+def test_ctrl_c_is_left_to_the_host(tiny_model: Path) -> None:
+    async def scenario(engine: Engine) -> None:
+        os.kill(engine.info.pid, signal.SIGINT)
+        assert await engine.tokenize(TextPrompt("a"))
+
+    run_tiny(tiny_model, scenario)
+
+
+def test_cancelling_a_load_ends_its_process(sample_model: Path) -> None:
+    async def scenario() -> None:
+        before = child_pids()
+        loading = asyncio.create_task(start_worker(spec_for(sample_model)))
+        while not (children := child_pids() - before):
+            await asyncio.sleep(0.01)
+        loading.cancel()
+        await asyncio.wait([loading])
+        assert loading.cancelled()
+        assert not any(alive(pid) for pid in children)
+
+    asyncio.run(scenario())
+
+
+def child_pids() -> set[int]:
+    """Workers of this process."""
+    found = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    pids = [int(pid) for path in found for pid in path.read_text().split()]
+    return {pid for pid in pids if b"llama_cpp.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+
+
+def test_after_close_the_process_is_gone_and_the_engine_says_why(tiny_model: Path) -> None:
+    async def scenario() -> None:
+        engine = await start_worker(spec_for(tiny_model))
+        await engine.close(0, "unloaded by a test")
+        assert not alive(engine.info.pid)
+        with pytest.raises(EngineError, match="unloaded by a test"):
+            await engine.tokenize(TextPrompt("a"))
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("janfs.engines.llama_cpp.worker", {"litestar", "sqlalchemy", "alembic", "asyncio"}),
+        ("janfs.engines.llama_cpp.client", {"llama_cpp", "numpy", "jinja2"}),
+    ],
+)
+def test_neither_side_imports_what_is_for_the_other(module: str, unwanted: set[str]) -> None:
+    code = f"import {module}, sys; print(*sorted(name.split('.')[0] for name in sys.modules))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not unwanted & set(ended.stdout.split())

@@ -1,0 +1,165 @@
+"""What every engine does, whatever is behind it."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+
+from janfs.engines.llama_cpp.client import start_worker
+from janfs.engines.protocol import (
+    ChatMessage,
+    ChatPrompt,
+    Engine,
+    Finished,
+    GenerateRequest,
+    Prompt,
+    RunSpec,
+    SamplingParams,
+    TextDelta,
+    TextPrompt,
+    TokenPrompt,
+)
+from janfs.errors import ContextExceeded, EngineError, InvalidInput, WorkerCrashed
+from tests.engines.fake_engine import FakeEngine, FakeFactory
+
+Opener = Callable[[], "asyncio.AbstractAsyncContextManager[Engine]"]
+HELLO = TextPrompt("hello")
+LONG = 400  # tokens: more than any of these tests lets pass
+
+
+@pytest.fixture(params=["fake", pytest.param("llama-cpp", marks=pytest.mark.model)])
+def opened(request: pytest.FixtureRequest, sample_spec: Callable[..., RunSpec]) -> Opener:
+    """Opens an engine for a block and closes it."""
+    factory = FakeFactory() if request.param == "fake" else start_worker
+
+    @asynccontextmanager
+    async def open_() -> AsyncIterator[Engine]:
+        engine = await factory(sample_spec(ctx_len=512))
+        try:
+            yield engine
+        finally:
+            await engine.close(0, "the test is over")
+
+    return open_
+
+
+def crash(engine: Engine) -> None:
+    if isinstance(engine, FakeEngine):
+        engine.crash()
+    else:
+        os.kill(engine.info.pid, signal.SIGKILL)
+
+
+async def ask(engine: Engine, name: str, tokens: int = 4, prompt: Prompt = HELLO) -> Finished:
+    replies = [reply async for reply in engine.generate(request_for(name, tokens, prompt))]
+    assert isinstance(replies[-1], Finished)
+    assert all(isinstance(reply, TextDelta) and reply.text for reply in replies[:-1])
+    return replies[-1]
+
+
+def request_for(name: str, tokens: int, prompt: Prompt = HELLO) -> GenerateRequest:
+    sampling = SamplingParams(temperature=0, max_tokens=tokens, ignore_eos=True)
+    return GenerateRequest(request_id=name, prompt=prompt, sampling=sampling)
+
+
+def test_every_kind_of_prompt_is_answered_and_counted(opened: Opener) -> None:
+    async def scenario() -> None:
+        async with opened() as engine:
+            for prompt in (
+                TextPrompt("hello there"),
+                TextPrompt(""),
+                TokenPrompt((5, 6, 7)),
+                ChatPrompt((ChatMessage("user", "hi"),)),
+            ):
+                end = await ask(engine, "r", 4, prompt)
+                assert (end.finish_reason, end.usage.completion_tokens) == ("length", 4)
+                assert end.usage.prompt_tokens == len(await engine.tokenize(prompt))
+
+    asyncio.run(scenario())
+
+
+def test_a_prompt_that_does_not_fit_is_refused_with_both_sizes(opened: Opener) -> None:
+    async def scenario() -> None:
+        async with opened() as engine:
+            with pytest.raises(ContextExceeded) as caught:
+                await ask(engine, "r", 4, TokenPrompt((5,) * 600))
+            assert (caught.value.n_prompt_tokens, caught.value.n_ctx) == (600, 512)
+            assert (await ask(engine, "r")).finish_reason == "length", "the engine is none the worse for it"
+
+    asyncio.run(scenario())
+
+
+def test_eight_at_once_are_all_answered(opened: Opener) -> None:
+    async def scenario() -> None:
+        async with opened() as engine:
+            ends = await asyncio.gather(*(ask(engine, f"r{number}") for number in range(8)))
+            assert [end.usage.completion_tokens for end in ends] == [4] * 8
+
+    asyncio.run(scenario())
+
+
+def test_an_id_that_is_running_is_refused(opened: Opener) -> None:
+    async def scenario() -> None:
+        async with opened() as engine, aclosing(engine.generate(request_for("r", LONG))) as replies:
+            await anext(replies)
+            with pytest.raises(InvalidInput):
+                await ask(engine, "r")
+
+    asyncio.run(scenario())
+
+
+def test_closing_the_iterator_frees_what_the_request_held(opened: Opener) -> None:
+    async def scenario() -> None:
+        async with opened() as engine:
+            for number in range(6):  # more than there are sequences
+                async with aclosing(engine.generate(request_for(f"r{number}", LONG))) as replies:
+                    await anext(replies)
+            async with asyncio.timeout(10):
+                await ask(engine, "last")
+
+    asyncio.run(scenario())
+
+
+def test_a_crash_fails_the_running_requests_and_says_how_the_process_ended(opened: Opener) -> None:
+    async def scenario() -> None:
+        async with opened() as engine:
+            async with aclosing(engine.generate(request_for("r", LONG))) as replies:
+                await anext(replies)
+                crash(engine)
+                with pytest.raises(WorkerCrashed, match="SIGKILL"):
+                    async for _ in replies:
+                        pass
+            assert (await engine.wait()).signal == "SIGKILL"
+            with pytest.raises(EngineError):
+                await ask(engine, "next")
+
+    asyncio.run(scenario())
+
+
+def test_close_lets_requests_finish_in_time_and_cuts_off_the_rest(opened: Opener) -> None:
+    async def scenario() -> None:
+        async with opened() as engine:
+            async with aclosing(engine.generate(request_for("r", LONG))) as replies:
+                await anext(replies)
+                closing = asyncio.create_task(engine.close(0.05, "enough"))
+                with pytest.raises(EngineError, match="enough"):
+                    async for _ in replies:
+                        pass
+            await closing
+            assert (await engine.wait()).code == 0
+
+    asyncio.run(scenario())
+
+
+def test_messages_become_text_and_text_becomes_tokens(opened: Opener) -> None:
+    async def scenario() -> None:
+        async with opened() as engine:
+            text = await engine.apply_template((ChatMessage("user", "good morning"),))
+            assert "user" in text
+            assert "good morning" in text
+            assert len(await engine.tokenize(TextPrompt("good morning"))) == 2
+
+    asyncio.run(scenario())
