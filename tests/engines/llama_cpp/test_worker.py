@@ -118,8 +118,10 @@ def test_characters_of_several_tokens_come_out_whole(client: Client, oracle: Lla
     tokens = client.run(client.engine.tokenize(TextPrompt(text)))
     assert len(tokens) > len(text.replace(" ", "")), "no character spans tokens, so this test shows nothing"
     deltas, _ = client.run(client.answer(TextPrompt(text)))
-    # At the limit the last character may be unfinished: U+FFFD here, nothing from the oracle.
-    assert "".join(deltas).rstrip("�") == oracle_says(oracle, text)[0]
+    # A last character that the limit cuts through is U+FFFD here; the oracle goes on until it is whole.
+    whole, expected = "".join(deltas).rstrip("�"), oracle_says(oracle, text)[0]
+    assert expected.startswith(whole)
+    assert len(expected) - len(whole) <= 1
     assert not any("�" in delta for delta in deltas[:-1]), "half a character was shown"
     assert any(not character.isascii() for delta in deltas for character in delta)
 
