@@ -47,7 +47,9 @@ class Catalogue(Struct, frozen=True):
     """Everything known at one position of the log.
 
     `files` by path, `models` by uid (removed ones too), `plans` by op. Derived: `ids` and aliases to uids,
-    `folders` of present models and `graves` of removed ones to uids, `children` of each folder.
+    `folders` of present models and `graves` of removed ones to uids, `children` of each folder; `claims`, the
+    models that could have such a name: an id goes before an alias, then the model that came first; a grave
+    is of the model that was removed last.
     """
 
     position: int = 0
@@ -59,6 +61,7 @@ class Catalogue(Struct, frozen=True):
     folders: Map[str, str] = Map()
     graves: Map[str, str] = Map()
     children: Map[str, Names] = Map()
+    claims: Map[Key, Names] = Map()
 
 
 class Draft:
@@ -74,6 +77,7 @@ class Draft:
         self.folders = base.folders.mutate()
         self.graves = base.graves.mutate()
         self.children = base.children.mutate()
+        self.claims = base.claims.mutate()
         self.touched: set[Key] = set()
 
     def put_file(self, file: File) -> None:
@@ -101,19 +105,15 @@ class Draft:
         before = self.models.get(model.uid)
         self.models[model.uid] = model
         self.touched.add(("model", model.uid))
-        if before is not None and before.removed is None:
-            if _names(before) == _names(model):
-                return
-            self._unlink(before)
-        if model.removed is not None:
-            self.graves[model.folder] = model.uid
+        if before is not None and _names(before) == _names(model):
             return
-        if self.graves.get(model.folder) == model.uid:
-            del self.graves[model.folder]
-        self.folders[model.folder] = model.uid
-        for name in (*model.aliases, model.id):
-            if name == model.id or name not in self.ids:
-                self.ids[name] = model.uid
+        old, new = _claims(before) if before is not None else (), _claims(model)
+        for claim in old:
+            self.claims[claim] = self.claims[claim].delete(model.uid)
+        for claim in new:
+            self.claims[claim] = (self.claims.get(claim) or Map()).set(model.uid, None)
+        for claim in {*old, *new}:
+            self._decide(claim)
 
     def put_plan(self, plan: Plan) -> None:
         """Add a plan."""
@@ -122,20 +122,29 @@ class Draft:
 
     def drop_plan(self, op: str) -> Plan | None:
         """Take a plan out, now that it has an outcome."""
-        self.touched.add(("plan", op))
-        return self.plans.pop(op, None)
+        plan = self.plans.pop(op, None)
+        if plan is not None:
+            self.touched.add(("plan", op))
+        return plan
 
     def put_root(self, root: Root) -> None:
         """Say whether the models folder can be seen."""
         self.root = root
         self.touched.add(("root", ""))
 
-    def _unlink(self, model: Model) -> None:
-        if self.folders.get(model.folder) == model.uid:
-            del self.folders[model.folder]
-        for name in (*model.aliases, model.id):
-            if self.ids.get(name) == model.uid:
-                del self.ids[name]
+    def _decide(self, claim: Key) -> None:
+        """Give a name to the one who has the best claim; which does not depend on who came in first here."""
+        kind, name = claim
+        table = {"id": self.ids, "folder": self.folders, "grave": self.graves}[kind]
+        claimants = [self.models[uid] for uid in self.claims[claim]]
+        if not claimants:
+            del self.claims[claim], table[name]
+        elif kind == "grave":
+            table[name] = max(claimants, key=lambda model: (model.removed or "", model.uid)).uid
+        else:
+            table[name] = min(
+                claimants, key=lambda model: (model.id != name, model.registered_at, model.uid)
+            ).uid
 
     def finish(self) -> Catalogue:
         """The catalogue; the draft is spent."""
@@ -149,11 +158,19 @@ class Draft:
             folders=self.folders.finish(),
             graves=self.graves.finish(),
             children=self.children.finish(),
+            claims=self.claims.finish(),
         )
 
 
 def _names(model: Model) -> tuple[object, ...]:
-    return model.id, model.folder, model.aliases, model.removed
+    return model.id, model.folder, model.aliases, model.registered_at, model.removed
+
+
+def _claims(model: Model) -> tuple[Key, ...]:
+    """The names that should lead to a model: what kind of name, and the name."""
+    if model.removed is not None:
+        return (("grave", model.folder),)
+    return (("folder", model.folder), *(("id", name) for name in dict.fromkeys((model.id, *model.aliases))))
 
 
 def present_models(catalogue: Catalogue) -> Iterator[Model]:

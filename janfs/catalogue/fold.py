@@ -146,7 +146,7 @@ def _json_written(draft: Draft, item: Recorded, event: e.JsonWritten) -> None:
 def _unstick(draft: Draft, item: Recorded) -> None:
     model = draft.models.get(item.stream)
     if model is not None and model.stuck is not None:
-        draft.put_model(replace(model, stuck=None))
+        draft.put_model(replace(model, stuck=None, position=item.position))
 
 
 def _root_unavailable(draft: Draft, item: Recorded, event: e.RootUnavailable) -> None:
@@ -177,7 +177,7 @@ def _model_renamed(draft: Draft, item: Recorded, event: e.ModelRenamed) -> None:
     if model is None:
         return
     aliases = tuple(name for name in dict.fromkeys((*model.aliases, event.was)) if name != event.id)
-    draft.put_model(replace(model, id=event.id, folder=event.folder, aliases=aliases))
+    draft.put_model(replace(model, id=event.id, folder=event.folder, aliases=aliases, position=item.position))
     _refresh(draft, item.stream, item.position)
 
 
@@ -252,7 +252,7 @@ def _write_failed(draft: Draft, item: Recorded, event: e.WriteFailed) -> None:
     draft.drop_plan(event.op)
     model = draft.models.get(item.stream)
     if model is not None:
-        draft.put_model(replace(model, stuck=event.error))
+        draft.put_model(replace(model, stuck=event.error, position=item.position))
         _refresh(draft, item.stream, item.position)
 
 

@@ -39,17 +39,13 @@ def from_rows(rows: Iterable[tuple[str, str, str]], position: int) -> Catalogue:
     """The catalogue that was stored. Raises `msgspec.ValidationError` for rows that are none of ours."""
     draft = Draft(Catalogue())
     draft.position = position
-    models: list[Model] = []
     for kind, _, value in rows:
         if kind == "file":
             draft.put_file(_files.decode(value))
         elif kind == "model":
-            models.append(_models.decode(value))
+            draft.put_model(_models.decode(value))
         elif kind == "plan":
             draft.put_plan(_plans.decode(value))
         else:
             draft.put_root(_roots.decode(value))
-    # Names that two models could answer to go to the one that changed first, whatever order rows come in.
-    for model in sorted(models, key=lambda model: model.position):
-        draft.put_model(model)
     return draft.finish()

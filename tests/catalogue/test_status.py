@@ -1,0 +1,128 @@
+"""What the files of a model make of it."""
+
+from typing import Any
+
+import pytest
+
+from janfs.catalogue.entries import File, Problem
+from janfs.catalogue.status import Assessment, assess, manifest_of
+from janfs.manifest.schema import Manifest, SourceRef
+from tests.catalogue.strategies import STAMPS, facts
+
+WRONG = Problem("json_invalid", "model.json, line 1, column 2: A comma.", 1, 2)
+
+
+def binary(name: str = "x.gguf", *, refused: str | None = None, **said: Any) -> File:
+    problem = Problem("gguf_invalid", refused) if refused else None
+    known = None if refused else facts(**said)
+    return File(f"models/a/{name}", "u1", STAMPS[0], 1, facts=known, refused=problem)
+
+
+def json(manifest: Manifest | None = None, refused: Problem | None = None) -> File:
+    return File("models/a/model.json", "u1", STAMPS[0], 1, manifest=manifest, refused=refused)
+
+
+def shard(number: int, count: int = 3) -> File:
+    return binary(f"x-{number:05}-of-{count:05}.gguf", split_no=number - 1, split_count=count)
+
+
+def naming(path: str) -> File:
+    return json(Manifest(engine_parameters={"llama_model_path": path}))
+
+
+def with_source(filename: str | None, url: str | None) -> File:
+    return json(Manifest(sources=(SourceRef(filename, url),)))
+
+
+X, Y = "models/a/x.gguf", "models/a/y.gguf"
+ABSENT = "The model file is not in the folder. Put it back, or delete the folder."
+CASES: dict[str, tuple[list[File], Assessment]] = {
+    "nothing": ([], Assessment("missing", ABSENT)),
+    "one binary": ([binary()], Assessment("ready", None, X)),
+    "a binary and its model.json": ([binary(), json(Manifest())], Assessment("ready", None, X)),
+    "a projector beside it": ([binary(), binary("y.gguf", type="mmproj")], Assessment("ready", None, X)),
+    "a refused file beside it": (
+        [binary(), binary("y.gguf", refused="Cut off.")],
+        Assessment("ready", None, X),
+    ),
+    "the named one of two": ([binary(), binary("y.gguf"), naming("y.gguf")], Assessment("ready", None, Y)),
+    "the one named by a path": (
+        [binary(), binary("y.gguf"), naming("/m/y.gguf")],
+        Assessment("ready", None, Y),
+    ),
+    "the one of two that sources list": (
+        [binary(), binary("y.gguf"), with_source("y.gguf", None)],
+        Assessment("ready", None, Y),
+    ),
+    "all shards": (
+        [shard(1), shard(2), shard(3)],
+        Assessment("ready", None, "models/a/x-00001-of-00003.gguf"),
+    ),
+    "a single shard": ([shard(1, 1)], Assessment("ready", None, "models/a/x-00001-of-00001.gguf")),
+    "a bad edit after a good one": (
+        [binary(), json(Manifest(), WRONG)],
+        Assessment("ready", f"{WRONG.reason} The last good model.json stays in force.", X),
+    ),
+    "a bad first model.json": ([binary(), json(None, WRONG)], Assessment("invalid", WRONG.reason, X)),
+    "a bad model.json alone": ([json(None, WRONG)], Assessment("invalid", WRONG.reason)),
+    "a refused binary": (
+        [binary(refused="The magic is not GGUF.")],
+        Assessment("invalid", "x.gguf: The magic is not GGUF."),
+    ),
+    "a projector alone": (
+        [binary(type="mmproj")],
+        Assessment("invalid", "No file here can be run by itself: x.gguf (mmproj)."),
+    ),
+    "two binaries": (
+        [binary(), binary("y.gguf")],
+        Assessment(
+            "invalid",
+            "2 model files are in this folder (x.gguf, y.gguf). Give each a folder of its own, or name one "
+            "of them as engine_parameters.llama_model_path in model.json.",
+        ),
+    ),
+    "a named one that is not there": (
+        [binary(), naming("z.gguf")],
+        Assessment(
+            "missing", "model.json names z.gguf as llama_model_path, and that file is not in the folder."
+        ),
+    ),
+    "a shard missing": (
+        [shard(1), shard(3)],
+        Assessment("incomplete", "Shards are missing: 00002-of-00003.", "models/a/x-00001-of-00003.gguf"),
+    ),
+    "the first shard missing": (
+        [shard(2), shard(3)],
+        Assessment("incomplete", "Shards are missing: 00001-of-00003.", "models/a/x-00002-of-00003.gguf"),
+    ),
+    "only a source on the web": (
+        [with_source("x.gguf", "https://example.org/x.gguf")],
+        Assessment("to-download", "The model file is not here yet; model.json says where to get it."),
+    ),
+    "only a source on this machine": ([with_source("x.gguf", "/m/x.gguf")], Assessment("missing", ABSENT)),
+    "only a source without a place": ([with_source("x.gguf", None)], Assessment("missing", ABSENT)),
+}
+
+
+@pytest.mark.parametrize(("files", "expected"), CASES.values(), ids=CASES.keys())
+def test_the_status_says_what_is_wrong_and_what_to_do(files: list[File], expected: Assessment) -> None:
+    assert assess(files) == expected
+    assert assess(files[::-1]).status == expected.status, "the order of the files matters"
+
+
+@pytest.mark.parametrize("kind", ["mmproj", "adapter", "imatrix", "vocab"])
+def test_what_cannot_be_run_by_itself_is_no_model(kind: str) -> None:
+    assert assess([binary(type=kind)]).status == "invalid"
+    assert assess([binary(type=kind), binary("y.gguf")]).binary == Y
+
+
+def test_no_more_missing_shards_are_named_than_a_person_reads() -> None:
+    reason = assess([shard(1, 5000)]).reason
+    assert reason is not None
+    assert reason.count("-of-05000") == 100
+
+
+def test_the_manifest_is_that_of_the_folders_own_model_json() -> None:
+    loose = File("models/model.json", "u1", STAMPS[0], 1, manifest=Manifest(name="not this"))
+    assert manifest_of([loose, binary(), json(Manifest(name="this"))]) == Manifest(name="this")
+    assert manifest_of([binary()]) is None
