@@ -62,7 +62,7 @@ class Recorder:
             outcome = fold(self.catalogue, events)
             _save(connection, *outcome)
 
-        records = self.log.append([_new_record(draft) for draft in drafts], documents, project)
+        records = self.log.append([new_record(draft) for draft in drafts], documents, project)
         self.catalogue, touched = outcome
         for record in records:
             model = self.catalogue.models.get(record.stream)
@@ -89,8 +89,7 @@ class Recorder:
             if usable:
                 _save(connection, catalogue, touched)
             else:
-                at = Checkpoint(VERSION, catalogue.position)
-                projections.replace(connection, PROJECTION, at, dict(rows.to_rows(catalogue)))
+                _replace(connection, catalogue)
 
         self.log.append([], None, project)
         return catalogue
@@ -106,6 +105,13 @@ def replay(log: LogReader, after: int = 0, until: int | None = None) -> Iterator
 def rebuild(log: LogReader, until: int | None = None) -> Catalogue:
     """The catalogue made anew from the first event on; up to a position, if one is given."""
     return fold(Catalogue(), replay(log, until=until))[0]
+
+
+def restore(log: EventLog) -> Catalogue:
+    """Put a catalogue made anew in place of the projected one."""
+    catalogue = rebuild(log)
+    log.append([], None, lambda connection, _: _replace(connection, catalogue))
+    return catalogue
 
 
 class Comparison(Struct, frozen=True):
@@ -135,7 +141,8 @@ def _first_difference(live: Mapping[Key, str], anew: Mapping[Key, str]) -> str |
     return None
 
 
-def _new_record(draft: Draft) -> NewRecord:
+def new_record(draft: Draft) -> NewRecord:
+    """A draft as the log takes it."""
     encoded = codec.encode(draft.event)
     return NewRecord(
         stream=draft.stream,
@@ -150,3 +157,8 @@ def _new_record(draft: Draft) -> NewRecord:
 def _save(connection: Connection, catalogue: Catalogue, touched: Iterable[Key]) -> None:
     at = Checkpoint(VERSION, catalogue.position)
     projections.save(connection, PROJECTION, at, rows.changed_rows(catalogue, touched))
+
+
+def _replace(connection: Connection, catalogue: Catalogue) -> None:
+    at = Checkpoint(VERSION, catalogue.position)
+    projections.replace(connection, PROJECTION, at, dict(rows.to_rows(catalogue)))
