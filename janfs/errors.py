@@ -24,6 +24,12 @@ class InvalidInput(JanfsError):
     code = "invalid_value"
 
 
+class UnsupportedParameter(InvalidInput):
+    """The caller asks for something that is not offered (yet); it is refused rather than ignored."""
+
+    code = "unsupported_parameter"
+
+
 class NotFound(JanfsError):
     """The named thing does not exist."""
 

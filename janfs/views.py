@@ -10,6 +10,7 @@ from msgspec import Struct
 from janfs.catalogue.catalogue import Catalogue, files_in, find_model, present_models
 from janfs.catalogue.entries import File, Model, Status
 from janfs.engines.protocol import EngineState
+from janfs.errors import ModelNotFound
 from janfs.folder import paths
 from janfs.log.records import Record
 from janfs.manifest.schema import Manifest, SourceRef
@@ -74,6 +75,25 @@ class EventView(Struct, frozen=True):
     cause: int | None
     correlation: int
     data: msgspec.Raw
+
+
+def stopped(_: str) -> EngineState:
+    """The state of every model where no engines run."""
+    return _STOPPED
+
+
+def stream_of(catalogue: Catalogue, name: str) -> str:
+    """The stream of a model by id, alias or uid, and of the last removed one with that id.
+
+    Raises `ModelNotFound`.
+    """
+    model = find_model(catalogue, name) or catalogue.models.get(name)
+    if model is None:
+        removed = [each for each in catalogue.models.values() if each.removed is not None and each.id == name]
+        model = max(removed, key=lambda each: each.position, default=None)
+    if model is None:
+        raise ModelNotFound(name)
+    return model.uid
 
 
 def event_view(record: Record) -> EventView:

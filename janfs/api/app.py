@@ -1,0 +1,64 @@
+"""Puts the API together."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.types import ASGIApp
+
+from janfs.api import events, health, models
+from janfs.api.bell import Bell
+from janfs.api.context import ApiContext
+from janfs.api.errors import handle
+from janfs.views import ModelList
+
+HANDLERS = (
+    models.list_models,
+    models.get_model,
+    models.delete_model,
+    models.start_model,
+    models.stop_model,
+    events.model_history,
+    events.list_events,
+    events.stream_events,
+    health.healthz,
+    health.readyz,
+)
+
+
+def create_api(context: ApiContext) -> ASGIApp:
+    """The API as an ASGI application. It needs its lifespan to be run."""
+    bell, model_list = Bell(), ModelList()
+    context.pipeline.on_publish(lambda _: bell.ring_from_thread())
+
+    @asynccontextmanager
+    async def ringing(_: Litestar) -> AsyncGenerator[None]:
+        bell.attach()
+        at_the_end = asyncio.create_task(_ring_when_stopping(context, bell))
+        try:
+            yield
+        finally:
+            bell.detach()
+            at_the_end.cancel()
+
+    return Litestar(
+        HANDLERS,
+        dependencies={
+            "context": Provide(lambda: context, sync_to_thread=False),
+            "model_list": Provide(lambda: model_list, sync_to_thread=False),
+            "bell": Provide(lambda: bell, sync_to_thread=False),
+        },
+        exception_handlers={Exception: handle},
+        lifespan=[ringing],
+        logging_config=None,
+        request_max_body_size=None,  # the door measures
+        openapi_config=None,
+    )
+
+
+async def _ring_when_stopping(context: ApiContext, bell: Bell) -> None:
+    """Event streams wait for the bell; this lets them see that it is over."""
+    await context.stopping.wait()
+    bell.ring()

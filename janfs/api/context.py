@@ -1,0 +1,58 @@
+"""What the API needs of the rest of janfs, handed in once."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Protocol, TypeAlias
+
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+from msgspec import Struct, field
+
+from janfs.engines.protocol import EngineInfo, EngineState, GenerateRequest, Reply
+from janfs.log.reader import LogReader
+from janfs.pipeline.loop import Pipeline
+from janfs.settings import Settings
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """Bounds of a request: sizes in bytes, times in seconds, nesting in brackets."""
+
+    body: int = 16 * 1024 * 1024
+    body_seconds: float = 60.0
+    nesting: int = 64
+    headers: int = 100
+    header_bytes: int = 32 * 1024
+    url_bytes: int = 8 * 1024
+
+
+class Pool(Protocol):
+    """What the API asks of the pool of engines; always by a model's present id, never by an alias."""
+
+    async def start(self, model_id: str) -> EngineInfo: ...
+
+    async def stop(self, model_id: str, *, grace: float = ..., reason: str = ...) -> bool: ...
+
+    def generate(self, model_id: str, request: GenerateRequest) -> AsyncGenerator[Reply]: ...
+
+    def state(self, model_id: str) -> EngineState: ...
+
+
+class ApiContext(Struct, frozen=True, kw_only=True):
+    """The rest of janfs. `host` and `port` are those that are really listened on.
+
+    Set `stopping`, in the event loop, before the server waits for open connections: event streams end then.
+    They send a comment every `heartbeat` seconds in which nothing happens.
+    """
+
+    settings: Settings
+    host: str
+    port: int
+    pipeline: Pipeline
+    log: LogReader
+    pool: Pool
+    limits: Limits = Limits()
+    heartbeat: float = 15.0
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+Context: TypeAlias = SkipValidation[NamedDependency[ApiContext]]

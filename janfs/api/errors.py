@@ -1,0 +1,178 @@
+"""The one place where errors become HTTP answers, all of OpenAI's shape."""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, NotFoundException, ValidationException
+from litestar.response.base import ASGIResponse
+from msgspec import Struct
+
+from janfs import errors
+
+_log = structlog.get_logger()
+T = TypeVar("T")
+
+_STATUS: tuple[tuple[type[errors.JanfsError], int], ...] = (
+    (errors.InvalidInput, 400),
+    (errors.ManifestError, 400),
+    (errors.NotFound, 404),
+    (errors.ModelNotRunnable, 409),
+    (errors.WrongExpectedVersion, 409),
+    (errors.Busy, 429),
+    (errors.WorkerCrashed, 502),
+    (errors.EngineError, 503),
+    (errors.LogError, 503),
+    (errors.RootUnusable, 503),
+)
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
+_MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
+_AT = re.compile(r" - at `(?:key in )?\$?\.?(?P<path>[^`]*)`$")
+
+
+class HttpRefusal(errors.JanfsError):
+    """A request that is refused for its form, before anyone looks at what it asks."""
+
+    def __init__(self, status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.refusal = code
+        self.headers = headers or {}
+
+
+class ErrorDetail(Struct, frozen=True, omit_defaults=True):
+    """OpenAI's error object. The two counts in tokens are there when a prompt does not fit."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+    n_prompt_tokens: int | None = None
+    n_ctx: int | None = None
+
+
+class ErrorBody(Struct, frozen=True):
+    """OpenAI's envelope of an error."""
+
+    error: ErrorDetail
+
+
+class ErrorAnswer(Struct, frozen=True):
+    """An error as it is answered."""
+
+    status: int
+    detail: ErrorDetail
+    headers: dict[str, str]
+
+
+def answer_to(error: Exception) -> ErrorAnswer:
+    """The answer to any error. What nobody foresaw gives nothing away; log it before."""
+    match error:
+        case HttpRefusal():
+            return _answer(error.status, error.detail, error.refusal, headers=error.headers)
+        case errors.ContextExceeded():
+            detail = ErrorDetail(
+                error.detail, error.code, error.param, error.code, error.n_prompt_tokens, error.n_ctx
+            )
+            return ErrorAnswer(400, detail, {})
+        case errors.Busy():
+            headers = {"retry-after": str(error.retry_after)}
+            return _answer(429, error.detail, error.code, headers=headers)
+        case errors.JanfsError():
+            status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+            return _answer(status, error.detail, error.code, error.param)
+        case ValidationException():
+            return _answer(400, *_invalid_parameter(error))
+        case HTTPException():
+            headers = dict(error.headers or {})
+            return _answer(error.status_code, error.detail, _code_of(error.status_code), headers=headers)
+        case _:
+            return _answer(500, "Something went wrong inside janfs; its log says what.", "internal_error")
+
+
+def handle(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorBody]:
+    """Litestar's way in."""
+    if isinstance(error, NotFoundException):
+        error = _nothing_there(request)
+    answer = answer_to(error)
+    if answer.status == 500:
+        _log.error("request-failed", method=request.method, path=request.url.path, exc_info=error)
+    return Response(
+        ErrorBody(answer.detail),
+        status_code=answer.status,
+        headers=answer.headers,
+        media_type="application/json",
+    )
+
+
+def asgi_response(error: Exception) -> ASGIResponse:
+    """For those who answer before Litestar does."""
+    answer = answer_to(error)
+    body = msgspec.json.encode(ErrorBody(answer.detail))
+    return ASGIResponse(
+        body=body, status_code=answer.status, headers=answer.headers, media_type="application/json"
+    )
+
+
+def decode_body(body: bytes, type_: type[T]) -> T:
+    """A request's JSON in its type. Raises `InvalidInput` that names the path of what is wrong."""
+    try:
+        return msgspec.json.decode(body, type=type_)
+    except msgspec.ValidationError as error:
+        raise _wrong_body(str(error)) from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise errors.InvalidInput(f"The body is not valid JSON: {error}.") from error
+
+
+def _wrong_body(text: str) -> errors.InvalidInput:
+    at = _AT.search(text)
+    path = at["path"] if at is not None else ""
+    message = _AT.sub("", text)
+    if (unknown := _UNKNOWN_FIELD.match(message)) is not None:
+        param = _joined(path, unknown["name"])
+        return errors.UnsupportedParameter(f"The field '{param}' is not known here.", param=param)
+    if (missing := _MISSING_FIELD.match(message)) is not None:
+        param = _joined(path, missing["name"])
+        return errors.InvalidInput(f"The field '{param}' is missing.", param=param)
+    where = f"{path}: " if path else ""
+    return errors.InvalidInput(f"{where}{message}.", param=path or None)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _nothing_there(request: Request[Any, Any, Any]) -> errors.JanfsError:
+    path = request.scope["path"]
+    if path.startswith("/v1/models/"):
+        return errors.ModelNotFound(path.removeprefix("/v1/models/"))
+    return HttpRefusal(404, "unknown_url", f"There is nothing at {request.method} {path}. See /docs.")
+
+
+def _invalid_parameter(error: ValidationException) -> tuple[str, str, str | None]:
+    """Of a path or query parameter that Litestar could not read."""
+    first = error.extra[0] if isinstance(error.extra, list) and error.extra else {}
+    name = first.get("key") if isinstance(first, dict) else None
+    said = first.get("message") if isinstance(first, dict) else None
+    detail = f"{name}: {said}." if name and said else error.detail
+    return detail, errors.InvalidInput.code, name
+
+
+def _code_of(status: int) -> str:
+    known = {401: "invalid_api_key", 405: "method_not_allowed", 413: "request_too_large"}
+    return known.get(status, errors.InvalidInput.code if status < 500 else "internal_error")
+
+
+def _answer(
+    status: int,
+    message: str,
+    code: str,
+    param: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> ErrorAnswer:
+    type_ = (
+        "rate_limit_error" if status == 429 else "invalid_request_error" if status < 500 else "server_error"
+    )
+    return ErrorAnswer(status, ErrorDetail(message, type_, param, code), headers or {})

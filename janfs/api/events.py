@@ -1,0 +1,100 @@
+"""/v1/events and each model's history: pages of the log, and the log as it grows."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, HeaderParameter, QueryParameter, SkipValidation
+from litestar.types import ASGIApp
+from msgspec import Struct
+
+from janfs.api.bell import Bell
+from janfs.api.context import ApiContext, Context
+from janfs.api.sse import EventStream, comment, message
+from janfs.errors import InvalidInput
+from janfs.log.reader import LogReader
+from janfs.log.records import Record
+from janfs.views import EventView, event_view, stream_of
+
+MAX_PAGE = 1000
+STREAM_PAGE = 200  # events that a stream holds in memory at once
+
+Position = Annotated[int, QueryParameter(ge=0, le=2**63 - 1)]
+PageSize = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)]
+
+
+class EventPage(Struct, frozen=True):
+    """A page of the log. `next` is what to give as `after` for the page that follows; null on the last."""
+
+    object: Literal["list"]
+    data: list[EventView]
+    next: int | None
+
+
+@get("/v1/events", sync_to_thread=True)
+def list_events(context: Context, after: Position = 0, limit: PageSize = 100) -> EventPage:
+    """The events with a position greater than `after`."""
+    return _page(context.log, after, limit)
+
+
+@get("/v1/models/{model_id:str}/history", sync_to_thread=True)
+def model_history(
+    context: Context, model_id: FromPath[str], after: Position = 0, limit: PageSize = 100
+) -> EventPage:
+    """The events of one model, by id, alias or uid; removed models have a history too."""
+    stream = stream_of(context.pipeline.snapshot.catalogue, model_id)
+    return _page(context.log, after, limit, stream)
+
+
+@get("/v1/events/stream")
+async def stream_events(
+    context: Context,
+    bell: SkipValidation[NamedDependency[Bell]],
+    after: Position = 0,
+    last_event_id: Annotated[str | None, HeaderParameter(name="last-event-id")] = None,
+) -> ASGIApp:
+    """The log as server-sent events, from `after` or Last-Event-ID on, without end; `id` is the position."""
+    events = _follow(context, bell, _resume_at(last_event_id, after))
+    return EventStream(events, events.aclose)
+
+
+async def _follow(context: ApiContext, bell: Bell, after: int) -> AsyncGenerator[bytes]:
+    yield comment("events follow")
+    while not context.stopping.is_set():
+        rung = bell.next_ring()  # before reading, so that nothing falls in between
+        records = await asyncio.to_thread(_read, context.log, after, STREAM_PAGE)
+        for record in records:
+            yield message(
+                msgspec.json.encode(event_view(record)), event=record.type, id_=str(record.position)
+            )
+        if records:
+            after = records[-1].position
+            continue
+        try:
+            async with asyncio.timeout(context.heartbeat):
+                await rung.wait()
+        except TimeoutError:
+            yield comment("still here")
+
+
+def _resume_at(last_event_id: str | None, after: int) -> int:
+    if last_event_id is None:
+        return after
+    with contextlib.suppress(ValueError):
+        if 0 <= (position := int(last_event_id)) < 2**63:
+            return position
+    raise InvalidInput("Last-Event-ID must be a position of the log, a whole number.", param="Last-Event-ID")
+
+
+def _read(log: LogReader, after: int, limit: int) -> list[Record]:
+    return list(log.read(after, limit=limit))
+
+
+def _page(log: LogReader, after: int, limit: int, stream: str | None = None) -> EventPage:
+    records = list(log.read(after, stream=stream, limit=limit + 1))
+    following = records[limit - 1].position if len(records) > limit else None
+    return EventPage("list", [event_view(record) for record in records[:limit]], following)

@@ -1,0 +1,35 @@
+"""/healthz and /readyz: for whoever watches over the process."""
+
+from litestar import Response, get
+from msgspec import Struct
+
+from janfs.api.context import Context
+
+
+class Health(Struct, frozen=True, omit_defaults=True):
+    """Whether all is well, and if not, why. `position` is that of the log."""
+
+    status: str
+    position: int | None = None
+    reason: str | None = None
+
+
+@get("/healthz", sync_to_thread=False)
+def healthz() -> Health:
+    """The process answers."""
+    return Health("alive")
+
+
+@get("/readyz", sync_to_thread=False)
+def readyz(context: Context) -> Response[Health]:
+    """The folder has been looked at, can be seen, and the pipeline keeps up."""
+    snapshot = context.pipeline.snapshot
+    root = snapshot.catalogue.root
+    reason = snapshot.failing
+    if reason is None and not root.available:
+        reason = root.reason or "The models folder is not available."
+    if reason is None and not snapshot.caught_up:
+        reason = "The models folder has not been looked at yet."
+    if reason is not None:
+        return Response(Health("not ready", snapshot.catalogue.position, reason), status_code=503)
+    return Response(Health("ready", snapshot.catalogue.position))

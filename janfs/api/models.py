@@ -1,0 +1,111 @@
+"""/v1/models: what there is, and starting, stopping and deleting it."""
+
+import asyncio
+from typing import Any, Literal
+
+from litestar import Response, delete, get, route
+from litestar.di import NamedDependency
+from litestar.params import FromPath, RawBody, SkipValidation
+from msgspec import Struct
+
+from janfs.api.context import ApiContext, Context
+from janfs.api.errors import decode_body
+from janfs.catalogue.catalogue import find_model
+from janfs.errors import ModelNotFound, ModelNotRunnable, UnsupportedParameter
+from janfs.pipeline.commands import Delete
+from janfs.serving import find_outsider, resolve
+from janfs.views import ModelList, ModelView, find_view
+
+ACTOR = "api"
+_NO_SETTINGS: tuple[Any, ...] = (None, {}, "", "{}")
+
+
+class ModelListBody(Struct, frozen=True):
+    """OpenAI's envelope of a list."""
+
+    object: Literal["list"]
+    data: list[ModelView]
+
+
+class Deleted(Struct, frozen=True):
+    """What became of a model that was deleted; its folder lies in the root's trash."""
+
+    id: str
+    object: Literal["model"] = "model"
+    deleted: bool = True
+
+
+class StateChange(Struct, frozen=True):
+    """What a model's engine does now, with a sentence for people."""
+
+    id: str
+    state: str
+    message: str
+    object: Literal["model"] = "model"
+
+
+@get("/v1/models", sync_to_thread=False)
+def list_models(context: Context, model_list: SkipValidation[NamedDependency[ModelList]]) -> Response[bytes]:
+    """Every model, and every file that is not one yet or cannot be one."""
+    encoded = model_list.encode(context.pipeline.snapshot, context.pool.state)
+    return Response(encoded, media_type="application/json")
+
+
+@get("/v1/models/{model_id:str}", sync_to_thread=False)
+def get_model(context: Context, model_id: FromPath[str]) -> ModelView:
+    """One model, by id or alias."""
+    view = find_view(context.pipeline.snapshot, model_id, context.pool.state)
+    if view is None:
+        raise ModelNotFound(model_id)
+    return view
+
+
+@delete("/v1/models/{model_id:str}", status_code=200)
+async def delete_model(context: Context, model_id: FromPath[str]) -> Deleted:
+    """Stop a model and move its folder to the trash."""
+    present = _present_id(context, model_id)
+    await context.pool.stop(present, reason="it is being deleted")
+    await asyncio.wrap_future(context.pipeline.submit(Delete(present, ACTOR)))
+    return Deleted(present)
+
+
+@route("/v1/models/{model_id:str}/start", http_method=["PUT", "POST"], status_code=200)
+async def start_model(context: Context, model_id: FromPath[str], body: RawBody) -> StateChange:
+    """Load a model now. Returns once it is ready."""
+    _refuse_settings(body)
+    present = resolve(context.pipeline.snapshot, context.settings.root, model_id).spec.model_id
+    await context.pool.start(present)
+    return StateChange(present, context.pool.state(present).state, f"Model {present} started")
+
+
+@route("/v1/models/{model_id:str}/stop", http_method=["PUT", "POST"], status_code=200)
+async def stop_model(context: Context, model_id: FromPath[str], body: RawBody) -> StateChange:
+    """Unload a model. Returns once it is gone; requests that run have a moment to end."""
+    _refuse_settings(body)
+    present = _present_id(context, model_id)
+    ran = await context.pool.stop(present)
+    message = f"Model {present} stopped" if ran else f"Model {present} was not running"
+    return StateChange(present, context.pool.state(present).state, message)
+
+
+def _present_id(context: ApiContext, name: str) -> str:
+    """The id that a model has now. Raises `ModelNotFound`, or `ModelNotRunnable` for a file without model."""
+    model = find_model(context.pipeline.snapshot.catalogue, name)
+    if model is not None:
+        return model.id
+    outsider = find_outsider(context.pipeline.snapshot, name)
+    if outsider is None:
+        raise ModelNotFound(name)
+    raise ModelNotRunnable(
+        f"'{name}' is the file {outsider.path}, which is {outsider.availability.status} and no model (yet). "
+        "Remove the file itself if it is not wanted.",
+        param="model",
+    )
+
+
+def _refuse_settings(body: bytes) -> None:
+    """Settings belong into model.json, where they stay; a body that holds some is not ignored."""
+    if body.strip() and decode_body(body, Any) not in _NO_SETTINGS:
+        raise UnsupportedParameter(
+            "Settings in the body are not supported. Write them into its model.json, which is read at once."
+        )

@@ -1,0 +1,153 @@
+"""A real server on a real port, over a real log, pipeline and folder; only the engines are fakes."""
+
+import asyncio
+import contextlib
+import functools
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from janfs.api import ApiContext, create_api
+from janfs.clock import SystemClock, random_id
+from janfs.folder.real import RealFileSystem
+from janfs.pipeline.commands import Look
+from janfs.pipeline.loop import Pipeline
+from janfs.root import OpenRoot, RootPaths
+from janfs.settings import Settings
+from tests.fakes.pool import FakePool
+from tests.folder import gguf_bytes as make
+
+TIMEOUT = 10.0  # seconds that anything here may take
+
+
+def gguf(name: str) -> bytes:
+    """A small, whole, valid model."""
+    values = {"general.architecture": make.text("llama"), "general.name": make.text(name)}
+    head = make.header(values, [make.Tensor("t")])
+    return head + bytes(-len(head) % 32) + bytes(128)
+
+
+def eventually(check: Callable[[], object], what: str) -> None:
+    """Fail with `what` unless `check` comes true."""
+    until = time.monotonic() + TIMEOUT
+    while not check():
+        assert time.monotonic() < until, what
+        time.sleep(0.005)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Service:
+    """The API of one root, as a client sees it and as its owner does."""
+
+    def __init__(self, root: Path, pipeline: Pipeline, context: ApiContext, pool: FakePool) -> None:
+        self.root = root
+        self.pipeline = pipeline
+        self.context = context
+        self.pool = pool
+        self.url = f"http://127.0.0.1:{context.port}"
+        self.client = httpx.Client(base_url=self.url, timeout=TIMEOUT, trust_env=False)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        config = uvicorn.Config(
+            create_api(context), log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2
+        )
+        self._server = _Server(config)
+
+    def drop(self, name: str, content: bytes | None = None) -> None:
+        """Put a file below models/ and wait until it was looked at."""
+        target = self.root / "models" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(gguf(name) if content is None else content)
+        self.look()
+
+    def look(self) -> None:
+        """Have the pipeline look at everything, and wait for it."""
+        self.pipeline.submit(Look()).result(TIMEOUT)
+
+    def get(self, path: str, **arguments: Any) -> Any:
+        """The JSON of a successful GET."""
+        answer = self.client.get(path, **arguments)
+        assert answer.status_code == 200, f"GET {path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def stop_server(self) -> None:
+        """Tell the server to stop, as the owner does on a signal."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        self.context.stopping.set()
+        self._server.should_exit = True
+
+    def run(self, listener: socket.socket) -> None:
+        """Serve until told to stop; in a thread of its own."""
+
+        async def main() -> None:
+            self._loop = asyncio.get_running_loop()
+            await self._server.serve(sockets=[listener])
+
+        asyncio.run(main())
+
+    @property
+    def serving(self) -> bool:
+        """Whether requests are taken."""
+        return self._server.started
+
+
+@functools.cache
+def _empty_database() -> bytes:
+    """A database with its tables; migrating takes long, so it is done once."""
+    with tempfile.TemporaryDirectory() as folder:
+        OpenRoot(Path(folder), SystemClock()).close()
+        return RootPaths(Path(folder)).database.read_bytes()
+
+
+@contextlib.contextmanager
+def running_service(root: Path, **changes: Any) -> Iterator[Service]:
+    """A service on an empty root; `changes` go to `Settings` and `ApiContext`."""
+    context_changes = {key: changes.pop(key) for key in ("limits", "heartbeat") if key in changes}
+    where = RootPaths(root)
+    where.models.mkdir(parents=True)
+    where.private.mkdir()
+    where.database.write_bytes(_empty_database())
+    with OpenRoot(root, SystemClock()) as opened, socket.create_server(("127.0.0.1", 0)) as listener:
+        pipeline = Pipeline(RealFileSystem(root), opened.log, SystemClock(), random_id)
+        settings = Settings(root=root, **changes)
+        port, pool = listener.getsockname()[1], FakePool()
+        context = ApiContext(
+            settings=settings,
+            host="127.0.0.1",
+            port=port,
+            pipeline=pipeline,
+            log=opened.log,
+            pool=pool,
+            **context_changes,
+        )
+        service = Service(root, pipeline, context, pool)
+        threads = [
+            threading.Thread(target=pipeline.run),
+            threading.Thread(target=service.run, args=(listener,)),
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            eventually(lambda: service.serving, "the server did not start")
+            yield service
+        finally:
+            service.client.close()
+            service.stop_server()
+            threads[1].join(TIMEOUT)
+            pipeline.stop()
+            threads[0].join(TIMEOUT)
+            assert not threads[1].is_alive(), "the server did not stop"

@@ -1,0 +1,70 @@
+"""A pool without engines: it answers what a test tells it to."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Literal
+
+from janfs.engines.protocol import (
+    EngineInfo,
+    EngineState,
+    Finished,
+    GenerateRequest,
+    Reply,
+    TextDelta,
+    Usage,
+)
+
+INFO = EngineInfo(
+    pid=1, load_seconds=0.1, n_ctx=64, n_ctx_train=64, n_parallel=1, n_vocab=8, n_params=1, description="fake"
+)
+
+State = Literal["stopped", "loading", "running", "stopping", "failed"]
+
+
+class FakePool:
+    """Answers every request with `texts`; an error among them is raised there.
+
+    With `held`, an answer stops after its first text until `release`. `asked` holds the requests,
+    `cancelled` counts those that were closed before they had ended.
+    """
+
+    def __init__(self) -> None:
+        self.texts: list[str | Exception] = ["Hello", " there"]
+        self.finish: Literal["stop", "length"] = "stop"
+        self.held = False
+        self.release = asyncio.Event()
+        self.asked: list[tuple[str, GenerateRequest]] = []
+        self.stopped: list[str] = []
+        self.cancelled = 0
+        self.start_error: Exception | None = None
+        self._states: dict[str, State] = {}
+
+    async def start(self, model_id: str) -> EngineInfo:
+        if self.start_error is not None:
+            raise self.start_error
+        self._states[model_id] = "running"
+        return INFO
+
+    async def stop(self, model_id: str, *, grace: float = 10.0, reason: str = "") -> bool:
+        self.stopped.append(model_id)
+        return self._states.pop(model_id, None) is not None
+
+    def state(self, model_id: str) -> EngineState:
+        return EngineState(state=self._states.get(model_id, "stopped"))
+
+    async def generate(self, model_id: str, request: GenerateRequest) -> AsyncGenerator[Reply]:
+        self.asked.append((model_id, request))
+        ended = False
+        try:
+            for number, text in enumerate(self.texts):
+                await asyncio.sleep(0)
+                if self.held and number == 1:
+                    await self.release.wait()
+                if isinstance(text, Exception):
+                    ended = True
+                    raise text
+                yield TextDelta(text)
+            ended = True
+            yield Finished(self.finish, Usage(7, len(self.texts)))
+        finally:
+            self.cancelled += not ended
