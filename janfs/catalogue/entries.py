@@ -11,7 +11,7 @@ from janfs.manifest.schema import Manifest
 Status = Literal["arriving", "ready", "incomplete", "missing", "invalid", "to-download"]
 
 
-class Problem(Struct, frozen=True):
+class Problem(Struct, frozen=True, gc=False):
     """Why something cannot be used, for machines (`code`) and people. Lines and columns count from 1."""
 
     code: str
@@ -20,7 +20,7 @@ class Problem(Struct, frozen=True):
     column: int = 0
 
 
-class File(Struct, frozen=True):
+class File(Struct, frozen=True, gc=False):
     """One file below `models/`.
 
     `uid` is the stream of the model it belongs to. `refused` says why it cannot be what its name says;
@@ -42,7 +42,7 @@ class File(Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-class Model(Struct, frozen=True):
+class Model(Struct, frozen=True, gc=False):
     """One model: a folder below `models/`. A removed one is kept, so that it can come back as itself.
 
     `loose` is a file that belongs to it and lies outside its folder; `stuck` why we could not write its
@@ -64,7 +64,7 @@ class Model(Struct, frozen=True):
     stuck: str | None = None
 
 
-class Plan(Struct, frozen=True):
+class Plan(Struct, frozen=True, gc=False):
     """Something on disk that was planned and has no outcome yet."""
 
     op: str
@@ -77,7 +77,7 @@ class Plan(Struct, frozen=True):
     document: str | None = None
 
 
-class Root(Struct, frozen=True):
+class Root(Struct, frozen=True, gc=False):
     """Whether the models folder can be seen; `reason` says why not."""
 
     available: bool = True

@@ -15,7 +15,7 @@ from janfs.events import types as e
 VERSION = 1
 
 
-class Recorded(Struct, frozen=True):
+class Recorded(Struct, frozen=True, gc=False):
     """An event with the parts of its record that the fold needs."""
 
     position: int

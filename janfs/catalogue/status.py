@@ -9,7 +9,7 @@ from janfs.folder import paths
 from janfs.manifest.schema import Manifest
 
 
-class Assessment(Struct, frozen=True):
+class Assessment(Struct, frozen=True, gc=False):
     """The outcome of looking at a model's files. `binary` is the path that an engine would load."""
 
     status: Status

@@ -16,7 +16,7 @@ from janfs.manifest.schema import Manifest
 # --- the folder: what was seen ----------------------------------------------------------------
 
 
-class FileDropped(Struct, frozen=True):
+class FileDropped(Struct, frozen=True, gc=False):
     """A whole file is there that was not there before. `link` is where it points, if it is a link."""
 
     path: str
@@ -25,7 +25,7 @@ class FileDropped(Struct, frozen=True):
     facts: GgufFacts | None = None
 
 
-class FileChanged(Struct, frozen=True):
+class FileChanged(Struct, frozen=True, gc=False):
     """A known file has another content now."""
 
     path: str
@@ -34,7 +34,7 @@ class FileChanged(Struct, frozen=True):
     facts: GgufFacts | None = None
 
 
-class FileMoved(Struct, frozen=True):
+class FileMoved(Struct, frozen=True, gc=False):
     """A known file was given another name by someone else."""
 
     source: str
@@ -42,13 +42,13 @@ class FileMoved(Struct, frozen=True):
     stamp: Stamp
 
 
-class FileRemoved(Struct, frozen=True):
+class FileRemoved(Struct, frozen=True, gc=False):
     """A known file is gone."""
 
     path: str
 
 
-class FileRefused(Struct, frozen=True):
+class FileRefused(Struct, frozen=True, gc=False):
     """A file that cannot be used as what its name says; it is left as it is. `code` is an error's code."""
 
     path: str
@@ -58,7 +58,7 @@ class FileRefused(Struct, frozen=True):
     link: str | None = None
 
 
-class JsonEdited(Struct, frozen=True):
+class JsonEdited(Struct, frozen=True, gc=False):
     """Someone wrote a model.json. `sha256` names its text in `documents`; `manifest` is what it says."""
 
     path: str
@@ -68,7 +68,7 @@ class JsonEdited(Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-class JsonRejected(Struct, frozen=True):
+class JsonRejected(Struct, frozen=True, gc=False):
     """A model.json that cannot be read; it is left as it is and the last good one stays in force."""
 
     path: str
@@ -79,26 +79,26 @@ class JsonRejected(Struct, frozen=True):
     column: int = 0
 
 
-class JsonRemoved(Struct, frozen=True):
+class JsonRemoved(Struct, frozen=True, gc=False):
     """A model.json is gone."""
 
     path: str
 
 
-class RootUnavailable(Struct, frozen=True):
+class RootUnavailable(Struct, frozen=True, gc=False):
     """The models folder cannot be seen; nothing is concluded from what is missing."""
 
     reason: str
 
 
-class RootReturned(Struct, frozen=True):
+class RootReturned(Struct, frozen=True, gc=False):
     """The models folder can be seen again."""
 
 
 # --- models: what was decided -----------------------------------------------------------------
 
 
-class ModelRegistered(Struct, frozen=True):
+class ModelRegistered(Struct, frozen=True, gc=False):
     """A folder holds a model from now on. The stream is the model's uid; `loose` is a file yet to move in."""
 
     id: str
@@ -106,7 +106,7 @@ class ModelRegistered(Struct, frozen=True):
     loose: str | None = None
 
 
-class ModelRenamed(Struct, frozen=True):
+class ModelRenamed(Struct, frozen=True, gc=False):
     """A model's folder has another name, and so the model another id; the old one stays an alias."""
 
     id: str
@@ -114,13 +114,13 @@ class ModelRenamed(Struct, frozen=True):
     was: str
 
 
-class ModelRemoved(Struct, frozen=True):
+class ModelRemoved(Struct, frozen=True, gc=False):
     """Nothing is left of a model in the folder."""
 
     reason: str
 
 
-class ModelRestored(Struct, frozen=True):
+class ModelRestored(Struct, frozen=True, gc=False):
     """A removed model is there again; `loose` is a file yet to move in."""
 
     id: str
@@ -128,7 +128,7 @@ class ModelRestored(Struct, frozen=True):
     loose: str | None = None
 
 
-class ModelDeleted(Struct, frozen=True):
+class ModelDeleted(Struct, frozen=True, gc=False):
     """A model was deleted through janfs; its folder lies at `trash`."""
 
     id: str
@@ -140,7 +140,7 @@ class ModelDeleted(Struct, frozen=True):
 MoveReason = Literal["organise", "delete"]
 
 
-class MovePlanned(Struct, frozen=True):
+class MovePlanned(Struct, frozen=True, gc=False):
     """A file or folder is about to be moved; `stamp` is what it must be when we act (None for a folder)."""
 
     op: str
@@ -150,7 +150,7 @@ class MovePlanned(Struct, frozen=True):
     stamp: Stamp | None = None
 
 
-class MoveCompleted(Struct, frozen=True):
+class MoveCompleted(Struct, frozen=True, gc=False):
     """A planned move is done; `stamp` is the file at its new place, `link` where it points now."""
 
     op: str
@@ -161,7 +161,7 @@ class MoveCompleted(Struct, frozen=True):
     link: str | None = None
 
 
-class MoveFailed(Struct, frozen=True):
+class MoveFailed(Struct, frozen=True, gc=False):
     """A planned move was given up. The file is where it was, unless `error` says otherwise."""
 
     op: str
@@ -171,7 +171,7 @@ class MoveFailed(Struct, frozen=True):
     error: str
 
 
-class WritePlanned(Struct, frozen=True):
+class WritePlanned(Struct, frozen=True, gc=False):
     """A model.json is about to be written; `sha256` names its text in `documents`."""
 
     op: str
@@ -179,7 +179,7 @@ class WritePlanned(Struct, frozen=True):
     sha256: str
 
 
-class JsonWritten(Struct, frozen=True):
+class JsonWritten(Struct, frozen=True, gc=False):
     """We wrote a model.json."""
 
     op: str
@@ -189,7 +189,7 @@ class JsonWritten(Struct, frozen=True):
     manifest: Manifest
 
 
-class WriteFailed(Struct, frozen=True):
+class WriteFailed(Struct, frozen=True, gc=False):
     """A planned write was given up."""
 
     op: str
@@ -200,7 +200,7 @@ class WriteFailed(Struct, frozen=True):
 # --- engines: what ran ------------------------------------------------------------------------
 
 
-class ModelStarted(Struct, frozen=True):
+class ModelStarted(Struct, frozen=True, gc=False):
     """An engine has loaded the model. `fingerprint` names the file and settings it runs with."""
 
     engine: str
@@ -209,21 +209,21 @@ class ModelStarted(Struct, frozen=True):
     pid: int
 
 
-class ModelStopped(Struct, frozen=True):
+class ModelStopped(Struct, frozen=True, gc=False):
     """The model was unloaded on purpose."""
 
     fingerprint: str
     reason: str
 
 
-class StartFailed(Struct, frozen=True):
+class StartFailed(Struct, frozen=True, gc=False):
     """An engine could not load the model."""
 
     fingerprint: str
     reason: str
 
 
-class EngineCrashed(Struct, frozen=True):
+class EngineCrashed(Struct, frozen=True, gc=False):
     """The engine died while the model was loaded, and `requests` requests with it."""
 
     fingerprint: str

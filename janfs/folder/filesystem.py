@@ -14,7 +14,7 @@ from msgspec import Struct
 ReadAt = Callable[[int, int], bytes]
 
 
-class Stamp(Struct, frozen=True):
+class Stamp(Struct, frozen=True, gc=False):
     """What tells one content of a file from another without reading it; sizes in bytes, times in ns."""
 
     size: int

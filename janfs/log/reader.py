@@ -1,6 +1,7 @@
 """Reading the log: short read transactions, a page at a time."""
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,8 +46,7 @@ class LogReader:
         """Like `read`, with the hash that is stored beside each record; damaged text has U+FFFD in it."""
         query = f"SELECT {_RAW} FROM events WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608
         while True:
-            with self._reading() as connection:
-                rows = connection.exec_driver_sql(query, (after, PAGE)).fetchall()
+            rows = self._fetch(query, (after, PAGE))
             for row in rows:
                 yield Record(*map(_text, row[:-1])), row[-1]
             if len(rows) < PAGE:
@@ -90,9 +90,20 @@ class LogReader:
         if until is not None:
             where, parameters = f"{where} AND position <= ?", [*parameters, until]
         query = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY position LIMIT ?"  # noqa: S608
+        return [Record(*row) for row in self._fetch(query, (*parameters, count))]
+
+    def _fetch(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Rows as the driver's plain tuples; SQLAlchemy's own rows would double the cost of a replay."""
         with self._reading() as connection:
-            rows = connection.exec_driver_sql(query, (*parameters, count)).fetchall()
-        return [Record(*row) for row in rows]
+            cursor = connection.connection.cursor()
+            try:
+                cursor.execute(query, parameters)
+                rows: list[tuple[Any, ...]] = cursor.fetchall()  # type: ignore[assignment]
+                return rows
+            except sqlite3.DatabaseError as error:
+                raise DatabaseError(query, parameters, error) from error
+            finally:
+                cursor.close()
 
 
 def _text(value: Any) -> Any:

@@ -19,7 +19,7 @@ class NewRecord(Struct, frozen=True, kw_only=True):
     expected_version: int | None = None
 
 
-class Record(Struct, frozen=True):
+class Record(Struct, frozen=True, gc=False):
     """An event as it stands in the log.
 
     `position` counts the log from 1 without gaps, `version` its stream likewise. `recorded_at` is UTC,

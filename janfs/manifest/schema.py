@@ -5,14 +5,14 @@ from typing import Any
 import msgspec
 
 
-class SourceRef(msgspec.Struct, frozen=True, omit_defaults=True):
+class SourceRef(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One file of a model: its name in the model's folder, and where it came from (a URL or a path)."""
 
     filename: str | None = None
     url: str | None = None
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A model.json in the specification's spelling. None, or no key, means that the file does not say.
 
     In the two blocks of parameters an explicit null is a key with the value None: "as built in, whatever the

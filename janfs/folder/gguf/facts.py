@@ -32,7 +32,7 @@ _ENCODERS = frozenset(
 )
 
 
-class GgufFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class GgufFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The facts of one GGUF file, at most a few kB as JSON. None means that the file does not say.
 
     Sizes are in bytes, lengths in tokens or elements. Texts are cleaned of control characters and clipped.
