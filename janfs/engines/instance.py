@@ -32,6 +32,7 @@ class Instance:
         self.spec = spec
         self.model_id = spec.model_id
         self.phase = Phase.WAITING
+        self.open = True  # takes requests
         self.refs = 0
         self.lost = 0  # requests that have failed with its process
         self.last_used = time.monotonic()
@@ -43,7 +44,7 @@ class Instance:
         self._since = clock()
         self._unused = asyncio.Event()
         self._unused.set()
-        self._draining = asyncio.Event()  # no more requests come
+        self._draining = asyncio.Event()
         self._cut = asyncio.Event()  # do not wait for those that run
         self.task = asyncio.create_task(life(self), name=f"engine {spec.model_id}")
 
@@ -62,7 +63,8 @@ class Instance:
         self._since = self._clock()
 
     def drain(self, reason: str, *, replaced: bool = False) -> None:
-        """End when the last request has ended. The caller sees to it that no more come."""
+        """Take no more requests, and end when the last has ended."""
+        self.open = False
         self.reason = self.reason or reason
         self.replaced = replaced
         self._draining.set()

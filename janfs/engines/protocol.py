@@ -146,7 +146,7 @@ Prompt = TextPrompt | TokenPrompt | ChatPrompt
 
 
 class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for one completion. `request_id` must be unique among the live requests of an engine."""
+    """A request for one completion. `request_id` names it to people; it need not be unique."""
 
     request_id: str
     prompt: Prompt

@@ -19,7 +19,7 @@ from janfs.engines.protocol import (
     Usage,
     describe_exit,
 )
-from janfs.errors import ContextExceeded, EngineError, InvalidInput, JanfsError, LoadFailed, WorkerCrashed
+from janfs.errors import ContextExceeded, EngineError, JanfsError, LoadFailed, WorkerCrashed
 
 TICK = 0.001
 
@@ -27,7 +27,7 @@ TICK = 0.001
 class FakeEngine:
     def __init__(self, spec: RunSpec, pid: int) -> None:
         self.spec = spec
-        self.live: set[str] = set()
+        self.live: list[str] = []
         self.info = EngineInfo(
             pid=pid,
             load_seconds=0.0,
@@ -48,12 +48,10 @@ class FakeEngine:
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Reply]:
         if self._error:
             raise self._error
-        if request.request_id in self.live:
-            raise InvalidInput("that id is running")
         size = len(await self.tokenize(request.prompt))
         if size >= self.info.n_ctx:
             raise ContextExceeded(size, self.info.n_ctx)
-        self.live.add(request.request_id)
+        self.live.append(request.request_id)
         room = self.info.n_ctx - size
         words = min(room, request.sampling.max_tokens or room)
         try:
@@ -64,7 +62,7 @@ class FakeEngine:
                 yield TextDelta(f"word{number} ")
             yield Finished("length", Usage(size, words))
         finally:
-            self.live.discard(request.request_id)
+            self.live.remove(request.request_id)
 
     async def tokenize(self, prompt: Prompt) -> tuple[int, ...]:
         if isinstance(prompt, TokenPrompt):

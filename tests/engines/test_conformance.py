@@ -22,7 +22,7 @@ from janfs.engines.protocol import (
     TextPrompt,
     TokenPrompt,
 )
-from janfs.errors import ContextExceeded, EngineError, InvalidInput, WorkerCrashed
+from janfs.errors import ContextExceeded, EngineError, WorkerCrashed
 from tests.engines.fake_engine import FakeEngine, FakeFactory
 
 Opener = Callable[[], "asyncio.AbstractAsyncContextManager[Engine]"]
@@ -101,12 +101,13 @@ def test_eight_at_once_are_all_answered(opened: Opener) -> None:
     asyncio.run(scenario())
 
 
-def test_an_id_that_is_running_is_refused(opened: Opener) -> None:
+def test_requests_of_one_name_are_not_mixed_up(opened: Opener) -> None:
     async def scenario() -> None:
-        async with opened() as engine, aclosing(engine.generate(request_for("r", LONG))) as replies:
-            await anext(replies)
-            with pytest.raises(InvalidInput):
-                await ask(engine, "r")
+        async with opened() as engine:
+            async with aclosing(engine.generate(request_for("r", LONG))) as replies:
+                await anext(replies)
+            ends = await asyncio.gather(*(ask(engine, "r", tokens) for tokens in (2, 5)))
+            assert [end.usage.completion_tokens for end in ends] == [2, 5]
 
     asyncio.run(scenario())
 

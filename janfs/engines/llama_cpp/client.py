@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import structlog
+
 import janfs
 from janfs.engines.llama_cpp import wire
 from janfs.engines.protocol import (
@@ -22,7 +24,9 @@ from janfs.engines.protocol import (
     RunSpec,
     describe_exit,
 )
-from janfs.errors import EngineError, InvalidInput, JanfsError, LoadFailed, WorkerCrashed
+from janfs.errors import EngineError, JanfsError, LoadFailed, WorkerCrashed
+
+_log = structlog.get_logger()
 
 _STDERR_LINES = 20  # the last lines that are kept to explain a crash
 _EXIT_SECONDS = 5.0  # how long a worker whose socket is closed may take to end
@@ -35,15 +39,16 @@ class LlamaCppEngine:
         self.info = info
         self._process = process
         self._calls: dict[str, asyncio.Queue[wire.Event | JanfsError]] = {}
-        self._numbers = 0
+        self._commands = 0
         self._closed: str | None = None  # why no more is taken
         self._unused = asyncio.Event()
         self._unused.set()
         self._exit = asyncio.ensure_future(self._receive())
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Reply]:
-        """See `Engine.generate`. Raises `InvalidInput` if a live request has the same id."""
-        events = self._call(wire.Generate(request))
+        """See `Engine.generate`."""
+        command = wire.Generate(self._new_id(), request)
+        events = self._call(command)
         ended = False
         try:
             while True:
@@ -57,19 +62,19 @@ class LlamaCppEngine:
             ended = True
             raise
         finally:
-            self._forget(request.request_id)
+            self._forget(command.id)
             if not ended:
-                self._process.send(wire.Cancel(request.request_id))
+                self._process.send(wire.Cancel(command.id))
 
     async def tokenize(self, prompt: Prompt) -> tuple[int, ...]:
         """See `Engine.tokenize`."""
-        event = await self._ask(wire.Tokenize(self._number(), prompt))
+        event = await self._ask(wire.Tokenize(self._new_id(), prompt))
         assert isinstance(event, wire.Tokens)
         return event.tokens
 
     async def apply_template(self, messages: tuple[ChatMessage, ...]) -> str:
         """See `Engine.apply_template`."""
-        event = await self._ask(wire.ApplyTemplate(self._number(), messages))
+        event = await self._ask(wire.ApplyTemplate(self._new_id(), messages))
         assert isinstance(event, wire.Rendered)
         return event.text
 
@@ -102,11 +107,10 @@ class LlamaCppEngine:
     def _call(self, command: wire.Command) -> "asyncio.Queue[wire.Event | JanfsError]":
         if self._closed is not None:
             raise EngineError(self._closed)
-        if command.id in self._calls:
-            raise InvalidInput(f"A request with the id {command.id!r} is running.", param="request_id")
         self._process.send(command)
         self._unused.clear()
-        return self._calls.setdefault(command.id, asyncio.Queue())
+        events = self._calls[command.id] = asyncio.Queue()
+        return events
 
     async def _ask(self, command: wire.Command) -> wire.Event:
         events = self._call(command)
@@ -124,9 +128,10 @@ class LlamaCppEngine:
         for call in self._calls.values():
             call.put_nowait(error)
 
-    def _number(self) -> str:
-        self._numbers += 1
-        return f"call-{self._numbers}"
+    def _new_id(self) -> str:
+        """Never used before: late events of a cancelled request must not reach another one."""
+        self._commands += 1
+        return str(self._commands)
 
 
 async def start_worker(spec: RunSpec) -> LlamaCppEngine:
@@ -178,7 +183,7 @@ class _Process:
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=(theirs.fileno(),),
-                env={**os.environ, "PYTHONPATH": str(Path(janfs.__file__).parents[1])},
+                env=_environment(),
             )
         except BaseException:
             writer.close()
@@ -234,9 +239,20 @@ class _Process:
         rest = b""
         while part := await stderr.read(2**14):
             *lines, rest = (rest[-(2**14) :] + part).split(b"\n")
-            self._lines.extend(line.decode("utf-8", "replace") for line in lines if line.strip())
-        if rest.strip():
-            self._lines.append(rest.decode("utf-8", "replace"))
+            for line in lines:
+                self._keep_line(line)
+        self._keep_line(rest)
+
+    def _keep_line(self, line: bytes) -> None:
+        if text := line.decode("utf-8", "replace").strip():
+            self._lines.append(text)
+            _log.debug("llama.cpp", pid=self._process.pid, line=text)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, and janfs found where it is: `-P` leaves the working directory out."""
+    paths = [str(Path(janfs.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 async def _next(events: "asyncio.Queue[wire.Event | JanfsError]") -> wire.Event:

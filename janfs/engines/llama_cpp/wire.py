@@ -1,7 +1,7 @@
 """What host and worker say to each other: MessagePack messages, each after its length in 4 bytes, big-endian.
 
 The first frame to the worker says what to `Load`, every further one is a command. Events come back in
-lists: what one step has for all requests.
+lists: what one step has for all requests. An id names one command and is never used again.
 """
 
 import struct
@@ -26,11 +26,8 @@ class Load(msgspec.Struct, frozen=True):
 class Generate(msgspec.Struct, frozen=True, tag="generate"):
     """Answered by `Answer`s up to one that is `Finished`, or by one `Failure`."""
 
+    id: str
     request: GenerateRequest
-
-    @property
-    def id(self) -> str:
-        return self.request.request_id
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):

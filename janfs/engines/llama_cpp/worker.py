@@ -24,7 +24,7 @@ from janfs.engines.llama_cpp.cores import available_cores
 from janfs.engines.llama_cpp.native import Log, NativeModel
 from janfs.engines.llama_cpp.prompt import prepare
 from janfs.engines.llama_cpp.scheduler import Scheduler
-from janfs.engines.protocol import EngineInfo, EngineSettings, GenerateRequest, Reply
+from janfs.engines.protocol import EngineInfo, EngineSettings, Reply, SamplingParams
 from janfs.errors import InvalidInput, JanfsError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -66,7 +66,8 @@ class Channel:
 
 
 class _Submit(NamedTuple):
-    request: GenerateRequest
+    id: str
+    sampling: SamplingParams
     tokens: list[int]
     stop: tuple[str, ...]
 
@@ -104,18 +105,19 @@ class Worker:
                 self._cancelled.add(command.id)
                 # A long prompt that nobody wants any more need not be computed to its end. Should another
                 # request join that very batch, it is computed again: waste, but not a wrong answer.
-                if self._scheduler.live <= self._cancelled:
+                live = self._scheduler.live
+                if live and live <= self._cancelled:
                     self._model.abort(True)
             self._commands.put(command)
         os._exit(0)
 
     def _prepare(self, command: wire.Command) -> None:
         match command:
-            case wire.Generate(request):
+            case wire.Generate(id_, request):
                 if self._embedding:
                     raise InvalidInput("This model makes embeddings; it cannot write text.", param="model")
                 tokens, stop = prepare(request.prompt, self._model, self._chat)
-                self._computing.put(_Submit(request, tokens, (*request.sampling.stop, *stop)))
+                self._computing.put(_Submit(id_, request.sampling, tokens, (*request.sampling.stop, *stop)))
             case wire.Cancel():
                 self._computing.put(command)
             case wire.Tokenize(id_, prompt):
@@ -137,11 +139,10 @@ class Worker:
             self._scheduler.cancel(item.id)
             self._cancelled.discard(item.id)
             return
-        request = item.request
         try:
-            self._scheduler.submit(request.request_id, item.tokens, request.sampling, item.stop)
+            self._scheduler.submit(item.id, item.tokens, item.sampling, item.stop)
         except JanfsError as error:
-            self._channel.send([wire.failure(request.request_id, error)])
+            self._channel.send([wire.failure(item.id, error)])
 
 
 def main(arguments: Sequence[str]) -> None:

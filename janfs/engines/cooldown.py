@@ -1,0 +1,37 @@
+"""After a load has failed, the next one waits: a second, then twice as long each time. Pure."""
+
+import msgspec
+
+from janfs.errors import LoadFailed
+
+LONGEST = 30.0  # seconds
+
+
+class _Failure(msgspec.Struct, frozen=True):
+    fingerprint: str
+    reason: str
+    count: int
+    until: float
+
+
+class Cooldown:
+    """Failed loads by model; a changed fingerprint may be tried at once. `now` is in seconds of any clock."""
+
+    def __init__(self) -> None:
+        self._failures: dict[str, _Failure] = {}
+
+    def check(self, model_id: str, fingerprint: str, now: float) -> None:
+        """Raise `LoadFailed`, with the reason of the last failure, while a load must wait."""
+        failure = self._failures.get(model_id)
+        if failure and failure.fingerprint == fingerprint and now < failure.until:
+            left = failure.until - now
+            raise LoadFailed(f"{failure.reason} (the next try is in {left:.1f} seconds)")
+
+    def failed(self, model_id: str, fingerprint: str, reason: str, now: float) -> None:
+        before = self._failures.get(model_id)
+        count = before.count + 1 if before and before.fingerprint == fingerprint else 1
+        wait = min(LONGEST, 2.0 ** min(count - 1, 10))
+        self._failures[model_id] = _Failure(fingerprint, reason, count, now + wait)
+
+    def succeeded(self, model_id: str) -> None:
+        self._failures.pop(model_id, None)
