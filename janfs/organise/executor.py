@@ -5,6 +5,8 @@ is recognised as done, what is half done is finished, and what can no longer be 
 """
 
 import errno
+from collections.abc import Callable
+from contextlib import suppress
 
 from msgspec import Struct
 
@@ -36,13 +38,13 @@ def write(fs: FileSystem, plan: Plan, content: bytes) -> Stamp:
     try:
         return _write(fs, temporary, plan.target, content)
     except OSError as error:
-        _forget(fs, temporary)
+        _clean_up(fs.unlink, temporary)
         raise FolderError(_explain(error, temporary, plan.target)) from error
 
 
 def _move(fs: FileSystem, source: str, plan: Plan) -> Moved:
     here, there = fs.stat(source), fs.stat(plan.target)
-    if there is not None and _is_done(here, there, plan):
+    if there is not None and _is_done(here, there, source, plan):
         if here is not None:  # linked to its new place, and not yet unlinked from the old
             fs.unlink(source)
         _sync(fs, source, plan.target)
@@ -53,16 +55,12 @@ def _move(fs: FileSystem, source: str, plan: Plan) -> Moved:
         raise FolderError(f"{source} is gone.")
     if plan.stamp is not None and here.stamp != plan.stamp:
         raise FolderError(f"{source} changed after its move was planned.")
-    made = _make_parents(fs, plan.target)
+    made: list[str] = []
     try:
-        if here.link is not None and not here.link.startswith("/"):
-            fs.make_link(plan.target, _relink(here.link, source, plan.target))
-            fs.unlink(source)
-        else:
-            fs.rename(source, plan.target)
+        _make_parents(fs, plan.target, made)
+        _rename(fs, source, here.link, plan.target)
     except OSError:
-        for folder in reversed(made):
-            fs.remove_folder(folder)
+        _clean_up(fs.remove_folder, *reversed(made))
         raise
     for folder in made:
         fs.sync_folder(paths.parent(folder))
@@ -73,10 +71,30 @@ def _move(fs: FileSystem, source: str, plan: Plan) -> Moved:
     return Moved(moved.stamp if plan.stamp is not None else None, moved.link)
 
 
-def _is_done(here: Stat | None, there: Stat, plan: Plan) -> bool:
+def _is_done(here: Stat | None, there: Stat, source: str, plan: Plan) -> bool:
+    """Whether the target is what was moved, with or without its old name; that one is then safe to remove."""
     if plan.stamp is None:
         return here is None and there.is_dir
-    return there.stamp == plan.stamp and (here is None or here.stamp == plan.stamp)
+    if there.stamp != plan.stamp or here is None:
+        return there.stamp == plan.stamp
+    if here.link is not None:
+        return there.link == _moved_link(here.link, source, plan.target)
+    # A link to the file has the file's stamp; only a second name of the file is as good as the first.
+    return here.stamp == plan.stamp and there.link is None and here.nlink > 1
+
+
+def _rename(fs: FileSystem, source: str, link: str | None, target: str) -> None:
+    if link is None or link.startswith("/"):
+        fs.rename(source, target)
+        return
+    fs.make_link(target, _moved_link(link, source, target))
+    try:
+        fs.unlink(source)
+    except OSError:
+        with suppress(OSError):  # the first error is the one to tell
+            if fs.stat(source) is not None:
+                fs.unlink(target)
+        raise
 
 
 def _write(fs: FileSystem, temporary: str, target: str, content: bytes) -> Stamp:
@@ -85,13 +103,13 @@ def _write(fs: FileSystem, temporary: str, target: str, content: bytes) -> Stamp
         _forget(fs, temporary)
         fs.create(temporary, content)
         fs.rename(temporary, target)
-        fs.sync_folder(paths.parent(target))
         there = fs.stat(target)
     elif not _has_content(fs, target, there, content):
         _forget(fs, temporary)
         raise FolderError(f"{target} was written by someone else meanwhile; theirs stays.")
     if there is None or there.stamp is None:
         raise FolderError(f"{target} vanished right after it was written.")
+    fs.sync_folder(paths.parent(target))
     return there.stamp
 
 
@@ -102,8 +120,8 @@ def _has_content(fs: FileSystem, path: str, stat: Stat, content: bytes) -> bool:
         return file.read_at(0, len(content) + 1) == content
 
 
-def _make_parents(fs: FileSystem, path: str) -> list[str]:
-    """Make the folders above `path` that are not there; the ones made, outermost first."""
+def _make_parents(fs: FileSystem, path: str, made: list[str]) -> None:
+    """Make the folders above `path` that are not there, and note in `made` each that was, outermost first."""
     wanted: list[str] = []
     folder = paths.parent(path)
     while folder and fs.stat(folder) is None:
@@ -111,17 +129,26 @@ def _make_parents(fs: FileSystem, path: str) -> list[str]:
         folder = paths.parent(folder)
     for folder in reversed(wanted):
         fs.make_folder(folder)
-    return list(reversed(wanted))
+        made.append(folder)
 
 
-def _relink(link: str, source: str, target: str) -> str:
-    """A relative link's target as seen from its new place: up to the root, and down the old way."""
+def _moved_link(link: str, source: str, target: str) -> str:
+    """What a link says at its new place; a relative one goes up to the root, and down the old way."""
+    if link.startswith("/"):
+        return link
     return "../" * target.count("/") + paths.join(paths.parent(source), link)
 
 
 def _forget(fs: FileSystem, temporary: str) -> None:
     if fs.stat(temporary) is not None:
         fs.unlink(temporary)
+
+
+def _clean_up(remove: Callable[[str], None], *left: str) -> None:
+    """Remove what a failed attempt left, as far as that goes: its own error is the one to tell."""
+    for path in left:
+        with suppress(OSError):
+            remove(path)
 
 
 def _sync(fs: FileSystem, source: str, target: str) -> None:

@@ -1,0 +1,453 @@
+"""Carrying out plans: nothing overwritten, nothing lost, and finished after a stop at any call."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from janfs.catalogue.entries import Plan
+from janfs.errors import FolderError
+from janfs.folder import paths
+from janfs.folder.filesystem import FileSystem, Stamp
+from janfs.folder.real import RealFileSystem
+from janfs.organise import executor
+from tests.fakes.faults import Crash, Fault, Faults, HookedFileSystem
+from tests.fakes.filesystem import FakeFileSystem
+
+SOURCE, TARGET = "models/x.gguf", "models/x/x.gguf"
+CONTENT, JSON = b"GGUF and so on", b'{"name": "x"}'
+MANIFEST = "models/x/model.json"
+
+
+class Hands(Protocol):
+    """A person at the disk."""
+
+    @property
+    def port(self) -> FileSystem: ...
+    def put(self, path: str, data: bytes) -> None: ...
+    def mkdir(self, path: str) -> None: ...
+    def symlink(self, path: str, target: str) -> None: ...
+    def hard_link(self, existing: str, path: str) -> None: ...
+    def tree(self) -> dict[str, bytes | str | None]:
+        """Every path below the root: a file's content, a link's target, None for a folder."""
+        ...
+
+
+class Fake(FakeFileSystem):
+    @property
+    def port(self) -> FileSystem:
+        return self
+
+    def tree(self) -> dict[str, bytes | str | None]:
+        found: dict[str, bytes | str | None] = {}
+        todo = list(self.list(""))
+        while todo:
+            path = todo.pop()
+            stat = self.stat(path)
+            assert stat is not None
+            if stat.link is not None:
+                found[path] = stat.link
+            elif stat.is_dir:
+                found[path] = None
+                todo += [f"{path}/{name}" for name in self.list(path)]
+            else:
+                found[path] = self.read(path)
+        return found
+
+
+class Real:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.port: FileSystem = RealFileSystem(root)
+
+    def put(self, path: str, data: bytes) -> None:
+        self.mkdir(paths.parent(path))
+        (self.root / path).write_bytes(data)
+
+    def mkdir(self, path: str) -> None:
+        (self.root / path).mkdir(parents=True, exist_ok=True)
+
+    def symlink(self, path: str, target: str) -> None:
+        self.mkdir(paths.parent(path))
+        (self.root / path).symlink_to(target)
+
+    def hard_link(self, existing: str, path: str) -> None:
+        self.mkdir(paths.parent(path))
+        (self.root / path).hardlink_to(self.root / existing)
+
+    def tree(self) -> dict[str, bytes | str | None]:
+        found: dict[str, bytes | str | None] = {}
+        for path in self.root.rglob("*"):
+            name = str(path.relative_to(self.root))
+            if path.is_symlink():
+                found[name] = os.readlink(path)  # noqa: PTH115 (pathlib tidies what it says)
+            else:
+                found[name] = None if path.is_dir() else path.read_bytes()
+        return found
+
+
+Make = Callable[[], Hands]
+
+
+@pytest.fixture(params=["fake", "real"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+    """A new empty root, as often as it is called."""
+    numbers = iter(range(1000))
+
+    def fresh() -> Hands:
+        if request.param == "fake":
+            return Fake()
+        root = tmp_path / str(next(numbers))
+        root.mkdir()
+        return Real(root)
+
+    return fresh
+
+
+@pytest.fixture
+def hands(make: Make) -> Hands:
+    return make()
+
+
+def stamp(fs: FileSystem, path: str) -> Stamp:
+    found = fs.stat(path)
+    assert found is not None, f"nothing at {path}"
+    assert found.stamp is not None
+    return found.stamp
+
+
+def move_plan(fs: FileSystem, source: str = SOURCE, target: str = TARGET) -> Plan:
+    return Plan(op="op1", uid="u1", position=1, source=source, target=target, stamp=stamp(fs, source))
+
+
+TRASH = Plan(
+    op="op1", uid="u1", position=1, source="models/x", target=f"{paths.TRASH}/op1/x", reason="delete"
+)
+WRITE = Plan(op="op1", uid="u1", position=1, target=MANIFEST, reason="write")
+
+
+# Moves.
+
+
+def test_a_file_moves_into_a_folder_made_for_it(hands: Hands) -> None:
+    hands.put(SOURCE, CONTENT)
+    plan = move_plan(hands.port)
+    assert executor.move(hands.port, plan) == executor.Moved(plan.stamp)
+    assert hands.tree() == {"models": None, "models/x": None, TARGET: CONTENT}
+
+
+def test_a_folder_moves_with_all_that_is_in_it(hands: Hands) -> None:
+    hands.put("models/x/deep/y", b"y")
+    hands.put(TARGET, CONTENT)
+    assert executor.move(hands.port, TRASH) == executor.Moved(None)
+    home = f"{paths.TRASH}/op1/x"
+    assert hands.tree() == {
+        "models": None,
+        ".janfs": None,
+        ".janfs/trash": None,
+        ".janfs/trash/op1": None,
+        home: None,
+        f"{home}/deep": None,
+        f"{home}/deep/y": b"y",
+        f"{home}/x.gguf": CONTENT,
+    }
+
+
+@pytest.mark.parametrize("there", ["file", "same content", "folder", "link", "dangling link"])
+def test_what_is_there_already_is_never_overwritten(hands: Hands, there: str) -> None:
+    hands.put(SOURCE, CONTENT)
+    match there:
+        case "file":
+            hands.put(TARGET, b"other")
+        case "same content":
+            hands.put(TARGET, CONTENT)
+        case "folder":
+            hands.mkdir(TARGET)
+        case "link":
+            hands.put("models/other.gguf", b"other")
+            hands.symlink(TARGET, "../other.gguf")
+        case _:
+            hands.symlink(TARGET, "nowhere")
+    before = hands.tree()
+    with pytest.raises(FolderError, match="exists already"):
+        executor.move(hands.port, move_plan(hands.port))
+    assert hands.tree() == before
+
+
+def test_a_folder_that_is_there_already_is_never_merged_into(hands: Hands) -> None:
+    hands.put(TARGET, CONTENT)
+    hands.put(f"{TRASH.target}/y", b"y")
+    before = hands.tree()
+    with pytest.raises(FolderError, match="exists already"):
+        executor.move(hands.port, TRASH)
+    assert hands.tree() == before
+
+
+def test_a_link_to_the_file_itself_is_not_taken_for_its_new_place(hands: Hands) -> None:
+    """It has the file's size, time and inode; the file would be lost behind it."""
+    hands.put(SOURCE, CONTENT)
+    hands.symlink(TARGET, "../x.gguf")
+    before = hands.tree()
+    with pytest.raises(FolderError, match="exists already"):
+        executor.move(hands.port, move_plan(hands.port))
+    assert hands.tree() == before
+
+
+def test_a_target_that_appears_at_the_last_moment_is_not_overwritten(hands: Hands) -> None:
+    hands.put(SOURCE, CONTENT)
+
+    class LastMoment(Faults):
+        def __call__(self, name, perform, /, *args, **kwargs):  # type: ignore[no-untyped-def]
+            if name == "rename":
+                hands.put(TARGET, b"other")
+            return super().__call__(name, perform, *args, **kwargs)
+
+    with pytest.raises(FolderError, match="exists already"):
+        executor.move(HookedFileSystem(hands.port, LastMoment()), move_plan(hands.port))
+    assert hands.tree() == {"models": None, SOURCE: CONTENT, "models/x": None, TARGET: b"other"}
+
+
+def test_a_file_that_changed_since_is_left_alone(hands: Hands) -> None:
+    hands.put(SOURCE, CONTENT)
+    plan = move_plan(hands.port)
+    hands.put(SOURCE, CONTENT + b"!")
+    before = hands.tree()
+    with pytest.raises(FolderError, match="changed after its move was planned"):
+        executor.move(hands.port, plan)
+    assert hands.tree() == before
+
+
+def test_a_file_that_is_gone_is_said_to_be_gone(hands: Hands) -> None:
+    hands.put(SOURCE, CONTENT)
+    plan = move_plan(hands.port)
+    hands.port.unlink(SOURCE)
+    with pytest.raises(FolderError, match="is gone"):
+        executor.move(hands.port, plan)
+    assert hands.tree() == {"models": None}
+
+
+def test_a_move_without_a_source_is_refused(hands: Hands) -> None:
+    with pytest.raises(FolderError, match="without a source"):
+        executor.move(hands.port, Plan(op="op1", uid="u1", position=1, target=TARGET))
+
+
+# Links: the blob behind one is never moved.
+
+
+@pytest.mark.parametrize("blob", ["blobs/1", "../blobs/1", "./sub/../blobs/1"])
+def test_a_relative_link_still_leads_to_its_blob(make: Make, blob: str) -> None:
+    hands = make()
+    hands.mkdir("models/sub")
+    hands.put(f"models/{blob}" if not blob.startswith("../") else "blobs/1", CONTENT)
+    hands.symlink(SOURCE, blob)
+    before = stamp(hands.port, SOURCE)
+    moved = executor.move(hands.port, move_plan(hands.port))
+    assert moved.stamp == before
+    assert moved.link is not None
+    assert not moved.link.startswith("/")
+    assert stamp(hands.port, TARGET) == before, "the link leads elsewhere now"
+    assert hands.tree()[TARGET] == moved.link
+    assert SOURCE not in hands.tree()
+    assert CONTENT in hands.tree().values()
+
+
+def test_an_absolute_link_is_moved_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "blob").write_bytes(CONTENT)
+    (tmp_path / "root").mkdir()
+    hands = Real(tmp_path / "root")
+    hands.symlink(SOURCE, str(tmp_path / "blob"))
+    moved = executor.move(hands.port, move_plan(hands.port))
+    assert moved.link == str(tmp_path / "blob")
+    assert (tmp_path / "blob").read_bytes() == CONTENT
+
+
+# Writes.
+
+
+def test_a_file_is_written_whole_and_nothing_is_left_beside_it(hands: Hands) -> None:
+    hands.mkdir("models/x")
+    assert executor.write(hands.port, WRITE, JSON) == stamp(hands.port, MANIFEST)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: JSON}
+
+
+@pytest.mark.parametrize("theirs", [b"{}", b"", JSON.swapcase()])
+def test_a_file_that_someone_else_wrote_stays(hands: Hands, theirs: bytes) -> None:
+    hands.put(MANIFEST, theirs)
+    with pytest.raises(FolderError, match="theirs stays"):
+        executor.write(hands.port, WRITE, JSON)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: theirs}
+
+
+def test_a_file_that_says_the_same_already_is_as_good_as_written(hands: Hands) -> None:
+    hands.put(MANIFEST, JSON)
+    assert executor.write(hands.port, WRITE, JSON) == stamp(hands.port, MANIFEST)
+
+
+def test_a_folder_in_the_way_is_no_file_of_ours(hands: Hands) -> None:
+    hands.mkdir(MANIFEST)
+    with pytest.raises(FolderError):
+        executor.write(hands.port, WRITE, JSON)
+
+
+# Whatever stops it, at every call.
+
+
+class Scenario:
+    """A root as it is before a plan, the plan, and carrying it out."""
+
+    def __init__(self, kind: str, make: Make) -> None:
+        self.hands = make()
+        self.kind = kind
+        match kind:
+            case "move":
+                self.hands.put(SOURCE, CONTENT)
+            case "move a link":
+                self.hands.put("blobs/1", CONTENT)
+                self.hands.symlink(SOURCE, "../blobs/1")
+            case "delete":
+                self.hands.put(TARGET, CONTENT)
+            case "write":
+                self.hands.mkdir("models/x")
+        self.plan = {"delete": TRASH, "write": WRITE}.get(kind) or move_plan(self.hands.port)
+        if isinstance(self.hands, Fake):  # what was there before is on the disk for good
+            for folder in [path for path, what in self.hands.tree().items() if what is None]:
+                self.hands.sync_folder(folder)
+
+    def run(self, faults: Faults | None = None) -> object:
+        fs = self.hands.port if faults is None else HookedFileSystem(self.hands.port, faults)
+        if self.kind == "write":
+            return executor.write(fs, self.plan, JSON)
+        return executor.move(fs, self.plan)
+
+
+KINDS = ["move", "move a link", "delete", "write"]
+
+
+def calls(kind: str, make: Make) -> list[str]:
+    faults = Faults()
+    Scenario(kind, make).run(faults)
+    return [name for name, _ in faults.calls]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("when", ["before", "during", "after"])
+def test_after_a_crash_at_any_call_it_is_finished(make: Make, kind: str, when: str) -> None:
+    done = Scenario(kind, make)
+    done.run()
+    for number, name in enumerate(calls(kind, make)):
+        stopped = Scenario(kind, make)
+        with pytest.raises(Crash):
+            stopped.run(Faults({number: Fault(when=when)}))  # type: ignore[arg-type]
+        stopped.run()
+        assert stopped.hands.tree() == done.hands.tree(), f"{when} call {number}, {name}"
+        stopped.run()
+        assert stopped.hands.tree() == done.hands.tree(), "a second time must change nothing"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_reported_done_survives_a_power_cut(kind: str) -> None:
+    """Whether it was done at once, or finished after a crash at any call."""
+    done = Scenario(kind, Fake)
+    done.run()
+    for number, name in enumerate(["none", *calls(kind, Fake)]):
+        scenario = Scenario(kind, Fake)
+        if number:
+            with pytest.raises(Crash):
+                scenario.run(Faults({number - 1: Fault(when="after")}))
+        scenario.run()
+        assert isinstance(scenario.hands, Fake)
+        scenario.hands.power_cut()
+        assert scenario.hands.tree() == done.hands.tree(), f"crashed after call {number - 1}, {name}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_power_cut_at_any_call_loses_nothing_and_it_is_finished(kind: str) -> None:
+    done = Scenario(kind, Fake)
+    done.run()
+    for number, name in enumerate(calls(kind, Fake)):
+        scenario = Scenario(kind, Fake)
+        with pytest.raises(Crash):
+            scenario.run(Faults({number: Fault(when="after")}))
+        assert isinstance(scenario.hands, Fake)
+        scenario.hands.power_cut()
+        assert kind == "write" or CONTENT in scenario.hands.tree().values(), f"lost after {number}, {name}"
+        scenario.run()
+        assert scenario.hands.tree() == done.hands.tree(), f"cut after call {number}, {name}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (errno.EACCES, "Permission denied"),
+        (errno.EPERM, "not permitted"),
+        (errno.EROFS, "read-only"),
+        (errno.ENOSPC, "disk is full"),
+        (errno.EXDEV, "another disk"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_an_error_at_any_call_is_told_and_undone(make: Make, kind: str, code: int, words: str) -> None:
+    done = Scenario(kind, make)
+    before = Scenario(kind, make).hands.tree()
+    done.run()
+    for number, name in enumerate(calls(kind, make)):
+        failed = Scenario(kind, make)
+        with pytest.raises(FolderError, match=words):
+            failed.run(Faults({number: Fault(code)}))
+        after = failed.hands.tree()
+        assert after in (before, done.hands.tree()), f"half done after {code} at call {number}, {name}"
+        failed.run()
+        assert failed.hands.tree() == done.hands.tree(), f"cannot be tried again after {number}, {name}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+def test_a_disk_that_fails_for_good_is_told_and_loses_nothing(make: Make, kind: str, code: int) -> None:
+    """From some call on, every call fails: cleaning up fails too, and the first error is the one told."""
+    for number, name in enumerate(calls(kind, make)):
+        failed = Scenario(kind, make)
+        with pytest.raises(FolderError):
+            failed.run(Faults({later: Fault(code) for later in range(number, number + 50)}))
+        assert kind == "write" or CONTENT in failed.hands.tree().values(), f"lost at {number}, {name}"
+        failed.run()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_for_a_call_that_was_done_all_the_same_loses_nothing(make: Make, kind: str) -> None:
+    """As NFS reports it when an answer got lost and the call is sent twice."""
+    done = Scenario(kind, make)
+    done.run()
+    for number, name in enumerate(calls(kind, make)):
+        failed = Scenario(kind, make)
+        with pytest.raises(FolderError):
+            failed.run(Faults({number: Fault(errno.EIO, "after")}))
+        failed.run()
+        assert failed.hands.tree() == done.hands.tree(), f"cannot be finished after {number}, {name}"
+
+
+def test_a_disk_that_is_really_full_or_read_only_is_told() -> None:
+    hands = Fake()
+    hands.put(SOURCE, CONTENT)
+    plan = move_plan(hands.port)
+    hands.read_only = True
+    before = hands.tree()
+    for act in (
+        lambda: executor.move(hands, plan),
+        lambda: executor.write(hands, WRITE, JSON),
+    ):
+        with pytest.raises(FolderError, match="read-only"):
+            act()
+    assert hands.tree() == before
+
+
+def test_a_move_that_stopped_between_link_and_unlink_is_finished(hands: Hands) -> None:
+    """A hard link at the target is what a stop between link and unlink leaves; both names are one file."""
+    hands.put(SOURCE, CONTENT)
+    hands.hard_link(SOURCE, TARGET)
+    plan = move_plan(hands.port)
+    assert executor.move(hands.port, plan) == executor.Moved(plan.stamp)
+    assert hands.tree() == {"models": None, "models/x": None, TARGET: CONTENT}
