@@ -7,7 +7,7 @@ from collections.abc import Container
 MAX_LENGTH = 96  # characters; leaves room for suffixes within the 255 bytes of a file name
 _FALLBACK = "model"
 _NOT_ALLOWED = re.compile(r"[^a-z0-9._-]+")
-_EXTENSION = re.compile(r"\.gguf$", re.IGNORECASE)
+_END = re.compile(r"(\.gguf|[._-])+$")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # Windows' device names: a folder of that name could not be copied there.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
@@ -18,7 +18,7 @@ def id_from_file_name(file_name: str) -> str:
 
     `Zephyr 7B beta.Q4_K_M.gguf` gives `zephyr-7b-beta.q4_k_m`.
     """
-    return _clean(_EXTENSION.sub("", file_name))
+    return _clean(file_name)
 
 
 def id_from_folder(folder_name: str) -> str:
@@ -41,7 +41,7 @@ def free_id(wanted: str, taken: Container[str]) -> str:
 def _clean(name: str) -> str:
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     cleaned = _NOT_ALLOWED.sub("-", ascii_name.lower())
-    cleaned = re.sub(r"-{2,}", "-", cleaned)[:MAX_LENGTH].strip("-._")
-    if not cleaned:
-        return _FALLBACK
-    return f"{cleaned}-model" if _RESERVED.fullmatch(cleaned) else cleaned
+    cleaned = _END.sub("", re.sub(r"-{2,}", "-", cleaned)).lstrip("-._")
+    if _RESERVED.fullmatch(cleaned):
+        cleaned = f"{_FALLBACK}-{cleaned}"
+    return _END.sub("", cleaned[:MAX_LENGTH]) or _FALLBACK
