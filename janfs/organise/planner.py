@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from janfs.catalogue.catalogue import Tables, files_in, uid_at
 from janfs.catalogue.entries import File, Model
-from janfs.events.types import Event, ModelRegistered, ModelRemoved, ModelRestored
+from janfs.events.types import Event, ModelRegistered, ModelRemoved, ModelRenamed, ModelRestored
 from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 from janfs.folder.gguf import GgufFacts
@@ -52,6 +52,9 @@ def next_step(tables: Tables, place: str, *, retry: bool = False) -> Step | None
     """The next thing to do about a place; with `retry`, what failed before is tried again."""
     if place in tables.files:
         return _organise_loose(tables, tables.files[place], retry)
+    claimant = tables.models.get(tables.folders.get(place) or "")
+    if claimant is not None and claimant.loose is not None:
+        return _move_on(tables, claimant)
     uid = uid_at(tables, place)
     model = tables.models.get(uid) if uid is not None else None
     files = files_in(tables, place)
@@ -69,26 +72,40 @@ def home_of(tables: Tables, file_name: str) -> str:
 
 
 class _Taken:
-    """Ids that a new model cannot have: other models', and names of folders that hold something."""
+    """Ids that a new model cannot have: other models', and names of files, and of folders that hold something."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     def __contains__(self, name: object) -> bool:
         folder = f"{paths.MODELS}/{name}"
-        return name in self._tables.ids or folder in self._tables.children
+        tables = self._tables
+        return name in tables.ids or folder in tables.children or folder in tables.files
 
 
 def _organise_loose(tables: Tables, file: File, retry: bool) -> Step | None:
-    if file.refused is not None or file.facts is None or (file.stuck is not None and not retry):
+    if file.refused is not None or file.facts is None:
         return None
     model = tables.models.get(file.uid)
     if model is None or model.removed is not None:
         folder = home_of(tables, paths.name(file.path))
         event = _arrival(tables, file.uid, paths.name(folder), folder, file.path)
         return Decide(file.uid, (event,), file.position)
+    elsewhere = _move_on(tables, model)
+    if elsewhere is not None:
+        return elsewhere
+    if file.stuck is not None and not retry:
+        return None
     target = paths.join(model.folder, paths.name(file.path))
     return Move(file.uid, file.path, target, file.stamp, max(file.position, model.position))
+
+
+def _move_on(tables: Tables, model: Model) -> Step | None:
+    """Another folder for a model whose file is yet to move, when someone put other things into its folder."""
+    if model.loose is None or model.folder not in tables.children:
+        return None
+    folder = home_of(tables, paths.name(model.loose))
+    return Decide(model.uid, (ModelRenamed(paths.name(folder), folder, model.id),), model.position)
 
 
 def _register_folder(tables: Tables, place: str, files: list[File]) -> Step | None:
@@ -105,9 +122,7 @@ def _arrival(tables: Tables, uid: str, id_: str, folder: str, loose: str | None)
     return kind(id_, folder, loose)
 
 
-def _remove(model: Model) -> Step | None:
-    if model.loose is not None:
-        return None
+def _remove(model: Model) -> Step:
     return Decide(model.uid, (ModelRemoved("Nothing is left in its folder."),), model.position)
 
 
@@ -117,8 +132,8 @@ def _complete(model: Model, files: list[File], retry: bool) -> Step | None:
         return None
     if any(paths.is_manifest(file.path) for file in files) or model.binary is None:
         return None
-    binary = next(file for file in files if file.path == model.binary)
-    if binary.facts is None:
+    binary = next((file for file in files if file.path == model.binary), None)
+    if binary is None or binary.facts is None:
         return None
     parts = [binary, *(file for file in files if _is_shard_beside(file, binary))]
     return Generate(

@@ -1,0 +1,301 @@
+"""What is decided about a place, from nothing but the catalogue."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from janfs.catalogue.catalogue import Catalogue, uid_at
+from janfs.catalogue.fold import Recorded, fold
+from janfs.events import types as e
+from janfs.folder import paths
+from janfs.folder.filesystem import Stamp
+from janfs.folder.gguf import GgufFacts
+from janfs.manifest.schema import Manifest
+from janfs.organise.planner import Decide, Generate, Move, Step, home_of, next_step
+from tests.catalogue.strategies import facts, histories
+
+MODEL = facts()
+
+
+class World:
+    """A folder and its log, without disk or database: files appear, and every step is carried out."""
+
+    def __init__(self) -> None:
+        self.catalogue = Catalogue()
+        self.fails = False
+        self._inode = 0
+
+    def say(self, uid: str, *events: e.Event) -> None:
+        for event in events:
+            position = self.catalogue.position + 1
+            item = Recorded(position, uid, f"2026-01-01T00:00:00.{position:06}Z", event)
+            self.catalogue, _ = fold(self.catalogue, [item])
+
+    def drop(self, path: str, said: GgufFacts | None = MODEL, *, uid: str | None = None) -> str:
+        """A file is seen, in the stream that its place has already, or a new one."""
+        self._inode += 1
+        stream = uid or uid_at(self.catalogue, paths.place(path)) or f"u{self._inode}"
+        stamp = Stamp(100 + self._inode, 1, self._inode)
+        if paths.is_manifest(path):
+            self.say(stream, e.JsonEdited(path, stamp, "ab", Manifest()))
+        else:
+            self.say(stream, e.FileDropped(path, stamp, facts=said))
+        return stream
+
+    def remove(self, path: str) -> None:
+        self.say(self.catalogue.files[path].uid, e.FileRemoved(path))
+
+    def places(self) -> list[str]:
+        models = [model.folder for model in self.catalogue.models.values()]
+        return sorted({*map(paths.place, self.catalogue.files), *models})
+
+    def step(self, place: str, *, retry: bool = False) -> Step | None:
+        return next_step(self.catalogue, place, retry=retry)
+
+    def carry_out(self, step: Step) -> None:
+        self._inode += 1
+        op = f"op{self._inode}"
+        match step:
+            case Decide(uid, events):
+                self.say(uid, *events)
+            case Move(uid, source, target, stamp):
+                self.say(uid, e.MovePlanned(op, source, target, "organise", stamp))
+                taken = target in self.catalogue.files
+                if self.fails or taken:
+                    error = "Something of that name exists already." if taken else "The disk is full."
+                    self.say(uid, e.MoveFailed(op, source, target, "organise", error))
+                else:
+                    self.say(uid, e.MoveCompleted(op, source, target, "organise", stamp))
+            case Generate(uid, path):
+                self.say(uid, e.WritePlanned(op, path, "ab"))
+                if self.fails:
+                    self.say(uid, e.WriteFailed(op, path, "The disk is full."))
+                else:
+                    self.say(uid, e.JsonWritten(op, path, Stamp(2, 2, self._inode), "ab", Manifest()))
+
+    def settle(self) -> list[Step]:
+        """Do all there is to do; the steps taken."""
+        taken: list[Step] = []
+        while True:
+            steps = [step for place in self.places() if (step := self.step(place)) is not None]
+            if not steps:
+                return taken
+            for place in self.places():
+                step = self.step(place)
+                if step is not None:
+                    taken.append(step)
+                    self.carry_out(step)
+            assert len(taken) < 200, f"it does not end: {taken[-3:]}"
+
+    def folders(self) -> dict[str, set[str]]:
+        """Names of files by folder."""
+        found: dict[str, set[str]] = {}
+        for path in self.catalogue.files:
+            found.setdefault(paths.parent(path), set()).add(paths.name(path))
+        return found
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_loose_file_is_registered_moved_in_and_described(world: World) -> None:
+    uid = world.drop("models/Zephyr 7B.Q4_K_M.gguf")
+    home = "models/zephyr-7b.q4_k_m"
+    stamp = world.catalogue.files["models/Zephyr 7B.Q4_K_M.gguf"].stamp
+    loose, inside = "models/Zephyr 7B.Q4_K_M.gguf", f"{home}/Zephyr 7B.Q4_K_M.gguf"
+    registered = e.ModelRegistered("zephyr-7b.q4_k_m", home, loose)
+    assert world.settle() == [
+        Decide(uid, (registered,), 1),
+        Move(uid, loose, inside, stamp, 2),
+        Generate(uid, f"{home}/model.json", ("Zephyr 7B.Q4_K_M.gguf",), stamp.size, stamp, MODEL, 4),
+    ]
+    assert world.catalogue.models[uid].status == "ready"
+    assert world.folders() == {home: {"Zephyr 7B.Q4_K_M.gguf", "model.json"}}
+
+
+def test_a_folder_with_a_model_is_left_as_it_is_and_described(world: World) -> None:
+    uid = world.drop("models/My Model/some name.gguf")
+    steps = world.settle()
+    assert [type(step) for step in steps] == [Decide, Generate]
+    assert steps[0] == Decide(uid, (e.ModelRegistered("my-model", "models/My Model"),), 1)
+    assert world.folders() == {"models/My Model": {"some name.gguf", "model.json"}}
+
+
+def test_a_folder_with_a_model_json_needs_nothing_written(world: World) -> None:
+    world.drop("models/a/model.json")
+    world.drop("models/a/x.gguf")
+    assert [type(step) for step in world.settle()] == [Decide]
+
+
+def test_a_model_json_alone_is_a_model_that_is_missing(world: World) -> None:
+    uid = world.drop("models/a/model.json")
+    assert world.settle() == [Decide(uid, (e.ModelRegistered("a", "models/a"),), 1)]
+    assert world.catalogue.models[uid].status == "missing"
+
+
+@pytest.mark.parametrize("path", ["models/a/readme.md", "models/readme.md"])
+def test_other_files_are_nobodys_business(world: World, path: str) -> None:
+    world.drop(path, None)
+    assert world.settle() == []
+
+
+def test_a_file_that_was_refused_or_cannot_be_read_stays_where_it_is(world: World) -> None:
+    world.drop("models/x.gguf", None)
+    world.say("u9", e.FileRefused("models/y.gguf", Stamp(1, 1, 1), "gguf_invalid", "The magic is not GGUF."))
+    assert world.settle() == []
+
+
+def test_different_files_of_the_same_name_get_folders_of_their_own(world: World) -> None:
+    world.drop("models/x.gguf")
+    world.settle()
+    world.drop("models/X.gguf")
+    world.drop("models/x.GGUF")
+    world.settle()
+    assert set(world.folders()) == {"models/x", "models/x-2", "models/x-3"}
+
+
+def test_a_name_that_a_model_once_had_is_not_given_to_another(world: World) -> None:
+    uid = world.drop("models/a/x.gguf")
+    world.settle()
+    for name in ("x.gguf", "model.json"):
+        world.say(uid, e.FileMoved(f"models/a/{name}", f"models/b/{name}", Stamp(1, 1, 1)))
+    world.say(uid, e.ModelRenamed("b", "models/b", "a"))
+    assert home_of(world.catalogue, "a.gguf") == "models/a-2"
+
+
+def test_a_folder_that_holds_something_else_is_not_moved_into(world: World) -> None:
+    world.drop("models/x/notes.txt", None)
+    assert home_of(world.catalogue, "x.gguf") == "models/x-2"
+
+
+def test_a_file_that_bears_the_name_of_the_folder_is_in_the_way(world: World) -> None:
+    """`models/x` is a file: a folder of that name cannot be made."""
+    world.drop("models/x", None)
+    assert home_of(world.catalogue, "x.gguf") == "models/x-2"
+
+
+def test_shards_are_described_by_their_first_with_the_size_of_all(world: World) -> None:
+    for number in (1, 0, 2):
+        said = facts(split_no=number, split_count=3)
+        world.drop(f"models/big/big-0000{number + 1}-of-00003.gguf", said)
+    (_, generate) = world.settle()
+    assert isinstance(generate, Generate)
+    assert generate.file_names == tuple(f"big-0000{n}-of-00003.gguf" for n in (1, 2, 3))
+    assert generate.size == sum(file.stamp.size for file in world.catalogue.files.values()) - 2
+    assert generate.stamp == world.catalogue.files["models/big/big-00001-of-00003.gguf"].stamp
+
+
+def test_what_lies_beside_a_model_is_not_counted_as_part_of_it(world: World) -> None:
+    world.drop("models/a/x.gguf")
+    world.drop("models/a/mmproj.gguf", facts(type="mmproj"))
+    generate = world.settle()[-1]
+    assert isinstance(generate, Generate)
+    assert generate.file_names == ("x.gguf",)
+
+
+def test_two_models_in_one_folder_are_not_described_by_a_guess(world: World) -> None:
+    world.drop("models/a/x.gguf")
+    world.drop("models/a/y.gguf")
+    assert not any(isinstance(step, Generate) for step in world.settle())
+
+
+def test_an_emptied_folder_removes_its_model_which_comes_back_as_itself(world: World) -> None:
+    uid = world.drop("models/a/x.gguf")
+    world.settle()
+    for path in list(world.catalogue.files):
+        world.remove(path)
+    (removed,) = world.settle()
+    assert removed == Decide(uid, (e.ModelRemoved("Nothing is left in its folder."),), 6)
+    assert world.drop("models/a/y.gguf") == uid, "its place remembers it"
+    assert [type(step) for step in world.settle()] == [Decide, Generate]
+    model = world.catalogue.models[uid]
+    assert (model.removed, model.id, model.binary) == (None, "a", "models/a/y.gguf")
+
+
+def test_a_model_whose_file_was_taken_out_of_its_folder_comes_back_as_itself(world: World) -> None:
+    uid = world.drop("models/a/x.gguf")
+    world.settle()
+    world.remove("models/a/model.json")
+    world.say(uid, e.FileMoved("models/a/x.gguf", "models/x.gguf", Stamp(1, 1, 1)))
+    world.settle()
+    model = world.catalogue.models[uid]
+    assert (model.removed, model.status) == (None, "ready")
+    assert world.folders() == {model.folder: {"x.gguf", "model.json"}}
+
+
+def test_what_failed_is_tried_again_only_when_asked(world: World) -> None:
+    world.fails = True
+    world.drop("models/x.gguf")
+    world.drop("models/a/y.gguf")
+    world.settle()
+    assert world.step("models/x.gguf") is None
+    assert world.step("models/a") is None
+    assert world.catalogue.files["models/x.gguf"].stuck == "The disk is full."
+    assert isinstance(world.step("models/x.gguf", retry=True), Move)
+    assert isinstance(world.step("models/a", retry=True), Generate)
+
+
+# Whatever is dropped, wherever.
+
+some_paths = st.sampled_from(
+    [
+        *(f"models/{name}" for name in ("x.gguf", "X.gguf", "x.GGUF", "a.gguf", "con.gguf", "x", "notes.md")),
+        *(
+            f"models/{f}/{n}"
+            for f in ("a", "x", "A b", "a/b")
+            for n in ("x.gguf", "y.gguf", "model.json", "n.md")
+        ),
+    ]
+)
+some_facts = st.sampled_from([MODEL, None, facts(type="mmproj"), facts(split_no=0, split_count=2)])
+drops = st.lists(st.tuples(some_paths, some_facts), max_size=8, unique_by=lambda drop: drop[0])
+
+
+@settings(max_examples=150, deadline=None)
+@given(drops, st.booleans(), st.data())
+def test_organising_ends_and_loses_nothing(
+    dropped: list[tuple[str, GgufFacts | None]], one_by_one: bool, data: st.DataObject
+) -> None:
+    world = World()
+    for path, said in dropped:
+        if path not in world.catalogue.files:
+            world.drop(path, said if paths.is_binary(path) else None)
+        if one_by_one:
+            world.settle()
+    inodes = Counter(f.stamp.inode for f in world.catalogue.files.values() if not paths.is_manifest(f.path))
+    steps = world.settle()
+    after = Counter(f.stamp.inode for f in world.catalogue.files.values() if not paths.is_manifest(f.path))
+    assert after == inodes, "a file was lost or doubled"
+    assert world.settle() == [], "a second time there is nothing to do"
+    assert not world.catalogue.plans
+    assert len(steps) <= 3 * len(dropped)
+    for file in world.catalogue.files.values():
+        if paths.parent(file.path) == paths.MODELS and paths.is_binary(file.path) and file.facts is not None:
+            assert file.stuck is not None, f"{file.path} still lies loose, and nothing says why"
+    present = [model for model in world.catalogue.models.values() if model.removed is None]
+    assert len({model.folder for model in present}) == len(present), "two models share a folder"
+    assert len({model.id for model in present}) == len(present), "two models share an id"
+    assert all(world.catalogue.folders[model.folder] == model.uid for model in present)
+    gone = data.draw(st.sampled_from(sorted(world.catalogue.files))) if world.catalogue.files else None
+    if gone is not None:
+        world.remove(gone)
+        world.settle()
+        assert gone not in world.catalogue.files or paths.is_manifest(gone)
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories, st.booleans())
+def test_every_catalogue_has_an_answer_for_every_place(history: list[Recorded], retry: bool) -> None:
+    catalogue, _ = fold(Catalogue(), history)
+    places = {*map(paths.place, catalogue.files), *catalogue.folders, *catalogue.graves, "models/nowhere"}
+    for place in places:
+        first = next_step(catalogue, place, retry=retry)
+        assert first == next_step(catalogue, place, retry=retry)
+        if isinstance(first, Decide):
+            assert 1 <= first.cause <= catalogue.position
+        if isinstance(first, Generate):
+            assert not any(paths.is_manifest(path) for path in catalogue.children[place])
