@@ -180,7 +180,7 @@ Reply = TextDelta | Finished
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a loaded engine says of itself. `n_ctx` is in tokens, `load_seconds` is what it took to load."""
+    """What a loaded engine says of itself. `n_ctx` is in tokens, `load_seconds` is from spawn to ready."""
 
     pid: int
     load_seconds: float

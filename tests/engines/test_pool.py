@@ -1,10 +1,13 @@
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 
 import msgspec
 import pytest
 
+from janfs.engines.llama_cpp.client import start_worker
 from janfs.engines.pool import EnginePool, PoolLimits
 from janfs.engines.protocol import (
     EngineCrashed,
@@ -338,6 +341,45 @@ def test_a_request_that_comes_while_a_model_stops_gets_a_fresh_engine() -> None:
         await asyncio.gather(running, stopping)
 
     assert run(scenario, max_loaded=1, patience=60).factory.most_alive == 1
+
+
+@pytest.mark.model
+def test_a_real_worker_is_replaced_when_killed_and_when_its_settings_change(
+    sample_spec: Callable[..., RunSpec],
+) -> None:
+    async def scenario() -> list[EngineFact]:
+        facts: list[EngineFact] = []
+        specs = [sample_spec(fingerprint="one", ctx_len=512)]
+
+        async def record(fact: EngineFact) -> None:
+            facts.append(fact)
+
+        pool = EnginePool(lambda _: specs[-1], record, {"llama-cpp": start_worker})
+        endless = GenerateRequest(
+            request_id="r", prompt=TextPrompt("Hi"), sampling=SamplingParams(ignore_eos=True)
+        )
+        try:
+            async with aclosing(pool.generate("m", endless)) as dying:
+                await anext(dying)
+                pid = (await pool.start("m")).pid
+                os.kill(pid, signal.SIGKILL)
+                with pytest.raises(WorkerCrashed, match="SIGKILL"):
+                    async for _ in dying:
+                        pass
+            async with aclosing(pool.generate("m", endless)) as old:
+                await anext(old)
+                specs.append(sample_spec(fingerprint="two", ctx_len=1024))
+                assert (await pool.start("m")).n_ctx == 1024
+                assert await anext(old), "the old request ended with the old settings"
+        finally:
+            await pool.close(0)
+        return facts
+
+    facts = asyncio.run(scenario())
+    assert [type(fact) for fact in facts[:3]] == [EngineStarted, EngineCrashed, EngineStarted]
+    assert isinstance(facts[1], EngineCrashed)
+    assert facts[1].requests == 1
+    assert [fact.fingerprint for fact in facts] == ["one", "one", "one", "two", "one", "two"]
 
 
 def test_closing_an_answer_early_gives_its_place_back() -> None:

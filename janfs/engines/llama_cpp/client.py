@@ -5,10 +5,12 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections import deque
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import msgspec
 import structlog
 
 import janfs
@@ -136,6 +138,7 @@ class LlamaCppEngine:
 
 async def start_worker(spec: RunSpec) -> LlamaCppEngine:
     """Start a process and have it load a model: an `EngineFactory`. Raises `LoadFailed`."""
+    began = time.monotonic()
     try:
         process = await _Process.spawn()
     except OSError as error:
@@ -144,7 +147,8 @@ async def start_worker(spec: RunSpec) -> LlamaCppEngine:
         process.send(wire.Load(os.fsencode(spec.path), spec.settings))
         async for event in process.events():
             if isinstance(event, wire.Ready):
-                return LlamaCppEngine(process, event.info)
+                seconds = time.monotonic() - began  # all that a person waits for, not only the worker's part
+                return LlamaCppEngine(process, msgspec.structs.replace(event.info, load_seconds=seconds))
             if isinstance(event, wire.Failure):
                 raise wire.error_of(event)
         raise LoadFailed(f"While loading, the engine {describe_exit(await process.reap())}")

@@ -193,16 +193,24 @@ class Scheduler:
         self._waiting.appendleft(run)
 
     def _shares(self) -> list[int]:
-        """How many tokens of each live run to compute now: one for who decodes, the rest in even parts."""
-        shares = [1 if run.missing == 1 else 0 for run in self._live]
-        prefill = sorted((run.missing, place) for place, run in enumerate(self._live) if run.missing > 1)
-        decoding = len(shares) - len(prefill)
-        left = self._model.n_batch - decoding
-        if decoding:
-            left = min(left, max(PREFILL_CHUNK, len(prefill)))
-        for nth, (missing, place) in enumerate(prefill):
-            shares[place] = min(missing, left // (len(prefill) - nth))
-            left -= shares[place]
+        """How many tokens of each live run to compute now.
+
+        One for everybody. What is left goes to prompts: half of it to the oldest, so that it is not put off
+        by shorter ones for good, the rest to the shortest first, which gives the earliest first tokens.
+        """
+        shares = [1] * len(self._live)
+        prompts = sorted((run.missing, place) for place, run in enumerate(self._live) if run.missing > 1)
+        left = self._model.n_batch - len(shares)
+        if len(prompts) < len(shares):
+            left = min(left, max(0, PREFILL_CHUNK - len(prompts)))
+        oldest = sorted(prompts, key=lambda prompt: prompt[1])[:1]
+        for (missing, place), most in [
+            *((prompt, left // 2) for prompt in oldest),
+            *((p, left) for p in prompts),
+        ]:
+            more = min(missing - shares[place], most, left)
+            shares[place] += more
+            left -= more
         return shares
 
     def _sample(self, run: _Run, index: int) -> list[Event]:

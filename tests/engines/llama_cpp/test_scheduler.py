@@ -154,16 +154,40 @@ def test_a_long_prompt_is_computed_in_chunks_while_others_write() -> None:
         assert "reader" not in heard
 
 
+def order_of_first_tokens(*prompts: int) -> list[int]:
+    """The step in which each of these prompts, by length, gets its token, at 64 tokens a step."""
+    scheduler = Scheduler(FakeModel(n_ctx=4096, n_batch=64), n_parallel=len(prompts))
+    for number, length in enumerate(prompts):
+        scheduler.submit(str(number), [1] * length, SamplingParams(max_tokens=1, ignore_eos=True), ())
+    seen: dict[str, int] = {}
+    for step in range(1, 200):
+        for request_id, _ in scheduler.step():
+            seen.setdefault(request_id, step)
+    return [seen[str(number)] for number in range(len(prompts))]
+
+
 def test_a_short_prompt_is_not_held_up_by_a_long_one() -> None:
-    scheduler = Scheduler(FakeModel(n_ctx=4096, n_batch=64), n_parallel=2)
-    scheduler.submit("long", [1] * 2000, SamplingParams(max_tokens=1, ignore_eos=True), ())
-    scheduler.submit("short", [1] * 40, SamplingParams(max_tokens=1, ignore_eos=True), ())
-    heard: list[str] = []
-    steps = 0
-    while "short" not in heard:
-        heard += [request_id for request_id, _ in scheduler.step()]
-        steps += 1
-    assert steps == 2, "40 tokens at half of 64 a step take two steps"
+    long, short = order_of_first_tokens(2000, 40)
+    assert short == 2, "it has half of each step"
+    assert long <= 33, "2,040 tokens are 32 steps of 64"
+
+
+def test_prompts_of_one_length_are_computed_one_after_the_other() -> None:
+    first, second, third = order_of_first_tokens(620, 620, 620)
+    assert first <= 11
+    assert second <= 21
+    assert third <= 31
+
+
+def test_the_oldest_prompt_is_not_put_off_by_shorter_ones() -> None:
+    scheduler = Scheduler(FakeModel(n_ctx=4096, n_batch=64), n_parallel=3)
+    once = SamplingParams(max_tokens=1, ignore_eos=True)
+    scheduler.submit("long", [1] * 1000, once, ())
+    for step in range(60):
+        scheduler.submit(f"short {step}", [1] * 64, once, ())
+        if "long" in {request_id for request_id, _ in scheduler.step()}:
+            return
+    raise AssertionError("60 steps did not get 1,000 tokens computed, at half of 64 a step")
 
 
 def test_without_continuous_batching_a_request_waits_for_the_running_ones() -> None:
