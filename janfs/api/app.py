@@ -8,7 +8,7 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
-from janfs.api import events, health, models
+from janfs.api import chat, completions, events, health, models
 from janfs.api.bell import Bell
 from janfs.api.context import ApiContext
 from janfs.api.errors import handle
@@ -20,6 +20,8 @@ HANDLERS = (
     models.delete_model,
     models.start_model,
     models.stop_model,
+    chat.create_chat_completion,
+    completions.create_completion,
     events.model_history,
     events.list_events,
     events.stream_events,

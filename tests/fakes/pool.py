@@ -24,15 +24,14 @@ State = Literal["stopped", "loading", "running", "stopping", "failed"]
 class FakePool:
     """Answers every request with `texts`; an error among them is raised there.
 
-    With `held`, an answer stops after its first text until `release`. `asked` holds the requests,
-    `cancelled` counts those that were closed before they had ended.
+    It stops for good before the text with the number `held`. `asked` holds the requests, `cancelled` counts
+    those that were closed before they had ended.
     """
 
     def __init__(self) -> None:
         self.texts: list[str | Exception] = ["Hello", " there"]
         self.finish: Literal["stop", "length"] = "stop"
-        self.held = False
-        self.release = asyncio.Event()
+        self.held: int | None = None
         self.asked: list[tuple[str, GenerateRequest]] = []
         self.stopped: list[str] = []
         self.cancelled = 0
@@ -58,8 +57,8 @@ class FakePool:
         try:
             for number, text in enumerate(self.texts):
                 await asyncio.sleep(0)
-                if self.held and number == 1:
-                    await self.release.wait()
+                if self.held == number:
+                    await asyncio.get_running_loop().create_future()
                 if isinstance(text, Exception):
                     ended = True
                     raise text

@@ -1,0 +1,317 @@
+"""/v1/chat/completions as clients see it; the engine is a fake."""
+
+import json
+import re
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from janfs.engines.protocol import ChatMessage, ChatPrompt
+from janfs.errors import Busy, ContextExceeded, LoadFailed, WorkerCrashed
+from tests.api.service import Service, eventually
+
+HELLO = [{"role": "user", "content": "Hello?"}]
+
+
+@pytest.fixture
+def chat(service: Service) -> Service:
+    service.drop("tiny.gguf")
+    return service
+
+
+def ask(service: Service, **fields: Any) -> httpx.Response:
+    return service.client.post("/v1/chat/completions", json={"model": "tiny", "messages": HELLO} | fields)
+
+
+def chunks(answer: httpx.Response) -> list[Any]:
+    """The messages of a stream, `[DONE]` as it stands."""
+    parts = answer.text.split("\n\n")
+    assert parts.pop() == "", "the stream ends within a message"
+    data = [part.removeprefix("data: ") for part in parts]
+    return [item if item == "[DONE]" else json.loads(item) for item in data]
+
+
+def test_a_whole_answer_has_openais_shape(chat: Service) -> None:
+    answer = ask(chat)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json()
+    assert re.fullmatch("chatcmpl-[0-9a-f]{32}", body.pop("id"))
+    assert isinstance(body.pop("created"), int)
+    assert re.fullmatch("fp_[0-9a-f]{16}", body.pop("system_fingerprint"))
+    message = {"role": "assistant", "content": "Hello there", "refusal": None}
+    assert body == {
+        "object": "chat.completion",
+        "model": "tiny",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
+    }
+
+
+def test_a_stream_has_openais_chunks(chat: Service) -> None:
+    chat.pool.finish = "length"
+    answer = ask(chat, stream=True)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    *found, done = chunks(answer)
+    assert done == "[DONE]"
+    assert [chunk["choices"][0]["delta"] for chunk in found] == [
+        {"role": "assistant", "content": ""},
+        {"content": "Hello"},
+        {"content": " there"},
+        {},
+    ]
+    assert [chunk["choices"][0]["finish_reason"] for chunk in found] == [None, None, None, "length"]
+    assert {chunk["object"] for chunk in found} == {"chat.completion.chunk"}
+    assert len({chunk["id"] for chunk in found}) == 1
+    assert not any("usage" in chunk for chunk in found), "nobody asked for the usage"
+
+
+def test_a_stream_tells_its_usage_when_asked(chat: Service) -> None:
+    *found, last, _ = chunks(ask(chat, stream=True, stream_options={"include_usage": True}))
+    assert last["choices"] == []
+    assert last["usage"] == {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+    assert all(chunk["usage"] is None for chunk in found)
+
+
+def test_the_openai_client_chats(chat: Service) -> None:
+    messages: Any = [{"role": "system", "content": "Be kind."}, *HELLO]
+    with openai.OpenAI(base_url=f"{chat.url}/v1", api_key="none") as client:
+        whole = client.chat.completions.create(model="tiny", messages=messages)
+        assert whole.choices[0].message.content == "Hello there"
+        assert whole.usage is not None
+        assert whole.usage.total_tokens == 9
+        with client.chat.completions.create(model="tiny", messages=messages, stream=True) as stream:
+            assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "Hello there"
+        with pytest.raises(openai.NotFoundError) as caught:
+            client.chat.completions.create(model="none", messages=messages)
+    assert caught.value.code == "model_not_found"
+    with openai.OpenAI(base_url=f"{chat.url}/v1", api_key="none") as client:
+        again = [*messages, whole.choices[0].message.model_dump(), *HELLO]
+        client.chat.completions.create(model="tiny", messages=again)
+    prompt = chat.pool.asked[-1][1].prompt
+    assert isinstance(prompt, ChatPrompt)
+    assert [message.role for message in prompt.messages] == ["system", "user", "assistant", "user"]
+
+
+def test_without_a_word_about_streaming_the_answer_is_whole_whatever_model_json_says(chat: Service) -> None:
+    written = json.loads((chat.root / "models/tiny/model.json").read_text())
+    assert written["model_parameters"]["stream"] is True, "this test is about a model.json that says stream"
+    assert ask(chat).headers["content-type"] == "application/json"
+
+
+def test_the_models_parameters_hold_where_the_request_says_nothing(chat: Service) -> None:
+    path = chat.root / "models/tiny/model.json"
+    written = json.loads(path.read_text())
+    own = {"temperature": 0.11, "top_p": 0.5, "stop": ["END"], "max_tokens": 33}
+    path.write_text(json.dumps(written | {"model_parameters": own}))
+    chat.look()
+    ask(chat, temperature=0.2, top_p=None)
+    sampling = chat.pool.asked[-1][1].sampling
+    assert (sampling.temperature, sampling.top_p) == (0.2, 0.5), "the request wins, and null says nothing"
+    assert (sampling.stop, sampling.max_tokens) == (("END",), 33)
+
+
+def test_every_sampling_field_reaches_the_engine(chat: Service) -> None:
+    fields: dict[str, Any] = {
+        "temperature": 0.3,
+        "top_p": 0.4,
+        "top_k": 5,
+        "min_p": 0.06,
+        "seed": 7,
+        "max_tokens": 8,
+        "frequency_penalty": 0.9,
+        "presence_penalty": 1.0,
+        "repeat_penalty": 1.1,
+        "repeat_last_n": 12,
+        "ignore_eos": True,
+    }
+    assert ask(chat, stop=["a", "b"], **fields).status_code == 200
+    sampling = chat.pool.asked[-1][1].sampling
+    assert {name: getattr(sampling, name) for name in fields} == fields
+    assert sampling.stop == ("a", "b")
+    ask(chat, stop="c", max_tokens=1, max_completion_tokens=2)
+    assert chat.pool.asked[-1][1].sampling.stop == ("c",)
+    assert chat.pool.asked[-1][1].sampling.max_tokens == 2
+
+
+def test_content_may_come_in_parts_and_developers_speak_as_the_system(chat: Service) -> None:
+    parts = [{"type": "text", "text": "One"}, {"type": "text", "text": "two"}]
+    messages = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}]
+    assert ask(chat, messages=messages).status_code == 200
+    expected = (ChatMessage("system", "Be brief."), ChatMessage("user", "One\ntwo"))
+    assert chat.pool.asked[-1][1].prompt == ChatPrompt(expected)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"user": "me", "metadata": {"a": "b"}, "store": True, "service_tier": "auto"},
+        {"safety_identifier": "x", "prompt_cache_key": "y", "prompt_cache_retention": "24h"},
+        {"n": 1, "tools": [], "tool_choice": "auto", "logprobs": False, "logit_bias": {}},
+        {"response_format": {"type": "text"}, "modalities": ["text"], "parallel_tool_calls": True},
+        {"stop": None, "tools": None, "n": None, "seed": None, "stream": None, "stream_options": None},
+    ],
+)
+def test_fields_that_change_nothing_are_accepted(chat: Service, fields: dict[str, Any]) -> None:
+    answer = ask(chat, **fields)
+    assert answer.status_code == 200, answer.text
+
+
+UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
+    ({"tools": [{"type": "function"}]}, "tools"),
+    ({"tool_choice": "required"}, "tool_choice"),
+    ({"logprobs": True}, "logprobs"),
+    ({"top_logprobs": 3}, "top_logprobs"),
+    ({"n": 2}, "n"),
+    ({"response_format": {"type": "json_object"}}, "response_format"),
+    ({"logit_bias": {"1": 2}}, "logit_bias"),
+    ({"grammar": "root ::= x"}, "grammar"),
+    ({"audio": {"voice": "x"}}, "audio"),
+    ({"reasoning_effort": "high"}, "reasoning_effort"),
+    ({"mirostat": 2}, "mirostat"),
+    ({"never_heard_of": 1}, "never_heard_of"),
+    ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
+    ({"messages": [{"role": "user", "content": "x", "name": "Bo"}]}, "messages[0].name"),
+    ({"messages": [{"role": "assistant", "content": "", "tool_calls": [1]}]}, "messages[0].tool_calls"),
+    ({"messages": [{"role": "user", "content": "x", "odd": 1}]}, "messages[0].odd"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+        "messages[0].content[0].type",
+    ),
+]
+INVALID: list[tuple[dict[str, Any], str]] = [
+    ({"messages": []}, "messages"),
+    ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),
+    ({"messages": [{"role": "user"}]}, "messages[0].content"),
+    ({"messages": [{"content": "x"}]}, "messages[0].role"),
+    ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+    ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
+    ({"messages": "Hello"}, "messages"),
+    ({"temperature": -1}, "temperature"),
+    ({"temperature": 1e9}, "temperature"),
+    ({"temperature": "warm"}, "temperature"),
+    ({"top_p": 2}, "top_p"),
+    ({"max_tokens": 0}, "max_tokens"),
+    ({"max_tokens": -5}, "max_tokens"),
+    ({"max_completion_tokens": 0}, "max_tokens"),
+    ({"max_tokens": 1.5}, "max_tokens"),
+    ({"seed": 2**70}, "seed"),
+    ({"stop": [""]}, "stop"),
+    ({"stop": ["x"] * 17}, "stop"),
+    ({"stop": [1]}, "stop[0]"),
+    ({"stream": "yes"}, "stream"),
+    ({"stream_options": {"include_usage": True}}, "stream_options"),
+    ({"model": None}, "model"),
+]
+
+
+def test_what_is_not_supported_is_refused_by_name(chat: Service) -> None:
+    for fields, param in UNSUPPORTED:
+        answer = ask(chat, **fields)
+        assert answer.status_code == 400, f"{fields}: {answer.status_code} {answer.text}"
+        error = answer.json()["error"]
+        assert (error["code"], error["param"]) == ("unsupported_parameter", param), f"{fields}: {error}"
+        assert param in error["message"], f"{fields}: {error}"
+    assert chat.pool.asked == [], "a refused request reached the pool"
+
+
+def test_wrong_values_are_refused_by_name(chat: Service) -> None:
+    for fields, param in INVALID:
+        answer = ask(chat, **fields)
+        assert answer.status_code == 400, f"{fields}: {answer.status_code} {answer.text}"
+        error = answer.json()["error"]
+        assert (error["code"], error["param"]) == ("invalid_value", param), f"{fields}: {error}"
+        assert error["type"] == "invalid_request_error"
+    assert chat.pool.asked == [], "a refused request reached the pool"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'{"model": "tiny"}', b'"x"', b"\xff", b"{'a': 1}"]
+)
+def test_a_body_that_is_no_request_is_a_400(service: Service, body: bytes) -> None:
+    answer = service.client.post(
+        "/v1/chat/completions", content=body, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["code"] == "invalid_value"
+
+
+def test_a_prompt_that_is_too_long_says_how_long_it_may_be(chat: Service) -> None:
+    chat.pool.texts = [ContextExceeded(5000, 4096)]
+    for stream in (False, True):
+        answer = ask(chat, stream=stream)
+        error = answer.json()["error"]
+        assert (answer.status_code, error["type"]) == (400, "exceed_context_size_error")
+        assert (error["n_prompt_tokens"], error["n_ctx"]) == (5000, 4096)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (WorkerCrashed("It was killed."), 502, "engine_crashed"),
+        (LoadFailed("No memory."), 503, "model_load_failed"),
+        (Busy("Too many.", retry_after=9), 429, "server_busy"),
+        (ZeroDivisionError("secret"), 500, "internal_error"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_error_before_the_first_word_has_its_status(
+    chat: Service, error: Exception, status: int, code: str, stream: bool
+) -> None:
+    chat.pool.texts = [error]
+    answer = ask(chat, stream=stream)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert "secret" not in answer.text
+    if status == 429:
+        assert answer.headers["retry-after"] == "9"
+
+
+def test_an_error_after_the_first_word_is_the_last_message_of_the_stream(chat: Service) -> None:
+    chat.pool.texts = ["Hel", WorkerCrashed("It was killed.")]
+    answer = ask(chat, stream=True)
+    assert answer.status_code == 200
+    found = chunks(answer)
+    assert found[1]["choices"][0]["delta"] == {"content": "Hel"}
+    assert found[-1] == {
+        "error": {
+            "message": "It was killed.",
+            "type": "server_error",
+            "param": None,
+            "code": "engine_crashed",
+        }
+    }
+    assert ask(chat).status_code == 502, "a whole answer is not given in half"
+
+
+def test_a_model_that_is_not_ready_is_refused_with_the_reason(chat: Service) -> None:
+    (chat.root / "models/tiny/tiny.gguf").unlink()
+    chat.look()
+    answer = ask(chat)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "model_not_ready")
+
+
+def test_leaving_a_stream_ends_the_generation(chat: Service) -> None:
+    chat.pool.held = 1
+    asked = {"model": "tiny", "messages": HELLO, "stream": True}
+    with chat.client.stream("POST", "/v1/chat/completions", json=asked) as answer:
+        lines = answer.iter_lines()
+        assert any("Hello" in line for line in lines), "the stream did not begin"
+        assert chat.pool.cancelled == 0
+    eventually(lambda: chat.pool.cancelled == 1, "the generation went on for nobody")
+
+
+@pytest.mark.parametrize(("stream", "held"), [(True, 0), (False, 0), (False, 1)])
+def test_leaving_before_there_is_an_answer_ends_the_generation(
+    chat: Service, stream: bool, held: int
+) -> None:
+    chat.pool.held = held
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"{chat.url}/v1/chat/completions",
+            json={"model": "tiny", "messages": HELLO, "stream": stream},
+            timeout=0.2,
+            trust_env=False,
+        )
+    eventually(lambda: chat.pool.cancelled == 1, "the generation went on for nobody")
