@@ -38,7 +38,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             raise SettingsError(f"--port must be between 0 and 65535, not {self.port}.", param="port")
         if self.max_loaded < 1:
             raise SettingsError(f"--max-loaded must be 1 or more, not {self.max_loaded}.", param="max_loaded")
-        if self.grace < 0:
+        if not self.grace >= 0:  # a NaN is not either
             raise SettingsError(f"--grace must not be negative, not {self.grace}.", param="grace")
         if self.api_key is not None and not self.api_key.strip():
             raise SettingsError("The API key is empty. Leave it out, or give one.", param="api_key")

@@ -1,0 +1,74 @@
+"""Settings are checked before anything is opened, and a mistake says which option to change."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from janfs.errors import SettingsError
+from janfs.settings import Settings, is_loopback
+
+ROOT = Path("/nowhere")
+
+
+def test_the_defaults_are_shut_to_other_machines() -> None:
+    settings = Settings(root=ROOT)
+    assert (settings.host, settings.port) == ("127.0.0.1", 1337)
+    assert settings.api_key is None
+    assert not settings.insecure
+    assert settings.allowed_hosts == settings.allowed_origins == ()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])
+def test_this_machine_alone_needs_no_key(host: str) -> None:
+    assert is_loopback(host)
+    assert Settings(root=ROOT, host=host).host == host
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "::", "192.168.1.2", "example.org", "localhost.example.org", "", "127.0.0.1.example.org"],
+)
+def test_other_machines_are_let_in_only_on_purpose(host: str) -> None:
+    assert not is_loopback(host)
+    with pytest.raises(SettingsError, match=r"--api-key.*--insecure") as refused:
+        Settings(root=ROOT, host=host)
+    assert refused.value.param == "host"
+    assert Settings(root=ROOT, host=host, api_key="secret").host == host
+    assert Settings(root=ROOT, host=host, insecure=True).host == host
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param"),
+    [
+        ({"port": -1}, "port"),
+        ({"port": 65536}, "port"),
+        ({"max_loaded": 0}, "max_loaded"),
+        ({"max_loaded": -3}, "max_loaded"),
+        ({"grace": -0.1}, "grace"),
+        ({"grace": float("nan")}, "grace"),
+        ({"api_key": ""}, "api_key"),
+        ({"api_key": " \t"}, "api_key"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(wrong: dict[str, Any], param: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings(root=ROOT, **wrong)
+    assert refused.value.param == param
+
+
+def test_an_empty_key_does_not_open_the_door() -> None:
+    with pytest.raises(SettingsError):
+        Settings(root=ROOT, host="0.0.0.0", api_key="")
+
+
+@pytest.mark.parametrize("port", [0, 1, 1337, 65535])
+def test_every_port_is_allowed(port: int) -> None:
+    assert Settings(root=ROOT, port=port).port == port
+
+
+@given(st.ip_addresses())
+def test_an_address_is_loopback_exactly_when_it_cannot_leave_the_machine(address: Any) -> None:
+    assert is_loopback(str(address)) == address.is_loopback
