@@ -72,7 +72,7 @@ def home_of(tables: Tables, file_name: str) -> str:
 
 
 class _Taken:
-    """Ids that a new model cannot have: other models', and names of files, and of folders that hold something."""
+    """Ids that a new model cannot have: other models', and names of files and of folders in use."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables

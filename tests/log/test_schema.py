@@ -55,18 +55,18 @@ HARMFUL = {
 
 
 @pytest.mark.parametrize("statement", HARMFUL.values(), ids=HARMFUL.keys())
-@pytest.mark.parametrize("recursive", [False, True], ids=["plain", "recursive triggers"])
 def test_what_was_written_cannot_be_changed_by_any_statement(
-    database: Path, log: EventLog, statement: str, recursive: bool
+    database: Path, log: EventLog, statement: str
 ) -> None:
     fill(log)
     before = everything(database)
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute(f"PRAGMA recursive_triggers={recursive:d}")
-        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-            connection.execute(statement)
-        connection.commit()
-    assert everything(database) == before
+    for recursive in (0, 1):
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute(f"PRAGMA recursive_triggers={recursive}")
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                connection.execute(statement)
+            connection.commit()
+        assert everything(database) == before
 
 
 def test_the_next_event_by_hand_is_not_refused(database: Path, log: EventLog) -> None:
