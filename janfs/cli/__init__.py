@@ -110,11 +110,11 @@ def serve(log_level: Any, log_json: bool, **given: Any) -> None:
 @_json
 def ls(root: Path, api_key: str | None, as_json: bool) -> None:
     """List the models."""
-    from janfs.cli import show as views
+    from janfs.cli import printing
     from janfs.cli.source import open_source
 
     models = open_source(root, api_key).models()
-    click.echo(views.as_json(models) if as_json else views.table(models))
+    click.echo(printing.as_json(models) if as_json else printing.table(models))
 
 
 @main.command()
@@ -124,11 +124,11 @@ def ls(root: Path, api_key: str | None, as_json: bool) -> None:
 @click.argument("id")
 def show(root: Path, api_key: str | None, as_json: bool, id: str) -> None:
     """Show one model."""
-    from janfs.cli import show as views
+    from janfs.cli import printing
     from janfs.cli.source import open_source
 
     model = open_source(root, api_key).model(id)
-    click.echo(views.as_json(model) if as_json else views.details(model))
+    click.echo(printing.as_json(model) if as_json else printing.details(model))
 
 
 @main.command()
@@ -138,11 +138,11 @@ def show(root: Path, api_key: str | None, as_json: bool, id: str) -> None:
 @click.argument("id", required=False)
 def history(root: Path, api_key: str | None, as_json: bool, id: str | None) -> None:
     """Print what happened: to one model, or to everything."""
-    from janfs.cli import show as views
+    from janfs.cli import printing
     from janfs.cli.source import open_source
 
     for event in open_source(root, api_key).history(id):
-        click.echo(views.as_json_line(event) if as_json else views.event_line(event))
+        click.echo(printing.as_json_line(event) if as_json else printing.event_line(event))
 
 
 @main.command()
@@ -150,7 +150,7 @@ def history(root: Path, api_key: str | None, as_json: bool, id: str | None) -> N
 @_json
 def verify(root: Path, as_json: bool) -> None:
     """Check that the log is what was written: its hash chain, its numbering, its documents."""
-    from janfs.cli import show as views
+    from janfs.cli import printing
     from janfs.errors import LogCorrupt
     from janfs.log.verify import verify as walk
     from janfs.root import read_log
@@ -161,7 +161,7 @@ def verify(root: Path, as_json: bool) -> None:
     finally:
         log.close()
     if as_json:
-        click.echo(views.as_json(verdict))
+        click.echo(printing.as_json(verdict))
     elif verdict.ok:
         click.echo(
             f"{verdict.events:,} events and {verdict.documents:,} documents stand. Head {verdict.head}"
@@ -177,7 +177,7 @@ def verify(root: Path, as_json: bool) -> None:
 @click.option("--check", is_flag=True, help="Only compare with the one in use, byte for byte.")
 def rebuild(root: Path, as_json: bool, check: bool) -> None:
     """Make the catalogue anew from the log."""
-    from janfs.cli import show as views
+    from janfs.cli import printing
     from janfs.clock import SystemClock
     from janfs.errors import LogCorrupt
     from janfs.pipeline.recorder import compare, restore
@@ -192,7 +192,7 @@ def rebuild(root: Path, as_json: bool, check: bool) -> None:
     finally:
         log.close()
     if as_json:
-        click.echo(views.as_json(found))
+        click.echo(printing.as_json(found))
     elif found.difference is None:
         click.echo(f"{found.rows:,} rows at position {found.position:,} are the same to the byte.")
     if found.difference is not None:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
-_LONGEST_VALUE = 60  # characters of one value in a history line
+_LONGEST_VALUE = 160  # characters of one value in a history line
 
 
 def as_json(value: Any) -> str:

@@ -1,0 +1,33 @@
+"""A real service, the real file, real inotify, the real client."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from janfs.sample import sample_file
+from tests.support.service import ServiceProcess
+
+SAMPLE_ID = "smollm2-135m-instruct.q4_1"
+
+
+@pytest.fixture(scope="session")
+def sample_model() -> Path:
+    """SmolLM2 135M Instruct, Q4_1."""
+    return sample_file()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
+    """Starts services on `tmp_path / "jan"`, one after another; the last one is stopped at the end."""
+    started: list[ServiceProcess] = []
+
+    def start(*options: str) -> ServiceProcess:
+        service = ServiceProcess(tmp_path / "jan", *options)
+        started.append(service)
+        return service
+
+    yield start
+    for service in started:
+        service.client.close()
+        service.stop()
