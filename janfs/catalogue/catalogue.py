@@ -47,9 +47,9 @@ class Catalogue(Struct, frozen=True):
     """Everything known at one position of the log.
 
     `files` by path, `models` by uid (removed ones too), `plans` by op. Derived: `ids` and aliases to uids,
-    `folders` of present models and `graves` of removed ones to uids, `children` of each folder; `claims`, the
-    models that could have such a name: an id goes before an alias, then the model that came first; a grave
-    is of the model that was removed last.
+    `folders` of present models and `graves` of removed ones to uids, `children` of each folder. `rivals` are
+    the models of a name that several could have: an id goes before an alias, then the model that came first;
+    a grave is of the model that was removed last.
     """
 
     position: int = 0
@@ -61,7 +61,7 @@ class Catalogue(Struct, frozen=True):
     folders: Map[str, str] = Map()
     graves: Map[str, str] = Map()
     children: Map[str, Names] = Map()
-    claims: Map[Key, Names] = Map()
+    rivals: Map[Key, Names] = Map()
 
 
 class Draft:
@@ -77,7 +77,8 @@ class Draft:
         self.folders = base.folders.mutate()
         self.graves = base.graves.mutate()
         self.children = base.children.mutate()
-        self.claims = base.claims.mutate()
+        self.rivals = base.rivals.mutate()
+        self._leads = {"id": self.ids, "folder": self.folders, "grave": self.graves}
         self.touched: set[Key] = set()
 
     def put_file(self, file: File) -> None:
@@ -107,13 +108,10 @@ class Draft:
         self.touched.add(("model", model.uid))
         if before is not None and _names(before) == _names(model):
             return
-        old, new = _claims(before) if before is not None else (), _claims(model)
-        for claim in old:
-            self.claims[claim] = self.claims[claim].delete(model.uid)
-        for claim in new:
-            self.claims[claim] = (self.claims.get(claim) or Map()).set(model.uid, None)
-        for claim in {*old, *new}:
-            self._decide(claim)
+        for claim in _claims(before) if before is not None else ():
+            self._give_up(claim, model.uid)
+        for claim in _claims(model):
+            self._claim(claim, model.uid)
 
     def put_plan(self, plan: Plan) -> None:
         """Add a plan."""
@@ -132,19 +130,32 @@ class Draft:
         self.root = root
         self.touched.add(("root", ""))
 
-    def _decide(self, claim: Key) -> None:
-        """Give a name to the one who has the best claim; which does not depend on who came in first here."""
+    def _claim(self, claim: Key, uid: str) -> None:
+        table, name = self._leads[claim[0]], claim[1]
+        holder = table.get(name)
+        if holder is None:
+            table[name] = uid
+            return
+        self.rivals[claim] = rivals = (self.rivals.get(claim) or Map({holder: None})).set(uid, None)
+        table[name] = self._first(claim, rivals)
+
+    def _give_up(self, claim: Key, uid: str) -> None:
+        table, name = self._leads[claim[0]], claim[1]
+        if claim not in self.rivals:
+            del table[name]
+            return
+        rivals = self.rivals.pop(claim).delete(uid)
+        if len(rivals) > 1:
+            self.rivals[claim] = rivals
+        table[name] = self._first(claim, rivals)
+
+    def _first(self, claim: Key, rivals: Names) -> str:
+        """Who gets a name; it depends on what the models say alone, not on who was put in first."""
         kind, name = claim
-        table = {"id": self.ids, "folder": self.folders, "grave": self.graves}[kind]
-        claimants = [self.models[uid] for uid in self.claims[claim]]
-        if not claimants:
-            del self.claims[claim], table[name]
-        elif kind == "grave":
-            table[name] = max(claimants, key=lambda model: (model.removed or "", model.uid)).uid
-        else:
-            table[name] = min(
-                claimants, key=lambda model: (model.id != name, model.registered_at, model.uid)
-            ).uid
+        models = [self.models[uid] for uid in rivals]
+        if kind == "grave":
+            return max(models, key=lambda model: (model.removed or "", model.uid)).uid
+        return min(models, key=lambda model: (model.id != name, model.registered_at, model.uid)).uid
 
     def finish(self) -> Catalogue:
         """The catalogue; the draft is spent."""
@@ -158,7 +169,7 @@ class Draft:
             folders=self.folders.finish(),
             graves=self.graves.finish(),
             children=self.children.finish(),
-            claims=self.claims.finish(),
+            rivals=self.rivals.finish(),
         )
 
 
