@@ -49,6 +49,10 @@ class Settings(Struct, frozen=True, kw_only=True):
                 param="host",
             )
 
+    def __repr__(self) -> str:
+        """Without the key: this may end up in a log."""
+        return f"Settings(root={self.root}, host={self.host}, port={self.port})"
+
 
 def is_loopback(host: str) -> bool:
     """Whether an address to listen on can only be reached from this machine."""

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 import msgspec
 
+from janfs.clock import SystemClock
 from janfs.errors import InvalidInput, JanfsError, ModelNotFound, NotFound, RootUnusable
 from janfs.root import OpenRoot, owner_of, read_log
+
+if TYPE_CHECKING:
+    from janfs.pipeline.snapshot import Snapshot
 
 PAGE = 1000  # events asked for at once
 
@@ -46,10 +50,8 @@ class Service:
     """The API of a running janfs."""
 
     def __init__(self, url: str, api_key: str | None) -> None:
-        import httpx
-
-        headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
-        self._client = httpx.Client(base_url=url, headers=headers, timeout=30.0, trust_env=False)
+        self._url = url
+        self._headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
 
     def models(self) -> list[dict[str, Any]]:
         """See `Source.models`."""
@@ -73,11 +75,9 @@ class Service:
         import httpx
 
         try:
-            answer = self._client.get(path)
+            answer = httpx.get(self._url + path, headers=self._headers, timeout=30.0, trust_env=False)
         except httpx.HTTPError as error:
-            raise JanfsError(
-                f"The running janfs at {self._client.base_url} does not answer: {error}"
-            ) from error
+            raise JanfsError(f"The running janfs at {self._url} does not answer: {error}") from error
         body: dict[str, Any] = answer.json()
         if answer.is_success:
             return body
@@ -96,7 +96,7 @@ class Offline:
         """See `Source.models`."""
         from janfs.views import ModelList, stopped
 
-        with OpenRoot(self._root, _clock()) as root:
+        with OpenRoot(self._root, SystemClock()) as root:
             data = ModelList().encode(_snapshot(root), stopped)
         listed: list[dict[str, Any]] = msgspec.json.decode(data)["data"]
         return listed
@@ -105,7 +105,7 @@ class Offline:
         """See `Source.model`."""
         from janfs.views import find_view, stopped
 
-        with OpenRoot(self._root, _clock()) as root:
+        with OpenRoot(self._root, SystemClock()) as root:
             view = find_view(_snapshot(root), name, stopped)
         if view is None:
             raise ModelNotFound(name)
@@ -115,19 +115,13 @@ class Offline:
         """See `Source.history`."""
         from janfs.views import event_view, stream_of
 
-        with OpenRoot(self._root, _clock()) as root:
+        with OpenRoot(self._root, SystemClock()) as root:
             stream = None if name is None else stream_of(_snapshot(root).catalogue, name)
             for record in root.log.read(stream=stream):
                 yield msgspec.json.decode(msgspec.json.encode(event_view(record)))
 
 
-def _clock() -> Any:
-    from janfs.clock import SystemClock
-
-    return SystemClock()
-
-
-def _snapshot(root: OpenRoot) -> Any:
+def _snapshot(root: OpenRoot) -> "Snapshot":
     from janfs.pipeline.recorder import Recorder
     from janfs.pipeline.snapshot import Snapshot
 

@@ -1,0 +1,196 @@
+"""The `janfs` command, on a root that nobody has open and on one that is being served."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from janfs.cli import main
+from tests.support.ggufs import tiny_gguf
+from tests.support.service import ServiceProcess
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    root = tmp_path_factory.mktemp("cli") / "jan"
+    with ServiceProcess(root, "--api-key", "geheim") as service:
+        (root / "models" / "Some Model.gguf").write_bytes(tiny_gguf("Some Model"))
+        (root / "models" / "broken.gguf").write_text("no model at all")
+        service.wait_model("some-model")
+        service.wait_model("broken", "invalid")
+        yield service
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with a history that nobody has open now."""
+    root = tmp_path_factory.mktemp("closed") / "jan"
+    with ServiceProcess(root) as service:
+        (root / "models" / "some-model.gguf").write_bytes(tiny_gguf("Some Model"))
+        service.wait_model("some-model")
+    return root
+
+
+def janfs(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+
+@pytest.fixture(params=["served", "closed"])
+def on(request: pytest.FixtureRequest) -> Callable[..., Result]:
+    """Runs a command on the served root, and on the closed one."""
+    if request.param == "closed":
+        root: Path = request.getfixturevalue("closed")
+        return lambda *arguments: janfs(*arguments, "--root", str(root))
+    service: ServiceProcess = request.getfixturevalue("served")
+    return lambda *arguments: janfs(
+        *arguments, "--root", str(service.root), *(["--api-key", "geheim"] if needs_key(arguments) else [])
+    )
+
+
+def needs_key(arguments: tuple[str, ...]) -> bool:
+    return arguments[0] in ("ls", "show", "history")
+
+
+def test_ls_lists_models_with_their_status(on: Callable[..., Result]) -> None:
+    result = on("ls")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[0].split() == ["ID", "STATUS", "STATE", "SIZE"]
+    assert any(line.split()[:3] == ["some-model", "ready", "stopped"] for line in lines), result.output
+
+
+def test_ls_says_what_is_wrong(served: ServiceProcess) -> None:
+    result = janfs("ls", "--root", str(served.root), "--api-key", "geheim")
+    (line,) = [line for line in result.output.splitlines() if line.startswith("broken")]
+    assert "invalid" in line
+    assert "Not a GGUF file" in line
+
+
+def test_ls_prints_json_as_the_api_has_it(on: Callable[..., Result]) -> None:
+    models = {model["id"]: model for model in json.loads(on("ls", "--json").output)}
+    assert models["some-model"]["object"] == "model"
+
+
+def test_show_prints_one_model(on: Callable[..., Result]) -> None:
+    assert "status: ready" in on("show", "some-model").output
+    assert json.loads(on("show", "some-model", "--json").output)["id"] == "some-model"
+
+
+def test_history_tells_what_happened_in_order(on: Callable[..., Result]) -> None:
+    events = [json.loads(line) for line in on("history", "some-model", "--json").output.splitlines()]
+    assert [event["type"] for event in events] == [
+        "file-dropped",
+        "model-registered",
+        "move-planned",
+        "move-completed",
+        "write-planned",
+        "json-written",
+    ]
+    assert [event["cause"] for event in events] == [None, *(event["position"] for event in events[:-1])]
+    lines = on("history", "some-model").output.splitlines()
+    assert "file-dropped" in lines[0]
+    assert "folder" in lines[0], "who did it is missing"
+
+
+def test_the_whole_history_has_every_position(on: Callable[..., Result]) -> None:
+    events = [json.loads(line) for line in on("history", "--json").output.splitlines()]
+    assert [event["position"] for event in events] == list(range(1, len(events) + 1))
+
+
+def test_verify_and_rebuild_check_find_all_in_order(on: Callable[..., Result]) -> None:
+    verdict = json.loads(on("verify", "--json").output)
+    assert verdict["reason"] is None
+    assert verdict["events"] >= 6
+    compared = json.loads(on("rebuild", "--check", "--json").output)
+    assert compared["difference"] is None
+    assert compared["rows"] > 0
+
+
+def test_an_unknown_model_is_said_to_be_unknown(on: Callable[..., Result]) -> None:
+    for command in ("show", "history"):
+        result = on(command, "nope")
+        assert result.exit_code == 3, f"{command}: {result.output}"
+        assert "'nope' does not exist" in result.output
+
+
+def test_a_wrong_key_is_refused(served: ServiceProcess) -> None:
+    result = janfs("ls", "--root", str(served.root), "--api-key", "wrong")
+    assert result.exit_code == 1
+    assert "key" in result.output
+
+
+def test_a_root_without_a_log_says_how_to_make_one(tmp_path: Path) -> None:
+    for command in (("ls",), ("show", "x"), ("history",), ("verify",), ("rebuild", "--check")):
+        result = janfs(*command, "--root", str(tmp_path / "none"))
+        assert result.exit_code == 5, f"{command}: {result.output}"
+        assert "janfs serve --root" in result.output
+    assert not (tmp_path / "none").exists(), "asking about a root made one"
+
+
+def test_verify_names_the_first_position_that_does_not_stand(closed: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "jan"
+    (damaged / ".janfs").mkdir(parents=True)
+    source = sqlite3.connect(closed / ".janfs" / "log.db")
+    target = sqlite3.connect(damaged / ".janfs" / "log.db")
+    source.backup(target)
+    source.close()
+    target.execute("DROP TRIGGER events_no_update")
+    target.execute("UPDATE events SET actor = 'nobody' WHERE position = 3")
+    target.commit()
+    target.close()
+    result = janfs("verify", "--root", str(damaged))
+    assert result.exit_code == 6
+    assert "at position 3" in result.output
+
+
+def test_rebuild_makes_a_damaged_catalogue_anew(closed: Path) -> None:
+    database = sqlite3.connect(closed / ".janfs" / "log.db")
+    database.execute("UPDATE projected SET value = '{}' WHERE kind = 'file'")
+    database.commit()
+    database.close()
+    assert janfs("rebuild", "--check", "--root", str(closed)).exit_code == 6
+    assert janfs("rebuild", "--root", str(closed)).exit_code == 0
+    assert janfs("rebuild", "--check", "--root", str(closed)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--host", "0.0.0.0"], 2, "--insecure"),
+        (["--port", "70000"], 2, "between 0 and 65535"),
+        (["--api-key", " "], 2, "empty"),
+        (["--max-loaded", "0"], 2, "--max-loaded"),
+        (["--grace", "-1"], 2, "--grace"),
+    ],
+)
+def test_serve_refuses_wrong_settings_before_it_starts(
+    tmp_path: Path, arguments: list[str], code: int, says: str
+) -> None:
+    result = janfs("serve", "--root", str(tmp_path / "jan"), *arguments)
+    assert result.exit_code == code
+    assert says in result.output
+    assert not (tmp_path / "jan").exists()
+
+
+def test_serve_on_a_root_in_use_names_its_owner(served: ServiceProcess) -> None:
+    result = janfs("serve", "--root", str(served.root), "--port", "0")
+    assert result.exit_code == 4
+    assert str(served.process.pid) in result.output
+    assert served.url in result.output
+
+
+def test_serve_on_a_taken_port_says_so(served: ServiceProcess, tmp_path: Path) -> None:
+    port = served.url.rpartition(":")[2]
+    result = janfs("serve", "--root", str(tmp_path / "jan"), "--port", port)
+    assert result.exit_code == 2
+    assert "already in use" in result.output
+
+
+def test_serve_on_a_root_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    result = janfs("serve", "--root", str(tmp_path / "file" / "jan"), "--port", "0")
+    assert result.exit_code == 5
+    assert "cannot be made" in result.output

@@ -1,0 +1,80 @@
+"""The documents tell the truth: whatever a user can name is documented, and what is documented exists."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from janfs.cli import main
+from janfs.events.types import EVENT_TYPES, type_name
+from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+DOCS = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
+COMMANDS = sorted(main.commands)
+SERVE = [option for option in main.commands["serve"].params if isinstance(option, click.Option)]
+# Read and shown, without an effect of their own yet.
+WITHOUT_EFFECT = {
+    *("pre_prompt", "vision_model", "text_model", "model_type", "caching_enabled", "clean_cache_threshold"),
+    *("grp_attn_n", "grp_attn_w", "grammar_file", "llama_log_folder", "full_url", "api_key", "mmproj"),
+    *("max_temperature", "typ_p", "tfs_z", "mirostat", "mirostat_tau", "mirostat_eta", "dynatemp_range"),
+    *("dynatemp_exponent", "penalize_nl", "n_probs", "min_keep", "ignore_eos"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_readme_and_has_help(command: str) -> None:
+    assert f"`janfs {command}" in README, f"README.md does not tell of `janfs {command}`"
+    assert main.commands[command].help, f"`janfs {command} --help` says nothing"
+
+
+def test_every_command_takes_root() -> None:
+    without = [
+        name for name in COMMANDS if not any("--root" in option.opts for option in main.commands[name].params)
+    ]
+    assert not without, f"these commands take no --root: {without}"
+
+
+@pytest.mark.parametrize("option", SERVE, ids=lambda option: option.name)
+def test_every_option_and_variable_of_serve_is_in_the_readme(option: click.Option) -> None:
+    for spelling in option.opts:
+        assert f"`{spelling}`" in README, f"README.md does not tell of {spelling}"
+    for variable in [option.envvar] if isinstance(option.envvar, str) else option.envvar or []:
+        assert f"`{variable}`" in README, f"README.md does not tell of {variable}"
+
+
+def test_no_option_is_documented_that_does_not_exist() -> None:
+    table = README[README.index("## Settings") : README.index("## When something is wrong")]
+    told = set(re.findall(r"`(--[a-z-]+)`", table))
+    exist = {spelling for option in SERVE for spelling in option.opts}
+    assert told <= exist | {"--root"}, f"README.md tells of {told - exist}, which is no option of serve"
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES, ids=type_name)
+def test_every_event_type_and_field_is_in_the_event_reference(event_type: type) -> None:
+    rows = [
+        line for line in DOCS["events.md"].splitlines() if line.startswith(f"| `{type_name(event_type)}`")
+    ]
+    assert len(rows) == 1, f"docs/events.md has {len(rows)} rows for {type_name(event_type)}"
+    if "the same" in rows[0]:
+        return
+    missing = [name for name in event_type.__struct_fields__ if f"`{name}`" not in rows[0]]
+    assert not missing, f"docs/events.md does not tell of {missing} in {type_name(event_type)}"
+
+
+@pytest.mark.parametrize("parameter", sorted({*ENGINE_PARAMETERS, *MODEL_PARAMETERS} - WITHOUT_EFFECT))
+def test_every_parameter_with_an_effect_is_in_the_model_json_reference(parameter: str) -> None:
+    assert f"`{parameter}`" in DOCS["model-json.md"], f"docs/model-json.md does not tell of {parameter}"
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"]
+    broken = [
+        f"{page.relative_to(ROOT)} -> {target}"
+        for page in pages
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+        if not (page.parent / target).exists()
+    ]
+    assert not broken, f"links that lead nowhere: {broken}"
