@@ -15,7 +15,7 @@ MAX_STOP_STRINGS = 16
 MAX_STOP_LENGTH = 1024  # characters; a stop string is matched against the tail of every delta
 MAX_PARALLEL = 256  # llama.cpp's LLAMA_MAX_SEQ
 
-CacheType = Literal["f32", "f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
+CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 
 
 def _within(name: str, value: float | None, low: float, high: float) -> None:

@@ -13,6 +13,8 @@ from janfs.engines.protocol import (
     ChatMessage,
     ChatPrompt,
     Engine,
+    EngineFactory,
+    EngineSettings,
     Finished,
     GenerateRequest,
     Prompt,
@@ -31,13 +33,19 @@ LONG = 400  # tokens: more than any of these tests lets pass
 
 
 @pytest.fixture(params=["fake", pytest.param("llama-cpp", marks=pytest.mark.model)])
-def opened(request: pytest.FixtureRequest, sample_spec: Callable[..., RunSpec]) -> Opener:
+def opened(request: pytest.FixtureRequest) -> Opener:
     """Opens an engine for a block and closes it."""
-    factory = FakeFactory() if request.param == "fake" else start_worker
+    factory: EngineFactory
+    if request.param == "fake":
+        factory, path = FakeFactory(), "/no/such/file"
+    else:
+        factory, path = start_worker, str(request.getfixturevalue("sample_model"))
+    settings = EngineSettings(ctx_len=512, n_parallel=4, cpu_threads=1)
+    spec = RunSpec(model_id="m", uid="u", engine="any", path=path, settings=settings, fingerprint="f")
 
     @asynccontextmanager
     async def open_() -> AsyncIterator[Engine]:
-        engine = await factory(sample_spec(ctx_len=512))
+        engine = await factory(spec)
         try:
             yield engine
         finally:

@@ -379,7 +379,8 @@ def test_a_real_worker_is_replaced_when_killed_and_when_its_settings_change(
     assert [type(fact) for fact in facts[:3]] == [EngineStarted, EngineCrashed, EngineStarted]
     assert isinstance(facts[1], EngineCrashed)
     assert facts[1].requests == 1
-    assert [fact.fingerprint for fact in facts] == ["one", "one", "one", "two", "one", "two"]
+    assert [fact.fingerprint for fact in facts[:4]] == ["one", "one", "one", "two"]
+    assert {fact.fingerprint for fact in facts[4:]} == {"one", "two"}
 
 
 def test_closing_an_answer_early_gives_its_place_back() -> None:

@@ -1,6 +1,7 @@
 """A limit on time and memory for code that is not trusted, in the main thread of a process."""
 
 import faulthandler
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from types import FrameType
 
 from janfs.errors import EngineError
 
-_PAGE = 4096  # bytes; statm counts in pages
+_PAGE = os.sysconf("SC_PAGE_SIZE")  # bytes; statm counts in pages
 _INTERVAL = 0.05  # seconds between two looks
 
 

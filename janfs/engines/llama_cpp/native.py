@@ -24,6 +24,7 @@ _WARN, _ERROR, _CONTINUED = 3, 4, 5  # enum ggml_log_level
 _CACHE_TYPES = {
     "f32": llama.GGML_TYPE_F32,
     "f16": llama.GGML_TYPE_F16,
+    "bf16": 30,  # ggml.h: GGML_TYPE_BF16, which the package does not name
     "q8_0": llama.GGML_TYPE_Q8_0,
     "q5_1": llama.GGML_TYPE_Q5_1,
     "q5_0": llama.GGML_TYPE_Q5_0,

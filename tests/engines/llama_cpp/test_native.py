@@ -164,7 +164,7 @@ def test_a_model_that_cannot_be_loaded_gives_llama_cpps_reason(tmp_path: Path, l
         NativeModel(os.fsencode(path), SMALL, 1, log)
 
 
-@pytest.mark.parametrize("cache_type", ["f32", "f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"])
+@pytest.mark.parametrize("cache_type", ["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"])
 def test_every_cache_type_can_be_used(tiny_model: Path, log: Log, cache_type: CacheType) -> None:
     chosen = EngineSettings(ctx_len=256, n_parallel=1, n_batch=32, cache_type=cache_type)
     model = NativeModel(os.fsencode(tiny_model), chosen, 1, log)

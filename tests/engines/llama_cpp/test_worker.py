@@ -303,6 +303,7 @@ def test_ctrl_c_is_left_to_the_host(tiny_model: Path) -> None:
     run_tiny(tiny_model, scenario)
 
 
+@pytest.mark.model
 def test_cancelling_a_load_ends_its_process(sample_model: Path) -> None:
     async def scenario() -> None:
         before = child_pids()
