@@ -7,6 +7,7 @@ import msgspec
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _LONGEST_VALUE = 160  # characters of one value in a history line
+_DIGITS = 12  # of a SHA-256 in a history line
 
 
 def as_json(value: Any) -> str:
@@ -52,7 +53,7 @@ def details(model: Mapping[str, Any]) -> str:
 def event_line(event: Mapping[str, Any]) -> str:
     """One event on one line: position, time, type, who, after what, and the short parts of its data."""
     cause = f" after {event['cause']}" if event["cause"] is not None else ""
-    facts = " ".join(f"{key}={text}" for key, text in _short(event["data"]))
+    facts = " ".join(_short(event["data"]))
     when = event["recorded_at"][:19].replace("T", " ")
     return f"{event['position']:>6}  {when}  {event['type']:<17} {event['actor']}{cause}  {facts}".rstrip()
 
@@ -76,7 +77,15 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else as_json_line(value)
 
 
-def _short(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _short(data: Mapping[str, Any]) -> list[str]:
     """The parts of an event's data that fit a line; `janfs history --json` has them all."""
-    plain = {key: _plain(value) for key, value in data.items() if isinstance(value, str | int | float)}
-    return [(key, text) for key, text in plain.items() if key not in ("op",) and len(text) <= _LONGEST_VALUE]
+    parts = [f"{data['source']} -> {data['target']}"] if "source" in data and "target" in data else []
+    for key, value in data.items():
+        if key in ("op", "source", "target") or not isinstance(value, str | int | float):
+            continue
+        text = f"{value:.3g}" if isinstance(value, float) else str(value)
+        if key == "sha256":
+            text = text[:_DIGITS]
+        if len(text) <= _LONGEST_VALUE:
+            parts.append(f"{key}={text}")
+    return parts
