@@ -6,31 +6,19 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar
 from litestar.di import Provide
-from litestar.types import ASGIApp
 
-from janfs.api import chat, completions, events, health, models
+from janfs.api import docs
 from janfs.api.bell import Bell
 from janfs.api.context import ApiContext
+from janfs.api.door import Door
 from janfs.api.errors import handle
+from janfs.api.openapi import OPERATIONS
 from janfs.views import ModelList
 
-HANDLERS = (
-    models.list_models,
-    models.get_model,
-    models.delete_model,
-    models.start_model,
-    models.stop_model,
-    chat.create_chat_completion,
-    completions.create_completion,
-    events.model_history,
-    events.list_events,
-    events.stream_events,
-    health.healthz,
-    health.readyz,
-)
+HANDLERS = (*(operation.handler for operation in OPERATIONS), docs.get_openapi, docs.get_docs, docs.get_root)
 
 
-def create_api(context: ApiContext) -> ASGIApp:
+def create_api(context: ApiContext) -> Door:
     """The API as an ASGI application. It needs its lifespan to be run."""
     bell, model_list = Bell(), ModelList()
     context.pipeline.on_publish(lambda _: bell.ring_from_thread())
@@ -45,7 +33,7 @@ def create_api(context: ApiContext) -> ASGIApp:
             bell.detach()
             at_the_end.cancel()
 
-    return Litestar(
+    inside = Litestar(
         HANDLERS,
         dependencies={
             "context": Provide(lambda: context, sync_to_thread=False),
@@ -58,6 +46,7 @@ def create_api(context: ApiContext) -> ASGIApp:
         request_max_body_size=None,  # the door measures
         openapi_config=None,
     )
+    return Door(inside, context)
 
 
 async def _ring_when_stopping(context: ApiContext, bell: Bell) -> None:

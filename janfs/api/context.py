@@ -15,11 +15,10 @@ from janfs.settings import Settings
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """Bounds of a request: sizes in bytes, times in seconds, nesting in brackets."""
+    """Bounds of a request: sizes in bytes, times in seconds."""
 
     body: int = 16 * 1024 * 1024
     body_seconds: float = 60.0
-    nesting: int = 64
     headers: int = 100
     header_bytes: int = 32 * 1024
     url_bytes: int = 8 * 1024

@@ -19,6 +19,20 @@ def _drop(*_: object) -> str:
     raise structlog.DropEvent
 
 
+@pytest.fixture(scope="module")
+def _one_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running_service(tmp_path_factory.mktemp("root") / "root") as service:
+        service.drop("tiny.gguf")
+        yield service
+
+
+@pytest.fixture
+def tiny(_one_model: Service) -> Service:
+    """A service that a module's tests share, with the model `tiny`; they leave its folder as it is."""
+    _one_model.pool.reset()
+    return _one_model
+
+
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     with running_service(tmp_path / "root") as service:

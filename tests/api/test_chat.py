@@ -16,7 +16,8 @@ HELLO = [{"role": "user", "content": "Hello?"}]
 
 
 @pytest.fixture
-def chat(service: Service) -> Service:
+def own(service: Service) -> Service:
+    """A service with a folder that a test may change."""
     service.drop("tiny.gguf")
     return service
 
@@ -33,8 +34,8 @@ def chunks(answer: httpx.Response) -> list[Any]:
     return [item if item == "[DONE]" else json.loads(item) for item in data]
 
 
-def test_a_whole_answer_has_openais_shape(chat: Service) -> None:
-    answer = ask(chat)
+def test_a_whole_answer_has_openais_shape(tiny: Service) -> None:
+    answer = ask(tiny)
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/json"
     body = answer.json()
@@ -50,9 +51,9 @@ def test_a_whole_answer_has_openais_shape(chat: Service) -> None:
     }
 
 
-def test_a_stream_has_openais_chunks(chat: Service) -> None:
-    chat.pool.finish = "length"
-    answer = ask(chat, stream=True)
+def test_a_stream_has_openais_chunks(tiny: Service) -> None:
+    tiny.pool.finish = "length"
+    answer = ask(tiny, stream=True)
     assert answer.headers["content-type"].startswith("text/event-stream")
     *found, done = chunks(answer)
     assert done == "[DONE]"
@@ -68,16 +69,16 @@ def test_a_stream_has_openais_chunks(chat: Service) -> None:
     assert not any("usage" in chunk for chunk in found), "nobody asked for the usage"
 
 
-def test_a_stream_tells_its_usage_when_asked(chat: Service) -> None:
-    *found, last, _ = chunks(ask(chat, stream=True, stream_options={"include_usage": True}))
+def test_a_stream_tells_its_usage_when_asked(tiny: Service) -> None:
+    *found, last, _ = chunks(ask(tiny, stream=True, stream_options={"include_usage": True}))
     assert last["choices"] == []
     assert last["usage"] == {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
     assert all(chunk["usage"] is None for chunk in found)
 
 
-def test_the_openai_client_chats(chat: Service) -> None:
+def test_the_openai_client_chats(tiny: Service) -> None:
     messages: Any = [{"role": "system", "content": "Be kind."}, *HELLO]
-    with openai.OpenAI(base_url=f"{chat.url}/v1", api_key="none") as client:
+    with openai.OpenAI(base_url=f"{tiny.url}/v1", api_key="none") as client:
         whole = client.chat.completions.create(model="tiny", messages=messages)
         assert whole.choices[0].message.content == "Hello there"
         assert whole.usage is not None
@@ -87,33 +88,33 @@ def test_the_openai_client_chats(chat: Service) -> None:
         with pytest.raises(openai.NotFoundError) as caught:
             client.chat.completions.create(model="none", messages=messages)
     assert caught.value.code == "model_not_found"
-    with openai.OpenAI(base_url=f"{chat.url}/v1", api_key="none") as client:
+    with openai.OpenAI(base_url=f"{tiny.url}/v1", api_key="none") as client:
         again = [*messages, whole.choices[0].message.model_dump(), *HELLO]
         client.chat.completions.create(model="tiny", messages=again)
-    prompt = chat.pool.asked[-1][1].prompt
+    prompt = tiny.pool.asked[-1][1].prompt
     assert isinstance(prompt, ChatPrompt)
     assert [message.role for message in prompt.messages] == ["system", "user", "assistant", "user"]
 
 
-def test_without_a_word_about_streaming_the_answer_is_whole_whatever_model_json_says(chat: Service) -> None:
-    written = json.loads((chat.root / "models/tiny/model.json").read_text())
+def test_without_a_word_about_streaming_the_answer_is_whole_whatever_model_json_says(own: Service) -> None:
+    written = json.loads((own.root / "models/tiny/model.json").read_text())
     assert written["model_parameters"]["stream"] is True, "this test is about a model.json that says stream"
-    assert ask(chat).headers["content-type"] == "application/json"
+    assert ask(own).headers["content-type"] == "application/json"
 
 
-def test_the_models_parameters_hold_where_the_request_says_nothing(chat: Service) -> None:
-    path = chat.root / "models/tiny/model.json"
+def test_the_models_parameters_hold_where_the_request_says_nothing(own: Service) -> None:
+    path = own.root / "models/tiny/model.json"
     written = json.loads(path.read_text())
-    own = {"temperature": 0.11, "top_p": 0.5, "stop": ["END"], "max_tokens": 33}
-    path.write_text(json.dumps(written | {"model_parameters": own}))
-    chat.look()
-    ask(chat, temperature=0.2, top_p=None)
-    sampling = chat.pool.asked[-1][1].sampling
+    mine = {"temperature": 0.11, "top_p": 0.5, "stop": ["END"], "max_tokens": 33}
+    path.write_text(json.dumps(written | {"model_parameters": mine}))
+    own.look()
+    ask(own, temperature=0.2, top_p=None)
+    sampling = own.pool.asked[-1][1].sampling
     assert (sampling.temperature, sampling.top_p) == (0.2, 0.5), "the request wins, and null says nothing"
     assert (sampling.stop, sampling.max_tokens) == (("END",), 33)
 
 
-def test_every_sampling_field_reaches_the_engine(chat: Service) -> None:
+def test_every_sampling_field_reaches_the_engine(tiny: Service) -> None:
     fields: dict[str, Any] = {
         "temperature": 0.3,
         "top_p": 0.4,
@@ -127,21 +128,21 @@ def test_every_sampling_field_reaches_the_engine(chat: Service) -> None:
         "repeat_last_n": 12,
         "ignore_eos": True,
     }
-    assert ask(chat, stop=["a", "b"], **fields).status_code == 200
-    sampling = chat.pool.asked[-1][1].sampling
+    assert ask(tiny, stop=["a", "b"], **fields).status_code == 200
+    sampling = tiny.pool.asked[-1][1].sampling
     assert {name: getattr(sampling, name) for name in fields} == fields
     assert sampling.stop == ("a", "b")
-    ask(chat, stop="c", max_tokens=1, max_completion_tokens=2)
-    assert chat.pool.asked[-1][1].sampling.stop == ("c",)
-    assert chat.pool.asked[-1][1].sampling.max_tokens == 2
+    ask(tiny, stop="c", max_tokens=1, max_completion_tokens=2)
+    assert tiny.pool.asked[-1][1].sampling.stop == ("c",)
+    assert tiny.pool.asked[-1][1].sampling.max_tokens == 2
 
 
-def test_content_may_come_in_parts_and_developers_speak_as_the_system(chat: Service) -> None:
+def test_content_may_come_in_parts_and_developers_speak_as_the_system(tiny: Service) -> None:
     parts = [{"type": "text", "text": "One"}, {"type": "text", "text": "two"}]
     messages = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}]
-    assert ask(chat, messages=messages).status_code == 200
+    assert ask(tiny, messages=messages).status_code == 200
     expected = (ChatMessage("system", "Be brief."), ChatMessage("user", "One\ntwo"))
-    assert chat.pool.asked[-1][1].prompt == ChatPrompt(expected)
+    assert tiny.pool.asked[-1][1].prompt == ChatPrompt(expected)
 
 
 @pytest.mark.parametrize(
@@ -154,8 +155,8 @@ def test_content_may_come_in_parts_and_developers_speak_as_the_system(chat: Serv
         {"stop": None, "tools": None, "n": None, "seed": None, "stream": None, "stream_options": None},
     ],
 )
-def test_fields_that_change_nothing_are_accepted(chat: Service, fields: dict[str, Any]) -> None:
-    answer = ask(chat, **fields)
+def test_fields_that_change_nothing_are_accepted(tiny: Service, fields: dict[str, Any]) -> None:
+    answer = ask(tiny, **fields)
     assert answer.status_code == 200, answer.text
 
 
@@ -207,24 +208,24 @@ INVALID: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-def test_what_is_not_supported_is_refused_by_name(chat: Service) -> None:
+def test_what_is_not_supported_is_refused_by_name(tiny: Service) -> None:
     for fields, param in UNSUPPORTED:
-        answer = ask(chat, **fields)
+        answer = ask(tiny, **fields)
         assert answer.status_code == 400, f"{fields}: {answer.status_code} {answer.text}"
         error = answer.json()["error"]
         assert (error["code"], error["param"]) == ("unsupported_parameter", param), f"{fields}: {error}"
         assert param in error["message"], f"{fields}: {error}"
-    assert chat.pool.asked == [], "a refused request reached the pool"
+    assert tiny.pool.asked == [], "a refused request reached the pool"
 
 
-def test_wrong_values_are_refused_by_name(chat: Service) -> None:
+def test_wrong_values_are_refused_by_name(tiny: Service) -> None:
     for fields, param in INVALID:
-        answer = ask(chat, **fields)
+        answer = ask(tiny, **fields)
         assert answer.status_code == 400, f"{fields}: {answer.status_code} {answer.text}"
         error = answer.json()["error"]
         assert (error["code"], error["param"]) == ("invalid_value", param), f"{fields}: {error}"
         assert error["type"] == "invalid_request_error"
-    assert chat.pool.asked == [], "a refused request reached the pool"
+    assert tiny.pool.asked == [], "a refused request reached the pool"
 
 
 @pytest.mark.parametrize(
@@ -238,10 +239,10 @@ def test_a_body_that_is_no_request_is_a_400(service: Service, body: bytes) -> No
     assert answer.json()["error"]["code"] == "invalid_value"
 
 
-def test_a_prompt_that_is_too_long_says_how_long_it_may_be(chat: Service) -> None:
-    chat.pool.texts = [ContextExceeded(5000, 4096)]
+def test_a_prompt_that_is_too_long_says_how_long_it_may_be(tiny: Service) -> None:
+    tiny.pool.texts = [ContextExceeded(5000, 4096)]
     for stream in (False, True):
-        answer = ask(chat, stream=stream)
+        answer = ask(tiny, stream=stream)
         error = answer.json()["error"]
         assert (answer.status_code, error["type"]) == (400, "exceed_context_size_error")
         assert (error["n_prompt_tokens"], error["n_ctx"]) == (5000, 4096)
@@ -258,19 +259,19 @@ def test_a_prompt_that_is_too_long_says_how_long_it_may_be(chat: Service) -> Non
 )
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_error_before_the_first_word_has_its_status(
-    chat: Service, error: Exception, status: int, code: str, stream: bool
+    tiny: Service, error: Exception, status: int, code: str, stream: bool
 ) -> None:
-    chat.pool.texts = [error]
-    answer = ask(chat, stream=stream)
+    tiny.pool.texts = [error]
+    answer = ask(tiny, stream=stream)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert "secret" not in answer.text
     if status == 429:
         assert answer.headers["retry-after"] == "9"
 
 
-def test_an_error_after_the_first_word_is_the_last_message_of_the_stream(chat: Service) -> None:
-    chat.pool.texts = ["Hel", WorkerCrashed("It was killed.")]
-    answer = ask(chat, stream=True)
+def test_an_error_after_the_first_word_is_the_last_message_of_the_stream(tiny: Service) -> None:
+    tiny.pool.texts = ["Hel", WorkerCrashed("It was killed.")]
+    answer = ask(tiny, stream=True)
     assert answer.status_code == 200
     found = chunks(answer)
     assert found[1]["choices"][0]["delta"] == {"content": "Hel"}
@@ -282,36 +283,36 @@ def test_an_error_after_the_first_word_is_the_last_message_of_the_stream(chat: S
             "code": "engine_crashed",
         }
     }
-    assert ask(chat).status_code == 502, "a whole answer is not given in half"
+    assert ask(tiny).status_code == 502, "a whole answer is not given in half"
 
 
-def test_a_model_that_is_not_ready_is_refused_with_the_reason(chat: Service) -> None:
-    (chat.root / "models/tiny/tiny.gguf").unlink()
-    chat.look()
-    answer = ask(chat)
+def test_a_model_that_is_not_ready_is_refused_with_the_reason(own: Service) -> None:
+    (own.root / "models/tiny/tiny.gguf").unlink()
+    own.look()
+    answer = ask(own)
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "model_not_ready")
 
 
-def test_leaving_a_stream_ends_the_generation(chat: Service) -> None:
-    chat.pool.held = 1
+def test_leaving_a_stream_ends_the_generation(tiny: Service) -> None:
+    tiny.pool.held = 1
     asked = {"model": "tiny", "messages": HELLO, "stream": True}
-    with chat.client.stream("POST", "/v1/chat/completions", json=asked) as answer:
+    with tiny.client.stream("POST", "/v1/chat/completions", json=asked) as answer:
         lines = answer.iter_lines()
         assert any("Hello" in line for line in lines), "the stream did not begin"
-        assert chat.pool.cancelled == 0
-    eventually(lambda: chat.pool.cancelled == 1, "the generation went on for nobody")
+        assert tiny.pool.cancelled == 0
+    eventually(lambda: tiny.pool.cancelled == 1, "the generation went on for nobody")
 
 
 @pytest.mark.parametrize(("stream", "held"), [(True, 0), (False, 0), (False, 1)])
 def test_leaving_before_there_is_an_answer_ends_the_generation(
-    chat: Service, stream: bool, held: int
+    tiny: Service, stream: bool, held: int
 ) -> None:
-    chat.pool.held = held
+    tiny.pool.held = held
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(
-            f"{chat.url}/v1/chat/completions",
+            f"{tiny.url}/v1/chat/completions",
             json={"model": "tiny", "messages": HELLO, "stream": stream},
             timeout=0.2,
             trust_env=False,
         )
-    eventually(lambda: chat.pool.cancelled == 1, "the generation went on for nobody")
+    eventually(lambda: tiny.pool.cancelled == 1, "the generation went on for nobody")

@@ -4,17 +4,10 @@ from typing import Any
 
 import httpx
 import openai
-import pytest
 
 from janfs.engines.protocol import TextPrompt, TokenPrompt
 from tests.api.service import Service
 from tests.api.test_chat import chunks
-
-
-@pytest.fixture
-def tiny(service: Service) -> Service:
-    service.drop("tiny.gguf")
-    return service
 
 
 def ask(service: Service, **fields: Any) -> httpx.Response:

@@ -29,6 +29,10 @@ class FakePool:
     """
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Be as new."""
         self.texts: list[str | Exception] = ["Hello", " there"]
         self.finish: Literal["stop", "length"] = "stop"
         self.held: int | None = None

@@ -1,0 +1,128 @@
+"""The description of the API (OpenAPI 3.1), made from its handlers and types; it says what is routed."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Struct
+
+import janfs
+from janfs.api import chat, completions, events, health, models
+from janfs.api.errors import ErrorBody
+from janfs.views import EventView, ModelView
+
+_REF = "#/components/schemas/{name}"
+_PATH_PARAMETER = re.compile(r"{(\w+):\w+}")
+_AFTER = {
+    "name": "after",
+    "in": "query",
+    "schema": {"type": "integer", "minimum": 0, "default": 0},
+    "description": "Only what comes after this position of the log.",
+}
+_LIMIT = {
+    "name": "limit",
+    "in": "query",
+    "schema": {"type": "integer", "minimum": 1, "maximum": events.MAX_PAGE, "default": 100},
+    "description": "At most so many events.",
+}
+_LAST_EVENT_ID = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "The position of the last event that arrived; wins over `after`.",
+}
+
+
+class Operation(Struct, frozen=True):
+    """A handler with what it takes and gives; `streamed` is the type of a message of its event stream."""
+
+    handler: HTTPRouteHandler
+    answer: type[Struct] | None
+    body: type[Struct] | None = None
+    streamed: type[Struct] | None = None
+    parameters: tuple[dict[str, Any], ...] = ()
+
+
+OPERATIONS = (
+    Operation(models.list_models, models.ModelListBody),
+    Operation(models.get_model, ModelView),
+    Operation(models.delete_model, models.Deleted),
+    Operation(models.start_model, models.StateChange),
+    Operation(models.stop_model, models.StateChange),
+    Operation(events.model_history, events.EventPage, parameters=(_AFTER, _LIMIT)),
+    Operation(
+        chat.create_chat_completion, chat.ChatCompletion, body=chat.ChatRequest, streamed=chat.ChatChunk
+    ),
+    Operation(
+        completions.create_completion,
+        completions.Completion,
+        body=completions.CompletionRequest,
+        streamed=completions.Completion,
+    ),
+    Operation(events.list_events, events.EventPage, parameters=(_AFTER, _LIMIT)),
+    Operation(events.stream_events, None, streamed=EventView, parameters=(_AFTER, _LAST_EVENT_ID)),
+    Operation(health.healthz, health.Health),
+    Operation(health.readyz, health.Health),
+)
+
+
+def describe(operations: Iterable[Operation]) -> dict[str, Any]:
+    """The OpenAPI document."""
+    paths: dict[str, dict[str, Any]] = {}
+    types: list[type[Struct]] = [ErrorBody]
+    for operation in operations:
+        types += [kind for kind in (operation.answer, operation.body, operation.streamed) if kind]
+        for path in sorted(operation.handler.paths):
+            item = paths.setdefault(_PATH_PARAMETER.sub(r"{\1}", path), {})
+            for method in sorted(operation.handler.http_methods):
+                item[method.lower()] = _describe_one(operation, path, method)
+    _, components = msgspec.json.schema_components(types, ref_template=_REF)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "janfs",
+            "version": janfs.__version__,
+            "description": "OpenAI-compatible models, chat and completions, and the history of everything.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"key": []}],
+    }
+
+
+def _describe_one(operation: Operation, path: str, method: str) -> dict[str, Any]:
+    text = operation.handler.fn.__doc__ or ""
+    in_path = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PATH_PARAMETER.findall(path)
+    ]
+    content: dict[str, Any] = {}
+    if operation.answer is not None:
+        content["application/json"] = {"schema": _ref(operation.answer)}
+    if operation.streamed is not None:
+        content["text/event-stream"] = {"schema": _ref(operation.streamed)}
+    found: dict[str, Any] = {
+        "operationId": f"{operation.handler.handler_name}_{method.lower()}",
+        "summary": text,
+        "parameters": [*in_path, *operation.parameters],
+        "responses": {
+            "200": {"description": "What was asked for.", "content": content},
+            "default": {
+                "description": "What is wrong.",
+                "content": {"application/json": {"schema": _ref(ErrorBody)}},
+            },
+        },
+    }
+    if operation.body is not None:
+        body = {"application/json": {"schema": _ref(operation.body)}}
+        found["requestBody"] = {"required": True, "content": body}
+    return found
+
+
+def _ref(kind: type[Struct]) -> dict[str, str]:
+    return {"$ref": _REF.format(name=kind.__name__)}

@@ -1,0 +1,169 @@
+"""Histories and the stream of events."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.service import TIMEOUT, Service, eventually, running_service
+
+
+def events_of(lines: Iterator[str]) -> Iterator[dict[str, str]]:
+    """Server-sent events as they come, without comments."""
+    found: dict[str, str] = {}
+    for line in lines:
+        if line == "" and found:
+            yield found
+            found = {}
+        elif line and not line.startswith(":"):
+            name, _, value = line.partition(": ")
+            found[name] = value
+
+
+def take(
+    service: Service, count: int, path: str = "/v1/events/stream", **headers: str
+) -> list[dict[str, str]]:
+    with service.client.stream("GET", path, headers=headers) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        events = events_of(answer.iter_lines())
+        return [next(events) for _ in range(count)]
+
+
+def test_a_model_has_a_history_from_drop_to_delete(service: Service) -> None:
+    service.drop("tiny.gguf")
+    page = service.get("/v1/models/tiny/history")
+    assert page["object"] == "list"
+    assert page["next"] is None
+    types = [event["type"] for event in page["data"]]
+    assert types[:3] == ["file-dropped", "model-registered", "move-planned"]
+    first = page["data"][0]
+    assert set(first) == {
+        "position",
+        "type",
+        "recorded_at",
+        "stream",
+        "actor",
+        "cause",
+        "correlation",
+        "data",
+    }
+    assert first["data"]["path"] == "models/tiny.gguf"
+    service.client.delete("/v1/models/tiny")
+    for name in ("tiny", first["stream"]):
+        last = service.get(f"/v1/models/{name}/history")["data"][-1]
+        assert last["type"] == "model-deleted", "a removed model keeps its history, under its id and its uid"
+
+
+def test_the_history_of_nothing_is_a_404(service: Service) -> None:
+    answer = service.client.get("/v1/models/none/history")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+
+
+def test_pages_follow_one_another_without_gaps(service: Service) -> None:
+    for name in "abc":
+        service.drop(f"{name}.gguf")
+    whole = service.get("/v1/events?limit=1000")["data"]
+    assert [event["position"] for event in whole] == list(range(1, len(whole) + 1))
+    paged: list[Any] = []
+    after: int | None = 0
+    while after is not None:
+        page = service.get(f"/v1/events?after={after}&limit=4")
+        assert len(page["data"]) <= 4
+        paged += page["data"]
+        after = page["next"]
+    assert paged == whole
+    exact = service.get(f"/v1/events?limit={len(whole)}")
+    assert exact["next"] is None, "the page that ends with the log leads nowhere"
+
+
+@pytest.mark.parametrize(
+    "query", ["after=-1", "after=x", "limit=0", "limit=1001", "after=99999999999999999999", "limit=1.5"]
+)
+def test_wrong_pages_are_a_400_that_names_the_parameter(tiny: Service, query: str) -> None:
+    answer = tiny.client.get(f"/v1/events?{query}")
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["param"] == query.partition("=")[0]
+
+
+def test_the_stream_gives_what_was_and_then_what_comes(service: Service) -> None:
+    service.drop("one.gguf")
+    past = service.get("/v1/events?limit=1000")["data"]
+    with service.client.stream("GET", "/v1/events/stream") as answer:
+        events = events_of(answer.iter_lines())
+        for expected in past:
+            event = next(events)
+            assert (int(event["id"]), event["event"]) == (expected["position"], expected["type"])
+            assert json.loads(event["data"]) == expected
+        dropping = threading.Thread(target=service.drop, args=("two.gguf",))
+        started = time.monotonic()
+        dropping.start()
+        assert int(next(events)["id"]) == len(past) + 1, "a new event did not come by itself"
+        assert time.monotonic() - started < 2
+        dropping.join()
+
+
+def test_the_stream_resumes_where_it_was_left(service: Service) -> None:
+    service.drop("one.gguf")
+    assert take(service, 1, "/v1/events/stream?after=2")[0]["id"] == "3"
+    assert take(service, 1, **{"Last-Event-ID": "3"})[0]["id"] == "4"
+    assert take(service, 1, "/v1/events/stream?after=1", **{"Last-Event-ID": "3"})[0]["id"] == "4"
+    for wrong in ("x", "-1", str(2**70)):
+        answer = service.client.get("/v1/events/stream", headers={"Last-Event-ID": wrong})
+        assert answer.status_code == 400, wrong
+
+
+def test_a_long_log_streams_in_full(service: Service) -> None:
+    for number in range(60):
+        (service.root / f"models/m{number}.gguf").write_bytes(b"no model")
+    service.look()
+    for number in range(60):
+        service.drop(f"n{number}.gguf") if number % 20 == 0 else None
+    count = len(service.get("/v1/events?limit=1000")["data"])
+    assert [int(event["id"]) for event in take(service, count)] == list(range(1, count + 1))
+
+
+def test_a_quiet_stream_shows_that_it_lives(tmp_path: Any) -> None:
+    with running_service(tmp_path / "root", heartbeat=0.05) as service:
+        service.look()
+        with service.client.stream("GET", "/v1/events/stream?after=1000") as answer:
+            lines = answer.iter_lines()
+            assert [line for line in (next(lines) for _ in range(5)) if line] == [
+                ": events follow",
+                ": still here",
+                ": still here",
+            ]
+
+
+def test_streams_end_when_the_server_stops(service: Service) -> None:
+    ended = threading.Event()
+    opened = threading.Event()
+
+    def follow() -> None:
+        with httpx.stream(
+            "GET", f"{service.url}/v1/events/stream", timeout=TIMEOUT, trust_env=False
+        ) as answer:
+            opened.set()
+            for _ in answer.iter_lines():
+                pass
+        ended.set()
+
+    following = threading.Thread(target=follow)
+    following.start()
+    assert opened.wait(TIMEOUT)
+    started = time.monotonic()
+    service.stop_server()
+    following.join(TIMEOUT)
+    assert ended.is_set(), "the stream was cut instead of ended"
+    assert time.monotonic() - started < 1.5, "the server waited for an endless stream"
+
+
+def test_streams_that_nobody_reads_any_more_are_let_go(service: Service) -> None:
+    for _ in range(20):
+        take(service, 0)
+    service.drop("one.gguf")
+    eventually(lambda: service.get("/v1/events?limit=1")["data"], "the service does not answer any more")
