@@ -201,16 +201,19 @@ def find_model(tables: Tables, name: str) -> Model | None:
 
 
 def uid_at(tables: Tables, place: str) -> str | None:
-    """The stream that a place belongs to already: of its model, or of the first file seen in it.
+    """The stream that a place belongs to already: of what is there, or of the model that was there."""
+    return owner_of(tables, place) or tables.graves.get(place)
 
-    A model that was removed from there comes back as itself.
-    """
-    if place in tables.folders:
-        return tables.folders[place]
+
+def owner_of(tables: Tables, place: str) -> str | None:
+    """The stream of what is at a place; a model whose file is yet to move there does not own it."""
     if place in tables.files:
         return tables.files[place].uid
     known = files_in(tables, place)
-    return known[0].uid if known else tables.graves.get(place)
+    if known:
+        return known[0].uid
+    uid = tables.folders.get(place)
+    return uid if uid is not None and tables.models[uid].loose is None else None
 
 
 def entry(tables: Tables, key: Key) -> Entry | None:

@@ -10,6 +10,7 @@ from janfs.catalogue.catalogue import Catalogue, Draft, Key, files_in
 from janfs.catalogue.entries import File, Model, Plan, Problem, Root
 from janfs.catalogue.status import assess
 from janfs.events import types as e
+from janfs.folder import paths
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
 VERSION = 1
@@ -39,16 +40,19 @@ def _refresh(draft: Draft, uid: str, position: int) -> None:
     if model is None or model.removed is not None:
         return
     loose = draft.files.get(model.loose) if model.loose is not None else None
-    files = files_in(draft, model.folder)
-    found = assess(files if loose is None else [*files, loose])
-    stuck = model.stuck or (loose.stuck if loose is not None else None)
+    # What lies in the folder that a loose file is yet to move to is not this model's.
+    files = files_in(draft, model.folder) if loose is None else [loose]
+    found = assess(files)
+    stuck = None if any(paths.is_manifest(file.path) for file in files) else model.stuck
+    failed = stuck if loose is None else loose.stuck
     draft.put_model(
         replace(
             model,
             status=found.status,
-            reason=found.reason or stuck,
+            reason=found.reason or failed,
             binary=found.binary,
             loose=None if loose is None else model.loose,
+            stuck=stuck,
             position=position,
         )
     )
@@ -69,8 +73,14 @@ def _file_dropped(draft: Draft, item: Recorded, event: e.FileDropped | e.FileCha
 
 
 def _file_moved(draft: Draft, item: Recorded, event: e.FileMoved) -> None:
+    before = draft.files.get(event.source)
     _carry(draft, item, event.source, event.target, stamp=event.stamp)
+    model = draft.models.get(item.stream)
+    if model is not None and model.loose == event.source and paths.place(event.target) == event.target:
+        draft.put_model(replace(model, loose=event.target))
     _refresh(draft, item.stream, item.position)
+    if before is not None and before.uid != item.stream:
+        _refresh(draft, before.uid, item.position)
 
 
 def _carry(draft: Draft, item: Recorded, source: str, target: str, **changes: Any) -> None:
@@ -87,16 +97,12 @@ def _file_removed(draft: Draft, item: Recorded, event: e.FileRemoved | e.JsonRem
 
 
 def _file_refused(draft: Draft, item: Recorded, event: e.FileRefused) -> None:
-    draft.put_file(
-        File(
-            path=event.path,
-            uid=item.stream,
-            stamp=event.stamp,
-            position=item.position,
-            link=event.link,
-            refused=Problem(event.code, event.reason),
-        )
-    )
+    before = draft.files.get(event.path)
+    # Of a model.json the last good content stays in force.
+    base = before if before is not None and paths.is_manifest(event.path) else None
+    file = base or File(path=event.path, uid=item.stream, stamp=event.stamp, position=item.position)
+    problem = Problem(event.code, event.reason)
+    draft.put_file(replace(file, stamp=event.stamp, position=item.position, link=event.link, refused=problem))
     _refresh(draft, item.stream, item.position)
 
 
@@ -178,6 +184,9 @@ def _model_renamed(draft: Draft, item: Recorded, event: e.ModelRenamed) -> None:
         return
     aliases = tuple(name for name in dict.fromkeys((*model.aliases, event.was)) if name != event.id)
     draft.put_model(replace(model, id=event.id, folder=event.folder, aliases=aliases, position=item.position))
+    loose = draft.files.get(model.loose) if model.loose is not None else None
+    if loose is not None and loose.stuck is not None:  # what kept it out of the old folder is past
+        draft.put_file(replace(loose, stuck=None, position=item.position))
     _refresh(draft, item.stream, item.position)
 
 

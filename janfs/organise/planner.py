@@ -4,6 +4,8 @@ A place is a folder that may hold a model, or a file lying loose in `models/`. E
 step, or None when the place is as it should be; doing the steps one after another ends.
 """
 
+from collections.abc import Container
+
 from msgspec import Struct
 
 from janfs.catalogue.catalogue import Tables, files_in, uid_at
@@ -48,13 +50,18 @@ class Generate(Struct, frozen=True):
 Step = Decide | Move | Generate
 
 
-def next_step(tables: Tables, place: str, *, retry: bool = False) -> Step | None:
-    """The next thing to do about a place; with `retry`, what failed before is tried again."""
+def next_step(
+    tables: Tables, place: str, *, retry: bool = False, arriving: Container[str] = ()
+) -> Step | None:
+    """The next thing to do about a place; with `retry`, what failed before is tried again.
+
+    `arriving` are folders that hold files which are not whole yet, so that the tables do not have them.
+    """
     if place in tables.files:
-        return _organise_loose(tables, tables.files[place], retry)
+        return _organise_loose(tables, tables.files[place], retry, arriving)
     claimant = tables.models.get(tables.folders.get(place) or "")
     if claimant is not None and claimant.loose is not None:
-        return _move_on(tables, claimant)
+        return _move_on(tables, claimant, arriving)
     uid = uid_at(tables, place)
     model = tables.models.get(uid) if uid is not None else None
     files = files_in(tables, place)
@@ -65,33 +72,36 @@ def next_step(tables: Tables, place: str, *, retry: bool = False) -> Step | None
     return _complete(model, files, retry)
 
 
-def home_of(tables: Tables, file_name: str) -> str:
+def home_of(tables: Tables, file_name: str, arriving: Container[str] = ()) -> str:
     """The folder that a loose file of this name would get."""
-    taken = _Taken(tables)
+    taken = _Taken(tables, arriving)
     return paths.join(paths.MODELS, free_id(id_from_file_name(file_name), taken))
 
 
 class _Taken:
     """Ids that a new model cannot have: other models', and names of files and of folders in use."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, arriving: Container[str]) -> None:
         self._tables = tables
+        self._arriving = arriving
 
     def __contains__(self, name: object) -> bool:
-        folder = f"{paths.MODELS}/{name}"
-        tables = self._tables
-        return name in tables.ids or folder in tables.children or folder in tables.files
+        return name in self._tables.ids or _in_use(self._tables, f"{paths.MODELS}/{name}", self._arriving)
 
 
-def _organise_loose(tables: Tables, file: File, retry: bool) -> Step | None:
+def _in_use(tables: Tables, folder: str, arriving: Container[str]) -> bool:
+    return folder in tables.children or folder in tables.files or folder in arriving
+
+
+def _organise_loose(tables: Tables, file: File, retry: bool, arriving: Container[str]) -> Step | None:
     if file.refused is not None or file.facts is None:
         return None
     model = tables.models.get(file.uid)
     if model is None or model.removed is not None:
-        folder = home_of(tables, paths.name(file.path))
+        folder = home_of(tables, paths.name(file.path), arriving)
         event = _arrival(tables, file.uid, paths.name(folder), folder, file.path)
         return Decide(file.uid, (event,), file.position)
-    elsewhere = _move_on(tables, model)
+    elsewhere = _move_on(tables, model, arriving)
     if elsewhere is not None:
         return elsewhere
     if file.stuck is not None and not retry:
@@ -100,11 +110,11 @@ def _organise_loose(tables: Tables, file: File, retry: bool) -> Step | None:
     return Move(file.uid, file.path, target, file.stamp, max(file.position, model.position))
 
 
-def _move_on(tables: Tables, model: Model) -> Step | None:
+def _move_on(tables: Tables, model: Model, arriving: Container[str]) -> Step | None:
     """Another folder for a model whose file is yet to move, when someone put other things into its folder."""
-    if model.loose is None or model.folder not in tables.children:
+    if model.loose is None or not _in_use(tables, model.folder, arriving):
         return None
-    folder = home_of(tables, paths.name(model.loose))
+    folder = home_of(tables, paths.name(model.loose), arriving)
     return Decide(model.uid, (ModelRenamed(paths.name(folder), folder, model.id),), model.position)
 
 

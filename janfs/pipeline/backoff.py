@@ -1,7 +1,5 @@
 """When what failed is tried again: after a minute, then after twice as long each time, an hour at most."""
 
-from collections.abc import Iterable
-
 FIRST, LAST = 60.0, 3600.0  # seconds
 
 
@@ -17,18 +15,19 @@ class Backoff:
         if not failed:
             self._due.pop(place, None)
             self._delay.pop(place, None)
-            return
-        delay = min(LAST, 2 * self._delay[place]) if place in self._delay else FIRST
-        self._delay[place] = delay
-        self._due[place] = now if at_once else now + delay
+        elif place not in self._due:
+            self._delay[place] = FIRST
+            self._due[place] = now + FIRST
+        if failed and at_once:
+            self._due[place] = now
 
-    def is_due(self, place: str, now: float) -> bool:
-        """Whether a place is to be tried again now."""
-        return place in self._due and self._due[place] <= now
-
-    def due(self, now: float) -> Iterable[str]:
-        """The places to be tried again now."""
-        return [place for place, due in self._due.items() if due <= now]
+    def take_due(self, now: float) -> set[str]:
+        """The places to be tried again now; each is due once more after twice its delay."""
+        taken = {place for place, due in self._due.items() if due <= now}
+        for place in taken:
+            self._delay[place] = min(LAST, 2 * self._delay[place])
+            self._due[place] = now + self._delay[place]
+        return taken
 
     def next_due(self) -> float | None:
         """When the next is due; None when nothing failed."""

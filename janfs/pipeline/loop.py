@@ -41,7 +41,9 @@ class Pipeline:
         self._recorder.on_touched(lambda touched: self._observer.index(self.catalogue, touched))
         self._observer.index(self.catalogue, [("file", path) for path in self.catalogue.files])
         self._actor = Actor(fs, log, ids)
-        self._organiser = Organiser(self._recorder, self._actor, clock, self._publish)
+        self._organiser = Organiser(
+            self._recorder, self._actor, clock, lambda: self._observer.arrivals, self._publish
+        )
         self._next_full_look = clock.monotonic()
         self._listeners: list[Callable[[Snapshot], None]] = []
         self._caught_up = False
@@ -164,6 +166,8 @@ class Pipeline:
         for event in self._organiser.finish_plans():
             if isinstance(event, e.MoveFailed) and event.reason == "delete":
                 raise FolderError(event.error)
+            if isinstance(event, e.MoveCompleted) and event.reason == "delete":
+                self._look(False, {event.source})  # folders below it went along
 
     def _publish(self, failing: str | None = None) -> None:
         self.snapshot = Snapshot(self.catalogue, self._observer.arrivals, self._caught_up, failing)

@@ -1,6 +1,7 @@
 """Files that someone else gave another name: the same inode, size and time, gone from the old place.
 
-A folder that was renamed as a whole takes its model with it: the uid stays, the id changes.
+A folder that was renamed as a whole takes its model with it, and so does a loose file that someone moved into
+a folder before we did: the uid stays, the id changes.
 """
 
 from collections.abc import Mapping
@@ -17,13 +18,27 @@ from janfs.pipeline.streams import Streams
 _ACTOR = "folder"
 
 
+class Memory:
+    """What was seen last: each file's `Stat`, which may be newer than the log where only a time changed."""
+
+    def __init__(self) -> None:
+        self.looked: dict[str, Stat] = {}
+        self.by_inode: dict[int, str] = {}
+
+    def keep(self, path: str, stat: Stat) -> None:
+        """Remember one look."""
+        self.looked[path] = stat
+        if stat.stamp is not None and stat.link is None:
+            self.by_inode[stat.stamp.inode] = path
+
+
 def other_ends(
-    catalogue: Catalogue, found: Mapping[str, Stat], seen: Mapping[str, Stat], by_inode: Mapping[int, str]
+    catalogue: Catalogue, found: Mapping[str, Stat], seen: Mapping[str, Stat], memory: Memory
 ) -> list[str]:
     """The places where new files may have come from, and that have not been looked at yet."""
     places = []
     for path, stat in found.items():
-        source = _source(catalogue, path, stat, by_inode)
+        source = _source(catalogue, path, stat, memory)
         if source is not None and source not in seen:
             places.append(paths.place(source))
     return places
@@ -33,13 +48,13 @@ def detect(
     catalogue: Catalogue,
     seen: Mapping[str, Stat],
     missing: set[str],
-    by_inode: Mapping[int, str],
+    memory: Memory,
     streams: Streams,
 ) -> tuple[list[Draft], set[str]]:
     """The moves among new and missing files, as events; and every path that they account for."""
     pairs = {}
     for path, stat in seen.items():
-        source = _source(catalogue, path, stat, by_inode)
+        source = _source(catalogue, path, stat, memory)
         if source is not None and source in missing:
             pairs[source] = path
     renamed = _renamed_folders(catalogue, pairs, seen)
@@ -49,22 +64,27 @@ def detect(
         if stamp is not None:
             uid = _stream(catalogue, source, target, renamed, streams)
             drafts.append(Draft(uid, e.FileMoved(source, target, stamp), _ACTOR))
-    for folder, target in sorted(renamed):
-        model = catalogue.models.get(catalogue.folders.get(folder, ""))
-        if model is not None and streams.known(target) == model.uid:
-            drafts.append(Draft(model.uid, _renamed(catalogue, model, target), _ACTOR))
+    given: set[str] = set()
+    for origin, place in sorted(renamed):
+        model = _model_at(catalogue, origin)
+        if model is not None and streams.known(place) == model.uid:
+            event = _renamed(catalogue, model, place, given)
+            given.add(event.id)
+            drafts.append(Draft(model.uid, event, _ACTOR))
     return drafts, {*pairs, *pairs.values()}
 
 
-def _source(catalogue: Catalogue, path: str, stat: Stat, by_inode: Mapping[int, str]) -> str | None:
+def _source(catalogue: Catalogue, path: str, stat: Stat, memory: Memory) -> str | None:
     """The known file that a new one was, if its old name is free now."""
     if path in catalogue.files or stat.stamp is None or stat.link is not None:
         return None
-    source = by_inode.get(stat.stamp.inode)
+    source = memory.by_inode.get(stat.stamp.inode)
     file = catalogue.files.get(source) if source is not None else None
-    if file is None or file.stamp != stat.stamp or _kind(file.path) != _kind(path):
+    if file is None or _kind(file.path) != _kind(path):
         return None
-    return source
+    looked = memory.looked.get(file.path)
+    same = stat.stamp == file.stamp or (looked is not None and stat.stamp == looked.stamp)
+    return source if same else None
 
 
 def _kind(path: str) -> tuple[bool, bool]:
@@ -78,18 +98,18 @@ def _stream(
     """A file goes to whoever owns its new place; a place that is new goes with what moved there whole."""
     origin, place = paths.place(source), paths.place(target)
     if streams.known(place) is None and (origin == source or (origin, place) in renamed):
-        streams.give(place, catalogue.files[source].uid)
+        streams.move(origin, place, catalogue.files[source].uid)
     return streams.of(target)
 
 
 def _renamed_folders(
     catalogue: Catalogue, pairs: Mapping[str, str], seen: Mapping[str, Stat]
 ) -> set[tuple[str, str]]:
-    """Folders whose every remaining file went to one and the same other folder."""
+    """Places whose every remaining file went to one and the same other folder."""
     renamed = set()
     for source, target in pairs.items():
         origin, place = paths.place(source), paths.place(target)
-        if origin == source or place == target:
+        if place in (target, origin):
             continue
         left = [file for file in files_in(catalogue, origin) if file.path in seen]
         elsewhere = [
@@ -102,6 +122,13 @@ def _renamed_folders(
     return renamed
 
 
-def _renamed(catalogue: Catalogue, model: Model, folder: str) -> e.ModelRenamed:
-    taken = {name for name, uid in catalogue.ids.items() if uid != model.uid}
+def _model_at(catalogue: Catalogue, place: str) -> Model | None:
+    """The present model whose folder, or whose loose file, is at a place."""
+    file = catalogue.files.get(place)
+    model = catalogue.models.get(file.uid if file is not None else catalogue.folders.get(place, ""))
+    return model if model is not None and model.removed is None else None
+
+
+def _renamed(catalogue: Catalogue, model: Model, folder: str, given: set[str]) -> e.ModelRenamed:
+    taken = {name for name, uid in catalogue.ids.items() if uid != model.uid} | given
     return e.ModelRenamed(free_id(id_from_folder(paths.name(folder)), taken), folder, model.id)

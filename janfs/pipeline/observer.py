@@ -8,9 +8,10 @@ from msgspec import Struct
 from janfs.catalogue.catalogue import Catalogue, Key
 from janfs.catalogue.entries import File
 from janfs.clock import Clock, Ids
+from janfs.errors import ManifestError
 from janfs.events import types as e
 from janfs.folder import paths, settle
-from janfs.folder.filesystem import FileSystem, Stat
+from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.folder.scan import Scan, scan
 from janfs.pipeline import moves
 from janfs.pipeline.recorder import Draft
@@ -18,6 +19,7 @@ from janfs.pipeline.snapshot import Arrival
 from janfs.pipeline.streams import Streams
 
 FOLDER = "folder"  # the actor of whatever people and programs do to the files
+UNREADABLE = "unreadable"  # the code of a file that we may not read
 UNREADABLE_AGAIN = 5.0  # seconds until another try at a file that could not be read
 
 
@@ -45,8 +47,7 @@ class Observer:
         self._clock = clock
         self._ids = ids
         self._waiting: dict[str, _Watched] = {}
-        self._looked: dict[str, Stat] = {}
-        self._by_inode: dict[int, str] = {}
+        self._memory = moves.Memory()
 
     @property
     def arrivals(self) -> Mapping[str, Arrival]:
@@ -65,7 +66,7 @@ class Observer:
 
     def forget(self) -> None:
         """Look at everything anew: what was seen last did not get into the log."""
-        self._looked.clear()
+        self._memory.looked.clear()
         self._waiting.clear()
 
     def index(self, catalogue: Catalogue, touched: Iterable[Key]) -> None:
@@ -75,15 +76,18 @@ class Observer:
                 continue
             file = catalogue.files.get(path)
             if file is None:
-                self._looked.pop(path, None)
+                self._memory.looked.pop(path, None)
             elif file.link is None:
-                self._by_inode[file.stamp.inode] = path
+                self._memory.by_inode[file.stamp.inode] = path
 
     def look(self, catalogue: Catalogue, hints: Iterable[str]) -> Observation:
         """What is different below these paths."""
         seen: dict[str, Stat] = {}
         known: set[str] = set()
         places = [paths.MODELS if hint in ("", paths.MODELS) else hint for hint in dict.fromkeys(hints)]
+        for place in places:
+            if place in self._waiting:  # it was closed, perhaps, which its times do not show
+                self._waiting[place].due = self._clock.monotonic()
         done: set[str] = set()
         while places:
             place = places.pop()
@@ -93,7 +97,7 @@ class Observer:
             found, expected = self._see(catalogue, place)
             known.update(path for path in expected if found.covers(path))
             seen.update(found.files)
-            places += moves.other_ends(catalogue, found.files, seen, self._by_inode)
+            places += moves.other_ends(catalogue, found.files, seen, self._memory)
         missing = {path for path in known if path not in seen}
         return self._differences(catalogue, seen, missing)
 
@@ -101,10 +105,13 @@ class Observer:
         """What is at a place, and which files the catalogue knows there."""
         if place == paths.MODELS:
             return scan(self._fs, place), list(catalogue.files)
-        stat = self._fs.stat(place)
-        folder = place if (stat is not None and stat.is_dir) or place in catalogue.children else ""
         below = [folder for folder in catalogue.children if paths.is_inside(folder, place)]
         expected = [path for folder in below for path in catalogue.children[folder]]
+        try:
+            stat = self._fs.stat(place)
+        except OSError as error:
+            return Scan({}, {place: error.strerror or str(error)}), expected
+        folder = place if (stat is not None and stat.is_dir) or place in catalogue.children else ""
         if folder and stat is not None and stat.is_dir:
             if stat.link is not None or any(paths.is_ignored(part) for part in place.split("/")[1:]):
                 return Scan({}, {}), expected
@@ -117,7 +124,7 @@ class Observer:
 
     def _differences(self, catalogue: Catalogue, seen: Mapping[str, Stat], missing: set[str]) -> Observation:
         streams = Streams(catalogue, self._ids)
-        drafts, moved = moves.detect(catalogue, seen, missing, self._by_inode, streams)
+        drafts, moved = moves.detect(catalogue, seen, missing, self._memory, streams)
         observation = Observation(drafts, {})
         for path, stat in seen.items():
             file = catalogue.files.get(path)
@@ -126,17 +133,24 @@ class Observer:
         for path in sorted(missing - moved):
             kind = e.JsonRemoved if paths.is_manifest(path) else e.FileRemoved
             drafts.append(Draft(catalogue.files[path].uid, kind(path), FOLDER))
-        for path in [path for path in self._waiting if path not in seen and self._fs.stat(path) is None]:
+        for path in [path for path in self._waiting if path in moved or self._is_gone(path, seen)]:
             del self._waiting[path]
         return observation
 
     def _is_new(self, path: str, stat: Stat, file: File | None) -> bool:
-        if self._looked.get(path) == stat:
+        if file is not None and file.refused is not None and file.refused.code == UNREADABLE:
+            return True  # who may read it can change without a trace at the file itself
+        looked = self._memory.looked.get(path)
+        if looked is None and file is not None and file.stamp == stat.stamp:
+            self._memory.keep(path, stat)  # known from before the start
             return False
-        if file is not None and file.stamp == stat.stamp and path not in self._looked:
-            self._looked[path] = stat  # known from before the start
+        return looked != stat
+
+    def _is_gone(self, path: str, seen: Mapping[str, Stat]) -> bool:
+        try:
+            return path not in seen and self._fs.stat(path) is None
+        except OSError:
             return False
-        return True
 
     def _examine(
         self, observation: Observation, streams: Streams, path: str, stat: Stat, file: File | None
@@ -151,7 +165,7 @@ class Observer:
         except FileNotFoundError:
             return
         except PermissionError as error:
-            verdict = settle.Refused(stat.stamp or settle.NO_STAMP, "unreadable", f"{error.strerror}.")
+            verdict = settle.Refused(stat.stamp or settle.NO_STAMP, UNREADABLE, f"{error.strerror}.")
         except OSError as error:
             verdict = settle.Waiting(f"It cannot be read: {error.strerror}.", UNREADABLE_AGAIN)
         if isinstance(verdict, settle.Waiting):
@@ -160,7 +174,7 @@ class Observer:
             self._waiting[path] = _Watched(stat, since, now + verdict.again, arrival)
             return
         self._waiting.pop(path, None)
-        self._looked[path] = stat
+        self._memory.keep(path, stat)
         event = _event(path, stat, file, verdict)
         if event is not None:
             observation.drafts.append(Draft(streams.of(path), event, FOLDER))
@@ -177,7 +191,7 @@ def _event(path: str, stat: Stat, file: File | None, verdict: settle.Verdict) ->
             kind = e.FileDropped if file is None else e.FileChanged
             return kind(path, verdict.stamp, stat.link, verdict.facts)
         case settle.Refused():
-            if file is not None and file.refused is not None and file.stamp == verdict.stamp:
+            if _is_refused(file, verdict.stamp, verdict.code):
                 return None
             return e.FileRefused(path, verdict.stamp, verdict.code, verdict.reason, stat.link)
         case settle.JsonRead():
@@ -186,13 +200,19 @@ def _event(path: str, stat: Stat, file: File | None, verdict: settle.Verdict) ->
             return e.JsonEdited(path, verdict.stamp, verdict.sha256, verdict.manifest, verdict.notes)
         case settle.JsonWrong():
             line, column = verdict.line, verdict.column
-            if file is not None and file.stamp == verdict.stamp and file.refused is not None:
+            if _is_refused(file, verdict.stamp, ManifestError.code):
                 return None
             return e.JsonRejected(path, verdict.stamp, verdict.sha256, verdict.reason, line, column)
         case settle.Waiting():
             return None
         case _:
             assert_never(verdict)
+
+
+def _is_refused(file: File | None, stamp: Stamp, code: str) -> bool:
+    """Whether a file is known to be refused as it is now, for this reason."""
+    refused = file.refused if file is not None and file.stamp == stamp else None
+    return refused is not None and refused.code == code
 
 
 def _same(file: File, stat: Stat, verdict: settle.Settled) -> bool:

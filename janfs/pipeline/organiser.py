@@ -18,10 +18,18 @@ ROUNDS = 100_000  # a bound that only a defect reaches
 class Organiser:
     """Brings every place that was touched to where the planner has nothing more to say."""
 
-    def __init__(self, recorder: Recorder, actor: Actor, clock: Clock, publish: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        actor: Actor,
+        clock: Clock,
+        arriving: Callable[[], Iterable[str]],
+        publish: Callable[[], None],
+    ) -> None:
         self._recorder = recorder
         self._actor = actor
         self._clock = clock
+        self._arriving = arriving
         self._publish = publish
         self._dirty: set[str] = set()
         self._backoff = Backoff()
@@ -46,13 +54,14 @@ class Organiser:
 
     def work(self) -> None:
         """Plan and act until nothing is left to do."""
-        self._dirty.update(self._backoff.due(self._clock.monotonic()))
+        retry = self._backoff.take_due(self._clock.monotonic())
+        self._dirty.update(retry)
         for _ in range(ROUNDS):
             if not self._dirty or not self._catalogue.root.available:
                 return
             places = sorted(self._dirty)[:BATCH]
             self._dirty.difference_update(places)
-            self._round(places)
+            self._round(places, retry)
             if self._dirty and len(places) == BATCH:
                 self._publish()
         raise RuntimeError("planning does not come to an end")
@@ -66,19 +75,22 @@ class Organiser:
         self._recorder.record(outcomes)
         return [draft.event for draft in outcomes]
 
-    def _round(self, places: list[str]) -> None:
-        now = self._clock.monotonic()
+    def _round(self, places: list[str], retry: set[str]) -> None:
+        """One step of each place; those in `retry` try once more what failed."""
         decisions: list[Draft] = []
         intents: list[Draft] = []
         documents: dict[str, bytes] = {}
         claimed: set[str] = set()
+        arriving = {paths.parent(path) for path in self._arriving()}
         for place in places:
-            step = planner.next_step(self._catalogue, place, retry=self._backoff.is_due(place, now))
+            step = planner.next_step(self._catalogue, place, retry=place in retry, arriving=arriving)
             if isinstance(step, planner.Decide):
                 self._dirty.add(place)
                 if _claim(step, claimed):
                     decisions += [Draft(step.uid, event, cause=step.cause) for event in step.events]
-            elif step is not None:
+                continue
+            retry.discard(place)
+            if step is not None:
                 intents.append(self._actor.intent(step, self._catalogue, documents))
         self._recorder.record(decisions)
         self._recorder.record(intents, documents)
@@ -107,7 +119,7 @@ def _claim(step: planner.Decide, claimed: set[str]) -> bool:
     wanted = {
         name
         for event in step.events
-        if isinstance(event, e.ModelRegistered | e.ModelRestored)
+        if isinstance(event, e.ModelRegistered | e.ModelRestored | e.ModelRenamed)
         for name in (event.folder, event.id)
     }
     if wanted & claimed:

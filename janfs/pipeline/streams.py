@@ -1,6 +1,6 @@
 """Which stream an event about a path belongs to: its model's, known or to be."""
 
-from janfs.catalogue.catalogue import Catalogue, uid_at
+from janfs.catalogue.catalogue import Catalogue, owner_of, uid_at
 from janfs.clock import Ids
 from janfs.folder import paths
 from janfs.organise.planner import home_of
@@ -13,11 +13,14 @@ class Streams:
         self._catalogue = catalogue
         self._ids = ids
         self._given: dict[str, str] = {}
+        self._left: set[str] = set()
 
     def of(self, path: str) -> str:
         """The stream of the place that `path` belongs to."""
         place = paths.place(path)
-        known = self._given.get(place) or uid_at(self._catalogue, place)
+        known = self._given.get(place)
+        if known is None and place not in self._left:
+            known = uid_at(self._catalogue, place)
         if known is None and place == path and paths.is_binary(path):
             # What is dropped again after it was removed is the model that it was.
             known = self._catalogue.graves.get(home_of(self._catalogue, paths.name(path)))
@@ -29,9 +32,11 @@ class Streams:
         return known
 
     def known(self, place: str) -> str | None:
-        """The stream that a place has already."""
-        return self._given.get(place) or uid_at(self._catalogue, place)
+        """The stream of what is at a place already; what was removed from there does not count."""
+        known = self._given.get(place)
+        return known if known is not None or place in self._left else owner_of(self._catalogue, place)
 
-    def give(self, place: str, uid: str) -> None:
-        """Say that a place belongs to a stream from now on."""
+    def move(self, origin: str, place: str, uid: str) -> None:
+        """Say that the stream of a place went to another; what is new at the old one is something else."""
         self._given[place] = uid
+        self._left.add(origin)

@@ -1,0 +1,198 @@
+"""What must be true whatever happened; each check fails with what is not."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+
+from janfs.catalogue.catalogue import present_models
+from janfs.errors import GgufError, ManifestError
+from janfs.events import types as e
+from janfs.folder import paths
+from janfs.folder.gguf import facts, read_header
+from janfs.folder.scan import scan
+from janfs.folder.settle import NO_STAMP
+from janfs.log.verify import verify
+from janfs.manifest.spellings import read_manifest
+from janfs.pipeline.recorder import Recorder, compare, rebuild, replay
+from janfs.pipeline.root import MARKER
+from tests.fakes.filesystem import FakeFileSystem
+from tests.folder.gguf_bytes import ReadAt
+from tests.pipeline.world import World
+
+Photo = Mapping[str, tuple[int, bytes]]
+"""Every file with its inode and content."""
+
+
+def photo(fs: FakeFileSystem) -> Photo:
+    """Everything below the root as it is now."""
+    taken = {}
+    for path, content in fs.files().items():
+        stat = fs.stat(path)
+        assert stat is not None
+        assert stat.stamp is not None
+        taken[path] = (stat.stamp.inode, content)
+    return taken
+
+
+def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deleting: bool) -> None:
+    """Between two photos janfs alone was at work: it may move loose models into folders, write what is in
+    the log as written, and, if asked to delete, move to the trash. Nothing else moves, changes or goes."""
+    arrived = {path: file for path, file in after.items() if path not in before}
+    for path, file in before.items():
+        if after.get(path) == file or is_temporary(path):
+            continue
+        assert path not in after, f"{path!r} was overwritten"
+        target = next((new for new, arriving in arrived.items() if arriving == file), None)
+        assert target is not None, f"{path!r} is lost"
+        del arrived[target]
+        organised = paths.parent(path) == paths.MODELS and paths.is_binary(path)
+        organised = organised and paths.parent(paths.parent(target)) == paths.MODELS
+        organised = organised and paths.name(path) == paths.name(target)
+        deleted = deleting and paths.is_inside(target, paths.TRASH)
+        assert organised or deleted, f"{path!r} was moved to {target!r}"
+    ours = {item.event.sha256 for item in replay(world.log) if isinstance(item.event, e.WritePlanned)}
+    for path, (_, content) in arrived.items():
+        expected = path == MARKER or hashlib.sha256(content).hexdigest() in ours
+        assert expected or is_temporary(path), f"{path!r} came from nowhere"
+
+
+def is_temporary(path: str) -> bool:
+    """Whether a path is a file that janfs is about to rename."""
+    return paths.name(path).startswith(paths.TEMP_PREFIX) and path != MARKER
+
+
+def check_at_rest(world: World) -> None:
+    """All that holds once nothing more is to come."""
+    snapshot = world.pipeline.snapshot
+    assert snapshot.failing is None, snapshot.failing
+    check_log(world)
+    left = [path for path in world.fs.files() if is_temporary(path)]
+    assert not left, f"temporary files are left: {left}"
+    if world.catalogue.root.available:
+        check_files(world)
+        check_models(world)
+    check_nothing_to_do(world)
+
+
+def check_log(world: World) -> None:
+    """The log stands, and the catalogue is what it says."""
+    catalogue = world.catalogue
+    verdict = verify(world.log)
+    assert verdict.ok, f"position {verdict.bad_position}: {verdict.reason}"
+    difference = compare(world.log).difference
+    assert difference is None, f"rebuilt differs from projected: {difference}"
+    assert rebuild(world.log) == catalogue, "rebuilt differs from live in what is derived"
+    assert Recorder(world.log).catalogue == catalogue, "loaded differs from live in what is derived"
+    open_plans = list(catalogue.plans)
+    assert not open_plans or not catalogue.root.available, f"plans without an outcome: {catalogue.plans}"
+    events = [item.event for item in replay(world.log)]
+    planned = [event.op for event in events if isinstance(event, e.MovePlanned | e.WritePlanned)]
+    outcomes = [
+        event.op
+        for event in events
+        if isinstance(event, e.MoveCompleted | e.MoveFailed | e.JsonWritten | e.WriteFailed)
+    ]
+    assert Counter(planned) == Counter(outcomes + open_plans), "not every plan has exactly one outcome"
+
+
+def check_files(world: World) -> None:
+    """The catalogue's files are those on disk."""
+    catalogue, arrivals = world.catalogue, world.pipeline.snapshot.arrivals
+    found = scan(world.fs, paths.MODELS).files
+    unfinished = {path for path in found if _is_unfinished(world.fs, path)}
+    assert set(arrivals) == unfinished, f"arriving {set(arrivals)}, but unfinished are {unfinished}"
+    assert set(catalogue.files) - unfinished == set(found) - unfinished, "the catalogue knows other files"
+    for path, file in catalogue.files.items():
+        if path in unfinished:
+            continue
+        stamp = found[path].stamp or NO_STAMP
+        if paths.is_manifest(path) and file.document is not None and found[path].stamp is not None:
+            if file.refused is None:
+                content = hashlib.sha256(world.fs.read(path)).hexdigest()
+                assert file.document == content, f"{path!r} has another content than is known"
+        else:
+            assert file.stamp == stamp, f"{path!r} is {stamp}, known as {file.stamp}"
+
+
+def check_models(world: World) -> None:
+    """Every whole model is ready, in a folder of its own, with a model.json."""
+    fs, catalogue = world.fs, world.catalogue
+    models = list(present_models(catalogue))
+    for name, values in (("ids", [m.id for m in models]), ("folders", [m.folder for m in models])):
+        twice = [value for value, count in Counter(values).items() if count > 1]
+        assert not twice, f"{name} of two models: {twice}"
+    for model in models:
+        assert catalogue.ids[model.id] == model.uid, f"the id {model.id!r} leads to another model"
+    by_folder = {model.folder: model for model in models}
+    binaries: dict[str, list[str]] = {}
+    for path in scan(fs, paths.MODELS).files:
+        if paths.is_binary(path):
+            binaries.setdefault(paths.parent(path), []).append(path)
+    for path in binaries.pop(paths.MODELS, []):
+        assert not _is_whole(fs, path), f"{path!r} still lies loose: {catalogue.files.get(path)}"
+    for folder, inside in binaries.items():
+        settled = [path for path in inside if path in catalogue.files]
+        assert folder in by_folder or not settled, f"{folder!r} is no model; it holds {settled}"
+        if len(inside) != 1 or not _is_whole(fs, inside[0]):
+            continue
+        model = by_folder[folder]
+        manifest = paths.join(folder, paths.MANIFEST)
+        assert fs.stat(manifest) is not None, f"{folder!r} has no model.json: {model}"
+        readable = catalogue.files[manifest].manifest is not None
+        wanted = "ready" if readable else "invalid"
+        assert model.status == wanted, f"{folder!r} should be {wanted}: {model}"
+        assert model.binary == inside[0], f"{folder!r} would be served from {model.binary!r}"
+        if _parses(fs, manifest):
+            assert model.reason is None, f"nothing is wrong with {folder!r}, but: {model.reason}"
+    for folder, model in by_folder.items():
+        assert folder in catalogue.children, f"nothing is in {folder!r}, and yet: {model}"
+
+
+def check_nothing_to_do(world: World) -> None:
+    """Looking at everything again changes nothing, in this process or the next."""
+    position = world.log.head.position
+    world.tick("")
+    assert not world.events(position), f"a second look found {world.records(position)}"
+    before = photo(world.fs)
+    world.restart()
+    for _ in range(3):
+        world.clock.advance(6)
+        world.tick("")
+    assert not world.events(position), f"a restart found {world.records(position)}"
+    assert photo(world.fs) == before, "a restart changed the disk"
+
+
+def _is_whole(fs: FakeFileSystem, path: str) -> bool:
+    """Whether there is a complete model file that nobody is writing."""
+    end = _end(fs, path)
+    return end is not None and end <= len(fs.read(path)) and not fs.being_written(path)
+
+
+def _is_unfinished(fs: FakeFileSystem, path: str) -> bool:
+    stat = fs.stat(path)
+    if stat is None or stat.stamp is None:
+        return False
+    if fs.being_written(path):
+        return True
+    end = _end(fs, path) if paths.is_binary(path) else None
+    return end is not None and end > len(fs.read(path))
+
+
+def _end(fs: FakeFileSystem, path: str) -> int | None:
+    """Where the content ends that the header announces; None when there is no model's header."""
+    stat = fs.stat(path)
+    if stat is None or stat.stamp is None:
+        return None
+    content = fs.read(path)
+    try:
+        return facts(read_header(ReadAt(content), len(content))).data_end
+    except GgufError:
+        return None
+
+
+def _parses(fs: FakeFileSystem, path: str) -> bool:
+    try:
+        read_manifest(fs.read(path))
+    except ManifestError:
+        return False
+    return True

@@ -1,0 +1,165 @@
+"""What people rename stays what it was."""
+
+from janfs.catalogue.catalogue import find_model
+from tests.pipeline.world import World, gguf
+
+
+def test_a_renamed_folder_keeps_its_model_and_the_old_id_leads_to_it(world: World) -> None:
+    world.fs.put("models/old.gguf", gguf("one"))
+    world.tick()
+    uid = world.model("old").uid
+    position = world.log.head.position
+    world.fs.rename_over("models/old", "models/New Name")
+    world.tick()
+    model = world.model("new-name")
+    assert (model.uid, model.folder, model.aliases) == (uid, "models/New Name", ("old",))
+    assert world.model("old") == model
+    assert world.events(position) == ["file-moved", "file-moved", "model-renamed"]
+    world.restart()
+    assert world.model("old") == model
+
+
+def test_a_folder_renamed_while_we_were_away_keeps_its_model(world: World) -> None:
+    world.fs.put("models/old.gguf", gguf("one"))
+    world.tick()
+    uid = world.model("old").uid
+    world.stop()
+    world.fs.rename_over("models/old", "models/nest/new")
+    world.start()
+    world.tick()
+    assert world.model("new").uid == uid
+    assert world.model("old").uid == uid
+
+
+def test_a_folder_renamed_back_is_as_before(world: World) -> None:
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.tick()
+    uid = world.model("a").uid
+    for source, target in (("models/a", "models/b"), ("models/b", "models/a")):
+        world.fs.rename_over(source, target)
+        world.tick()
+    assert world.model("a").uid == world.model("b").uid == uid
+    assert world.model("a").id == "a"
+
+
+def test_a_folder_renamed_to_where_a_removed_model_was_stays_itself(world: World) -> None:
+    for name in ("a", "b"):
+        world.fs.put(f"models/{name}.gguf", gguf(name))
+    world.tick()
+    uid = world.model("a").uid
+    world.fs.remove_tree("models/b")
+    world.tick()
+    world.fs.rename_over("models/a", "models/b")
+    world.tick()
+    assert world.model("b").uid == uid
+    assert world.model("a").uid == uid, "the old id is an alias"
+
+
+def test_a_folder_with_a_touched_model_json_is_still_the_same_when_renamed(world: World) -> None:
+    world.fs.put("models/a/model.json", b'{"name": "Alone"}')
+    world.tick()
+    uid = world.model("a").uid
+    world.clock.advance(1)
+    world.fs.touch("models/a/model.json")
+    world.tick()
+    world.fs.rename_over("models/a", "models/b")
+    world.tick()
+    assert world.model("b").uid == uid
+    assert "json-removed" not in world.events()
+
+
+def test_something_new_where_a_renamed_folder_was_is_another_model(world: World) -> None:
+    world.fs.put("models/a/a.gguf", gguf("one"))
+    world.tick()
+    uid = world.model("a").uid
+    world.fs.rename_over("models/a", "models/b")
+    world.fs.put("models/a/other.gguf", gguf("two"))
+    world.tick()
+    assert world.model("b").uid == uid
+    other = next(m for m in world.catalogue.models.values() if m.folder == "models/a")
+    assert other.uid != uid
+    assert (world.model("b").status, other.status) == ("ready", "ready")
+
+
+def test_two_folders_renamed_to_one_name_in_two_places_get_two_ids(world: World) -> None:
+    for name in ("a", "b"):
+        world.fs.put(f"models/{name}/x.gguf", gguf(name))
+    world.tick()
+    world.fs.rename_over("models/a", "models/one/same")
+    world.fs.rename_over("models/b", "models/two/same")
+    world.tick()
+    assert {model.id for model in world.catalogue.models.values()} == {"same", "same-2"}
+
+
+def test_a_file_taken_out_of_its_folder_leaves_a_model_without_a_file(world: World) -> None:
+    world.fs.put("models/a/a.gguf", gguf("one"))
+    world.fs.put("models/b/model.json", b"{}")
+    world.tick()
+    world.fs.rename_over("models/a/a.gguf", "models/b/a.gguf")
+    world.tick()
+    left = world.model("a")
+    assert (left.status, left.binary) == ("missing", None)
+    assert world.model("b").status == "ready"
+
+
+def test_a_loose_file_that_someone_moved_into_a_folder_takes_its_model_along(world: World) -> None:
+    world.fs.read_only = True
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.tick()
+    uid = world.model("a").uid
+    world.fs.rename_over("models/a.gguf", "models/mine/a.gguf")
+    world.tick()
+    model = world.model("mine")
+    assert (model.uid, model.status, model.loose) == (uid, "ready", None)
+    assert world.model("a") == model
+
+
+def test_a_loose_file_that_was_renamed_is_still_served(world: World) -> None:
+    world.fs.read_only = True
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.tick()
+    world.fs.rename_over("models/a.gguf", "models/b.gguf")
+    world.tick()
+    model = world.model("a")
+    assert (model.status, model.binary) == ("ready", "models/b.gguf")
+    world.fs.read_only = False
+    world.wait(61)
+    assert world.model("a").binary == "models/a/b.gguf"
+
+
+def test_a_file_under_a_name_of_another_kind_is_another_thing(world: World) -> None:
+    world.fs.put("models/a/a.gguf", gguf("one"))
+    world.tick()
+    world.fs.rename_over("models/a/a.gguf", "models/a/a.bin")
+    world.tick()
+    assert world.model("a").status == "missing"
+    assert world.file("models/a/a.bin").facts is None
+    world.fs.rename_over("models/a/a.bin", "models/a/a.gguf")
+    world.tick()
+    assert world.model("a").status == "ready"
+
+
+def test_a_second_name_of_one_file_is_a_file_of_its_own(world: World) -> None:
+    world.fs.put("models/a/a.gguf", gguf("one"))
+    world.tick()
+    world.fs.hard_link("models/a/a.gguf", "models/b.gguf")
+    world.tick()
+    assert (world.model("a").status, world.model("b").status) == ("ready", "ready")
+    assert world.model("b").binary == "models/b/b.gguf"
+    world.fs.remove("models/a/a.gguf")
+    world.tick()
+    assert (world.model("a").status, world.model("b").status) == ("missing", "ready")
+
+
+def test_a_file_over_another_changes_the_one_and_removes_the_other(world: World) -> None:
+    for name in ("a", "b"):
+        world.fs.put(f"models/{name}/x.gguf", gguf(name))
+    world.tick()
+    world.fs.rename_over("models/b/x.gguf", "models/a/x.gguf")
+    world.tick()
+    assert world.model("a").status == "ready"
+    facts = world.file("models/a/x.gguf").facts
+    assert facts is not None
+    assert facts.name == "b"
+    assert world.model("b").status == "missing"
+    assert find_model(world.catalogue, "b") is not None
