@@ -1,0 +1,268 @@
+"""Every model in a folder of its own, with a model.json; what fails is said, and tried again."""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from janfs.folder import paths
+from tests.fakes.faults import HookedFileSystem, P, T
+from tests.pipeline.world import World, gguf
+
+MUTATIONS = ("create", "make_folder", "make_link", "rename", "unlink", "remove_folder", "sync_folder")
+
+
+class Refusing:
+    """A disk that refuses some calls below `models/`, and counts them."""
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        self.calls: tuple[str, ...] = MUTATIONS
+        self.refused = 0
+
+    def __call__(self, name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if self.code is not None and name in self.calls:
+            self.refused += 1
+            raise OSError(self.code, os.strerror(self.code), *args[:1])
+        return perform(*args, **kwargs)
+
+
+@pytest.fixture
+def refusing() -> Refusing:
+    return Refusing()
+
+
+@pytest.fixture
+def stubborn(tmp_path: Path, refusing: Refusing) -> Iterator[World]:
+    world = World(tmp_path / "stubborn.db", port=lambda fs: HookedFileSystem(fs, refusing))
+    world.tick()
+    yield world
+    world.stop()
+
+
+def test_a_loose_model_gets_a_folder_and_a_model_json(world: World) -> None:
+    world.fs.put("models/Zephyr 7B.Q4_K_M.gguf", gguf("one"))
+    world.tick()
+    model = world.model("zephyr-7b.q4_k_m")
+    assert model.status == "ready"
+    assert model.binary == "models/zephyr-7b.q4_k_m/Zephyr 7B.Q4_K_M.gguf"
+    assert world.file("models/zephyr-7b.q4_k_m/model.json").manifest is not None
+    assert world.events() == [
+        "file-dropped",
+        "model-registered",
+        "move-planned",
+        "move-completed",
+        "write-planned",
+        "json-written",
+    ]
+
+
+def test_every_event_names_what_led_to_it(world: World) -> None:
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.tick()
+    assert [record.cause for record in world.records()] == [None, 1, 2, 3, 4, 5]
+    assert {record.correlation for record in world.records()} == {1}
+    assert [record.actor for record in world.records()] == ["folder"] + ["janfs"] * 5
+
+
+def test_a_folder_that_holds_a_model_stays_as_it_is(world: World) -> None:
+    world.fs.put("models/publisher/My Model/weights.gguf", gguf("one"))
+    world.fs.put("models/publisher/My Model/README.md", b"read me")
+    world.tick()
+    model = world.model("my-model")
+    assert (model.folder, model.status) == ("models/publisher/My Model", "ready")
+    assert set(world.fs.files("models/publisher")) == {
+        f"models/publisher/My Model/{name}" for name in ("weights.gguf", "README.md", "model.json")
+    }
+
+
+def test_the_same_name_twice_gives_two_models(world: World) -> None:
+    for content in ("one", "two", "two"):
+        world.fs.put("models/a.gguf", gguf(content))
+        world.tick()
+    assert {m.id: m.folder for m in world.catalogue.models.values()} == {
+        "a": "models/a",
+        "a-2": "models/a-2",
+        "a-3": "models/a-3",
+    }
+    assert world.fs.read("models/a/a.gguf") == gguf("one")
+    assert world.fs.read("models/a-2/a.gguf") == world.fs.read("models/a-3/a.gguf") == gguf("two")
+
+
+def test_names_that_give_one_id_in_one_look_give_two_models(world: World) -> None:
+    for name in ("a b.gguf", "A-B.GGUF", "-a_b.gguf", "a  b.gguf"):
+        world.fs.put(f"models/{name}", gguf(name))
+    world.tick()
+    models = list(world.catalogue.models.values())
+    assert {model.id for model in models} == {"a-b", "a-b-2", "a-b-3", "a_b"}
+    assert {model.status for model in models} == {"ready"}
+
+
+def test_a_new_model_stays_clear_of_a_folder_that_is_being_filled(world: World) -> None:
+    world.fs.put("models/a/a.gguf", gguf("slow")[:-1])
+    world.fs.put("models/a.gguf", gguf("quick"))
+    world.tick()
+    assert world.fs.read("models/a-2/a.gguf") == gguf("quick")
+    world.fs.put("models/a/a.gguf", gguf("slow"))
+    world.tick()
+    assert {model.folder: model.status for model in world.catalogue.models.values()} == {
+        "models/a": "ready",
+        "models/a-2": "ready",
+    }
+
+
+def test_a_model_without_its_file_is_missing_and_ready_once_it_is_back(world: World) -> None:
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.tick()
+    uid = world.model("a").uid
+    world.fs.rename_over("models/a/a.gguf", "/elsewhere/a.gguf")
+    world.tick()
+    model = world.model("a")
+    assert (model.status, model.binary) == ("missing", None)
+    assert model.reason is not None
+    world.fs.rename_over("/elsewhere/a.gguf", "models/a/a.gguf")
+    world.tick()
+    assert (world.model("a").uid, world.model("a").status) == (uid, "ready")
+
+
+@pytest.mark.parametrize("back", ["models/a/a.gguf", "models/a.gguf"])
+def test_a_removed_model_that_comes_back_keeps_its_history(world: World, back: str) -> None:
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.tick()
+    uid = world.model("a").uid
+    world.fs.remove_tree("models/a")
+    world.tick()
+    assert not world.catalogue.ids
+    assert world.catalogue.models[uid].removed is not None
+    world.restart()
+    world.fs.put(back, gguf("one"))
+    world.tick()
+    assert (world.model("a").uid, world.model("a").status) == (uid, "ready")
+    events = [record.type for record in world.log.read(stream=uid)]
+    assert events.count("model-registered") == events.count("model-restored") == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(errno.EACCES, "Permission denied"), (errno.EROFS, "read-only"), (errno.ENOSPC, "disk is full")],
+)
+def test_what_cannot_be_moved_is_served_from_where_it_lies_and_tried_again(
+    stubborn: World, refusing: Refusing, code: int, words: str
+) -> None:
+    refusing.code = code
+    stubborn.fs.put("models/a.gguf", gguf("one"))
+    stubborn.tick()
+    model = stubborn.model("a")
+    assert (model.status, model.binary) == ("ready", "models/a.gguf")
+    assert model.reason is not None
+    assert words in model.reason
+    assert stubborn.fs.read("models/a.gguf") == gguf("one")
+    refusing.code = None
+    stubborn.wait(50)
+    assert stubborn.model("a").binary == "models/a.gguf", "not before its time"
+    stubborn.wait(20)
+    model = stubborn.model("a")
+    assert (model.status, model.reason, model.binary) == ("ready", None, "models/a/a.gguf")
+    assert stubborn.fs.stat("models/a/model.json") is not None
+
+
+def test_tries_get_rarer(stubborn: World, refusing: Refusing) -> None:
+    refusing.code = errno.EROFS
+    refusing.calls = ("make_folder",)
+    stubborn.fs.put("models/a.gguf", gguf("one"))
+    stubborn.tick()
+    tries = []
+    for _ in range(24):
+        before = refusing.refused
+        stubborn.wait(3600)
+        tries.append(refusing.refused - before)
+    assert tries[0] <= 6, "1, 3, 7, 15, 31 minutes"
+    assert set(tries[4:]) <= {0, 1, 2}, f"once an hour in the end: {tries}"
+    assert any(tries[4:])
+
+
+def test_a_model_json_that_cannot_be_written_is_said_and_written_later(
+    stubborn: World, refusing: Refusing
+) -> None:
+    refusing.code, refusing.calls = errno.ENOSPC, ("create",)
+    stubborn.fs.put("models/a.gguf", gguf("one"))
+    stubborn.tick()
+    model = stubborn.model("a")
+    assert model.status == "ready"
+    assert model.reason is not None
+    assert "disk is full" in model.reason
+    stubborn.fs.put("models/a/README.md", b"anything else that changes beside it")
+    stubborn.tick()
+    assert stubborn.model("a").reason == model.reason
+    refusing.code = None
+    stubborn.wait(70)
+    assert stubborn.model("a").reason is None
+    assert stubborn.fs.stat("models/a/model.json") is not None
+
+
+def test_a_model_json_that_someone_else_wrote_meanwhile_settles_it(
+    stubborn: World, refusing: Refusing
+) -> None:
+    refusing.code, refusing.calls = errno.ENOSPC, ("create",)
+    stubborn.fs.put("models/a/a.gguf", gguf("one"))
+    stubborn.tick()
+    stubborn.fs.put("models/a/model.json", b'{"name": "Mine"}')
+    stubborn.wait(1)
+    assert stubborn.model("a").reason is None
+    position = stubborn.log.head.position
+    stubborn.wait(4000)
+    assert not stubborn.events(position)
+    assert stubborn.fs.read("models/a/model.json") == b'{"name": "Mine"}'
+
+
+def test_a_loose_model_makes_room_when_its_folder_is_taken(stubborn: World, refusing: Refusing) -> None:
+    refusing.code = errno.EACCES
+    stubborn.fs.put("models/a.gguf", gguf("loose"))
+    stubborn.tick()
+    uid = stubborn.model("a").uid
+    stubborn.fs.put("models/a/a.gguf", gguf("another"))
+    stubborn.tick()
+    refusing.code = None
+    stubborn.wait(4000)
+    assert {m.folder: (m.uid == uid, m.status) for m in stubborn.catalogue.models.values()} == {
+        "models/a": (False, "ready"),
+        "models/a-2": (True, "ready"),
+    }
+    assert stubborn.model("a").uid == uid, "its old id still leads to it"
+
+
+@pytest.mark.parametrize("call", MUTATIONS)
+def test_whatever_call_fails_the_pipeline_goes_on_and_heals(
+    stubborn: World, refusing: Refusing, call: str
+) -> None:
+    refusing.code, refusing.calls = errno.EIO, (call,)
+    stubborn.fs.put("models/a.gguf", gguf("one"))
+    stubborn.fs.put("blobs/b.gguf", gguf("two"))
+    stubborn.fs.symlink("models/b.gguf", "../blobs/b.gguf")
+    stubborn.tick()
+    stubborn.tick("")
+    assert stubborn.pipeline.snapshot.failing is None
+    assert stubborn.model("a").status == "ready"
+    refusing.code = None
+    stubborn.wait(4000)
+    assert (stubborn.model("a").status, stubborn.model("a").reason) == ("ready", None)
+    assert (stubborn.model("b").status, stubborn.model("b").reason) == ("ready", None)
+    left = [path for path in stubborn.fs.files() if paths.name(path).endswith(".tmp")]
+    assert not left
+
+
+def test_relative_links_lead_to_their_target_from_the_new_place(world: World) -> None:
+    world.fs.put("/home/user/hub/blob", gguf("blob"))
+    world.fs.put("models/shared/weights.bin", gguf("inside"))
+    world.fs.symlink("models/out.gguf", "../../hub/blob")
+    world.fs.symlink("models/in.gguf", "shared/weights.bin")
+    world.fs.symlink("models/absolute.gguf", "/home/user/hub/blob")
+    world.tick()
+    for name, content in (("out", "blob"), ("in", "inside"), ("absolute", "blob")):
+        model = world.model(name)
+        assert (model.status, model.binary) == ("ready", f"models/{name}/{name}.gguf")
+        assert world.fs.read(f"models/{name}/{name}.gguf") == gguf(content)
+    assert world.fs.read("/home/user/hub/blob") == gguf("blob"), "what a link leads to is never moved"
+    assert world.fs.read("models/shared/weights.bin") == gguf("inside")
