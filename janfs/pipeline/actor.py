@@ -46,19 +46,22 @@ class Actor:
         return Draft(step.uid, e.WritePlanned(self._ids(), step.path, digest), cause=step.cause)
 
     def plan_delete(self, catalogue: Catalogue, command: Delete) -> list[Draft]:
-        """The intent to move a model to the trash. Raises `ModelNotFound`."""
+        """The intent to move a model to the trash. Raises `ModelNotFound` or `FolderError`."""
         model = find_model(catalogue, command.model_id)
         if model is None:
             raise ModelNotFound(command.model_id)
         op = self._ids()
         trash = paths.join(paths.TRASH, f"{model.id}-{op[:12]}")
-        if model.folder in catalogue.children:
-            planned = e.MovePlanned(op, model.folder, trash, "delete")
-        elif model.loose is not None:
+        inside = [name for name in catalogue.folders if name.startswith(model.folder + "/")]
+        if model.loose is not None:
             file = catalogue.files[model.loose]
             planned = e.MovePlanned(
                 op, file.path, paths.join(trash, paths.name(file.path)), "delete", file.stamp
             )
+        elif inside:
+            raise FolderError(f"Other models are inside {model.folder}: {', '.join(sorted(inside))}.")
+        elif model.folder in catalogue.children:
+            planned = e.MovePlanned(op, model.folder, trash, "delete")
         else:
             raise ModelNotFound(command.model_id)
         return [Draft(model.uid, planned, command.actor, model.position)]
