@@ -3,6 +3,7 @@
 An unmounted disk looks like an empty folder; it must not be taken for a mass deletion.
 """
 
+import contextlib
 from collections.abc import Collection
 
 from janfs.folder import paths
@@ -28,11 +29,10 @@ def why_unavailable(fs: FileSystem, known: Collection[str]) -> str | None:
                 f"{paths.MODELS}/ is empty and its marker is gone, as when its disk is not mounted. "
                 f"If everything was deleted on purpose, create the file {MARKER}."
             )
-        fs.create(MARKER, _TEXT)
     except PermissionError:
-        return None  # a folder that we may only read has no marker, and is there all the same
-    except FileExistsError:
-        return None
+        return None  # a folder that we may not look into is there all the same
     except OSError as error:
         return f"{paths.MODELS}/ cannot be read: {error.strerror}."
+    with contextlib.suppress(OSError):  # without a marker, what is known must do: a folder may be read-only
+        fs.create(MARKER, _TEXT)
     return None

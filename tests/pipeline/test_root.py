@@ -1,0 +1,83 @@
+"""A folder that is away is not a folder that was emptied."""
+
+import pytest
+
+from janfs.pipeline.root import MARKER
+from tests.pipeline.world import World, gguf
+
+
+@pytest.fixture
+def filled(world: World) -> World:
+    for name in ("a", "b"):
+        world.fs.put(f"models/{name}.gguf", gguf(name))
+    world.tick()
+    return world
+
+
+@pytest.mark.parametrize("mount_point", [True, False], ids=["empty", "absent"])
+def test_an_unmounted_folder_takes_no_model_away(filled: World, mount_point: bool) -> None:
+    models, position = dict(filled.catalogue.models), filled.log.head.position
+    filled.fs.rename_over("models", "/away")
+    if mount_point:
+        filled.fs.mkdir("models")
+    filled.wait(120)
+    assert filled.catalogue.root.reason
+    assert dict(filled.catalogue.models) == models
+    filled.restart()
+    assert dict(filled.catalogue.models) == models
+    if mount_point:
+        filled.fs.remove_tree("models")
+    filled.fs.rename_over("/away", "models")
+    filled.hints.clear()
+    filled.wait(2)
+    assert filled.catalogue.root.available, "found by itself within a second"
+    assert dict(filled.catalogue.models) == models
+    assert filled.events(position) == ["root-unavailable", "root-returned"]
+
+
+def test_what_changed_while_it_was_away_is_found_when_it_returns(filled: World) -> None:
+    filled.fs.rename_over("models", "/away")
+    filled.tick("")
+    filled.fs.remove_tree("/away/a")
+    filled.fs.put("/away/c.gguf", gguf("c"))
+    filled.fs.rename_over("/away", "models")
+    filled.wait(2)
+    assert set(filled.catalogue.ids) == {"b", "c"}
+
+
+def test_a_folder_that_was_emptied_by_hand_is_empty(filled: World) -> None:
+    for name in ("a", "b"):
+        filled.fs.remove_tree(f"models/{name}")
+    filled.tick()
+    assert filled.catalogue.root.available
+    assert not filled.catalogue.ids
+
+
+def test_a_folder_without_its_marker_is_believed_once_someone_says_so(filled: World) -> None:
+    for name in ("a", "b"):
+        filled.fs.remove_tree(f"models/{name}")
+    filled.fs.remove(MARKER)
+    filled.tick()
+    assert filled.catalogue.root.reason is not None
+    assert MARKER in filled.catalogue.root.reason
+    assert set(filled.catalogue.ids) == {"a", "b"}
+    filled.fs.put(MARKER, b"")
+    filled.wait(2)
+    assert not filled.catalogue.ids
+
+
+def test_a_marker_that_went_astray_is_put_back(filled: World) -> None:
+    filled.fs.remove(MARKER)
+    filled.wait(61)
+    assert filled.catalogue.root.available
+    assert filled.fs.stat(MARKER) is not None
+
+
+def test_a_folder_that_may_only_be_read_needs_no_marker(world: World) -> None:
+    world.fs.remove(MARKER)
+    world.fs.read_only = True
+    world.fs.put("models/a/a.gguf", gguf("a"))
+    world.fs.put("models/a/model.json", b"{}")
+    world.wait(61)
+    assert world.catalogue.root.available
+    assert world.model("a").status == "ready"
