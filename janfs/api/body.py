@@ -14,7 +14,7 @@ _JSON = re.compile(r"application/json(\s*;\s*charset\s*=\s*\"?utf-8\"?)?\s*", re
 
 
 class ClientGone(Exception):  # no error: the client may leave
-    """The client left before its body was here."""
+    """The client left before there was an answer."""
 
 
 def check_announced(headers: Mapping[str, str], limits: Limits) -> bool:

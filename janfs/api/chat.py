@@ -245,4 +245,5 @@ def _text(content: str | list[ContentPart] | None, place: str) -> str:
             )
         if part.text is None:
             raise InvalidInput(f"'{here}.text' is missing.", param=f"{here}.text")
+    # A line each, as llama.cpp's server does (common/chat.cpp).
     return "\n".join(part.text or "" for part in content)

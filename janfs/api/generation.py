@@ -11,6 +11,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 from msgspec import Struct
 
+from janfs.api.body import ClientGone
 from janfs.api.errors import ErrorBody, answer_to
 from janfs.api.sse import DONE, EventStream, message
 from janfs.engines.protocol import Finished, FinishReason, Reply, TextDelta
@@ -44,10 +45,6 @@ class Format(Protocol):
     def usage(self, usage: Usage) -> Struct | None: ...
 
 
-class _ClientGone(Exception):  # no error: the client may leave
-    pass
-
-
 async def answer(
     request: Request[Any, Any, Any],
     replies: AsyncGenerator[Reply],
@@ -61,7 +58,7 @@ async def answer(
             whole = await _unless_gone(request, _collect(replies, format_))
             return ASGIResponse(body=_encode(whole), media_type="application/json")
         first = await _unless_gone(request, _next(replies))
-    except _ClientGone:
+    except ClientGone:
         return ASGIResponse(status_code=_CLIENT_GONE)
     messages = _messages(first, replies, format_)
 
@@ -133,7 +130,7 @@ async def _unless_gone(request: Request[Any, Any, Any], work: Coroutine[Any, Any
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
-        raise _ClientGone
+        raise ClientGone
     finally:
         working.cancel()
         leaving.cancel()
