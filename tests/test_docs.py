@@ -2,10 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 
+from janfs.api.openapi import OPERATIONS, describe
+from janfs.catalogue.entries import Status
 from janfs.cli import main
 from janfs.events.types import EVENT_TYPES, type_name
 from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS
@@ -13,6 +16,7 @@ from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 DOCS = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
+API = DOCS["api.md"]
 COMMANDS = sorted(main.commands)
 SERVE = [option for option in main.commands["serve"].params if isinstance(option, click.Option)]
 # Read and shown, without an effect of their own yet.
@@ -78,3 +82,20 @@ def test_links_between_documents_lead_somewhere() -> None:
         if not (page.parent / target).exists()
     ]
     assert not broken, f"links that lead nowhere: {broken}"
+
+
+def test_every_endpoint_is_in_the_api_reference() -> None:
+    missing = [
+        f"{method} {path}"
+        for path, item in describe(OPERATIONS)["paths"].items()
+        for method in map(str.upper, item)
+        if not re.search(
+            rf"`{method}[^|]*{re.escape(path)}|`[A-Z]+ {re.escape(path)}[^|]*, or `{method}`", API
+        )
+    ]
+    assert not missing, f"docs/api.md does not tell of {missing}"
+
+
+@pytest.mark.parametrize("status", get_args(Status))
+def test_every_status_is_in_the_api_reference(status: str) -> None:
+    assert f"`{status}`" in API, f"docs/api.md does not tell of the status {status}"

@@ -30,9 +30,8 @@ ODD_NAMES = {
     b"quote\"d and 'single'.gguf": "quote-d-and-single",
     b"line\nfeed.gguf": "line-feed",
     b"caf\xe9.gguf": "caf-e9",
-    b"..gguf": "model",
     b"x" * 250 + b".gguf": "x" * 96,
-    "模型.gguf".encode(): "model-2",
+    "模型.gguf".encode(): "model",
 }
 
 
