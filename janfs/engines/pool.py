@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager
 
 import msgspec
+import structlog
 
 from janfs.engines.cooldown import Cooldown
 from janfs.engines.instance import Instance, Phase
@@ -30,6 +31,8 @@ from janfs.engines.protocol import (
     describe_exit,
 )
 from janfs.errors import Busy, EngineError, JanfsError, ModelNotRunnable, WorkerCrashed
+
+_log = structlog.get_logger()
 
 
 class PoolLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,31 +156,37 @@ class EnginePool:
         instance = Instance(spec, self._clock, self._live)
         self._current[spec.model_id] = instance
         self._places.add(instance)
+        instance.task.add_done_callback(lambda _: self._gone(instance))
         return instance
 
     async def _live(self, instance: Instance) -> None:
         """An instance from its beginning to its end; the task that each of them has."""
         spec = instance.spec
+        engine = await self._load(instance)
+        if engine is None:
+            return
+        instance.enter(Phase.RUNNING)  # from here on it is not cancelled but closed
+        self._places.look_again()
+        seconds, pid = engine.info.load_seconds, engine.info.pid
         try:
-            engine = await self._load(instance)
-            if engine is None:
-                return
-            instance.enter(Phase.RUNNING)  # from here on it is not cancelled but closed
-            self._places.look_again()
-            seconds, pid = engine.info.load_seconds, engine.info.pid
-            try:
-                await self._record(
-                    EngineStarted(uid=spec.uid, fingerprint=spec.fingerprint, load_seconds=seconds, pid=pid)
-                )
-                crash = await instance.serve(engine)
-            finally:
-                instance.open = False
-                await engine.close(instance.grace, f"The model was unloaded: {instance.reason}.")
-            await self._ended(instance, crash)
+            await self._record(
+                EngineStarted(uid=spec.uid, fingerprint=spec.fingerprint, load_seconds=seconds, pid=pid)
+            )
+            crash = await instance.serve(engine)
         finally:
-            self._forget(instance)
-            instance.fail(EngineError(f"The model was not loaded: {instance.reason}."))
-            self._places.remove(instance)
+            instance.open = False
+            await engine.close(instance.grace, f"The model was unloaded: {instance.reason}.")
+        await self._ended(instance, crash)
+
+    def _gone(self, instance: Instance) -> None:
+        """Clean up when an instance's task is done; one that was cancelled at once never began its life."""
+        self._forget(instance)
+        instance.fail(
+            EngineError(f"The model was not loaded: {instance.reason or 'an internal error, see the log'}.")
+        )
+        self._places.remove(instance)
+        if not instance.task.cancelled() and (error := instance.task.exception()):
+            _log.error("engine task failed", model=instance.model_id, exc_info=error)
 
     async def _load(self, instance: Instance) -> Engine | None:
         spec = instance.spec

@@ -22,7 +22,15 @@ from janfs.engines.protocol import (
     SamplingParams,
     TextPrompt,
 )
-from janfs.errors import Busy, EngineError, LoadFailed, ModelNotFound, ModelNotRunnable, WorkerCrashed
+from janfs.errors import (
+    Busy,
+    EngineError,
+    LoadFailed,
+    LogError,
+    ModelNotFound,
+    ModelNotRunnable,
+    WorkerCrashed,
+)
 from tests.engines.fake_engine import FakeFactory
 
 FOREVER = 100_000  # words: more than any test waits for
@@ -329,6 +337,34 @@ def test_stop_breaks_off_a_load() -> None:
             await waiting
 
     assert run(scenario).kinds() == []
+
+
+def test_a_load_that_is_stopped_before_it_began_leaves_nobody_waiting() -> None:
+    async def scenario(bench: Bench) -> None:
+        waiting = asyncio.create_task(bench.ask("a"))
+        await asyncio.sleep(0)  # it has asked, but the task of the load has not run yet
+        assert await bench.pool.stop("a")
+        async with asyncio.timeout(5):
+            with pytest.raises(EngineError, match="stopped on request"):
+                await waiting
+        assert bench.pool.state("a").state == "stopped"
+        await bench.ask("a")
+
+    assert run(scenario).factory.loads == 1
+
+
+def test_a_fact_that_cannot_be_recorded_ends_the_engine_and_tells_who_waits() -> None:
+    async def scenario(bench: Bench) -> None:
+        async def refuse(fact: EngineFact) -> None:
+            raise LogError("the disk is full")
+
+        pool = EnginePool(bench.find, refuse, {"fake": bench.factory})
+        with pytest.raises(EngineError, match="not loaded"):
+            await pool.start("a")
+        assert not bench.factory.alive
+        await pool.close(0)
+
+    run(scenario)
 
 
 def test_a_request_that_comes_while_a_model_stops_gets_a_fresh_engine() -> None:
