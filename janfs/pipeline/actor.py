@@ -1,6 +1,8 @@
 """From a step to an intent, from an intent to a deed, from a deed to its outcome."""
 
 import hashlib
+from collections.abc import Callable
+from typing import TypeVar
 
 from janfs.catalogue.catalogue import Catalogue, find_model
 from janfs.catalogue.entries import Plan
@@ -15,6 +17,8 @@ from janfs.manifest.spellings import read_manifest
 from janfs.organise import executor, planner
 from janfs.pipeline.commands import Delete
 from janfs.pipeline.recorder import Draft
+
+T = TypeVar("T")
 
 
 class Actor:
@@ -72,7 +76,7 @@ class Actor:
             return [Draft(plan.uid, self._write(plan), cause=plan.position)]
         source = plan.source or ""
         try:
-            moved = executor.move(self._fs, plan)
+            moved = _at_least_once(lambda: executor.move(self._fs, plan))
         except FolderError as error:
             failed = e.MoveFailed(plan.op, source, plan.target, plan.reason, error.detail)
             return [Draft(plan.uid, failed, cause=plan.position)]
@@ -88,7 +92,18 @@ class Actor:
         if content is None or plan.document is None:
             return e.WriteFailed(plan.op, plan.target, "The text that was to be written is not in the log.")
         try:
-            stamp = executor.write(self._fs, plan, content)
+            stamp = _at_least_once(lambda: executor.write(self._fs, plan, content))
         except FolderError as error:
             return e.WriteFailed(plan.op, plan.target, error.detail)
         return e.JsonWritten(plan.op, plan.target, stamp, plan.document, read_manifest(content)[0])
+
+
+def _at_least_once(act: Callable[[], T]) -> T:
+    """Try again what failed: an error may come after the deed, and the second try sees what is done."""
+    try:
+        return act()
+    except FolderError as error:
+        try:
+            return act()
+        except FolderError:
+            raise error from None

@@ -39,7 +39,7 @@ def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deletin
     the log as written, and, if asked to delete, move to the trash. Nothing else moves, changes or goes."""
     arrived = {path: file for path, file in after.items() if path not in before}
     for path, file in before.items():
-        if after.get(path) == file or is_temporary(path):
+        if after.get(path) == file or is_temporary(path) or path == MARKER:
             continue
         assert path not in after, f"{path!r} was overwritten"
         target = next((new for new, arriving in arrived.items() if arriving == file), None)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import structlog
+from sqlalchemy import Engine
 
 from janfs.catalogue.catalogue import Catalogue, find_model
 from janfs.catalogue.entries import File, Model
@@ -45,13 +46,16 @@ def _empty_database() -> bytes:
         return RootPaths(Path(folder)).database.read_bytes()
 
 
-def open_log(database: Path, clock: FakeClock) -> EventLog:
+def open_log(
+    database: Path, clock: FakeClock, prepare: Callable[[Engine], None] = lambda engine: None
+) -> EventLog:
     """The log in `database`, made if it is not there; power cuts are not its business here."""
     if not database.exists():
         database.write_bytes(_empty_database())
     writer = writer_engine(database)
     with contextlib.closing(writer.raw_connection()) as raw:
         raw.execute("PRAGMA synchronous=OFF")
+    prepare(writer)
     return EventLog(writer, reader_engine(database), clock)
 
 
@@ -70,7 +74,11 @@ class World:
     """One root: `fs` is the person's, `pipeline` works on it through `port`."""
 
     def __init__(
-        self, database: Path, *, port: Callable[[FakeFileSystem], FileSystem] = lambda fs: fs
+        self,
+        database: Path,
+        *,
+        port: Callable[[FakeFileSystem], FileSystem] = lambda fs: fs,
+        prepare: Callable[[Engine], None] = lambda engine: None,
     ) -> None:
         self.clock = FakeClock()
         self.fs = FakeFileSystem(self.clock)
@@ -79,12 +87,13 @@ class World:
         self.fs.on_change = self._changed
         self._database = database
         self._port = port(self.fs)
+        self._prepare = prepare
         self._ids = CountedIds()
         self.start()
 
     def start(self) -> None:
         """Open the log, and begin as a new process does."""
-        self.log = open_log(self._database, self.clock)
+        self.log = open_log(self._database, self.clock, self._prepare)
         self.pipeline = Pipeline(self._port, self.log, self.clock, self._ids)
 
     def stop(self) -> None:
