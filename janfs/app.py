@@ -106,7 +106,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """The signals are ours; uvicorn would raise them again and end the process before its work is done."""
+        """The signals are ours; uvicorn would raise them again, and end the process before its time."""
         yield
 
 

@@ -42,7 +42,9 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
     def __init__(self, model_id: str) -> None:
-        super().__init__(f"The model '{model_id}' does not exist. GET /v1/models lists those that do.", param="model")
+        super().__init__(
+            f"The model '{model_id}' does not exist. GET /v1/models lists those that do.", param="model"
+        )
 
 
 class ModelNotRunnable(JanfsError):
@@ -101,7 +103,7 @@ class GgufError(JanfsError):
 
 
 class GgufTruncated(GgufError):
-    """The file ends before its header does. `needed` is a lower bound of the missing header's end, in bytes."""
+    """The file ends before its header does. `needed` is where that ends at the earliest, in bytes."""
 
     code = "gguf_truncated"
 

@@ -80,6 +80,9 @@ class Draft:
         self.rivals = base.rivals.mutate()
         self._leads = {"id": self.ids, "folder": self.folders, "grave": self.graves}
         self.touched: set[Key] = set()
+        self.stale: dict[
+            str, int
+        ] = {}  # models to be looked at again, by uid, with the position that says so
 
     def put_file(self, file: File) -> None:
         """Add or replace a file."""

@@ -29,9 +29,28 @@ def fold(base: Catalogue, recorded: Iterable[Recorded]) -> tuple[Catalogue, froz
     """The catalogue after these events, and the keys of the entries that they touched."""
     draft = Draft(base)
     for item in recorded:
-        _HANDLERS[type(item.event)](draft, item, item.event)
+        kind = type(item.event)
+        if draft.stale and kind not in _PATIENT:
+            _refresh_stale(draft)
+        _HANDLERS[kind](draft, item, item.event)
         draft.position = item.position
+    _refresh_stale(draft)
     return draft.finish(), frozenset(draft.touched)
+
+
+def _refresh_later(draft: Draft, item: Recorded) -> None:
+    """Have a model looked at again before anything looks at it.
+
+    Events that only add or replace a file leave that for the next one that does more: their order makes no
+    difference to what `assess` finds in the end, and most of a long log is made of them.
+    """
+    draft.stale[item.stream] = item.position
+
+
+def _refresh_stale(draft: Draft) -> None:
+    for uid, position in draft.stale.items():
+        _refresh(draft, uid, position)
+    draft.stale.clear()
 
 
 def _refresh(draft: Draft, uid: str, position: int) -> None:
@@ -43,7 +62,9 @@ def _refresh(draft: Draft, uid: str, position: int) -> None:
     # What lies in the folder that a loose file is yet to move to is not this model's.
     files = files_in(draft, model.folder) if loose is None else [loose]
     found = assess(files)
-    stuck = None if any(paths.is_manifest(file.path) for file in files) else model.stuck
+    stuck = model.stuck
+    if stuck is not None and any(paths.is_manifest(file.path) for file in files):
+        stuck = None
     failed = stuck if loose is None else loose.stuck
     draft.put_model(
         replace(
@@ -69,7 +90,7 @@ def _file_dropped(draft: Draft, item: Recorded, event: e.FileDropped | e.FileCha
             facts=event.facts,
         )
     )
-    _refresh(draft, item.stream, item.position)
+    _refresh_later(draft, item)
 
 
 def _file_moved(draft: Draft, item: Recorded, event: e.FileMoved) -> None:
@@ -103,7 +124,7 @@ def _file_refused(draft: Draft, item: Recorded, event: e.FileRefused) -> None:
     file = base or File(path=event.path, uid=item.stream, stamp=event.stamp, position=item.position)
     problem = Problem(event.code, event.reason)
     draft.put_file(replace(file, stamp=event.stamp, position=item.position, link=event.link, refused=problem))
-    _refresh(draft, item.stream, item.position)
+    _refresh_later(draft, item)
 
 
 def _json_edited(draft: Draft, item: Recorded, event: e.JsonEdited) -> None:
@@ -120,7 +141,7 @@ def _json_edited(draft: Draft, item: Recorded, event: e.JsonEdited) -> None:
             notes=event.notes,
         )
     )
-    _refresh(draft, item.stream, item.position)
+    _refresh_later(draft, item)
 
 
 def _json_rejected(draft: Draft, item: Recorded, event: e.JsonRejected) -> None:
@@ -129,7 +150,7 @@ def _json_rejected(draft: Draft, item: Recorded, event: e.JsonRejected) -> None:
     problem = Problem("json_invalid", where + event.reason, event.line, event.column)
     base = before or File(path=event.path, uid=item.stream, stamp=event.stamp, position=item.position)
     draft.put_file(replace(base, stamp=event.stamp, position=item.position, refused=problem))
-    _refresh(draft, item.stream, item.position)
+    _refresh_later(draft, item)
 
 
 def _json_written(draft: Draft, item: Recorded, event: e.JsonWritten) -> None:
@@ -297,3 +318,20 @@ _HANDLERS: Mapping[type[e.Event], _Handler] = {
     e.StartFailed: _ran,
     e.EngineCrashed: _ran,
 }
+
+# Events that take nothing away and look at no model.
+_PATIENT = frozenset(
+    {
+        e.FileDropped,
+        e.FileChanged,
+        e.FileRefused,
+        e.JsonEdited,
+        e.JsonRejected,
+        e.MovePlanned,
+        e.WritePlanned,
+        e.ModelStarted,
+        e.ModelStopped,
+        e.StartFailed,
+        e.EngineCrashed,
+    }
+)

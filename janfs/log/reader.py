@@ -12,7 +12,9 @@ from janfs.errors import LogError
 from janfs.log.records import Record
 from janfs.log.schema import documents
 
-PAGE = 5_000  # rows a read transaction; short ones let the WAL be checkpointed
+# Rows a read transaction. Short ones let the WAL be checkpointed, and stay in the processor's cache: pages of
+# 5,000 rows are read at two thirds of the speed.
+PAGE = 1_000
 
 _COLUMNS = "position, stream, version, type, schema, recorded_at, actor, cause, correlation, data"
 # Texts as bytes, for whoever looks for damage: the driver refuses a text that is not UTF-8.
@@ -20,6 +22,9 @@ _RAW = (
     "position, CAST(stream AS BLOB), version, CAST(type AS BLOB), schema, CAST(recorded_at AS BLOB), "
     "CAST(actor AS BLOB), cause, correlation, CAST(data AS BLOB), hash"
 )
+
+
+_LAST = 2**63 - 1  # SQLite's largest integer
 
 
 class LogReader:
@@ -41,6 +46,22 @@ class LogReader:
                 return
             after = page[-1].position
             left = None if left is None else left - len(page)
+
+    def read_events(
+        self, after: int = 0, until: int | None = None
+    ) -> Iterator[tuple[int, str, str, int, str, str]]:
+        """What a fold needs of each record: position, stream, type, schema, recorded_at and data."""
+        query = (
+            "SELECT position, stream, type, schema, recorded_at, data FROM events "
+            "WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
+        )
+        last = _LAST if until is None else until
+        while True:
+            rows = self._fetch(query, (after, last, PAGE))
+            yield from rows
+            if len(rows) < PAGE:
+                return
+            after = rows[-1][0]
 
     def read_hashed(self, after: int = 0) -> Iterator[tuple[Record, bytes]]:
         """Like `read`, with the hash that is stored beside each record; damaged text has U+FFFD in it."""

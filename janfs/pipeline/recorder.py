@@ -97,9 +97,8 @@ class Recorder:
 
 def replay(log: LogReader, after: int = 0, until: int | None = None) -> Iterator[Recorded]:
     """The log's events after a position, in today's types."""
-    for record in log.read(after, until=until):
-        event = codec.decode(record.type, record.schema, record.data)
-        yield Recorded(record.position, record.stream, record.recorded_at, event)
+    for position, stream, kind, schema, recorded_at, data in log.read_events(after, until):
+        yield Recorded(position, stream, recorded_at, codec.decode(kind, schema, data))
 
 
 def rebuild(log: LogReader, until: int | None = None) -> Catalogue:
