@@ -143,7 +143,7 @@ def outsiders(snapshot: Snapshot) -> list[Outsider]:
             continue
         owner = catalogue.models.get(file.uid)
         if owner is None or owner.removed is not None or owner.loose != file.path:
-            refused = Availability("invalid", f"{paths.name(file.path)}: {file.refused.reason}")
+            refused = Availability("invalid", f"{paths.shown_name(file.path)}: {file.refused.reason}")
             _add(found, catalogue, file.path, file.stamp.size, refused)
     return list(found.values())
 
@@ -190,7 +190,7 @@ def _generated(model: Model, parts: list[File]) -> Manifest:
         return Manifest()
     document = generate(
         model_id=model.id,
-        file_names=[paths.name(part.path) for part in parts],
+        file_names=[paths.shown_name(part.path) for part in parts],
         size=sum(part.stamp.size for part in parts),
         created=first.stamp.mtime_ns // 1_000_000_000,
         facts=first.facts,

@@ -121,7 +121,7 @@ def model_view(
     json_file = next((file for file in files if paths.is_manifest(file.path)), None)
     manifest = json_file.manifest if json_file is not None and json_file.manifest is not None else Manifest()
     binaries = [file for file in files if paths.is_binary(file.path)]
-    named = tuple(SourceRef(paths.name(file.path), paths.name(file.path)) for file in binaries)
+    named = tuple(SourceRef(paths.shown_name(file.path), paths.shown_name(file.path)) for file in binaries)
     now = availability(model, arrival)
     return ModelView(
         id=model.id,
@@ -152,7 +152,7 @@ def model_view(
 
 def outsider_view(outsider: Outsider) -> ModelView:
     """A file that has no model yet, or never will, as it is shown among the models."""
-    file_name = paths.name(outsider.path)
+    file_name = paths.shown_name(outsider.path)
     return ModelView(
         id=outsider.id,
         object="model",

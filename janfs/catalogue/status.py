@@ -40,7 +40,7 @@ def assess(files: Sequence[File]) -> Assessment:
     if not usable:
         return _without_binary(binaries, manifest)
     if chosen is None:
-        names = ", ".join(paths.name(file.path) for file in usable)
+        names = ", ".join(paths.shown_name(file.path) for file in usable)
         return Assessment(
             "invalid",
             f"{len(usable)} model files are in this folder ({names}). Give each a folder of its own, or name "
@@ -58,10 +58,10 @@ def assess(files: Sequence[File]) -> Assessment:
 def _without_binary(binaries: Sequence[File], manifest: Manifest | None) -> Assessment:
     refused = next((file for file in binaries if file.refused is not None), None)
     if refused is not None and refused.refused is not None:
-        return Assessment("invalid", f"{paths.name(refused.path)}: {refused.refused.reason}")
+        return Assessment("invalid", f"{paths.shown_name(refused.path)}: {refused.refused.reason}")
     if binaries:
         kinds = ", ".join(
-            f"{paths.name(f.path)} ({f.facts.type if f.facts else 'unknown'})" for f in binaries
+            f"{paths.shown_name(f.path)} ({f.facts.type if f.facts else 'unknown'})" for f in binaries
         )
         return Assessment("invalid", f"No file here can be run by itself: {kinds}.")
     urls = [source.url for source in manifest.sources if source.url] if manifest is not None else []
@@ -79,14 +79,14 @@ def _choose(usable: Sequence[File], manifest: Manifest | None) -> File | str | N
     named = (manifest.engine_parameters or {}).get("llama_model_path") if manifest is not None else None
     if isinstance(named, str) and named:
         for file in usable:
-            if paths.name(file.path) == named.rpartition("/")[2]:
+            if paths.shown_name(file.path) == named.rpartition("/")[2]:
                 return file
         return f"model.json names {named} as llama_model_path, and that file is not in the folder."
     heads = [file for file in usable if not _is_later_shard(file)]
     if len(heads) == 1:
         return heads[0]
     wanted = {source.filename for source in manifest.sources} if manifest is not None else set()
-    listed = [file for file in heads if paths.name(file.path) in wanted]
+    listed = [file for file in heads if paths.shown_name(file.path) in wanted]
     if len(listed) == 1:
         return listed[0]
     return None if heads else usable[0]

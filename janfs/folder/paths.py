@@ -38,6 +38,11 @@ def decode_path(path: str) -> bytes:
     )
 
 
+def shown_name(path: str) -> str:
+    """The last part of `path` as a person would write it; bytes that are not UTF-8 as U+FFFD."""
+    return decode_path(name(path)).decode(errors="replace")
+
+
 def join(*parts: str) -> str:
     """Parts joined by `/`."""
     return "/".join(parts)

@@ -13,6 +13,7 @@ from janfs.errors import GgufError, GgufTruncated, ManifestError
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.folder.gguf import GgufFacts, facts, read_header
+from janfs.manifest import jsonc
 from janfs.manifest.schema import Manifest
 from janfs.manifest.spellings import read_manifest
 
@@ -20,7 +21,8 @@ SETTLE = 2.0  # seconds unchanged, where the system cannot tell whether a writer
 PATIENCE = 5.0  # seconds unchanged, before a file that ends inside its header counts as broken
 EDITING = 0.3  # seconds unchanged, before a model.json that cannot be read counts as wrong
 AGAIN = 0.2  # seconds until the next look at a file that is still being written
-MAX_JSON = 4 * 1024 * 1024  # bytes
+BEING_COPIED = 1.0  # the same, once its header is there
+MAX_JSON = jsonc.MAX_SIZE
 NO_STAMP = Stamp(0, 0, 0)  # of what is no file
 
 
@@ -91,7 +93,9 @@ def examine(fs: FileSystem, path: str, stat: Stat, unchanged_for: float) -> Verd
 
 
 def _being_written(fs: FileSystem, path: str, stamp: Stamp) -> Waiting:
-    return Waiting("Being written.", AGAIN, _percentage(fs, path, stamp) if paths.is_binary(path) else None)
+    share = _percentage(fs, path, stamp) if paths.is_binary(path) else None
+    # A header of a large vocabulary takes a tenth of a second to read; its end comes with a hint anyway.
+    return Waiting("Being written.", AGAIN if share is None else BEING_COPIED, share)
 
 
 def _percentage(fs: FileSystem, path: str, stamp: Stamp) -> float | None:
@@ -122,7 +126,7 @@ def _examine_binary(fs: FileSystem, path: str, stamp: Stamp, unchanged_for: floa
         except GgufTruncated as error:
             if unchanged_for < PATIENCE:
                 return Waiting("Its header is not here yet.", min(AGAIN, PATIENCE - unchanged_for) + 0.01)
-            return Refused(stamp, error.code, error.detail)
+            return Refused(stamp, error.code, error.detail if stamp.size else "The file is empty.")
         except GgufError as error:
             return _unless_unsure(fs, path, Refused(stamp, error.code, error.detail), unchanged_for)
         if file.stamp() != stamp:

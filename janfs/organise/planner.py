@@ -149,7 +149,7 @@ def _complete(model: Model, files: list[File], retry: bool) -> Step | None:
     return Generate(
         model.uid,
         paths.join(model.folder, paths.MANIFEST),
-        tuple(paths.name(part.path) for part in parts),
+        tuple(paths.shown_name(part.path) for part in parts),
         sum(part.stamp.size for part in parts),
         binary.stamp,
         binary.facts,

@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Callable
 from typing import TypeVar
 
+import msgspec
+
 from janfs.catalogue.catalogue import Catalogue, find_model
 from janfs.catalogue.entries import Plan
 from janfs.clock import Ids
@@ -13,7 +15,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
 from janfs.log.store import EventLog
 from janfs.manifest.generate import encode, generate
-from janfs.manifest.spellings import read_manifest
+from janfs.manifest.spellings import canonical
 from janfs.organise import executor, planner
 from janfs.pipeline.commands import Delete
 from janfs.pipeline.recorder import Draft
@@ -95,7 +97,9 @@ class Actor:
             stamp = _at_least_once(lambda: executor.write(self._fs, plan, content))
         except FolderError as error:
             return e.WriteFailed(plan.op, plan.target, error.detail)
-        return e.JsonWritten(plan.op, plan.target, stamp, plan.document, read_manifest(content)[0])
+        return e.JsonWritten(
+            plan.op, plan.target, stamp, plan.document, canonical(msgspec.json.decode(content))[0]
+        )
 
 
 def _at_least_once(act: Callable[[], T]) -> T:

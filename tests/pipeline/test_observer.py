@@ -119,7 +119,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("content", "code", "words"),
         [
-            (b"", "gguf_truncated", "ends at byte 0"),
+            (b"", "gguf_truncated", "is empty"),
             (b"This is text.", "gguf_invalid", "Not a GGUF file"),
             (WHOLE[:60], "gguf_truncated", "ends at byte 60"),
             (b"FUGG" + WHOLE[4:], "gguf_invalid", "starts with b'FUGG'"),
