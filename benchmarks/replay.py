@@ -62,7 +62,7 @@ def _fill(root: OpenRoot, events: int) -> None:
 
 
 def _life(events: int) -> Iterator[Draft]:
-    """Models are dropped, organised and given a model.json; then edited, started and stopped for ever after."""
+    """Models are dropped, organised and given a model.json; then edited, started and stopped for ever."""
     given = 0
     for number in range(MODELS):
         for event in _birth(number):

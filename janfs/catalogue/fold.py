@@ -11,6 +11,7 @@ from janfs.catalogue.entries import File, Model, Plan, Problem, Root
 from janfs.catalogue.status import assess
 from janfs.events import types as e
 from janfs.folder import paths
+from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
 VERSION = 1
@@ -79,17 +80,12 @@ def _refresh(draft: Draft, uid: str, position: int) -> None:
     )
 
 
+def _file(item: Recorded, path: str, stamp: Stamp, **parts: Any) -> File:
+    return File(path=path, uid=item.stream, stamp=stamp, position=item.position, **parts)
+
+
 def _file_dropped(draft: Draft, item: Recorded, event: e.FileDropped | e.FileChanged) -> None:
-    draft.put_file(
-        File(
-            path=event.path,
-            uid=item.stream,
-            stamp=event.stamp,
-            position=item.position,
-            link=event.link,
-            facts=event.facts,
-        )
-    )
+    draft.put_file(_file(item, event.path, event.stamp, link=event.link, facts=event.facts))
     _refresh_later(draft, item)
 
 
@@ -121,7 +117,7 @@ def _file_refused(draft: Draft, item: Recorded, event: e.FileRefused) -> None:
     before = draft.files.get(event.path)
     # Of a model.json the last good content stays in force.
     base = before if before is not None and paths.is_manifest(event.path) else None
-    file = base or File(path=event.path, uid=item.stream, stamp=event.stamp, position=item.position)
+    file = base or _file(item, event.path, event.stamp)
     problem = Problem(event.code, event.reason)
     draft.put_file(replace(file, stamp=event.stamp, position=item.position, link=event.link, refused=problem))
     _refresh_later(draft, item)
@@ -129,18 +125,9 @@ def _file_refused(draft: Draft, item: Recorded, event: e.FileRefused) -> None:
 
 def _json_edited(draft: Draft, item: Recorded, event: e.JsonEdited) -> None:
     before = draft.files.get(event.path)
-    draft.put_file(
-        File(
-            path=event.path,
-            uid=item.stream,
-            stamp=event.stamp,
-            position=item.position,
-            manifest=event.manifest,
-            document=event.sha256,
-            written=before.written if before is not None else None,
-            notes=event.notes,
-        )
-    )
+    parts = {"manifest": event.manifest, "document": event.sha256, "notes": event.notes}
+    written = before.written if before is not None else None
+    draft.put_file(_file(item, event.path, event.stamp, written=written, **parts))
     _refresh_later(draft, item)
 
 
@@ -148,24 +135,15 @@ def _json_rejected(draft: Draft, item: Recorded, event: e.JsonRejected) -> None:
     before = draft.files.get(event.path)
     where = f"model.json, line {event.line}, column {event.column}: " if event.line else "model.json: "
     problem = Problem("json_invalid", where + event.reason, event.line, event.column)
-    base = before or File(path=event.path, uid=item.stream, stamp=event.stamp, position=item.position)
+    base = before or _file(item, event.path, event.stamp)
     draft.put_file(replace(base, stamp=event.stamp, position=item.position, refused=problem))
     _refresh_later(draft, item)
 
 
 def _json_written(draft: Draft, item: Recorded, event: e.JsonWritten) -> None:
     draft.drop_plan(event.op)
-    draft.put_file(
-        File(
-            path=event.path,
-            uid=item.stream,
-            stamp=event.stamp,
-            position=item.position,
-            manifest=event.manifest,
-            document=event.sha256,
-            written=event.sha256,
-        )
-    )
+    parts = {"manifest": event.manifest, "document": event.sha256, "written": event.sha256}
+    draft.put_file(_file(item, event.path, event.stamp, **parts))
     _unstick(draft, item)
     _refresh(draft, item.stream, item.position)
 
@@ -233,18 +211,13 @@ def _model_deleted(draft: Draft, item: Recorded, event: e.ModelDeleted) -> None:
         )
 
 
+def _plan(item: Recorded, op: str, target: str, **parts: Any) -> Plan:
+    return Plan(op=op, uid=item.stream, position=item.position, target=target, **parts)
+
+
 def _move_planned(draft: Draft, item: Recorded, event: e.MovePlanned) -> None:
-    draft.put_plan(
-        Plan(
-            op=event.op,
-            uid=item.stream,
-            position=item.position,
-            source=event.source,
-            target=event.target,
-            stamp=event.stamp,
-            reason=event.reason,
-        )
-    )
+    parts = {"source": event.source, "stamp": event.stamp, "reason": event.reason}
+    draft.put_plan(_plan(item, event.op, event.target, **parts))
 
 
 def _move_completed(draft: Draft, item: Recorded, event: e.MoveCompleted) -> None:
@@ -266,16 +239,7 @@ def _move_failed(draft: Draft, item: Recorded, event: e.MoveFailed) -> None:
 
 
 def _write_planned(draft: Draft, item: Recorded, event: e.WritePlanned) -> None:
-    draft.put_plan(
-        Plan(
-            op=event.op,
-            uid=item.stream,
-            position=item.position,
-            target=event.path,
-            reason="write",
-            document=event.sha256,
-        )
-    )
+    draft.put_plan(_plan(item, event.op, event.path, reason="write", document=event.sha256))
 
 
 def _write_failed(draft: Draft, item: Recorded, event: e.WriteFailed) -> None:

@@ -5,16 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from janfs.sample import sample_file
 from tests.support.service import ServiceProcess
 
 SAMPLE_ID = "smollm2-135m-instruct.q4_1"
-
-
-@pytest.fixture(scope="session")
-def sample_model() -> Path:
-    """SmolLM2 135M Instruct, Q4_1."""
-    return sample_file()
 
 
 @pytest.fixture

