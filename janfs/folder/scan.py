@@ -1,18 +1,26 @@
 """Walking the models folder: every file that counts, with one look at each."""
 
+import re
+
+import msgspec
 from msgspec import Struct
 
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stat
 
+_TEMPORARY = re.compile(re.escape(paths.TEMP_PREFIX) + r"[0-9a-f]{32}\.tmp")
 MAX_DEPTH = 24  # folders below the first; deeper trees are nobody's models
 
 
 class Scan(Struct, frozen=True):
-    """What a walk found. Nothing may be concluded about what lies below a folder in `unreadable`."""
+    """What a walk found. Nothing may be concluded about what lies below a folder in `unreadable`.
+
+    `temporaries` are what our own writes left behind when they could not be finished.
+    """
 
     files: dict[str, Stat]
     unreadable: dict[str, str]
+    temporaries: list[str] = msgspec.field(default_factory=list)
 
     def covers(self, path: str) -> bool:
         """Whether a file that is missing from `files` is really not there."""
@@ -33,9 +41,11 @@ def scan(fs: FileSystem, top: str, *, recursive: bool = True) -> Scan:
             found.unreadable[folder] = error.strerror or str(error)
             continue
         for name, stat in entries.items():
+            path = paths.join(folder, name)
+            if _TEMPORARY.fullmatch(name):
+                found.temporaries.append(path)
             if paths.is_ignored(name):
                 continue
-            path = paths.join(folder, name)
             if not stat.is_dir:
                 found.files[path] = stat
             elif recursive and stat.link is None and depth < MAX_DEPTH:

@@ -1,7 +1,8 @@
 """From a step to an intent, from an intent to a deed, from a deed to its outcome."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
@@ -88,6 +89,12 @@ class Actor:
             deleted = e.ModelDeleted(catalogue.models[plan.uid].id, plan.target)
             drafts.append(Draft(plan.uid, deleted, cause=plan.position))
         return drafts
+
+    def sweep(self, temporaries: Iterable[str]) -> None:
+        """Remove what earlier writes left behind; every plan has its outcome when this is called."""
+        for path in temporaries:
+            with suppress(OSError):  # the next look finds it again
+                self._fs.unlink(path)
 
     def _write(self, plan: Plan) -> e.JsonWritten | e.WriteFailed:
         content = self._log.document(plan.document or "")

@@ -131,6 +131,7 @@ class Pipeline:
             return False
         observation = self._observer.look(self.catalogue, hints)
         self._recorder.record(observation.drafts, observation.documents)
+        self._actor.sweep(observation.temporaries)
         if everything:
             self._next_full_look = self._clock.monotonic() + FULL_LOOK_EVERY
         return True

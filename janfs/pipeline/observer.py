@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import assert_never
 
+import msgspec
 from msgspec import Struct
 
 from janfs.catalogue.catalogue import Catalogue, Key
@@ -28,6 +29,7 @@ class Observation(Struct):
 
     drafts: list[Draft]
     documents: dict[str, bytes]
+    temporaries: list[str] = msgspec.field(default_factory=list)
 
 
 class _Watched(Struct):
@@ -84,6 +86,7 @@ class Observer:
         """What is different below these paths."""
         seen: dict[str, Stat] = {}
         known: set[str] = set()
+        temporaries: list[str] = []
         places = [paths.MODELS if hint in ("", paths.MODELS) else hint for hint in dict.fromkeys(hints)]
         for place in places:
             if place in self._waiting:  # it was closed, perhaps, which its times do not show
@@ -97,9 +100,12 @@ class Observer:
             found, expected = self._see(catalogue, place)
             known.update(path for path in expected if found.covers(path))
             seen.update(found.files)
+            temporaries += found.temporaries
             places += moves.other_ends(catalogue, found.files, seen, self._memory)
         missing = {path for path in known if path not in seen}
-        return self._differences(catalogue, seen, missing)
+        observation = self._differences(catalogue, seen, missing)
+        observation.temporaries = temporaries
+        return observation
 
     def _see(self, catalogue: Catalogue, place: str) -> tuple[Scan, list[str]]:
         """What is at a place, and which files the catalogue knows there."""

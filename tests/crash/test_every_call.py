@@ -131,6 +131,7 @@ class Run:
         self.world.tick()
         scenario.before(self.world)
         self.untouched = result(self.world)
+        self.begun = self.world.log.head.position
         scenario.person(self.world)
         for folder in folders(self.world):  # a power cut takes nothing away that was there before
             self.world.fs.sync_folder(folder)
@@ -249,6 +250,7 @@ def test_after_a_crash_or_a_power_cut_a_new_start_ends_as_if_nothing_had_happene
         for power_cut in (False, True):
             run = crashed(scenario, database, number, when, power_cut=power_cut)
             run.world.start()
+            check_outcomes_last(run)
             # The same disk and the same log recover in the same way.
             head, disk = run.world.log.head, photo(run.world.fs)
             state = (head.hash, *disk.items(), *links(run.world), *folders(run.world))
@@ -260,6 +262,15 @@ def test_after_a_crash_or_a_power_cut_a_new_start_ends_as_if_nothing_had_happene
             if not any(name in WRITES for name in names[:number]) and when == "before":
                 break  # nothing is written yet that a power cut could take
     assert len(recovered) >= names.count("commit"), "each commit leaves a state of its own"
+
+
+def check_outcomes_last(run: Run) -> None:
+    """What the log says was done is on the disk, even after a power cut."""
+    for item in replay(run.world.log, run.begun):
+        if isinstance(item.event, e.MoveCompleted):
+            assert run.world.fs.stat(item.event.target) is not None, f"not on the disk: {item.event}"
+        elif isinstance(item.event, e.JsonWritten):
+            assert run.world.fs.stat(item.event.path) is not None, f"not on the disk: {item.event}"
 
 
 def heals(scenario: Scenario, database: Path, code_of: Callable[[str], int]) -> None:

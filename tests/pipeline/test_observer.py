@@ -247,6 +247,14 @@ class TestDifferences:
         world.restart()
         assert [model] == list(world.catalogue.models.values())
 
+    def test_what_is_behind_a_linked_folder_is_not_ours(self, world: World) -> None:
+        world.fs.put("/home/user/hub/a.gguf", WHOLE)
+        world.fs.symlink("models/hub", "/home/user/hub")
+        world.fs.symlink("models/loop", ".")
+        world.tick("", "models/hub", "models/loop")
+        assert not world.events()
+        assert set(world.fs.list("/home/user/hub")) == {"a.gguf"}
+
     def test_a_folder_that_cannot_be_read_takes_nothing_away(self, tmp_path: Path) -> None:
         failing: dict[str, int] = {}
 

@@ -200,6 +200,19 @@ def test_a_model_json_that_cannot_be_written_is_said_and_written_later(
     assert stubborn.fs.stat("models/a/model.json") is not None
 
 
+def test_nothing_is_left_of_a_write_that_could_not_even_be_undone(
+    stubborn: World, refusing: Refusing
+) -> None:
+    refusing.code, refusing.calls = errno.EIO, ("rename", "unlink")
+    stubborn.fs.put("models/a/a.gguf", gguf("one"))
+    stubborn.tick()
+    assert any(path.endswith(".tmp") for path in stubborn.fs.files())
+    stubborn.fs.put("models/a/model.json", b"{}")
+    refusing.code = None
+    stubborn.tick("")
+    assert not [path for path in stubborn.fs.files() if path.endswith(".tmp")]
+
+
 def test_a_model_json_that_someone_else_wrote_meanwhile_settles_it(
     stubborn: World, refusing: Refusing
 ) -> None:
