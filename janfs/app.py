@@ -31,7 +31,7 @@ from janfs.folder.real import RealFileSystem
 from janfs.folder.watcher import PollingWatcher, choose_watcher
 from janfs.manifest.spellings import DEFAULT_ENGINE
 from janfs.pipeline.commands import Record
-from janfs.pipeline.loop import Pipeline
+from janfs.pipeline.loop import Pipeline, start_thread
 from janfs.pipeline.recorder import Draft
 from janfs.pipeline.snapshot import Snapshot
 from janfs.root import OpenRoot
@@ -130,8 +130,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 @contextlib.contextmanager
 def _running(pipeline: Pipeline) -> Iterator[None]:
-    thread = threading.Thread(target=pipeline.run, name="pipeline", daemon=True)
-    thread.start()
+    thread = start_thread(pipeline)
     try:
         yield
     finally:
