@@ -49,6 +49,8 @@ class PoolLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 DEFAULT_LIMITS = PoolLimits()
 
+_STOPPED = EngineState(state="stopped")
+
 
 class EnginePool:
     """The engines that are loaded, by model id.
@@ -121,7 +123,7 @@ class EnginePool:
     def state(self, model_id: str) -> EngineState:
         """What a model is doing now. Cheap enough to ask for every model of a list."""
         instance = self._current.get(model_id)
-        return instance.state() if instance else self._rest.get(model_id, EngineState(state="stopped"))
+        return instance.state() if instance else self._rest.get(model_id, _STOPPED)
 
     def _acquire(self, model_id: str, *, insist: bool) -> Instance:
         if self._closing:
