@@ -354,7 +354,7 @@ def run(examples: int, steps: int) -> None:
 
 
 def test_the_pipeline_keeps_up_and_keeps_its_hands_off() -> None:
-    run(examples=150, steps=25)
+    run(examples=100, steps=25)
 
 
 @pytest.mark.long
