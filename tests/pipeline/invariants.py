@@ -145,10 +145,7 @@ def check_models(world: World) -> None:
         if _parses(fs, manifest):
             assert model.reason is None, f"nothing is wrong with {folder!r}, but: {model.reason}"
     for folder, model in by_folder.items():
-        loose = catalogue.files.get(
-            model.loose or ""
-        )  # it can be a link whose target we, or others, moved away
-        empty = folder not in catalogue.children and (loose is None or loose.refused is None)
+        empty = folder not in catalogue.children and model.loose not in catalogue.files
         assert not empty, f"nothing is in {folder!r}, and yet: {model}"
 
 
