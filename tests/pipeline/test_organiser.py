@@ -142,6 +142,39 @@ def test_a_removed_model_that_comes_back_keeps_its_history(world: World, back: s
     assert events.count("model-registered") == events.count("model-restored") == 1
 
 
+def test_a_removed_model_comes_back_only_once(world: World) -> None:
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.tick()
+    uid = world.model("a").uid
+    world.fs.remove_tree("models/a")
+    world.tick()
+    world.fs.put("models/a.gguf", gguf("two"))
+    world.fs.put("models/a/b.gguf", gguf("three"))
+    world.tick()
+    assert {m.folder: m.status for m in world.catalogue.models.values()} == {
+        "models/a": "ready",
+        "models/a-2": "ready",
+    }
+    assert [m.uid for m in world.catalogue.models.values()].count(uid) == 1
+
+
+def test_a_file_that_was_refused_is_not_put_to_the_model_that_came_back_meanwhile(world: World) -> None:
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.tick()
+    world.fs.remove_tree("models/a")
+    world.tick()
+    world.fs.put("models/a.gguf", b"text")
+    world.wait(6)
+    world.fs.put("models/a/b.gguf", gguf("two"))
+    world.tick()
+    world.fs.put("models/a.gguf", gguf("three"))
+    world.tick()
+    assert {m.folder: m.status for m in world.catalogue.models.values()} == {
+        "models/a": "ready",
+        "models/a-2": "ready",
+    }
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [(errno.EACCES, "Permission denied"), (errno.EROFS, "read-only"), (errno.ENOSPC, "disk is full")],
