@@ -246,6 +246,5 @@ def _seconds(timestamp: str) -> int:
 
 
 def _json_error(file: File | None) -> JsonError | None:
-    if file is None or file.refused is None:
-        return None
-    return JsonError(file.refused.line, file.refused.column, file.refused.reason)
+    refused = file.refused if file is not None else None
+    return None if refused is None else JsonError(refused.line, refused.column, refused.reason)

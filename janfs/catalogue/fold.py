@@ -84,6 +84,13 @@ def _file(item: Recorded, path: str, stamp: Stamp, **parts: Any) -> File:
     return File(path=path, uid=item.stream, stamp=stamp, position=item.position, **parts)
 
 
+def _now(before: File | None, item: Recorded, path: str, stamp: Stamp) -> File:
+    """A file as it is now, with what was known of it before."""
+    if before is None:
+        return _file(item, path, stamp)
+    return replace(before, uid=item.stream, stamp=stamp, position=item.position)
+
+
 def _file_dropped(draft: Draft, item: Recorded, event: e.FileDropped | e.FileChanged) -> None:
     draft.put_file(_file(item, event.path, event.stamp, link=event.link, facts=event.facts))
     _refresh_later(draft, item)
@@ -117,9 +124,8 @@ def _file_refused(draft: Draft, item: Recorded, event: e.FileRefused) -> None:
     before = draft.files.get(event.path)
     # Of a model.json the last good content stays in force.
     base = before if before is not None and paths.is_manifest(event.path) else None
-    file = base or _file(item, event.path, event.stamp)
-    problem = Problem(event.code, event.reason)
-    draft.put_file(replace(file, stamp=event.stamp, position=item.position, link=event.link, refused=problem))
+    file = _now(base, item, event.path, event.stamp)
+    draft.put_file(replace(file, link=event.link, refused=Problem(event.code, event.reason)))
     _refresh_later(draft, item)
 
 
@@ -135,8 +141,7 @@ def _json_rejected(draft: Draft, item: Recorded, event: e.JsonRejected) -> None:
     before = draft.files.get(event.path)
     where = f"model.json, line {event.line}, column {event.column}: " if event.line else "model.json: "
     problem = Problem("json_invalid", where + event.reason, event.line, event.column)
-    base = before or _file(item, event.path, event.stamp)
-    draft.put_file(replace(base, stamp=event.stamp, position=item.position, refused=problem))
+    draft.put_file(replace(_now(before, item, event.path, event.stamp), refused=problem))
     _refresh_later(draft, item)
 
 

@@ -96,10 +96,9 @@ def test_the_files_are_those_that_came_and_did_not_go(history: list[Recorded]) -
                 | e.FileRefused(path=path)
                 | e.JsonEdited(path=path)
                 | e.JsonWritten(path=path)
+                | e.JsonRejected(path=path)
             ):
                 files[path] = item.stream
-            case e.JsonRejected(path=path):
-                files.setdefault(path, item.stream)
             case e.FileRemoved(path=path) | e.JsonRemoved(path=path):
                 files.pop(path, None)
             case e.MoveCompleted(reason="delete", source=folder):
