@@ -80,19 +80,16 @@ def _refresh(draft: Draft, uid: str, position: int) -> None:
     )
 
 
-def _file(item: Recorded, path: str, stamp: Stamp, **parts: Any) -> File:
-    return File(path=path, uid=item.stream, stamp=stamp, position=item.position, **parts)
-
-
 def _now(before: File | None, item: Recorded, path: str, stamp: Stamp) -> File:
     """A file as it is now, with what was known of it before."""
     if before is None:
-        return _file(item, path, stamp)
+        return File(path, item.stream, stamp, item.position)
     return replace(before, uid=item.stream, stamp=stamp, position=item.position)
 
 
 def _file_dropped(draft: Draft, item: Recorded, event: e.FileDropped | e.FileChanged) -> None:
-    draft.put_file(_file(item, event.path, event.stamp, link=event.link, facts=event.facts))
+    file = File(event.path, item.stream, event.stamp, item.position, event.link, event.facts)
+    draft.put_file(file)
     _refresh_later(draft, item)
 
 
@@ -131,9 +128,17 @@ def _file_refused(draft: Draft, item: Recorded, event: e.FileRefused) -> None:
 
 def _json_edited(draft: Draft, item: Recorded, event: e.JsonEdited) -> None:
     before = draft.files.get(event.path)
-    parts = {"manifest": event.manifest, "document": event.sha256, "notes": event.notes}
-    written = before.written if before is not None else None
-    draft.put_file(_file(item, event.path, event.stamp, written=written, **parts))
+    file = File(
+        event.path,
+        item.stream,
+        event.stamp,
+        item.position,
+        manifest=event.manifest,
+        document=event.sha256,
+        written=before.written if before is not None else None,
+        notes=event.notes,
+    )
+    draft.put_file(file)
     _refresh_later(draft, item)
 
 
@@ -147,8 +152,16 @@ def _json_rejected(draft: Draft, item: Recorded, event: e.JsonRejected) -> None:
 
 def _json_written(draft: Draft, item: Recorded, event: e.JsonWritten) -> None:
     draft.drop_plan(event.op)
-    parts = {"manifest": event.manifest, "document": event.sha256, "written": event.sha256}
-    draft.put_file(_file(item, event.path, event.stamp, **parts))
+    file = File(
+        event.path,
+        item.stream,
+        event.stamp,
+        item.position,
+        manifest=event.manifest,
+        document=event.sha256,
+        written=event.sha256,
+    )
+    draft.put_file(file)
     _unstick(draft, item)
     _refresh(draft, item.stream, item.position)
 

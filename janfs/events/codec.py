@@ -4,6 +4,7 @@ Canonical: UTF-8 JSON, keys sorted, no blanks, every field present. The hash cha
 is stored, so it is never made again from a decoded event.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,8 +17,8 @@ _encoder = msgspec.json.Encoder(order="sorted")
 _names: dict[type[Event], str] = {kind: type_name(kind) for kind in EVENT_TYPES}
 _types: dict[str, type[Event]] = {name: kind for kind, name in _names.items()}
 _schemas: dict[str, int] = {name: upcast.schema_of(name) for name in _types}
-_decoders: dict[str, msgspec.json.Decoder[Event]] = {
-    name: msgspec.json.Decoder(kind) for name, kind in _types.items()
+_decoders: dict[str, Callable[[str], Event]] = {
+    name: msgspec.json.Decoder(kind).decode for name, kind in _types.items()
 }
 
 
@@ -47,7 +48,7 @@ def decode(type_: str, schema: int, data: str) -> Event:
         )
     try:
         if schema == _schemas[type_]:
-            return decoder.decode(data)
+            return decoder(data)
         raw = msgspec.json.decode(data, type=dict[str, Any])
         return msgspec.convert(upcast.upcast(type_, schema, raw), _types[type_])
     except msgspec.MsgspecError as error:

@@ -47,21 +47,21 @@ class LogReader:
             after = page[-1].position
             left = None if left is None else left - len(page)
 
-    def read_events(
+    def pages(
         self, after: int = 0, until: int | None = None
-    ) -> Iterator[tuple[int, str, str, int, str, str]]:
-        """What a fold needs of each record: position, stream, type, schema, recorded_at and data."""
+    ) -> Iterator[list[tuple[int, str, str, int, str, str]]]:
+        """What a fold needs of each record, a page at a time.
+
+        That is position, stream, type, schema, recorded_at and data.
+        """
         query = (
             "SELECT position, stream, type, schema, recorded_at, data FROM events "
             "WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
         )
         last = _LAST if until is None else until
-        while True:
-            rows = self._fetch(query, (after, last, PAGE))
-            yield from rows
-            if len(rows) < PAGE:
-                return
-            after = rows[-1][0]
+        while page := self._fetch(query, (after, last, PAGE)):
+            yield page
+            after = page[-1][0]
 
     def read_hashed(self, after: int = 0) -> Iterator[tuple[Record, bytes]]:
         """Like `read`, with the hash that is stored beside each record; damaged text has U+FFFD in it."""

@@ -12,7 +12,7 @@ from janfs.pipeline.backoff import Backoff
 from janfs.pipeline.recorder import Draft, Recorder
 
 BATCH = 256  # places that are worked on before others see what was done
-ROUNDS = 100_000  # a bound that only a defect reaches
+ROUNDS = 10_000  # a bound that only a defect reaches
 
 
 class Organiser:

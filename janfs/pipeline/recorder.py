@@ -97,8 +97,10 @@ class Recorder:
 
 def replay(log: LogReader, after: int = 0, until: int | None = None) -> Iterator[Recorded]:
     """The log's events after a position, in today's types."""
-    for position, stream, kind, schema, recorded_at, data in log.read_events(after, until):
-        yield Recorded(position, stream, recorded_at, codec.decode(kind, schema, data))
+    decode = codec.decode
+    for page in log.pages(after, until):
+        for position, stream, kind, schema, recorded_at, data in page:
+            yield Recorded(position, stream, recorded_at, decode(kind, schema, data))
 
 
 def rebuild(log: LogReader, until: int | None = None) -> Catalogue:
