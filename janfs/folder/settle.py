@@ -21,7 +21,7 @@ SETTLE = 2.0  # seconds unchanged, where the system cannot tell whether a writer
 PATIENCE = 5.0  # seconds unchanged, before a file that ends inside its header counts as broken
 EDITING = 0.3  # seconds unchanged, before a model.json that cannot be read counts as wrong
 AGAIN = 0.2  # seconds until the next look at a file that is still being written
-BEING_COPIED = 1.0  # the same, once its header is there
+BEING_COPIED = 1.0  # the same, when its header is there and some of the rest is not
 MAX_JSON = jsonc.MAX_SIZE
 NO_STAMP = Stamp(0, 0, 0)  # of what is no file
 
@@ -94,8 +94,9 @@ def examine(fs: FileSystem, path: str, stat: Stat, unchanged_for: float) -> Verd
 
 def _being_written(fs: FileSystem, path: str, stamp: Stamp) -> Waiting:
     share = _percentage(fs, path, stamp) if paths.is_binary(path) else None
-    # A header of a large vocabulary takes a tenth of a second to read; its end comes with a hint anyway.
-    return Waiting("Being written.", AGAIN if share is None else BEING_COPIED, share)
+    # The header of a large vocabulary takes a tenth of a second to read, so a long copy is looked at less often.
+    # All bytes may be here when the hint that the file was closed comes before the kernel lets go of the writer.
+    return Waiting("Being written.", BEING_COPIED if share is not None and share < 100 else AGAIN, share)
 
 
 def _percentage(fs: FileSystem, path: str, stamp: Stamp) -> float | None:
