@@ -94,8 +94,8 @@ def examine(fs: FileSystem, path: str, stat: Stat, unchanged_for: float) -> Verd
 
 def _being_written(fs: FileSystem, path: str, stamp: Stamp) -> Waiting:
     share = _percentage(fs, path, stamp) if paths.is_binary(path) else None
-    # The header of a large vocabulary takes a tenth of a second to read, so a long copy is looked at less often.
-    # All bytes may be here when the hint that the file was closed comes before the kernel lets go of the writer.
+    # The header of a large vocabulary takes a tenth of a second to read: a long copy is looked at less often.
+    # Where all bytes are here, the hint of its closing came before the kernel let go of the writer.
     return Waiting("Being written.", BEING_COPIED if share is not None and share < 100 else AGAIN, share)
 
 
