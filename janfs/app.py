@@ -56,6 +56,14 @@ async def serve(settings: Settings, say: Say) -> None:
         if settings.sample and put_sample(root.paths.models):
             say("There was no model yet; a small one was put into the models folder to begin with.")
         pipeline = Pipeline(RealFileSystem(settings.root), root.log, SystemClock(), random_id)
+        pool = _pool(settings, pipeline)
+        host, port = listener.getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        context = ApiContext(
+            settings=settings, host=host, port=port, pipeline=pipeline, log=root.log, pool=pool
+        )
+        server = _Server(context, settings.grace)
+        pipeline.on_publish(_suggestion(url, say))
         keeper = WatchKeeper(
             settings.root,
             PollingWatcher if settings.polling else lambda: choose_watcher(settings.root),
@@ -63,21 +71,13 @@ async def serve(settings: Settings, say: Say) -> None:
         )
         stack.callback(keeper.close)
         stack.enter_context(_running(pipeline))
-        pool = _pool(settings, pipeline)
-        stack.push_async_callback(pool.close, settings.grace)
-        host, port = listener.getsockname()[:2]
-        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        context = ApiContext(
-            settings=settings, host=host, port=port, pipeline=pipeline, log=root.log, pool=pool
-        )
-        server = _Server(context, settings.grace)
+        stack.push_async_callback(pool.close, settings.grace)  # it records what it stops
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, server.stop)
         root.lock.announce(url)
         say(f"janfs serves {root.paths.models} at {url}/v1. Drop .gguf files in there; Ctrl-C ends it.")
         if problem := keeper.watcher.problem():
             say(problem)
-        pipeline.on_publish(_suggestion(url, say))
         await server.serve(sockets=[listener])
 
 
