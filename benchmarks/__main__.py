@@ -2,8 +2,6 @@
 
 import argparse
 import functools
-import shlex
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -35,7 +33,7 @@ def main() -> None:
     for name in given.names or runs:
         rows = runs[name]()
         print_table(name, rows)
-        keep(name, rows, f"python -m benchmarks {shlex.join([name, *sys.argv[1 + len(given.names) :]])}")
+        keep(name, rows, f"python -m benchmarks {name}")
 
 
 if __name__ == "__main__":
