@@ -83,13 +83,14 @@ def examine(fs: FileSystem, path: str, stat: Stat, unchanged_for: float) -> Verd
             f"the link leads to {stat.link}, and nothing is there" if stat.link else "it is no regular file"
         )
         return Refused(NO_STAMP, "not_a_file", f"{target[0].upper()}{target[1:]}.")
-    if fs.being_written(path):
+    writing = fs.being_written(path)
+    if writing:
         return _being_written(fs, path, stat.stamp)
     if paths.is_manifest(path):
         return _examine_json(fs, path, stat.stamp, unchanged_for)
     if paths.is_binary(path):
-        return _examine_binary(fs, path, stat.stamp, unchanged_for)
-    return _unless_unsure(fs, path, Settled(stat.stamp), unchanged_for)
+        return _examine_binary(fs, path, stat.stamp, unchanged_for, writing)
+    return _unless_unsure(fs, path, Settled(stat.stamp), unchanged_for, writing)
 
 
 def _being_written(fs: FileSystem, path: str, stamp: Stamp) -> Waiting:
@@ -111,16 +112,20 @@ def _share(size: int, whole: int) -> float:
     return round(min(100.0, 100.0 * size / max(1, whole)), 1)
 
 
-def _unless_unsure(fs: FileSystem, path: str, verdict: Verdict, unchanged_for: float) -> Verdict:
+def _unless_unsure(
+    fs: FileSystem, path: str, verdict: Verdict, unchanged_for: float, writing: bool | None
+) -> Verdict:
     """The verdict, if it is certain that nobody is still writing; else only after `SETTLE`."""
     if unchanged_for >= SETTLE:
         return verdict
-    if fs.being_written(path) is None or fs.has_holes(path):
+    if writing is None or fs.has_holes(path):
         return Waiting("Waiting until it stops changing.", min(AGAIN, SETTLE - unchanged_for) + 0.01)
     return verdict
 
 
-def _examine_binary(fs: FileSystem, path: str, stamp: Stamp, unchanged_for: float) -> Verdict:
+def _examine_binary(
+    fs: FileSystem, path: str, stamp: Stamp, unchanged_for: float, writing: bool | None
+) -> Verdict:
     with fs.open(path) as file:
         try:
             found = facts(read_header(file.read_at, stamp.size))
@@ -129,7 +134,8 @@ def _examine_binary(fs: FileSystem, path: str, stamp: Stamp, unchanged_for: floa
                 return Waiting("Its header is not here yet.", min(AGAIN, PATIENCE - unchanged_for) + 0.01)
             return Refused(stamp, error.code, error.detail if stamp.size else "The file is empty.")
         except GgufError as error:
-            return _unless_unsure(fs, path, Refused(stamp, error.code, error.detail), unchanged_for)
+            refused = Refused(stamp, error.code, error.detail)
+            return _unless_unsure(fs, path, refused, unchanged_for, writing)
         if file.stamp() != stamp:
             return Waiting("It changed while it was read.", AGAIN)
     if found.data_end > stamp.size:
@@ -138,7 +144,7 @@ def _examine_binary(fs: FileSystem, path: str, stamp: Stamp, unchanged_for: floa
             min(10.0, max(AGAIN, unchanged_for / 4)),
             _share(stamp.size, found.data_end),
         )
-    return _unless_unsure(fs, path, Settled(stamp, found), unchanged_for)
+    return _unless_unsure(fs, path, Settled(stamp, found), unchanged_for, writing)
 
 
 def _examine_json(fs: FileSystem, path: str, stamp: Stamp, unchanged_for: float) -> Verdict:
