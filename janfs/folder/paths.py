@@ -5,7 +5,6 @@ every name has exactly one spelling and every spelling leads back to its name.
 """
 
 import re
-from pathlib import PurePosixPath
 
 MODELS = "models"
 ENGINES = "engines"
@@ -104,8 +103,3 @@ def is_binary(path: str) -> bool:
 def is_manifest(path: str) -> bool:
     """Whether a path is a model folder's model.json."""
     return path.endswith(_IN_A_FOLDER) and path != f"{MODELS}/{MANIFEST}"
-
-
-def suffix(path: str) -> str:
-    """The extension of `path`, lower case, with its dot."""
-    return PurePosixPath(path).suffix.lower()

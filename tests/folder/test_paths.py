@@ -133,10 +133,3 @@ def test_a_binary_is_known_by_its_name_in_any_case() -> None:
     assert paths.is_binary("models/A.GGUF")
     assert not paths.is_binary("models/a.gguf.part")
     assert not paths.is_binary("models/gguf")
-
-
-@pytest.mark.parametrize(
-    ("path", "suffix"), [("models/A.GGUF", ".gguf"), ("models/x.y/a", ""), ("models/x/.gguf", "")]
-)
-def test_a_suffix_is_lower_case_and_has_its_dot(path: str, suffix: str) -> None:
-    assert paths.suffix(path) == suffix
