@@ -55,7 +55,9 @@ async def serve(settings: Settings, say: Say) -> None:
         listener = stack.enter_context(_listen(settings.host, settings.port))
         if settings.sample and put_sample(root.paths.models):
             say("There was no model yet; a small one was put into the models folder to begin with.")
-        pipeline = Pipeline(RealFileSystem(settings.root), root.log, SystemClock(), random_id)
+        pipeline = Pipeline(
+            RealFileSystem(settings.root), root.log, SystemClock(), random_id, organise=settings.organise
+        )
         pool = _pool(settings, pipeline)
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from janfs.catalogue.catalogue import Catalogue, files_in, find_model
+from janfs.catalogue.catalogue import Catalogue, files_in, files_of, find_model
 from janfs.catalogue.entries import File, Model, Status
-from janfs.catalogue.status import manifest_of
+from janfs.catalogue.groups import group
+from janfs.catalogue.status import manifest_of, part_reason
 from janfs.engines.protocol import EngineSettings, RunSpec
 from janfs.errors import InvalidInput, ModelNotFound, ModelNotRunnable
 from janfs.folder import paths
@@ -20,8 +21,9 @@ from janfs.manifest.generate import generate
 from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS
 from janfs.manifest.schema import Manifest
 from janfs.manifest.spellings import DEFAULT_ENGINE, canonical, canonical_engine
+from janfs.organise.homes import home_of
 from janfs.organise.naming import free_id, id_from_folder
-from janfs.organise.planner import home_of
+from janfs.organise.pairing import claimants
 from janfs.pipeline.snapshot import Arrival, Snapshot
 
 _FINGERPRINT_LENGTH = 16  # hexadecimal digits
@@ -73,8 +75,8 @@ def resolve(
     available = availability(model, arrivals_by_place(snapshot).get(model.folder))
     if available.status != "ready" or model.binary is None:
         raise _not_runnable(name, available)
-    parts = _parts(catalogue, model.binary)
-    manifest = manifest_of(files_in(catalogue, model.folder)) or _generated(model, parts)
+    parts = _parts(catalogue, model)
+    manifest = manifest_of(files_of(catalogue, model.uid)) or _generated(model, parts)
     engine = canonical_engine(manifest.engine or DEFAULT_ENGINE)
     try:
         settings = _settings(manifest, (engine_files or {}).get(engine, {}), engine)
@@ -124,7 +126,7 @@ def arrivals_by_place(snapshot: Snapshot) -> dict[str, Arrival]:
         if paths.is_binary(path):
             known = snapshot.catalogue.files.get(path)
             owner = snapshot.catalogue.models.get(known.uid) if known is not None else None
-            belongs = owner is not None and owner.loose == path
+            belongs = owner is not None and owner.removed is None and paths.place(path) == path
             found[owner.folder if owner is not None and belongs else paths.place(path)] = arrival
     return found
 
@@ -139,13 +141,24 @@ def outsiders(snapshot: Snapshot) -> list[Outsider]:
             _add(found, catalogue, arrival.path, arrival.size, wait)
     arriving = {outsider.path for outsider in found.values()}
     for file in files_in(catalogue, paths.MODELS):
-        if file.refused is None or not paths.is_binary(file.path) or file.path in arriving:
+        if not paths.is_binary(file.path) or file.path in arriving:
             continue
         owner = catalogue.models.get(file.uid)
-        if owner is None or owner.removed is not None or owner.loose != file.path:
-            refused = Availability("invalid", f"{paths.shown_name(file.path)}: {file.refused.reason}")
-            _add(found, catalogue, file.path, file.stamp.size, refused)
+        if owner is None or owner.removed is not None or (file.refused and owner.loose != file.path):
+            now = _of_a_file_alone(catalogue, file)
+            if now is not None:
+                _add(found, catalogue, file.path, file.stamp.size, now)
     return list(found.values())
+
+
+def _of_a_file_alone(catalogue: Catalogue, file: File) -> Availability | None:
+    """What is wrong with a file that is no model, or what it waits for."""
+    if file.refused is not None:
+        return Availability("invalid", f"{paths.shown_name(file.path)}: {file.refused.reason}")
+    part = next(iter(group([file])), None)
+    if part is None or part.kind not in ("projector", "adapter"):
+        return None
+    return Availability("part", part_reason(part, [model.id for model in claimants(catalogue, part)]))
 
 
 def find_outsider(snapshot: Snapshot, name: str) -> Outsider | None:
@@ -169,18 +182,10 @@ def _not_runnable(name: str, now: Availability) -> ModelNotRunnable:
     return ModelNotRunnable(f"The model '{name}' is {now.status}{progress}.{reason}", param="model")
 
 
-def _parts(catalogue: Catalogue, binary: str) -> list[File]:
+def _parts(catalogue: Catalogue, model: Model) -> list[File]:
     """The files that make up the weights: all shards in order, or the one file."""
-    first = catalogue.files[binary]
-    count = first.facts.split_count if first.facts is not None else None
-    if not count or count < 2:
-        return [first]
-    shards = [
-        (file.facts.split_no or 0, file)
-        for file in files_in(catalogue, paths.parent(binary))
-        if file.facts is not None and file.facts.split_count == count
-    ]
-    return [file for _, file in sorted(shards, key=lambda shard: shard[0])]
+    found = group(files_of(catalogue, model.uid))
+    return next((list(each.files) for each in found if each.head.path == model.binary), [])
 
 
 def _generated(model: Model, parts: list[File]) -> Manifest:

@@ -18,7 +18,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     `api_key`, when given, guards everything but the health checks. `insecure` allows an address that other
     machines can reach without one. `allowed_hosts` (`name:port`) and `allowed_origins` (`http://name:port`)
     are let in besides our own. `max_loaded` models are in memory at once; `grace` seconds are given to
-    running streams at shutdown. Raises `SettingsError`.
+    running streams at shutdown. With `organise` off nothing in the folder is moved. Raises `SettingsError`.
     """
 
     root: Path
@@ -31,6 +31,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_loaded: int = 2
     grace: float = 5.0
     polling: bool = False
+    organise: bool = True
     sample: bool = False
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from janfs.catalogue.catalogue import Catalogue, files_in, find_model, present_models
+from janfs.catalogue.catalogue import Catalogue, files_of, find_model, present_models
 from janfs.catalogue.entries import File, Model, Status
 from janfs.engines.protocol import EngineState
 from janfs.errors import ModelNotFound
@@ -115,9 +115,7 @@ def model_view(
     catalogue: Catalogue, model: Model, state: EngineState = _STOPPED, arrival: Arrival | None = None
 ) -> ModelView:
     """A model as it is shown; what its model.json leaves open has the specification's default."""
-    files = files_in(catalogue, model.folder)
-    if model.loose is not None and model.loose in catalogue.files:
-        files.append(catalogue.files[model.loose])
+    files = files_of(catalogue, model.uid)
     json_file = next((file for file in files if paths.is_manifest(file.path)), None)
     manifest = json_file.manifest if json_file is not None and json_file.manifest is not None else Manifest()
     binaries = [file for file in files if paths.is_binary(file.path)]

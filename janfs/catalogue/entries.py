@@ -4,11 +4,12 @@ from typing import Literal
 
 from msgspec import Struct
 
+from janfs.events.types import HashOrigin
 from janfs.folder.filesystem import Stamp
 from janfs.folder.gguf import GgufFacts
 from janfs.manifest.schema import Manifest
 
-Status = Literal["arriving", "ready", "incomplete", "missing", "invalid", "to-download"]
+Status = Literal["arriving", "ready", "incomplete", "missing", "invalid", "to-download", "part"]
 
 
 class Problem(Struct, frozen=True, gc=False):
@@ -24,8 +25,10 @@ class File(Struct, frozen=True, gc=False):
     """One file below `models/`.
 
     `uid` is the stream of the model it belongs to. `refused` says why it cannot be what its name says;
-    `stuck` why we could not move or write it. Of a model.json, `manifest` is the last good content,
-    `document` the SHA-256 of its text, `written` that of the text that we wrote last.
+    `stuck` why we could not move or write it. `sha256` is that of the whole content, once it is known, and
+    `hashed_by` who says so; `duplicate_of` is an older file with the same content. `taken` is the model that
+    came out of it, if it is an archive. Of a model.json, `manifest` is the last good content, `document` the
+    SHA-256 of its text, `written` that of the text that we wrote last.
     """
 
     path: str
@@ -40,13 +43,18 @@ class File(Struct, frozen=True, gc=False):
     document: str | None = None
     written: str | None = None
     notes: tuple[str, ...] = ()
+    sha256: str | None = None
+    hashed_by: HashOrigin | None = None
+    duplicate_of: str | None = None
+    taken: str | None = None
 
 
 class Model(Struct, frozen=True, gc=False):
     """One model: a folder below `models/`. A removed one is kept, so that it can come back as itself.
 
-    `loose` is a file that belongs to it and lies outside its folder; `stuck` why we could not write its
-    model.json; `removed` when nothing was left of it, `trash` where a deleted one lies.
+    `loose` is the first of its GGUF files that lie outside its folder; `stuck` why we could not write its
+    model.json; `removed` when nothing was left of it, `trash` where a deleted one lies; `download_error` why
+    its files could not be fetched when that was last tried.
     """
 
     uid: str
@@ -62,6 +70,7 @@ class Model(Struct, frozen=True, gc=False):
     removed: str | None = None
     trash: str | None = None
     stuck: str | None = None
+    download_error: str | None = None
 
 
 class Plan(Struct, frozen=True, gc=False):
@@ -73,8 +82,9 @@ class Plan(Struct, frozen=True, gc=False):
     target: str
     source: str | None = None
     stamp: Stamp | None = None
-    reason: Literal["organise", "delete", "write"] = "organise"
+    reason: Literal["organise", "delete", "write", "dedupe"] = "organise"
     document: str | None = None
+    how: Literal["move", "copy", "hard-link", "symbolic-link"] = "move"
 
 
 class Root(Struct, frozen=True, gc=False):

@@ -6,15 +6,17 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from janfs.catalogue.catalogue import Catalogue, Draft, Key, files_in
+from janfs.catalogue.catalogue import Catalogue, Key, files_of
+from janfs.catalogue.draft import Draft
 from janfs.catalogue.entries import File, Model, Plan, Problem, Root
+from janfs.catalogue.groups import is_part
 from janfs.catalogue.status import assess
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 1
+VERSION = 2
 
 
 class Recorded(Struct, frozen=True, gc=False):
@@ -59,25 +61,32 @@ def _refresh(draft: Draft, uid: str, position: int) -> None:
     model = draft.models.get(uid)
     if model is None or model.removed is not None:
         return
-    loose = draft.files.get(model.loose) if model.loose is not None else None
-    # What lies in the folder that a loose file is yet to move to is not this model's.
-    files = files_in(draft, model.folder) if loose is None else [loose]
+    files = files_of(draft, uid)
     found = assess(files)
+    stray = next((file for file in files if is_stray(file, model.folder)), None)
     stuck = model.stuck
     if stuck is not None and any(paths.is_manifest(file.path) for file in files):
         stuck = None
-    failed = stuck if loose is None else loose.stuck
+    failed = stuck if stray is None else stray.stuck
+    reason = found.reason or failed
+    if found.status == "to-download" and model.download_error is not None:
+        reason = f"{found.reason} The last try failed: {model.download_error}"
     draft.put_model(
         replace(
             model,
             status=found.status,
-            reason=found.reason or failed,
+            reason=reason,
             binary=found.binary,
-            loose=None if loose is None else model.loose,
+            loose=None if stray is None else stray.path,
             stuck=stuck,
             position=position,
         )
     )
+
+
+def is_stray(file: File, folder: str) -> bool:
+    """Whether a model's own GGUF file, and no part of it, lies outside its folder."""
+    return paths.is_binary(file.path) and not is_part(file) and paths.parent(file.path) != folder
 
 
 def _now(before: File | None, item: Recorded, path: str, stamp: Stamp) -> File:
@@ -96,9 +105,6 @@ def _file_dropped(draft: Draft, item: Recorded, event: e.FileDropped | e.FileCha
 def _file_moved(draft: Draft, item: Recorded, event: e.FileMoved) -> None:
     before = draft.files.get(event.source)
     _carry(draft, item, event.source, event.target, stamp=event.stamp)
-    model = draft.models.get(item.stream)
-    if model is not None and model.loose == event.source and paths.place(event.target) == event.target:
-        draft.put_model(replace(model, loose=event.target))
     _refresh(draft, item.stream, item.position)
     if before is not None and before.uid != item.stream:
         _refresh(draft, before.uid, item.position)
@@ -189,10 +195,19 @@ def _model_registered(draft: Draft, item: Recorded, event: e.ModelRegistered) ->
             position=item.position,
             registered_at=item.recorded_at,
             status="missing",
-            loose=event.loose,
         )
     )
+    _take_over(draft, item, event.files)
     _refresh(draft, item.stream, item.position)
+
+
+def _take_over(draft: Draft, item: Recorded, taken: Iterable[str]) -> None:
+    """Give files of other streams to this one."""
+    for path in taken:
+        file = draft.files.get(path)
+        if file is not None and file.uid != item.stream:
+            draft.put_file(replace(file, uid=item.stream, position=item.position))
+            _refresh(draft, file.uid, item.position)
 
 
 def _model_renamed(draft: Draft, item: Recorded, event: e.ModelRenamed) -> None:
@@ -201,9 +216,9 @@ def _model_renamed(draft: Draft, item: Recorded, event: e.ModelRenamed) -> None:
         return
     aliases = tuple(name for name in dict.fromkeys((*model.aliases, event.was)) if name != event.id)
     draft.put_model(replace(model, id=event.id, folder=event.folder, aliases=aliases, position=item.position))
-    loose = draft.files.get(model.loose) if model.loose is not None else None
-    if loose is not None and loose.stuck is not None:  # what kept it out of the old folder is past
-        draft.put_file(replace(loose, stuck=None, position=item.position))
+    for file in files_of(draft, item.stream):
+        if file.stuck is not None:  # what kept it out of the old folder is past
+            draft.put_file(replace(file, stuck=None, position=item.position))
     _refresh(draft, item.stream, item.position)
 
 
@@ -216,8 +231,9 @@ def _model_removed(draft: Draft, item: Recorded, _: e.ModelRemoved) -> None:
 def _model_restored(draft: Draft, item: Recorded, event: e.ModelRestored) -> None:
     model = draft.models.get(item.stream)
     if model is not None:
-        back = replace(model, id=event.id, folder=event.folder, loose=event.loose, removed=None, trash=None)
+        back = replace(model, id=event.id, folder=event.folder, removed=None, trash=None)
         draft.put_model(back)
+        _take_over(draft, item, event.files)
         _refresh(draft, item.stream, item.position)
 
 
@@ -256,6 +272,78 @@ def _move_failed(draft: Draft, item: Recorded, event: e.MoveFailed) -> None:
     _refresh(draft, item.stream, item.position)
 
 
+def _file_hashed(draft: Draft, item: Recorded, event: e.FileHashed) -> None:
+    file = draft.files.get(event.path)
+    if file is not None and file.stamp == event.stamp:
+        hashed = replace(file, sha256=event.sha256, hashed_by=event.by, position=item.position)
+        draft.put_file(hashed)
+
+
+def _file_corrupted(draft: Draft, item: Recorded, event: e.FileCorrupted) -> None:
+    file = draft.files.get(event.path)
+    if file is not None and file.stamp == event.stamp:
+        reason = (
+            f"Its content changed without being written: SHA-256 {event.found[:12]}… instead of "
+            f"{event.expected[:12]}…. The disk may be failing; put a good copy in its place."
+        )
+        draft.put_file(replace(file, refused=Problem("file_corrupted", reason), position=item.position))
+        _refresh(draft, file.uid, item.position)
+
+
+def _duplicate_found(draft: Draft, item: Recorded, event: e.DuplicateFound) -> None:
+    file = draft.files.get(event.path)
+    if file is not None and file.sha256 == event.sha256:
+        draft.put_file(replace(file, duplicate_of=event.of, position=item.position))
+        _refresh(draft, file.uid, item.position)
+
+
+def _part_paired(draft: Draft, item: Recorded, event: e.PartPaired) -> None:
+    _take_over(draft, item, [event.path])
+    _refresh(draft, item.stream, item.position)
+
+
+def _model_imported(draft: Draft, item: Recorded, event: e.ModelImported) -> None:
+    archive = draft.files.get(event.archive)
+    if archive is not None:
+        draft.put_file(replace(archive, taken=item.stream, position=item.position))
+
+
+def _copy_planned(draft: Draft, item: Recorded, event: e.CopyPlanned) -> None:
+    parts = {"source": event.source, "stamp": event.stamp, "reason": event.reason, "how": event.how}
+    draft.put_plan(_plan(item, event.op, event.target, **parts))
+
+
+def _copy_completed(draft: Draft, item: Recorded, event: e.CopyCompleted) -> None:
+    draft.drop_plan(event.op)
+    original = draft.files.get(event.source)
+    if original is not None:
+        base = replace(original, path=event.target, stuck=None, duplicate_of=None, link=None)
+    else:  # of what lies outside nothing is known yet; another stamp makes the next look tell
+        base = File(event.target, item.stream, Stamp(0, 0, 0), item.position)
+    stamp = base.stamp if original is None else event.stamp
+    draft.put_file(replace(base, uid=item.stream, stamp=stamp, link=event.link, position=item.position))
+    _refresh(draft, item.stream, item.position)
+
+
+def _copy_failed(draft: Draft, item: Recorded, event: e.CopyFailed) -> None:
+    draft.drop_plan(event.op)
+    file = draft.files.get(event.source)
+    if file is not None and event.reason == "organise":
+        draft.put_file(replace(file, stuck=event.error, position=item.position))
+    model = draft.models.get(item.stream)
+    if file is None and model is not None:
+        draft.put_model(replace(model, stuck=event.error, position=item.position))
+    _refresh(draft, item.stream, item.position)
+
+
+def _download_ended(draft: Draft, item: Recorded, event: e.Event) -> None:
+    model = draft.models.get(item.stream)
+    if model is not None:
+        failed = f"{event.url}: {event.reason}" if isinstance(event, e.DownloadFailed) else None
+        draft.put_model(replace(model, download_error=failed, position=item.position))
+        _refresh(draft, item.stream, item.position)
+
+
 def _write_planned(draft: Draft, item: Recorded, event: e.WritePlanned) -> None:
     draft.put_plan(_plan(item, event.op, event.path, reason="write", document=event.sha256))
 
@@ -269,7 +357,7 @@ def _write_failed(draft: Draft, item: Recorded, event: e.WriteFailed) -> None:
 
 
 def _ran(_draft: Draft, _item: Recorded, _event: e.Event) -> None:
-    """What engines did is history; the catalogue is of what is in the folder."""
+    """What engines did, and what left, is history; the catalogue is of what is in the folder."""
 
 
 _Handler = Callable[[Draft, Recorded, Any], None]
@@ -282,6 +370,9 @@ _HANDLERS: Mapping[type[e.Event], _Handler] = {
     e.JsonEdited: _json_edited,
     e.JsonRejected: _json_rejected,
     e.JsonRemoved: _file_removed,
+    e.FileHashed: _file_hashed,
+    e.FileCorrupted: _file_corrupted,
+    e.DuplicateFound: _duplicate_found,
     e.RootUnavailable: _root_unavailable,
     e.RootReturned: _root_returned,
     e.ModelRegistered: _model_registered,
@@ -289,12 +380,23 @@ _HANDLERS: Mapping[type[e.Event], _Handler] = {
     e.ModelRemoved: _model_removed,
     e.ModelRestored: _model_restored,
     e.ModelDeleted: _model_deleted,
+    e.PartPaired: _part_paired,
+    e.ModelExported: _ran,
+    e.ModelImported: _model_imported,
     e.MovePlanned: _move_planned,
     e.MoveCompleted: _move_completed,
     e.MoveFailed: _move_failed,
     e.WritePlanned: _write_planned,
     e.JsonWritten: _json_written,
     e.WriteFailed: _write_failed,
+    e.CopyPlanned: _copy_planned,
+    e.CopyCompleted: _copy_completed,
+    e.CopyFailed: _copy_failed,
+    e.DownloadStarted: _download_ended,
+    e.FileDownloaded: _ran,
+    e.DownloadCompleted: _download_ended,
+    e.DownloadFailed: _download_ended,
+    e.DownloadCancelled: _download_ended,
     e.ModelStarted: _ran,
     e.ModelStopped: _ran,
     e.StartFailed: _ran,
@@ -311,6 +413,9 @@ _PATIENT = frozenset(
         e.JsonRejected,
         e.MovePlanned,
         e.WritePlanned,
+        e.CopyPlanned,
+        e.ModelExported,
+        e.FileDownloaded,
         e.ModelStarted,
         e.ModelStopped,
         e.StartFailed,

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from janfs.catalogue.catalogue import Catalogue, Draft, Key, entry
+from janfs.catalogue.catalogue import Catalogue, Key, entry
+from janfs.catalogue.draft import Draft
 from janfs.catalogue.entries import File, Model, Plan, Root
 from janfs.events.codec import canonical
 

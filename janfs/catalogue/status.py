@@ -4,9 +4,13 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from janfs.catalogue import groups
 from janfs.catalogue.entries import File, Status
+from janfs.catalogue.groups import Group
 from janfs.folder import paths
 from janfs.manifest.schema import Manifest
+
+_MOST_NAMED = 100  # missing shards that are named
 
 
 class Assessment(Struct, frozen=True, gc=False):
@@ -23,84 +27,71 @@ def manifest_of(files: Sequence[File]) -> Manifest | None:
 
 
 def assess(files: Sequence[File]) -> Assessment:
-    """The status of a model from the files in its folder."""
-    json_file: File | None = None
-    binaries: list[File] = []
-    for file in files:
-        if paths.is_binary(file.path):
-            binaries.append(file)
-        elif paths.is_manifest(file.path):
-            json_file = file
+    """The status of a model from its files."""
+    json_file = next((file for file in files if paths.is_manifest(file.path)), None)
     manifest = json_file.manifest if json_file is not None else None
-    usable = [file for file in binaries if file.refused is None and _is_model(file)]
-    chosen = _choose(usable, manifest) if usable else None
+    found = groups.group(files)
+    models = groups.of_kind(found, "model")
+    chosen = groups.chosen(models, manifest)
     wrong = json_file.refused.reason if json_file is not None and json_file.refused is not None else None
     if wrong is not None and manifest is None:
-        return Assessment("invalid", wrong, chosen.path if isinstance(chosen, File) else None)
-    if not usable:
-        return _without_binary(binaries, manifest)
+        return Assessment("invalid", wrong, chosen.head.path if chosen is not None else None)
+    if not models:
+        return _without_model([file for file in files if paths.is_binary(file.path)], found, manifest)
     if chosen is None:
-        names = ", ".join(paths.shown_name(file.path) for file in usable)
-        return Assessment(
-            "invalid",
-            f"{len(usable)} model files are in this folder ({names}). Give each a folder of its own, or name "
-            "one of them as engine_parameters.llama_model_path in model.json.",
-        )
-    if isinstance(chosen, str):
-        return Assessment("missing", chosen)
-    absent = _missing_shards(chosen, usable)
+        return _unclear(models, manifest)
+    absent = chosen.missing
     if absent:
-        return Assessment("incomplete", f"Shards are missing: {', '.join(absent)}.", chosen.path)
+        more = f" and {len(absent) - _MOST_NAMED:,} more" if len(absent) > _MOST_NAMED else ""
+        names = ", ".join(absent[:_MOST_NAMED])
+        return Assessment("incomplete", f"Shards are missing: {names}{more}.", chosen.head.path)
+    if len({paths.parent(file.path) for file in chosen.files}) > 1:
+        return Assessment("incomplete", "Its shards are being brought into one folder.", chosen.head.path)
     reason = None if wrong is None else f"{wrong} The last good model.json stays in force."
-    return Assessment("ready", reason, chosen.path)
+    return Assessment("ready", reason, chosen.head.path)
 
 
-def _without_binary(binaries: Sequence[File], manifest: Manifest | None) -> Assessment:
+def _unclear(models: Sequence[Group], manifest: Manifest | None) -> Assessment:
+    wanted = groups.named(manifest, "llama_model_path")
+    if wanted is not None:
+        text = f"model.json names {wanted} as llama_model_path, and that file is not in the folder."
+        return Assessment("missing", text)
+    names = ", ".join(paths.shown_name(each.head.path) for each in models)
+    return Assessment(
+        "invalid",
+        f"{len(models)} models are in this folder ({names}), and no model.json names one of "
+        "them. Name one as engine_parameters.llama_model_path; the others then get folders of their own.",
+    )
+
+
+def _without_model(binaries: Sequence[File], found: Sequence[Group], manifest: Manifest | None) -> Assessment:
     refused = next((file for file in binaries if file.refused is not None), None)
     if refused is not None and refused.refused is not None:
         return Assessment("invalid", f"{paths.shown_name(refused.path)}: {refused.refused.reason}")
-    if binaries:
-        kinds = ", ".join(
-            f"{paths.shown_name(f.path)} ({f.facts.type if f.facts else 'unknown'})" for f in binaries
-        )
-        return Assessment("invalid", f"No file here can be run by itself: {kinds}.")
     urls = [source.url for source in manifest.sources if source.url] if manifest is not None else []
     if any(url.startswith(("http://", "https://")) for url in urls):
         return Assessment("to-download", "The model file is not here yet; model.json says where to get it.")
+    part = next((each for each in found if each.kind in ("projector", "adapter")), None)
+    if part is not None:
+        return Assessment("part", part_reason(part))
+    if found:
+        kinds = ", ".join(
+            f"{paths.shown_name(each.head.path)} ({each.head.facts.type if each.head.facts else 'unknown'})"
+            for each in found
+        )
+        return Assessment("invalid", f"No file here can be run by itself: {kinds}.")
     return Assessment("missing", "The model file is not in the folder. Put it back, or delete the folder.")
 
 
-def _is_model(file: File) -> bool:
-    return file.facts is not None and file.facts.type not in ("mmproj", "adapter", "imatrix", "vocab")
-
-
-def _choose(usable: Sequence[File], manifest: Manifest | None) -> File | str | None:
-    """The binary to load; None when several could be meant; a text when the named one is not there."""
-    named = (manifest.engine_parameters or {}).get("llama_model_path") if manifest is not None else None
-    if isinstance(named, str) and named:
-        for file in usable:
-            if paths.shown_name(file.path) == named.rpartition("/")[2]:
-                return file
-        return f"model.json names {named} as llama_model_path, and that file is not in the folder."
-    heads = [file for file in usable if not _is_later_shard(file)]
-    if len(heads) == 1:
-        return heads[0]
-    wanted = {source.filename for source in manifest.sources} if manifest is not None else set()
-    listed = [file for file in heads if paths.shown_name(file.path) in wanted]
-    if len(listed) == 1:
-        return listed[0]
-    return None if heads else usable[0]
-
-
-def _is_later_shard(file: File) -> bool:
-    return file.facts is not None and bool(file.facts.split_no)
-
-
-def _missing_shards(chosen: File, usable: Sequence[File]) -> list[str]:
-    count = chosen.facts.split_count if chosen.facts is not None else None
-    if not count or count < 2:
-        return []
-    here = {
-        file.facts.split_no for file in usable if file.facts is not None and file.facts.split_count == count
-    }
-    return [f"{number + 1:05d}-of-{count:05d}" for number in range(count) if number not in here][:100]
+def part_reason(part: Group, claimants: Sequence[str] = ()) -> str:
+    """Why a projector or adapter is still by itself; `claimants` are the ids that it would fit."""
+    what = "A projector" if part.kind == "projector" else "An adapter (LoRA)"
+    name = paths.shown_name(part.head.path)
+    settle = f"`janfs pair {name} MODEL` settles it"
+    if part.kind == "projector":
+        settle += f', or "mmproj": "{name}" among the engine_parameters in the model.json of one'
+    if claimants:
+        return f"{what} that several models could claim: {', '.join(claimants)}. {settle}."
+    facts = part.head.facts
+    base = f" of {facts.base_model}" if facts is not None and facts.base_model else ""
+    return f"{what}{base}: it waits for its model. {settle}."

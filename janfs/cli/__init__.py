@@ -84,6 +84,16 @@ def main() -> None:
     "--grace", default=5.0, show_default=True, type=float, help="Seconds for running answers at shutdown."
 )
 @click.option("--polling", is_flag=True, help="Look every 2 s, as on file systems that send no events.")
+@click.option(
+    "--organise",
+    envvar="JANFS_ORGANISE",
+    show_envvar=True,
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    callback=lambda _, __, value: value == "on",
+    help="Off: models are registered where they lie, and nothing is moved.",
+)
 @click.option("--sample", is_flag=True, help="Put a small model into an empty models folder first.")
 @click.option(
     "--log-level",

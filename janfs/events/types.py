@@ -85,6 +85,35 @@ class JsonRemoved(Struct, frozen=True, gc=False):
     path: str
 
 
+HashOrigin = Literal["computed", "hub", "download", "archive"]
+
+
+class FileHashed(Struct, frozen=True, gc=False):
+    """The SHA-256 of a file's whole content is known: computed here, or said by whoever published it."""
+
+    path: str
+    stamp: Stamp
+    sha256: str
+    by: HashOrigin = "computed"
+
+
+class FileCorrupted(Struct, frozen=True, gc=False):
+    """A file's content is another than it was, and nobody wrote it: its size, time and inode are the same."""
+
+    path: str
+    stamp: Stamp
+    expected: str
+    found: str
+
+
+class DuplicateFound(Struct, frozen=True, gc=False):
+    """Two files have the same content, by their full hashes; `of` was here first. Neither is touched."""
+
+    path: str
+    of: str
+    sha256: str
+
+
 class RootUnavailable(Struct, frozen=True, gc=False):
     """The models folder cannot be seen; nothing is concluded from what is missing."""
 
@@ -99,11 +128,15 @@ class RootReturned(Struct, frozen=True, gc=False):
 
 
 class ModelRegistered(Struct, frozen=True, gc=False):
-    """A folder holds a model from now on. The stream is the model's uid; `loose` is a file yet to move in."""
+    """A folder holds a model from now on. The stream is the model's uid; `loose` is a file yet to move in.
+
+    `files` are its files, where some were in other streams until now.
+    """
 
     id: str
     folder: str
     loose: str | None = None
+    files: tuple[str, ...] = ()
 
 
 class ModelRenamed(Struct, frozen=True, gc=False):
@@ -121,11 +154,12 @@ class ModelRemoved(Struct, frozen=True, gc=False):
 
 
 class ModelRestored(Struct, frozen=True, gc=False):
-    """A removed model is there again; `loose` is a file yet to move in."""
+    """A removed model is there again; `loose` and `files` as when it is registered."""
 
     id: str
     folder: str
     loose: str | None = None
+    files: tuple[str, ...] = ()
 
 
 class ModelDeleted(Struct, frozen=True, gc=False):
@@ -133,6 +167,35 @@ class ModelDeleted(Struct, frozen=True, gc=False):
 
     id: str
     trash: str
+
+
+class PartPaired(Struct, frozen=True, gc=False):
+    """A projector or adapter belongs to this model from now on. `by` says who tied them together."""
+
+    path: str
+    by: Literal["metadata", "model.json", "user"]
+
+
+class ModelExported(Struct, frozen=True, gc=False):
+    """The model was written into an archive: its name, the SHA-256 and size of its bytes."""
+
+    archive: str
+    sha256: str
+    size: int
+
+
+class ModelImported(Struct, frozen=True, gc=False):
+    """The model came out of an archive of another janfs, where it was `uid` and `id`.
+
+    `history` names the text of its events there in `documents`, one JSON object a line; `events` counts them.
+    """
+
+    archive: str
+    sha256: str
+    uid: str
+    id: str
+    history: str
+    events: int
 
 
 # --- actions: intent before, outcome after ----------------------------------------------------
@@ -197,6 +260,89 @@ class WriteFailed(Struct, frozen=True, gc=False):
     error: str
 
 
+CopyHow = Literal["copy", "hard-link", "symbolic-link"]
+CopyReason = Literal["organise", "dedupe"]
+
+
+class CopyPlanned(Struct, frozen=True, gc=False):
+    """A file is about to get a second place. `stamp` is what it must be when we act.
+
+    A symbolic link's `source` may lie outside the root, as an absolute path. With `dedupe`, `target` is
+    there, has the same content, and is replaced.
+    """
+
+    op: str
+    source: str
+    target: str
+    how: CopyHow
+    reason: CopyReason
+    stamp: Stamp | None = None
+
+
+class CopyCompleted(Struct, frozen=True, gc=False):
+    """A planned copy is done; `stamp` is the file at its second place, `link` where it points."""
+
+    op: str
+    source: str
+    target: str
+    how: CopyHow
+    reason: CopyReason
+    stamp: Stamp
+    link: str | None = None
+
+
+class CopyFailed(Struct, frozen=True, gc=False):
+    """A planned copy was given up; both places are as they were."""
+
+    op: str
+    source: str
+    target: str
+    how: CopyHow
+    reason: CopyReason
+    error: str
+
+
+# --- downloads --------------------------------------------------------------------------------
+
+
+class DownloadStarted(Struct, frozen=True, gc=False):
+    """The files that a model.json names are being fetched; `size` in bytes where the servers say it."""
+
+    urls: tuple[str, ...]
+    size: int | None = None
+
+
+class FileDownloaded(Struct, frozen=True, gc=False):
+    """A file came whole. `sha256` is what was computed on the way; `expected` says whom it agrees with."""
+
+    path: str
+    url: str
+    size: int
+    sha256: str
+    expected: str | None = None
+
+
+class DownloadCompleted(Struct, frozen=True, gc=False):
+    """Every file of a download is there."""
+
+    urls: tuple[str, ...]
+    seconds: float
+
+
+class DownloadFailed(Struct, frozen=True, gc=False):
+    """A download was given up; what came so far is kept for the next try. `code` is an error's code."""
+
+    url: str
+    code: str
+    reason: str
+
+
+class DownloadCancelled(Struct, frozen=True, gc=False):
+    """Someone stopped a download; what came so far is removed."""
+
+    reason: str
+
+
 # --- engines: what ran ------------------------------------------------------------------------
 
 
@@ -242,6 +388,9 @@ Event = (
     | JsonEdited
     | JsonRejected
     | JsonRemoved
+    | FileHashed
+    | FileCorrupted
+    | DuplicateFound
     | RootUnavailable
     | RootReturned
     | ModelRegistered
@@ -249,12 +398,23 @@ Event = (
     | ModelRemoved
     | ModelRestored
     | ModelDeleted
+    | PartPaired
+    | ModelExported
+    | ModelImported
     | MovePlanned
     | MoveCompleted
     | MoveFailed
     | WritePlanned
     | JsonWritten
     | WriteFailed
+    | CopyPlanned
+    | CopyCompleted
+    | CopyFailed
+    | DownloadStarted
+    | FileDownloaded
+    | DownloadCompleted
+    | DownloadFailed
+    | DownloadCancelled
     | ModelStarted
     | ModelStopped
     | StartFailed

@@ -82,6 +82,18 @@ class FileSystem(Protocol):
         """Make a symbolic link; `path` must not exist."""
         ...
 
+    def link_file(self, source: str, target: str) -> None:
+        """Give a file (not what a link leads to) a second name; `FileExistsError` when `target` exists."""
+        ...
+
+    def copy_file(self, source: str, target: str) -> None:
+        """Make a new file with the content and time of `source`, and flush it; a failure leaves none behind.
+
+        Blocks are shared where the disk can. `FileExistsError` when `target` exists, EBUSY when `source`
+        changes meanwhile.
+        """
+        ...
+
     def rename(self, source: str, target: str) -> None:
         """Rename a file or folder; `FileExistsError` when `target` exists, also in a race."""
         ...

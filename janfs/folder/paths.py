@@ -6,6 +6,8 @@ every name has exactly one spelling and every spelling leads back to its name.
 
 import re
 
+from msgspec import Struct
+
 MODELS = "models"
 ENGINES = "engines"
 PRIVATE = ".janfs"
@@ -93,6 +95,29 @@ def is_ignored(file_name: str) -> bool:
     """Whether a name is private to some tool: dotfiles, editors' backups, unfinished downloads."""
     lowered = file_name.lower()
     return file_name.startswith((".", "#")) or lowered.endswith(_TEMPORARY_SUFFIXES) or file_name == "4913"
+
+
+_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.IGNORECASE)
+
+
+class Shard(Struct, frozen=True, gc=False):
+    """What a shard's name says: what all of its set share, its number from 1, and how many there are."""
+
+    stem: str
+    number: int
+    count: int
+
+
+def shard(path: str) -> Shard | None:
+    """The shard that a name such as `x-00001-of-00003.gguf` claims to be; None for other names.
+
+    The spelling is that of llama.cpp's `llama_split_path`.
+    """
+    match = _SHARD.fullmatch(name(path))
+    if match is None:
+        return None
+    number, count = int(match[2]), int(match[3])
+    return Shard(match[1], number, count) if 1 <= number <= count and count > 1 else None
 
 
 def is_binary(path: str) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from janfs.folder import paths
+from janfs.folder.copying import copy_content
 from janfs.folder.filesystem import OpenFile, Stamp, Stat
 
 _AT_FDCWD = -100
@@ -122,6 +123,24 @@ class RealFileSystem:
     def make_link(self, path: str, target: str) -> None:
         """See `FileSystem.make_link`."""
         os.symlink(paths.decode_path(target), self._at(path))
+
+    def link_file(self, source: str, target: str) -> None:
+        """See `FileSystem.link_file`."""
+        os.link(self._at(source), self._at(target), follow_symlinks=False)
+
+    def copy_file(self, source: str, target: str) -> None:
+        """See `FileSystem.copy_file`."""
+        there = self._at(target)
+        with contextlib.ExitStack() as stack:
+            here = os.open(self._at(source), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            stack.callback(os.close, here)
+            made = os.open(there, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            stack.callback(os.close, made)
+            try:
+                copy_content(here, made)
+            except OSError:
+                os.unlink(there)
+                raise
 
     def rename(self, source: str, target: str) -> None:
         """See `FileSystem.rename`; renameat2(2) with RENAME_NOREPLACE, or link and unlink without it."""

@@ -4,8 +4,6 @@ Each function looks first and acts then, so that it can be run again after a cra
 is recognised as done, what is half done is finished, and what can no longer be done is said to be so.
 """
 
-import errno
-from collections.abc import Callable
 from contextlib import suppress
 
 from msgspec import Struct
@@ -14,6 +12,7 @@ from janfs.catalogue.entries import Plan
 from janfs.errors import FolderError
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
+from janfs.organise.disk import clean_up, explain, forget, make_parents, need, temporary_of
 
 
 class Moved(Struct, frozen=True):
@@ -25,21 +24,21 @@ class Moved(Struct, frozen=True):
 
 def move(fs: FileSystem, plan: Plan) -> Moved:
     """Carry out a planned move; nothing is ever overwritten. Raises `FolderError` when it is given up."""
-    source = _need(plan.source)
+    source = need(plan.source)
     try:
         return _move(fs, source, plan)
     except OSError as error:
-        raise FolderError(_explain(error, source, plan.target)) from error
+        raise FolderError(explain(error, source, plan.target)) from error
 
 
 def write(fs: FileSystem, plan: Plan, content: bytes) -> Stamp:
     """Carry out a planned write of a new file, all at once. Raises `FolderError` when it is given up."""
-    temporary = paths.join(paths.parent(plan.target), f"{paths.TEMP_PREFIX}{plan.op}.tmp")
+    temporary = temporary_of(plan)
     try:
         return _write(fs, temporary, plan.target, content)
     except OSError as error:
-        _clean_up(fs.unlink, temporary)
-        raise FolderError(_explain(error, temporary, plan.target)) from error
+        clean_up(fs.unlink, temporary)
+        raise FolderError(explain(error, temporary, plan.target)) from error
 
 
 def _move(fs: FileSystem, source: str, plan: Plan) -> Moved:
@@ -57,10 +56,10 @@ def _move(fs: FileSystem, source: str, plan: Plan) -> Moved:
         raise FolderError(f"{source} changed after its move was planned.")
     made: list[str] = []
     try:
-        _make_parents(fs, plan.target, made)
+        make_parents(fs, plan.target, made)
         _rename(fs, source, here.link, plan.target)
     except OSError:
-        _clean_up(fs.remove_folder, *reversed(made))
+        clean_up(fs.remove_folder, *reversed(made))
         raise
     for folder in made:
         fs.sync_folder(paths.parent(folder))
@@ -100,12 +99,12 @@ def _rename(fs: FileSystem, source: str, link: str | None, target: str) -> None:
 def _write(fs: FileSystem, temporary: str, target: str, content: bytes) -> Stamp:
     there = fs.stat(target)
     if there is None:
-        _forget(fs, temporary)
+        forget(fs, temporary)
         fs.create(temporary, content)
         fs.rename(temporary, target)
         there = fs.stat(target)
     elif not _has_content(fs, target, there, content):
-        _forget(fs, temporary)
+        forget(fs, temporary)
         raise FolderError(f"{target} was written by someone else meanwhile; theirs stays.")
     if there is None or there.stamp is None:
         raise FolderError(f"{target} vanished right after it was written.")
@@ -120,18 +119,6 @@ def _has_content(fs: FileSystem, path: str, stat: Stat, content: bytes) -> bool:
         return file.read_at(0, len(content) + 1) == content
 
 
-def _make_parents(fs: FileSystem, path: str, made: list[str]) -> None:
-    """Make the folders above `path` that are not there, and note in `made` each that was, outermost first."""
-    wanted: list[str] = []
-    folder = paths.parent(path)
-    while folder and fs.stat(folder) is None:
-        wanted.append(folder)
-        folder = paths.parent(folder)
-    for folder in reversed(wanted):
-        fs.make_folder(folder)
-        made.append(folder)
-
-
 def _moved_link(link: str, source: str, target: str) -> str:
     """What a link says at its new place; a relative one goes up to the root, and down the old way."""
     if link.startswith("/"):
@@ -139,39 +126,6 @@ def _moved_link(link: str, source: str, target: str) -> str:
     return "../" * target.count("/") + paths.join(paths.parent(source), link)
 
 
-def _forget(fs: FileSystem, temporary: str) -> None:
-    if fs.stat(temporary) is not None:
-        fs.unlink(temporary)
-
-
-def _clean_up(remove: Callable[[str], None], *left: str) -> None:
-    """Remove what a failed attempt left, as far as that goes: its own error is the one to tell."""
-    for path in left:
-        with suppress(OSError):
-            remove(path)
-
-
 def _sync(fs: FileSystem, source: str, target: str) -> None:
     for folder in {paths.parent(target), paths.parent(source)}:
         fs.sync_folder(folder)
-
-
-def _need(source: str | None) -> str:
-    if source is None:
-        raise FolderError("A move without a source was planned.")
-    return source
-
-
-_HINTS = {
-    errno.EACCES: "Permission denied: let the user that runs janfs write there.",
-    errno.EPERM: "Operation not permitted: let the user that runs janfs write there.",
-    errno.EROFS: "The file system is read-only.",
-    errno.ENOSPC: "The disk is full: make room.",
-    errno.EXDEV: "It lies on another disk.",
-    errno.EEXIST: "Something of that name exists already.",
-}
-
-
-def _explain(error: OSError, source: str, target: str) -> str:
-    reason = _HINTS.get(error.errno or 0, error.strerror or str(error))
-    return f"{source} could not become {target}: {reason}"

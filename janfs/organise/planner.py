@@ -1,163 +1,182 @@
 """What should be done next about one place in the folder. Pure: the catalogue in, decisions out.
 
-A place is a folder that may hold a model, or a file lying loose in `models/`. Each call returns the next
+A place is a folder that may hold models, or a file lying loose in `models/`. Each call returns the next
 step, or None when the place is as it should be; doing the steps one after another ends.
 """
 
-from collections.abc import Container
-
-from msgspec import Struct
-
-from janfs.catalogue.catalogue import Tables, files_in, uid_at
+from janfs.catalogue import groups
+from janfs.catalogue.catalogue import Catalogue, files_in, files_of
 from janfs.catalogue.entries import File, Model
-from janfs.events.types import Event, ModelRegistered, ModelRemoved, ModelRenamed, ModelRestored
+from janfs.catalogue.groups import Group
+from janfs.catalogue.status import manifest_of
+from janfs.events.types import ModelRemoved, PartPaired
 from janfs.folder import paths
-from janfs.folder.filesystem import Stamp
-from janfs.folder.gguf import GgufFacts
-from janfs.organise.naming import free_id, id_from_file_name, id_from_folder
+from janfs.manifest.schema import Manifest
+from janfs.organise import links, pairing, splitting
+from janfs.organise.homes import arrival, claimed_folder, home_of, move_on
+from janfs.organise.naming import free_id, id_from_folder
+from janfs.organise.steps import Copy, Decide, Generate, Move, Policy, Step
 
-
-class Decide(Struct, frozen=True):
-    """Put decisions into the log; nothing happens on disk. `cause` is the position that led to them."""
-
-    uid: str
-    events: tuple[Event, ...]
-    cause: int
-
-
-class Move(Struct, frozen=True):
-    """Move a loose file into its model's folder."""
-
-    uid: str
-    source: str
-    target: str
-    stamp: Stamp
-    cause: int
-
-
-class Generate(Struct, frozen=True):
-    """Write the model.json that a model lacks; `stamp` is its (first) binary's, `size` that of all."""
-
-    uid: str
-    path: str
-    file_names: tuple[str, ...]
-    size: int
-    stamp: Stamp
-    facts: GgufFacts
-    cause: int
-
-
-Step = Decide | Move | Generate
+DEFAULT = Policy()
 
 
 def next_step(
-    tables: Tables, place: str, *, retry: bool = False, arriving: Container[str] = ()
+    catalogue: Catalogue, place: str, policy: Policy = DEFAULT, *, retry: bool = False
 ) -> Step | None:
-    """The next thing to do about a place; with `retry`, what failed before is tried again.
-
-    `arriving` are folders that hold files which are not whole yet, so that the tables do not have them.
-    """
-    if place in tables.files:
-        return _organise_loose(tables, tables.files[place], retry, arriving)
-    claimant = tables.models.get(tables.folders.get(place) or "")
-    if claimant is not None and claimant.loose is not None:
-        return _move_on(tables, claimant, arriving)
-    uid = uid_at(tables, place)
-    model = tables.models.get(uid) if uid is not None else None
-    files = files_in(tables, place)
-    if model is None or model.folder != place or model.removed is not None:
-        return _register_folder(tables, place, files)
-    if not files:
-        return _remove(model)
-    return _complete(model, files, retry)
+    """The next thing to do about a place; with `retry`, what failed before is tried again."""
+    if place in catalogue.files:
+        return _organise_loose(catalogue, catalogue.files[place], policy, retry)
+    claimant = claimed_folder(catalogue, place)
+    if claimant is not None:
+        return move_on(catalogue, claimant, policy)
+    files = files_in(catalogue, place)
+    model = catalogue.models.get(catalogue.folders.get(place) or "")
+    if model is None:
+        return _organise_folder(catalogue, place, files, policy, retry)
+    if not catalogue.owned.get(model.uid):
+        return Decide(((model.uid, ModelRemoved("Nothing is left in its folder.")),), model.position)
+    return _tend(catalogue, model, files, policy, retry)
 
 
-def home_of(tables: Tables, file_name: str, arriving: Container[str] = ()) -> str:
-    """The folder that a loose file of this name would get."""
-    taken = _Taken(tables, arriving)
-    return paths.join(paths.MODELS, free_id(id_from_file_name(file_name), taken))
-
-
-class _Taken:
-    """Ids that a new model cannot have: other models', and names of files and of folders in use."""
-
-    def __init__(self, tables: Tables, arriving: Container[str]) -> None:
-        self._tables = tables
-        self._arriving = arriving
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._tables.ids or _in_use(self._tables, f"{paths.MODELS}/{name}", self._arriving)
-
-
-def _in_use(tables: Tables, folder: str, arriving: Container[str]) -> bool:
-    return folder in tables.children or folder in tables.files or folder in arriving
-
-
-def _organise_loose(tables: Tables, file: File, retry: bool, arriving: Container[str]) -> Step | None:
+def _organise_loose(catalogue: Catalogue, file: File, policy: Policy, retry: bool) -> Step | None:
     if file.refused is not None or file.facts is None:
         return None
-    model = tables.models.get(file.uid)
+    model = catalogue.models.get(file.uid)
     if model is None or model.removed is not None:
-        folder = home_of(tables, paths.name(file.path), arriving)
-        event = _arrival(tables, file.uid, paths.name(folder), folder, file.path)
-        return Decide(file.uid, (event,), file.position)
-    elsewhere = _move_on(tables, model, arriving)
+        if links.leads_here(catalogue, file):
+            return None  # a link makes it a model elsewhere, and would break if it moved
+        found = groups.group(_loose_siblings(catalogue, file))
+        mine = next((each for each in found if file in each.files), None)
+        if mine is None or mine.kind == "other":
+            return None
+        if mine.kind != "model":
+            return _pair(catalogue, mine)
+        folder = home_of(catalogue, paths.name(file.path), policy)
+        event = arrival(catalogue, file.uid, paths.name(folder), folder, mine)
+        return Decide(((file.uid, event),), file.position)
+    return _bring_home(catalogue, model, file, policy, retry)
+
+
+def _bring_home(catalogue: Catalogue, model: Model, file: File, policy: Policy, retry: bool) -> Step | None:
+    """Move a stray file into its model's folder."""
+    elsewhere = move_on(catalogue, model, policy)
     if elsewhere is not None:
         return elsewhere
-    if file.stuck is not None and not retry:
+    if not policy.organise or (file.stuck is not None and not retry):
         return None
     target = paths.join(model.folder, paths.name(file.path))
-    return Move(file.uid, file.path, target, file.stamp, max(file.position, model.position))
+    return Move(model.uid, file.path, target, file.stamp, max(file.position, model.position))
 
 
-def _move_on(tables: Tables, model: Model, arriving: Container[str]) -> Step | None:
-    """Another folder for a model whose file is yet to move, when someone put other things into its folder."""
-    if model.loose is None or not _in_use(tables, model.folder, arriving):
-        return None
-    folder = home_of(tables, paths.name(model.loose), arriving)
-    return Decide(model.uid, (ModelRenamed(paths.name(folder), folder, model.id),), model.position)
-
-
-def _register_folder(tables: Tables, place: str, files: list[File]) -> Step | None:
-    first = next((f for f in files if paths.is_manifest(f.path) or paths.is_binary(f.path)), None)
+def _organise_folder(
+    catalogue: Catalogue, place: str, files: list[File], policy: Policy, retry: bool
+) -> Step | None:
+    """A folder that is no model: it becomes one, or what it holds gets folders of its own."""
+    leaving = splitting.next_step(catalogue, place, files, policy, retry=retry)
+    if leaving is not None or place in policy.held:
+        return leaving
+    free = [file for file in files if not _belongs_elsewhere(catalogue, file)]
+    found = groups.group(free)
+    models = groups.of_kind(found, "model")
+    if not any(paths.is_manifest(file.path) for file in free):
+        if len(models) > 1 or (models and policy.organise and splitting.is_nested(place)):
+            return splitting.register(catalogue, place, models, policy)
+        for part in (each for each in found if each.kind in ("projector", "adapter") and not models):
+            paired = _pair(catalogue, part)
+            if paired is not None:
+                return paired
+    first = next((file for file in free if paths.is_manifest(file.path) or paths.is_binary(file.path)), None)
     if first is None:
         return None
-    id_ = free_id(id_from_folder(paths.name(place)), tables.ids)
-    return Decide(first.uid, (_arrival(tables, first.uid, id_, place, None),), first.position)
+    id_ = free_id(id_from_folder(paths.name(place)), catalogue.ids)
+    event = arrival(catalogue, first.uid, id_, place, None)
+    return Decide(((first.uid, event),), first.position)
 
 
-def _arrival(tables: Tables, uid: str, id_: str, folder: str, loose: str | None) -> Event:
-    """A model that was here before comes back as itself."""
-    kind = ModelRestored if uid in tables.models else ModelRegistered
-    return kind(id_, folder, loose)
+def _belongs_elsewhere(catalogue: Catalogue, file: File) -> bool:
+    model = catalogue.models.get(file.uid)
+    return model is not None and model.removed is None and model.folder != paths.parent(file.path)
 
 
-def _remove(model: Model) -> Step:
-    return Decide(model.uid, (ModelRemoved("Nothing is left in its folder."),), model.position)
+def _tend(catalogue: Catalogue, model: Model, files: list[File], policy: Policy, retry: bool) -> Step | None:
+    """What a model's folder still lacks, and what does not belong into it."""
+    leaving = splitting.next_step(catalogue, model.folder, files, policy, retry=retry)
+    if leaving is not None or model.loose is not None:
+        return leaving  # with files of its own still outside it is too early to judge
+    manifest = manifest_of(files)
+    own = [file for file in files if file.uid == model.uid]
+    found = groups.group(own)
+    models = groups.of_kind(found, "model")
+    stays = groups.chosen(models, manifest)
+    if stays is None and models and not any(paths.is_manifest(file.path) for file in files):
+        stays = min(models, key=lambda each: (each.head.position, each.head.path))
+    if stays is not None and len(models) > 1:
+        others = [each for each in models if each != stays and not splitting.is_named(each, manifest)]
+        apart = splitting.register(catalogue, model.folder, others, policy)
+        if apart is not None:
+            return apart
+    wanted = links.wanted(catalogue, model, manifest, retry=retry)
+    wanted = wanted or _named_projector(catalogue, model, manifest, policy)
+    if wanted is not None:
+        return wanted
+    part = next((each for each in found if each.kind in ("projector", "adapter")), None)
+    if part is not None and not models and manifest is None:
+        return _pair(catalogue, part)
+    return _generate(model, files, found, retry)
 
 
-def _complete(model: Model, files: list[File], retry: bool) -> Step | None:
+def _pair(catalogue: Catalogue, part: Group) -> Step | None:
+    """Give a projector or adapter to the one model that it fits."""
+    fitting = [model for model in pairing.claimants(catalogue, part) if model.uid != part.head.uid]
+    if len(fitting) != 1:
+        return None
+    events = tuple((fitting[0].uid, PartPaired(file.path, "metadata")) for file in part.files)
+    return Decide(events, max(part.head.position, fitting[0].position))
+
+
+def _named_projector(
+    catalogue: Catalogue, model: Model, manifest: Manifest | None, policy: Policy
+) -> Step | None:
+    """Bring in the projector that a model.json names: that is a person's word, whatever the headers say."""
+    name = groups.named(manifest, "mmproj")
+    if name is None or any(paths.shown_name(f.path) == name for f in files_of(catalogue, model.uid)):
+        return None
+    same = [file for path, file in catalogue.files.items() if paths.shown_name(path) == name]
+    for file in sorted((file for file in same if groups.is_part(file)), key=lambda file: file.path):
+        owner = catalogue.models.get(file.uid)
+        cause = max(file.position, model.position)
+        if owner is None or owner.removed is not None or owner.status == "part":
+            return Decide(((model.uid, PartPaired(file.path, "model.json")),), cause)
+        target = paths.join(model.folder, paths.name(file.path))
+        if policy.organise and file.stuck is None and target not in catalogue.files:
+            return Copy(model.uid, file.path, target, "hard-link", file.stamp, cause)
+    return None
+
+
+def _generate(model: Model, files: list[File], found: list[Group], retry: bool) -> Step | None:
     """The model.json that is not there, for the binary that is."""
     if model.stuck is not None and not retry:
         return None
     if any(paths.is_manifest(file.path) for file in files) or model.binary is None:
         return None
-    binary = next((file for file in files if file.path == model.binary), None)
-    if binary is None or binary.facts is None:
+    mine = next((each for each in found if each.head.path == model.binary), None)
+    if mine is None or mine.head.facts is None:
         return None
-    parts = [binary, *(file for file in files if _is_shard_beside(file, binary))]
+    projectors = groups.of_kind(found, "projector")
     return Generate(
         model.uid,
         paths.join(model.folder, paths.MANIFEST),
-        tuple(paths.shown_name(part.path) for part in parts),
-        sum(part.stamp.size for part in parts),
-        binary.stamp,
-        binary.facts,
-        max(binary.position, model.position),
+        tuple(paths.shown_name(file.path) for file in mine.files),
+        sum(file.stamp.size for file in mine.files),
+        mine.head.stamp,
+        mine.head.facts,
+        max(mine.head.position, model.position),
+        paths.shown_name(projectors[0].head.path) if len(projectors) == 1 else None,
     )
 
 
-def _is_shard_beside(file: File, first: File) -> bool:
-    if file.path == first.path or file.facts is None or first.facts is None:
-        return False
-    return bool(first.facts.split_count) and file.facts.split_count == first.facts.split_count
+def _loose_siblings(catalogue: Catalogue, file: File) -> list[File]:
+    """A loose file and the other shards of its set that lie loose too."""
+    if paths.shard(file.path) is None:
+        return [file]
+    return [each for each in files_of(catalogue, file.uid) if paths.parent(each.path) == paths.MODELS]

@@ -7,18 +7,20 @@ from typing import TypeVar
 
 import msgspec
 
-from janfs.catalogue.catalogue import Catalogue, find_model
-from janfs.catalogue.entries import Plan
+from janfs.catalogue.catalogue import Catalogue, files_in, files_of, find_model
+from janfs.catalogue.entries import Model, Plan
+from janfs.catalogue.groups import is_part
 from janfs.clock import Ids
-from janfs.errors import FolderError, ModelNotFound
+from janfs.errors import FolderError, InvalidInput, ModelNotFound, NotFound
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
 from janfs.log.store import EventLog
 from janfs.manifest.generate import encode, generate
 from janfs.manifest.spellings import canonical
-from janfs.organise import executor, planner
-from janfs.pipeline.commands import Delete
+from janfs.organise import copier, executor
+from janfs.organise.steps import Copy, Generate, Move
+from janfs.pipeline.commands import Delete, Pair
 from janfs.pipeline.recorder import Draft
 
 T = TypeVar("T")
@@ -33,12 +35,15 @@ class Actor:
         self._ids = ids
 
     def intent(
-        self, step: planner.Move | planner.Generate, catalogue: Catalogue, documents: dict[str, bytes]
+        self, step: Move | Copy | Generate, catalogue: Catalogue, documents: dict[str, bytes]
     ) -> Draft:
         """What is about to be done; the text of a model.json is added to `documents`."""
-        if isinstance(step, planner.Move):
+        if isinstance(step, Move):
             planned = e.MovePlanned(self._ids(), step.source, step.target, "organise", step.stamp)
             return Draft(step.uid, planned, cause=step.cause)
+        if isinstance(step, Copy):
+            copied = e.CopyPlanned(self._ids(), step.source, step.target, step.how, "organise", step.stamp)
+            return Draft(step.uid, copied, cause=step.cause)
         content = encode(
             generate(
                 model_id=catalogue.models[step.uid].id,
@@ -46,6 +51,7 @@ class Actor:
                 size=step.size,
                 created=step.stamp.mtime_ns // 1_000_000_000,
                 facts=step.facts,
+                mmproj=step.mmproj,
             )
         )
         digest = hashlib.sha256(content).hexdigest()
@@ -57,36 +63,69 @@ class Actor:
         model = find_model(catalogue, command.model_id)
         if model is None:
             raise ModelNotFound(command.model_id)
-        op = self._ids()
-        trash = paths.join(paths.TRASH, f"{model.id}-{op[:12]}")
-        inside = [name for name in catalogue.folders if name.startswith(model.folder + "/")]
-        if model.loose is not None:
-            file = catalogue.files[model.loose]
-            planned = e.MovePlanned(
-                op, file.path, paths.join(trash, paths.name(file.path)), "delete", file.stamp
-            )
-        elif inside:
-            raise FolderError(f"Other models are inside {model.folder}: {', '.join(sorted(inside))}.")
-        elif model.folder in catalogue.children:
-            planned = e.MovePlanned(op, model.folder, trash, "delete")
-        else:
+        trash = paths.join(paths.TRASH, f"{model.id}-{self._ids()[:12]}")
+        self._check_alone(catalogue, model)
+        planned = []
+        if model.folder in catalogue.children:
+            planned.append(e.MovePlanned(self._ids(), model.folder, trash, "delete"))
+        for file in files_of(catalogue, model.uid):
+            if paths.parent(file.path) != model.folder:
+                target = paths.join(trash, paths.name(file.path))
+                planned.append(e.MovePlanned(self._ids(), file.path, target, "delete", file.stamp))
+        if not planned:
             raise ModelNotFound(command.model_id)
-        return [Draft(model.uid, planned, command.actor, model.position)]
+        return [Draft(model.uid, event, command.actor, model.position) for event in planned]
+
+    def _check_alone(self, catalogue: Catalogue, model: Model) -> None:
+        """Whether nothing of another model goes along. Raises `FolderError`."""
+        inside = [name for name in catalogue.folders if name.startswith(model.folder + "/")]
+        guests = {file.uid for file in files_in(catalogue, model.folder)} - {model.uid}
+        inside += [catalogue.models[uid].id for uid in guests if uid in catalogue.models]
+        if inside:
+            raise FolderError(f"Other models are inside {model.folder}: {', '.join(sorted(inside))}.")
+
+    def pair(self, catalogue: Catalogue, command: Pair) -> list[Draft]:
+        """A person says whose a projector or adapter is. Raises `NotFound` or `InvalidInput`."""
+        model = find_model(catalogue, command.model_id)
+        if model is None:
+            raise ModelNotFound(command.model_id)
+        named = [
+            file
+            for file in catalogue.files.values()
+            if is_part(file) and command.part in (file.path, paths.shown_name(file.path))
+        ]
+        if not named:
+            raise NotFound(
+                f"No projector or adapter is called {command.part}. Give its file's name, or its path "
+                "below the root.",
+                param="part",
+            )
+        if len(named) > 1:
+            where = ", ".join(file.path for file in named)
+            raise InvalidInput(f"{command.part} could be {where}. Give the whole path.", param="part")
+        if named[0].uid == model.uid:
+            return []
+        event = e.PartPaired(named[0].path, "user")
+        return [Draft(model.uid, event, command.actor, named[0].position)]
 
     def carry_out(self, catalogue: Catalogue, plan: Plan) -> list[Draft]:
         """Do it, and say what became of it."""
         if plan.reason == "write":
             return [Draft(plan.uid, self._write(plan), cause=plan.position)]
         source = plan.source or ""
+        if plan.how != "move":
+            return [Draft(plan.uid, self._copy(plan, source, plan.how), cause=plan.position)]
         try:
             moved = _at_least_once(lambda: executor.move(self._fs, plan))
         except FolderError as error:
-            failed = e.MoveFailed(plan.op, source, plan.target, plan.reason, error.detail)
+            failed = e.MoveFailed(plan.op, source, plan.target, _move_reason(plan), error.detail)
             return [Draft(plan.uid, failed, cause=plan.position)]
-        completed = e.MoveCompleted(plan.op, source, plan.target, plan.reason, moved.stamp, moved.link)
+        reason = _move_reason(plan)
+        completed = e.MoveCompleted(plan.op, source, plan.target, reason, moved.stamp, moved.link)
         drafts = [Draft(plan.uid, completed, cause=plan.position)]
-        if plan.reason == "delete":
-            deleted = e.ModelDeleted(catalogue.models[plan.uid].id, plan.target)
+        if plan.reason == "delete" and _is_last_of_delete(catalogue, plan):
+            trash = plan.target if plan.stamp is None else paths.parent(plan.target)
+            deleted = e.ModelDeleted(catalogue.models[plan.uid].id, trash)
             drafts.append(Draft(plan.uid, deleted, cause=plan.position))
         return drafts
 
@@ -95,6 +134,14 @@ class Actor:
         for path in temporaries:
             with suppress(OSError):  # the next look finds it again
                 self._fs.unlink(path)
+
+    def _copy(self, plan: Plan, source: str, how: e.CopyHow) -> e.CopyCompleted | e.CopyFailed:
+        reason: e.CopyReason = "dedupe" if plan.reason == "dedupe" else "organise"
+        try:
+            copied = _at_least_once(lambda: copier.copy(self._fs, plan))
+        except FolderError as error:
+            return e.CopyFailed(plan.op, source, plan.target, how, reason, error.detail)
+        return e.CopyCompleted(plan.op, source, plan.target, how, reason, copied.stamp, copied.link)
 
     def _write(self, plan: Plan) -> e.JsonWritten | e.WriteFailed:
         content = self._log.document(plan.document or "")
@@ -107,6 +154,16 @@ class Actor:
         return e.JsonWritten(
             plan.op, plan.target, stamp, plan.document, canonical(msgspec.json.decode(content))[0]
         )
+
+
+def _move_reason(plan: Plan) -> e.MoveReason:
+    return "delete" if plan.reason == "delete" else "organise"
+
+
+def _is_last_of_delete(catalogue: Catalogue, plan: Plan) -> bool:
+    """Whether no later plan is still to take a part of the model to the trash; plans are done in order."""
+    of_model = [each for each in catalogue.plans.values() if each.uid == plan.uid]
+    return all(each.reason != "delete" or each.position <= plan.position for each in of_model)
 
 
 def _at_least_once(act: Callable[[], T]) -> T:

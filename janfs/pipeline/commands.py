@@ -24,7 +24,19 @@ class Delete(Struct, frozen=True):
     actor: str
 
 
-Command = Look | Record | Delete
+class Pair(Struct, frozen=True):
+    """Give a projector or adapter, by its path or its name, to a model."""
+
+    part: str
+    model_id: str
+    actor: str
+
+
+class Organise(Struct, frozen=True):
+    """Organise all there is, this once even where organising is off."""
+
+
+Command = Look | Record | Delete | Pair | Organise
 
 
 class Submitted:

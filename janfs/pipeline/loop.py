@@ -8,13 +8,14 @@ import structlog
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.clock import Clock, Ids
-from janfs.errors import FolderError, LogError, ModelNotFound
+from janfs.errors import FolderError, InvalidInput, LogError, NotFound
 from janfs.events import types as e
 from janfs.folder.filesystem import FileSystem
 from janfs.log.store import EventLog
 from janfs.pipeline import root
 from janfs.pipeline.actor import Actor
-from janfs.pipeline.commands import Command, Delete, Look, Record, Submitted
+from janfs.pipeline.commands import Command, Delete, Look, Organise, Pair, Record, Submitted
+from janfs.pipeline.emptied import Emptied
 from janfs.pipeline.inbox import Inbox
 from janfs.pipeline.observer import FOLDER, Observer
 from janfs.pipeline.organiser import Organiser
@@ -32,7 +33,10 @@ _log = structlog.get_logger()
 class Pipeline:
     """Owns the log and the folder. Only `submit`, `hint` and `snapshot` are for other threads."""
 
-    def __init__(self, fs: FileSystem, log: EventLog, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, fs: FileSystem, log: EventLog, clock: Clock, ids: Ids, *, organise: bool = True
+    ) -> None:
+        """With `organise` off nothing is moved; models are registered where they lie."""
         self._fs = fs
         self._clock = clock
         self._inbox = Inbox(clock)
@@ -42,7 +46,13 @@ class Pipeline:
         self._observer.index(self.catalogue, [("file", path) for path in self.catalogue.files])
         self._actor = Actor(fs, log, ids)
         self._organiser = Organiser(
-            self._recorder, self._actor, clock, lambda: self._observer.arrivals, self._publish
+            self._recorder,
+            self._actor,
+            clock,
+            lambda: self._observer.arrivals,
+            publish=self._publish,
+            emptied=Emptied(fs, clock),
+            organise=organise,
         )
         self._next_full_look = clock.monotonic()
         self._listeners: list[Callable[[Snapshot], None]] = []
@@ -112,7 +122,7 @@ class Pipeline:
     def _tick(self, hints: set[str], commands: list[Submitted]) -> None:
         self._organiser.finish_plans()
         everything = self._clock.monotonic() >= self._next_full_look or "" in hints
-        everything = everything or any(isinstance(item.command, Look) for item in commands)
+        everything = everything or any(isinstance(item.command, Look | Organise) for item in commands)
         looked = self._look(everything, hints)
         self._obey(commands)
         self._organiser.work()
@@ -154,11 +164,18 @@ class Pipeline:
         records = [item.command for item in commands if isinstance(item.command, Record)]
         self._recorder.record([draft for command in records for draft in command.drafts])
         for item in commands:
-            if isinstance(item.command, Delete):
-                try:
-                    self._delete(item.command)
-                except (ModelNotFound, FolderError) as error:
-                    item.done.set_exception(error)
+            try:
+                self._obey_one(item.command)
+            except (NotFound, InvalidInput, FolderError) as error:
+                item.done.set_exception(error)
+
+    def _obey_one(self, command: Command) -> None:
+        if isinstance(command, Delete):
+            self._delete(command)
+        elif isinstance(command, Pair):
+            self._recorder.record(self._actor.pair(self.catalogue, command))
+        elif isinstance(command, Organise):
+            self._organiser.work_once()
 
     def _delete(self, command: Delete) -> None:
         if not self.catalogue.root.available:

@@ -176,7 +176,7 @@ class Observer:
             verdict = settle.Waiting(f"It cannot be read: {error.strerror}.", UNREADABLE_AGAIN)
         if isinstance(verdict, settle.Waiting):
             size = stat.stamp.size if stat.stamp is not None else 0
-            arrival = Arrival(path, verdict.reason, verdict.percentage, size)
+            arrival = Arrival(path, verdict.reason, verdict.percentage, size, since)
             self._waiting[path] = _Watched(stat, since, now + verdict.again, arrival)
             return
         self._waiting.pop(path, None)

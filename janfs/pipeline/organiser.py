@@ -1,17 +1,22 @@
 """Planning and acting: decisions into the log, then deeds on disk, each with its intent and its outcome."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from janfs.catalogue.catalogue import Catalogue, Key
+from janfs.catalogue.catalogue import Catalogue, Key, files_in
+from janfs.catalogue.groups import is_part
 from janfs.clock import Clock
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.organise import planner
+from janfs.organise.steps import Copy, Decide, Generate, Move, Policy
 from janfs.pipeline.actor import Actor
 from janfs.pipeline.backoff import Backoff
+from janfs.pipeline.emptied import Emptied
 from janfs.pipeline.recorder import Draft, Recorder
+from janfs.pipeline.snapshot import Arrival
 
 BATCH = 256  # places that are worked on before others see what was done
+HOLD = 3.0  # seconds that a new folder is left alone after a file in it grew
 ROUNDS = 10_000  # a bound that only a defect reaches
 
 
@@ -23,14 +28,21 @@ class Organiser:
         recorder: Recorder,
         actor: Actor,
         clock: Clock,
-        arriving: Callable[[], Iterable[str]],
+        arriving: Callable[[], Mapping[str, Arrival]],
+        *,
         publish: Callable[[], None],
+        emptied: Emptied,
+        organise: bool = True,
     ) -> None:
         self._recorder = recorder
         self._actor = actor
         self._clock = clock
         self._arriving = arriving
         self._publish = publish
+        self._organise = organise
+        self._held: set[str] = set()
+        self._parts: set[str] = set()  # places of projectors and adapters that wait for their model
+        self._emptied = emptied
         self._dirty: set[str] = set()
         self._backoff = Backoff()
         recorder.on_touched(self._note)
@@ -43,28 +55,45 @@ class Organiser:
     @property
     def next_due(self) -> float | None:
         """When something that failed is to be tried again, in the clock's monotonic seconds."""
-        return self._backoff.next_due()
+        soon = self._clock.monotonic() + HOLD / 4 if self._held else None
+        due = (self._backoff.next_due(), self._emptied.next_due, soon)
+        return min((at for at in due if at is not None), default=None)
 
     def doubt(self) -> None:
         """Look at every place again, and try at once what failed before."""
         places = {paths.place(path) for path in self._catalogue.files}
+        places |= set(self._catalogue.children) - {paths.MODELS}
         places |= {model.folder for model in self._catalogue.models.values() if model.removed is None}
         for place in places:
             self._note_place(place, at_once=True)
 
+    def work_once(self) -> None:
+        """Organise everything now, even if organising is off."""
+        before, self._organise = self._organise, True
+        try:
+            self.doubt()
+            self.work()
+        finally:
+            self._organise = before
+
     def work(self) -> None:
         """Plan and act until nothing is left to do."""
         retry = self._backoff.take_due(self._clock.monotonic())
-        self._dirty.update(retry)
+        self._dirty.update(retry, self._held)
+        self._held.clear()
         for _ in range(ROUNDS):
             if not self._dirty or not self._catalogue.root.available:
-                return
+                break
             places = sorted(self._dirty)[:BATCH]
             self._dirty.difference_update(places)
+            self._parts.difference_update(places)
             self._round(places, retry)
             if self._dirty and len(places) == BATCH:
                 self._publish()
-        raise RuntimeError("planning does not come to an end")
+        else:
+            raise RuntimeError("planning does not come to an end")
+        if self._catalogue.root.available:
+            self._emptied.work()
 
     def finish_plans(self) -> list[e.Event]:
         """Carry out every plan without an outcome: those just made, and those of before a crash."""
@@ -73,6 +102,8 @@ class Organiser:
         plans = sorted(self._catalogue.plans.values(), key=lambda plan: plan.position)
         outcomes = [draft for plan in plans for draft in self._actor.carry_out(self._catalogue, plan)]
         self._recorder.record(outcomes)
+        done = [draft.event for draft in outcomes if isinstance(draft.event, e.MoveCompleted)]
+        self._emptied.note(event.source for event in done if event.reason == "organise")
         return [draft.event for draft in outcomes]
 
     def _round(self, places: list[str], retry: set[str]) -> None:
@@ -81,20 +112,43 @@ class Organiser:
         intents: list[Draft] = []
         documents: dict[str, bytes] = {}
         claimed: set[str] = set()
-        arriving = {paths.parent(path) for path in self._arriving()}
+        policy = self._policy()
         for place in places:
-            step = planner.next_step(self._catalogue, place, retry=place in retry, arriving=arriving)
-            if isinstance(step, planner.Decide):
+            step = planner.next_step(self._catalogue, place, policy, retry=place in retry)
+            if isinstance(step, Decide):
                 self._dirty.add(place)
                 if _claim(step, claimed):
-                    decisions += [Draft(step.uid, event, cause=step.cause) for event in step.events]
+                    decisions += [Draft(uid, event, cause=step.cause) for uid, event in step.events]
                 continue
             retry.discard(place)
-            if step is not None:
+            if place in policy.held:
+                self._held.add(place)
+            if step is None and self._waits_for_a_model(place):
+                self._parts.add(place)
+            if step is None:
+                continue
+            self._dirty.add(place)
+            if not _places(step) & claimed:
+                claimed |= _places(step)
                 intents.append(self._actor.intent(step, self._catalogue, documents))
         self._recorder.record(decisions)
         self._recorder.record(intents, documents)
         self.finish_plans()
+
+    def _waits_for_a_model(self, place: str) -> bool:
+        """Whether a projector or adapter is by itself at a place; another model may make a difference."""
+        file = self._catalogue.files.get(place)
+        if file is None:
+            uid = self._catalogue.folders.get(place)
+            return uid is not None and self._catalogue.models[uid].status == "part"
+        return is_part(file)
+
+    def _policy(self) -> Policy:
+        """What is arriving now, and where it came so lately that more of the same may follow."""
+        arrivals = self._arriving()
+        now = self._clock.monotonic()
+        held = {paths.parent(path) for path, arrival in arrivals.items() if now - arrival.since < HOLD}
+        return Policy(self._organise, {paths.parent(path) for path in arrivals}, held)
 
     def _note(self, touched: Iterable[Key]) -> None:
         for kind, name in touched:
@@ -102,23 +156,33 @@ class Organiser:
                 self._note_place(paths.place(name))
             elif kind == "model":
                 self._note_place(self._catalogue.models[name].folder)
+                self._dirty |= self._parts
 
     def _note_place(self, place: str, *, at_once: bool = False) -> None:
         self._dirty.add(place)
-        loose = self._catalogue.files.get(place)
+        here = [self._catalogue.files[place]] if place in self._catalogue.files else []
+        here += files_in(self._catalogue, place)
+        stuck = next((file.stuck for file in here if file.stuck is not None), None)
         uid = self._catalogue.folders.get(place)
-        stuck = loose.stuck if loose is not None else None
-        if uid is not None:
+        if uid is not None and stuck is None:
             stuck = self._catalogue.models[uid].stuck
         now = self._clock.monotonic()
         self._backoff.note(place, failed=stuck is not None, now=now, at_once=at_once)
 
 
-def _claim(step: planner.Decide, claimed: set[str]) -> bool:
+def _places(step: Move | Copy | Generate) -> set[str]:
+    """What no other deed of the same round may touch: where it goes, and what a link leads to."""
+    if isinstance(step, Generate):
+        return {step.path}
+    shared = isinstance(step, Copy) and step.how == "symbolic-link" and step.stamp is not None
+    return {step.target, *([f"inode {step.stamp.inode}"] if shared and step.stamp is not None else [])}
+
+
+def _claim(step: Decide, claimed: set[str]) -> bool:
     """Claim the folder and id that a decision gives; False when another of this round has them already."""
     wanted = {
         name
-        for event in step.events
+        for _, event in step.events
         if isinstance(event, e.ModelRegistered | e.ModelRestored | e.ModelRenamed)
         for name in (event.folder, event.id)
     }

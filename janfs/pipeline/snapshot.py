@@ -8,12 +8,16 @@ from janfs.catalogue.catalogue import Catalogue
 
 
 class Arrival(Struct, frozen=True):
-    """A file that is not whole yet; `percentage` of the bytes that its header announces, once it is there."""
+    """A file that is not whole yet; `percentage` of the bytes that its header announces, once it is there.
+
+    `since` is when it last changed, in the clock's monotonic seconds.
+    """
 
     path: str
     reason: str
     percentage: float | None
     size: int
+    since: float = 0.0
 
 
 class Snapshot(Struct, frozen=True):

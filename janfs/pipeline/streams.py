@@ -3,7 +3,9 @@
 from janfs.catalogue.catalogue import Catalogue, owner_of
 from janfs.clock import Ids
 from janfs.folder import paths
-from janfs.organise.planner import home_of
+from janfs.organise.homes import home_of
+
+MOST_SHARDS = 1000  # of one set that are looked for one by one
 
 
 class Streams:
@@ -16,8 +18,11 @@ class Streams:
         self._left: set[str] = set()
 
     def of(self, path: str) -> str:
-        """The stream of the place that `path` belongs to."""
+        """The stream of the place that `path` belongs to; loose shards of one set have one place."""
         place = paths.place(path)
+        shard = paths.shard(path) if place == path else None
+        if shard is not None:
+            return self._of_shard(path, shard)
         found = self.known(place) or self._returning(path, place) or self._ids()
         self._given[place] = found
         return found
@@ -29,6 +34,29 @@ class Streams:
         uid = None if place in self._left else self._catalogue.graves.get(grave)
         return None if uid is None or uid in self._given.values() else uid
 
+    def _of_shard(self, path: str, shard: paths.Shard) -> str:
+        unit = f"{shard.stem}-of-{shard.count}"
+        found = self.known(path) or self._given.get(unit) or self._set_of(path, shard)
+        found = found or self._returning(path, path) or self._ids()
+        self._given[unit] = self._given[path] = found
+        return found
+
+    def _set_of(self, path: str, shard: paths.Shard) -> str | None:
+        """The stream of a set that lacks this shard, lying loose or in a folder."""
+        name = paths.name(path)
+        for number in range(1, min(shard.count, MOST_SHARDS) + 1):
+            sibling = f"{paths.MODELS}/{shard.stem}-{number:05d}-of-{shard.count:05d}.gguf"
+            if sibling in self._catalogue.files:
+                return self._catalogue.files[sibling].uid
+        for model in self._catalogue.models.values():
+            if model.removed is None and model.status == "incomplete":
+                inside = [paths.name(each) for each in self._catalogue.owned.get(model.uid) or ()]
+                of_set = [each for each in map(paths.shard, inside) if each is not None]
+                same = any((each.stem, each.count) == (shard.stem, shard.count) for each in of_set)
+                if same and name not in inside:
+                    return model.uid
+        return None
+
     def known(self, place: str) -> str | None:
         """The stream of what is at a place already; what was removed from there does not count."""
         if place in self._given or place in self._left:
@@ -38,7 +66,7 @@ class Streams:
         if model is None or model.removed is not None or place not in self._catalogue.files:
             return uid
         # A file that lay here refused while its model came back elsewhere is another model's by now.
-        return uid if model.loose == place else None
+        return uid if model.loose == place or self._catalogue.files[place].refused is None else None
 
     def move(self, origin: str, place: str, uid: str) -> None:
         """Say that the stream of a place went to another; what is new at the old one is something else."""

@@ -25,6 +25,10 @@ def facts(**said: Any) -> GgufFacts:
 
 _values: dict[str, st.SearchStrategy[Any]] = {
     **{name: st.sampled_from(PATHS) for name in ("path", "source", "target")},
+    "of": st.sampled_from(PATHS),
+    "archive": st.sampled_from(PATHS),
+    "files": st.lists(st.sampled_from(PATHS), max_size=2).map(tuple),
+    "sha256": st.sampled_from(["0" * 64, "1" * 64]),
     "stamp": st.sampled_from(STAMPS),
     "facts": st.sampled_from(
         [None, facts(), facts(type="mmproj"), *(facts(split_no=n, split_count=2) for n in (0, 1))]
@@ -55,6 +59,10 @@ def _of(kind: type[e.Event]) -> st.SearchStrategy[e.Event]:
         fields["source"] = st.sampled_from([*PATHS, *FOLDERS])
     if kind in (e.MovePlanned, e.MoveCompleted):
         fields["stamp"] = st.none() | _values["stamp"]
+    if kind in (e.CopyPlanned, e.CopyCompleted, e.CopyFailed):
+        fields["reason"] = st.sampled_from(["organise", "dedupe"])
+    if kind is e.DownloadCompleted:
+        fields["seconds"] = st.just(1.5)
     return st.builds(kind, **fields)
 
 

@@ -88,6 +88,7 @@ def test_what_is_derived_is_what_can_be_found_by_looking_at_everything(history: 
 def test_the_files_are_those_that_came_and_did_not_go(history: list[Recorded]) -> None:
     """An oracle that knows paths and streams only."""
     files: dict[str, str] = {}
+    known: set[str] = set()
     for item in history:
         match item.event:
             case (
@@ -106,6 +107,14 @@ def test_the_files_are_those_that_came_and_did_not_go(history: list[Recorded]) -
                     del files[path]
             case e.MoveCompleted(stamp=None):
                 pass
+            case e.CopyCompleted(target=target):
+                files[target] = item.stream
+            case e.PartPaired(path=path) if path in files:
+                files[path] = item.stream
+            case e.ModelRegistered(files=taken) | e.ModelRestored(files=taken):
+                if isinstance(item.event, e.ModelRegistered) or item.stream in known:
+                    known.add(item.stream)
+                    files.update({path: item.stream for path in taken if path in files})
             case e.FileMoved(source=source, target=target) | e.MoveCompleted(source=source, target=target):
                 if files.pop(source, None) is not None:
                     files[target] = item.stream

@@ -71,14 +71,22 @@ CASES: dict[str, tuple[list[File], Assessment]] = {
     ),
     "a projector alone": (
         [binary(type="mmproj")],
-        Assessment("invalid", "No file here can be run by itself: x.gguf (mmproj)."),
+        Assessment(
+            "part",
+            "A projector: it waits for its model. `janfs pair x.gguf MODEL` settles it, or "
+            '"mmproj": "x.gguf" among the engine_parameters in the model.json of one.',
+        ),
+    ),
+    "an importance matrix alone": (
+        [binary(type="imatrix")],
+        Assessment("invalid", "No file here can be run by itself: x.gguf (imatrix)."),
     ),
     "two binaries": (
         [binary(), binary("y.gguf")],
         Assessment(
             "invalid",
-            "2 model files are in this folder (x.gguf, y.gguf). Give each a folder of its own, or name one "
-            "of them as engine_parameters.llama_model_path in model.json.",
+            "2 models are in this folder (x.gguf, y.gguf), and no model.json names one of them. Name one as "
+            "engine_parameters.llama_model_path; the others then get folders of their own.",
         ),
     ),
     "a named one that is not there": (
@@ -112,7 +120,8 @@ def test_the_status_says_what_is_wrong_and_what_to_do(files: list[File], expecte
 
 @pytest.mark.parametrize("kind", ["mmproj", "adapter", "imatrix", "vocab"])
 def test_what_cannot_be_run_by_itself_is_no_model(kind: str) -> None:
-    assert assess([binary(type=kind)]).status == "invalid"
+    alone = "part" if kind in ("mmproj", "adapter") else "invalid"
+    assert assess([binary(type=kind)]).status == alone
     assert assess([binary(type=kind), binary("y.gguf")]).binary == Y
 
 
@@ -120,6 +129,7 @@ def test_no_more_missing_shards_are_named_than_a_person_reads() -> None:
     reason = assess([shard(1, 5000)]).reason
     assert reason is not None
     assert reason.count("-of-05000") == 100
+    assert reason.endswith("and 4,899 more.")
 
 
 def test_the_manifest_is_that_of_the_folders_own_model_json() -> None:

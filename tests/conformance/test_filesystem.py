@@ -596,3 +596,52 @@ def test_any_sequence_of_calls_ends_alike_on_both(scratch: Path, calls: list[tup
             assert told[0] == told[1], f"call {number}, {call}({first}, {second}): real, fake differ"
     finally:
         shutil.rmtree(root)
+
+
+def test_a_second_name_is_the_same_file_and_overwrites_nothing(disk: Disk) -> None:
+    disk.write("a", b"content")
+    disk.fs.link_file("a", "b")
+    one, other = disk.fs.stat("a"), disk.fs.stat("b")
+    assert one is not None
+    assert other is not None
+    assert one.stamp == other.stamp
+    assert one.nlink == other.nlink == 2
+    with pytest.raises(FileExistsError):
+        disk.fs.link_file("a", "b")
+    with pytest.raises(FileNotFoundError):
+        disk.fs.link_file("nothing", "c")
+
+
+def test_a_second_name_of_a_link_is_a_link(disk: Disk) -> None:
+    disk.write("a", b"content")
+    disk.fs.make_link("link", "a")
+    disk.fs.link_file("link", "b")
+    found = disk.fs.stat("b")
+    assert found is not None
+    assert found.link == "a"
+
+
+def test_a_copy_has_the_content_and_the_time_and_is_another_file(disk: Disk) -> None:
+    disk.write("a", b"content" * 1000)
+    disk.fs.copy_file("a", "b")
+    one, other = disk.fs.stat("a"), disk.fs.stat("b")
+    assert one is not None
+    assert other is not None
+    assert one.stamp is not None
+    assert other.stamp is not None
+    assert (other.stamp.size, other.stamp.mtime_ns) == (one.stamp.size, one.stamp.mtime_ns)
+    assert other.stamp.inode != one.stamp.inode
+    with disk.fs.open("b") as file:
+        assert file.read_at(0, 10_000) == b"content" * 1000
+
+
+def test_a_copy_overwrites_nothing_and_leaves_nothing_behind(disk: Disk) -> None:
+    disk.write("a", b"content")
+    disk.write("b", b"mine")
+    with pytest.raises(FileExistsError):
+        disk.fs.copy_file("a", "b")
+    with disk.fs.open("b") as file:
+        assert file.read_at(0, 100) == b"mine"
+    with pytest.raises(FileNotFoundError):
+        disk.fs.copy_file("nothing", "c")
+    assert disk.fs.stat("c") is None

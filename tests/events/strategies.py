@@ -46,6 +46,7 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "facts": st.none() | facts,
     "manifest": manifests,
     "load_seconds": st.floats(0, 1e9),
+    "seconds": st.floats(0, 1e9),
 }
 
 

@@ -93,6 +93,12 @@ class HookedFileSystem:
     def make_link(self, path: str, target: str) -> None:
         self._on_call("make_link", self._inner.make_link, path, target)
 
+    def link_file(self, source: str, target: str) -> None:
+        self._on_call("link_file", self._inner.link_file, source, target)
+
+    def copy_file(self, source: str, target: str) -> None:
+        self._on_call("copy_file", self._inner.copy_file, source, target)
+
     def rename(self, source: str, target: str) -> None:
         self._on_call("rename", self._inner.rename, source, target)
 

@@ -138,6 +138,24 @@ class FakeFileSystem:
         self._disk.add_link(path, target, by_user=False)
         self._tell(path)
 
+    def link_file(self, source: str, target: str) -> None:
+        self._check_writable(target)
+        inode = self._disk.get(source, follow=False)
+        if isinstance(inode, Folder):
+            raise failure(errno.EPERM, source)
+        self._disk.add(target, inode, by_user=False)
+        self._tell(target)
+
+    def copy_file(self, source: str, target: str) -> None:
+        self._check_writable(target)
+        original = self._disk.file(source)
+        self._disk.new_name(target)
+        file = self._disk.new_file()
+        file.write_at(0, original.read_at(0, original.size))
+        file.mtime_ns = original.mtime_ns
+        self._disk.add(target, file, by_user=False)
+        self._tell(target)
+
     def rename(self, source: str, target: str) -> None:
         self._check_writable(source)
         self._disk.rename(source, target, replace=False, by_user=False)

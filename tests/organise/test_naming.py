@@ -30,7 +30,7 @@ names = likely | st.text() | long
         ("mistral-7b-instruct-v0.2.Q5_K_S.GGUF", "mistral-7b-instruct-v0.2.q5_k_s"),
         ("SmolLM2-135M-Instruct.Q4_1.gguf", "smollm2-135m-instruct.q4_1"),
         ("Qwen2.5-Coder-32B-Instruct-IQ2_XXS.gguf", "qwen2.5-coder-32b-instruct-iq2_xxs"),
-        ("DeepSeek-R1-UD-IQ1_S-00001-of-00003.gguf", "deepseek-r1-ud-iq1_s-00001-of-00003"),
+        ("DeepSeek-R1-UD-IQ1_S-00001-of-00003.gguf", "deepseek-r1-ud-iq1_s"),
         ("gemma-3-27b-it-q4_0_s.gguf", "gemma-3-27b-it-q4_0_s"),
         ("mmproj-model-f16.gguf", "mmproj-model-f16"),
         ("model (1).gguf", "model-1"),

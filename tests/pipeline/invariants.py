@@ -19,6 +19,8 @@ from tests.fakes.filesystem import FakeFileSystem
 from tests.folder.gguf_bytes import ReadAt
 from tests.pipeline.world import World
 
+INTENTS = e.MovePlanned | e.WritePlanned | e.CopyPlanned
+OUTCOMES = e.MoveCompleted | e.MoveFailed | e.JsonWritten | e.WriteFailed | e.CopyCompleted | e.CopyFailed
 Photo = Mapping[str, tuple[int, bytes]]
 """Every file with its inode and content."""
 
@@ -35,24 +37,28 @@ def photo(fs: FakeFileSystem) -> Photo:
 
 
 def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deleting: bool) -> None:
-    """Between two photos janfs alone was at work: it may move loose models into folders, write what is in
-    the log as written, and, if asked to delete, move to the trash. Nothing else moves, changes or goes."""
+    """Between two photos janfs alone was at work: it may bring files into folders directly below `models/`
+    under their own names, copy and link them there, write what is in the log as written, and, if asked to
+    delete, move to the trash. Nothing else moves, changes or goes."""
     arrived = {path: file for path, file in after.items() if path not in before}
     for path, file in before.items():
         if after.get(path) == file or is_temporary(path) or path == MARKER:
             continue
         assert path not in after, f"{path!r} was overwritten"
-        target = next((new for new, arriving in arrived.items() if arriving == file), None)
+        # A file with several names went where its own name went.
+        targets = [new for new, arriving in arrived.items() if arriving == file]
+        target = max(targets, key=lambda new: paths.name(new) == paths.name(path), default=None)
         assert target is not None, f"{path!r} is lost"
         del arrived[target]
-        organised = paths.parent(path) == paths.MODELS and paths.is_binary(path)
+        organised = paths.is_inside(path, paths.MODELS) and paths.name(path) == paths.name(target)
         organised = organised and paths.parent(paths.parent(target)) == paths.MODELS
-        organised = organised and paths.name(path) == paths.name(target)
         deleted = deleting and paths.is_inside(target, paths.TRASH)
         assert organised or deleted, f"{path!r} was moved to {target!r}"
     ours = {item.event.sha256 for item in replay(world.log) if isinstance(item.event, e.WritePlanned)}
+    copied = {(paths.name(path), content) for path, (_, content) in before.items()}
     for path, (_, content) in arrived.items():
         expected = path == MARKER or hashlib.sha256(content).hexdigest() in ours
+        expected = expected or (paths.name(path), content) in copied
         assert expected or is_temporary(path), f"{path!r} came from nowhere"
 
 
@@ -86,12 +92,8 @@ def check_log(world: World) -> None:
     open_plans = list(catalogue.plans)
     assert not open_plans or not catalogue.root.available, f"plans without an outcome: {catalogue.plans}"
     events = [item.event for item in replay(world.log)]
-    planned = [event.op for event in events if isinstance(event, e.MovePlanned | e.WritePlanned)]
-    outcomes = [
-        event.op
-        for event in events
-        if isinstance(event, e.MoveCompleted | e.MoveFailed | e.JsonWritten | e.WriteFailed)
-    ]
+    planned = [event.op for event in events if isinstance(event, INTENTS)]
+    outcomes = [event.op for event in events if isinstance(event, OUTCOMES)]
     assert Counter(planned) == Counter(outcomes + open_plans), "not every plan has exactly one outcome"
 
 
@@ -115,7 +117,8 @@ def check_files(world: World) -> None:
 
 
 def check_models(world: World) -> None:
-    """Every whole model is ready, in a folder of its own, with a model.json."""
+    """Every whole model is ready, in a folder of its own, with a model.json; unless a person's model.json
+    says otherwise, that folder lies directly below `models/` and holds no other."""
     fs, catalogue = world.fs, world.catalogue
     models = list(present_models(catalogue))
     for name, values in (("ids", [m.id for m in models]), ("folders", [m.folder for m in models])):
@@ -125,18 +128,25 @@ def check_models(world: World) -> None:
         assert catalogue.ids[model.id] == model.uid, f"the id {model.id!r} leads to another model"
     by_folder = {model.folder: model for model in models}
     binaries: dict[str, list[str]] = {}
+    served = {catalogue.files[model.binary].stamp.inode for model in models if model.binary is not None}
     for path in scan(fs, paths.MODELS).files:
         if paths.is_binary(path):
             binaries.setdefault(paths.parent(path), []).append(path)
     for path in binaries.pop(paths.MODELS, []):
-        assert not _is_whole(fs, path), f"{path!r} still lies loose: {catalogue.files.get(path)}"
+        file = catalogue.files.get(path)
+        linked = file is not None and file.link is None and str(file.stamp.inode) in catalogue.links
+        assert linked or not _is_whole(fs, path), f"{path!r} still lies loose: {file}"
     for folder, inside in binaries.items():
         settled = [path for path in inside if path in catalogue.files]
-        assert folder in by_folder or not settled, f"{folder!r} is no model; it holds {settled}"
-        if len(inside) != 1 or not _is_whole(fs, inside[0]):
+        alone = [path for path in settled if catalogue.files[path].stamp.inode not in served]
+        assert folder in by_folder or not alone, f"{folder!r} is no model; it holds {alone}"
+        manifest = paths.join(folder, paths.MANIFEST)
+        whole = [path for path in inside if _is_whole(fs, path)]
+        if fs.stat(manifest) is None:
+            assert len(whole) < 2, f"{folder!r} has no model.json, and {whole} still lie in it together"
+        if len(inside) != 1 or not whole or folder not in by_folder:
             continue
         model = by_folder[folder]
-        manifest = paths.join(folder, paths.MANIFEST)
         assert fs.stat(manifest) is not None, f"{folder!r} has no model.json: {model}"
         readable = catalogue.files[manifest].manifest is not None
         wanted = "ready" if readable else "invalid"
@@ -145,7 +155,7 @@ def check_models(world: World) -> None:
         if _parses(fs, manifest):
             assert model.reason is None, f"nothing is wrong with {folder!r}, but: {model.reason}"
     for folder, model in by_folder.items():
-        empty = folder not in catalogue.children and model.loose not in catalogue.files
+        empty = model.uid not in catalogue.owned
         assert not empty, f"nothing is in {folder!r}, and yet: {model}"
 
 

@@ -63,6 +63,7 @@ def test_a_delete_that_fails_says_why_and_leaves_everything(world: World) -> Non
 def test_a_folder_with_other_models_inside_is_not_deleted_with_them(world: World) -> None:
     world.fs.put("models/outer/outer.gguf", gguf("one"))
     world.fs.put("models/outer/inner/inner.gguf", gguf("two"))
+    world.fs.put("models/outer/inner/model.json", b"{}")  # so it is one, and stays
     world.tick()
     with pytest.raises(FolderError, match="models/outer/inner"):
         world.delete("outer").done.result(0)

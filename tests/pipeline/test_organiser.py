@@ -1,5 +1,6 @@
 """Every model in a folder of its own, with a model.json; what fails is said, and tried again."""
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterator
@@ -8,10 +9,14 @@ from pathlib import Path
 import pytest
 
 from janfs.folder import paths
+from janfs.pipeline.root import MARKER
 from tests.fakes.faults import HookedFileSystem, P, T
 from tests.pipeline.world import World, gguf
 
-MUTATIONS = ("create", "make_folder", "make_link", "rename", "unlink", "remove_folder", "sync_folder")
+MUTATIONS = (
+    *("create", "make_folder", "make_link", "link_file", "copy_file"),
+    *("rename", "unlink", "remove_folder", "sync_folder"),
+)
 
 
 class Refusing:
@@ -66,14 +71,46 @@ def test_every_event_names_what_led_to_it(world: World) -> None:
 
 
 def test_a_folder_that_holds_a_model_stays_as_it_is(world: World) -> None:
-    world.fs.put("models/publisher/My Model/weights.gguf", gguf("one"))
-    world.fs.put("models/publisher/My Model/README.md", b"read me")
+    world.fs.put("models/My Model/weights.gguf", gguf("one"))
+    world.fs.put("models/My Model/README.md", b"read me")
     world.tick()
     model = world.model("my-model")
-    assert (model.folder, model.status) == ("models/publisher/My Model", "ready")
-    assert set(world.fs.files("models/publisher")) == {
-        f"models/publisher/My Model/{name}" for name in ("weights.gguf", "README.md", "model.json")
+    assert (model.folder, model.status) == ("models/My Model", "ready")
+    assert set(world.fs.files("models")) - {MARKER} == {
+        f"models/My Model/{name}" for name in ("weights.gguf", "README.md", "model.json")
     }
+
+
+def test_a_tree_is_brought_to_the_top_and_what_is_left_empty_goes_in_the_end(world: World) -> None:
+    world.fs.put("models/publisher/Some-GGUF/Some-Q4.gguf", gguf("one"))
+    world.fs.put("models/publisher/Some-GGUF/Some-Q8.gguf", gguf("two"))
+    world.fs.put("models/publisher/Some-GGUF/README.md", b"read me")
+    world.wait(1)
+    assert world.fs.stat("models/publisher") is not None, "whoever copies may still be at it"
+    world.wait(30)
+    assert world.fs.stat("models/publisher") is None
+    for name in ("some-q4", "some-q8"):
+        assert world.model(name).status == "ready"
+        assert world.fs.read(f"models/{name}/README.md") == b"read me"
+
+
+def test_a_folder_is_not_judged_while_files_are_copied_into_it(world: World) -> None:
+    world.fs.put("models/Some-GGUF/Some-Q4.gguf", gguf("one"))
+    with contextlib.closing(world.fs.start_write("models/Some-GGUF/Some-Q8.gguf")) as writer:
+        writer.write(gguf("two")[:100])
+        world.tick()
+        assert world.fs.stat("models/Some-GGUF/Some-Q4.gguf") is not None
+        writer.write(gguf("two")[100:])
+    world.wait(5)
+    assert sorted(world.catalogue.folders) == ["models/some-q4", "models/some-q8"]
+
+
+def test_a_copy_that_broke_off_does_not_keep_its_neighbours_waiting(world: World) -> None:
+    world.fs.put("models/Some-GGUF/Some-Q8.gguf", gguf("two")[:-10])
+    world.fs.put("models/Some-GGUF/Some-Q4.gguf", gguf("one"))
+    world.wait(10)
+    assert world.model("Some-GGUF").status == "ready"
+    assert world.model("Some-GGUF").binary == "models/Some-GGUF/Some-Q4.gguf"
 
 
 def test_the_same_name_twice_gives_two_models(world: World) -> None:

@@ -1,0 +1,62 @@
+"""What every deed on disk needs: folders to put things into, clearing up, and words for what went wrong."""
+
+import errno
+from collections.abc import Callable
+from contextlib import suppress
+
+from janfs.catalogue.entries import Plan
+from janfs.errors import FolderError
+from janfs.folder import paths
+from janfs.folder.filesystem import FileSystem
+
+_HINTS = {
+    errno.EACCES: "Permission denied: let the user that runs janfs write there.",
+    errno.EPERM: "Operation not permitted: let the user that runs janfs write there.",
+    errno.EROFS: "The file system is read-only.",
+    errno.ENOSPC: "The disk is full: make room.",
+    errno.EXDEV: "It lies on another disk.",
+    errno.EEXIST: "Something of that name exists already.",
+}
+
+
+def temporary_of(plan: Plan) -> str:
+    """Where a new file is made before it gets its name; what a crash leaves there is swept away."""
+    return paths.join(paths.parent(plan.target), f"{paths.TEMP_PREFIX}{plan.op}.tmp")
+
+
+def make_parents(fs: FileSystem, path: str, made: list[str]) -> None:
+    """Make the folders above `path` that are not there, and note in `made` each that was, outermost first."""
+    wanted: list[str] = []
+    folder = paths.parent(path)
+    while folder and fs.stat(folder) is None:
+        wanted.append(folder)
+        folder = paths.parent(folder)
+    for folder in reversed(wanted):
+        fs.make_folder(folder)
+        made.append(folder)
+
+
+def forget(fs: FileSystem, temporary: str) -> None:
+    """Remove what an earlier try left."""
+    if fs.stat(temporary) is not None:
+        fs.unlink(temporary)
+
+
+def clean_up(remove: Callable[[str], None], *left: str) -> None:
+    """Remove what a failed attempt left, as far as that goes: its own error is the one to tell."""
+    for path in left:
+        with suppress(OSError):
+            remove(path)
+
+
+def need(source: str | None) -> str:
+    """The source that a plan must have. Raises `FolderError`."""
+    if source is None:
+        raise FolderError("A move without a source was planned.")
+    return source
+
+
+def explain(error: OSError, source: str, target: str) -> str:
+    """What went wrong, and what to do about it, in words."""
+    reason = _HINTS.get(error.errno or 0, error.strerror or str(error))
+    return f"{source} could not become {target}: {reason}"

@@ -1,0 +1,71 @@
+"""Where a model should live: a folder of its own directly below `models/` that nobody else uses. Pure."""
+
+from collections.abc import Container
+
+from janfs.catalogue.catalogue import Tables, files_in
+from janfs.catalogue.entries import Model
+from janfs.catalogue.groups import Group
+from janfs.events.types import Event, ModelRegistered, ModelRenamed, ModelRestored
+from janfs.folder import paths
+from janfs.organise.naming import free_id, id_from_file_name
+from janfs.organise.steps import Decide, Policy
+
+_OPEN = Policy()
+
+
+def home_of(tables: Tables, file_name: str, policy: Policy = _OPEN, folder_name: str | None = None) -> str:
+    """The folder that a binary of this name would get; `folder_name` helps where its own says nothing."""
+    return free_folder(tables, id_from_file_name(file_name, folder_name), policy)
+
+
+def free_folder(tables: Tables, wanted: str, policy: Policy = _OPEN, given: Container[str] = ()) -> str:
+    """The folder of that name, or the next one that is free; those `given` in the same decision are not."""
+    return paths.join(paths.MODELS, free_id(wanted, _Taken(tables, policy.arriving, given)))
+
+
+class _Taken:
+    """Ids that a new model cannot have: other models', and names of files and of folders in use."""
+
+    def __init__(self, tables: Tables, arriving: Container[str], given: Container[str]) -> None:
+        self._tables = tables
+        self._arriving = arriving
+        self._given = given
+
+    def __contains__(self, name: object) -> bool:
+        if name in self._given:
+            return True
+        return name in self._tables.ids or in_use(self._tables, f"{paths.MODELS}/{name}", self._arriving)
+
+
+def in_use(tables: Tables, folder: str, arriving: Container[str], besides: str | None = None) -> bool:
+    """Whether something lies or arrives at a folder that is not the model's `besides`."""
+    if folder in tables.files:
+        return True
+    inside = files_in(tables, folder)
+    if any(file.uid == besides for file in inside):
+        return False  # it moved in already; what came after is its own
+    return bool(inside) or folder in arriving
+
+
+def claimed_folder(tables: Tables, folder: str) -> Model | None:
+    """The model that is yet to move into a folder, as long as none of its files is there."""
+    model = tables.models.get(tables.folders.get(folder) or "")
+    if model is None or model.loose is None:
+        return None
+    return None if any(file.uid == model.uid for file in files_in(tables, folder)) else model
+
+
+def move_on(tables: Tables, model: Model, policy: Policy) -> Decide | None:
+    """Another folder for a model with files yet to move, when someone put other things into its folder."""
+    if model.loose is None or not in_use(tables, model.folder, policy.arriving, besides=model.uid):
+        return None
+    folder = home_of(tables, paths.name(model.loose), policy)
+    return Decide(((model.uid, ModelRenamed(paths.name(folder), folder, model.id)),), model.position)
+
+
+def arrival(tables: Tables, uid: str, id_: str, folder: str, strays: Group | None) -> Event:
+    """A model is here, with `strays` that lie elsewhere; one that was here before comes back as itself."""
+    kind = ModelRestored if uid in tables.models else ModelRegistered
+    files = () if strays is None else tuple(file.path for file in strays.files)
+    taken = files if strays is not None and any(file.uid != uid for file in strays.files) else ()
+    return kind(id_, folder, files[0] if files else None, taken)

@@ -1,0 +1,63 @@
+"""Links: what lies behind one is somebody else's and stays where it is. Pure.
+
+The trees of a hub's cache hold links to blobs. Such a tree is left as it is; each model in it gets a folder
+of its own with a link in it. A model.json that names a file elsewhere on this machine, as Jan wrote for
+imports that keep the original, gets such a link too.
+"""
+
+from janfs.catalogue.catalogue import Catalogue, files_in, files_of
+from janfs.catalogue.entries import File, Model
+from janfs.catalogue.groups import Group, group
+from janfs.folder import paths
+from janfs.manifest.schema import Manifest
+from janfs.organise.homes import home_of
+from janfs.organise.steps import Copy, Policy, Step
+
+
+def leads_here(catalogue: Catalogue, file: File) -> bool:
+    """Whether a link somewhere in the folder leads to this file."""
+    return file.link is None and bool(_others(catalogue, file))
+
+
+def adopt(catalogue: Catalogue, linked: Group, uid: str, policy: Policy) -> Step | None:
+    """The next link to make, for a model that consists of links in somebody else's tree."""
+    if not policy.organise:
+        return None
+    mine = files_of(catalogue, uid)
+    folder = paths.parent(mine[0].path) if mine else None
+    for file in linked.files:
+        if _adopter(catalogue, file):
+            continue
+        if folder is None:
+            outer = paths.name(paths.parent(file.path))
+            folder = home_of(catalogue, paths.name(file.path), policy, outer)
+        target = paths.join(folder, paths.name(file.path))
+        if file.stuck is None and target not in catalogue.files:
+            return Copy(uid, file.path, target, "symbolic-link", file.stamp, file.position)
+    return None
+
+
+def wanted(catalogue: Catalogue, model: Model, manifest: Manifest | None, *, retry: bool) -> Step | None:
+    """A link for a file elsewhere on this machine that a model.json names, and that is not in its folder."""
+    if manifest is None or model.binary is not None or (model.stuck is not None and not retry):
+        return None
+    for source in manifest.sources:
+        place = source.url.removeprefix("file://") if source.url else ""
+        if not place.startswith("/") or not paths.is_binary(place) or "\0" in place:
+            continue
+        target = paths.join(model.folder, paths.encode_name(place.rpartition("/")[2].encode()))
+        if target not in catalogue.files:
+            return Copy(model.uid, place, target, "symbolic-link", None, model.position)
+    return None
+
+
+def _others(catalogue: Catalogue, file: File) -> list[str]:
+    same = catalogue.links.get(str(file.stamp.inode)) or ()
+    return [path for path in same if path != file.path and catalogue.files[path].stamp == file.stamp]
+
+
+def _adopter(catalogue: Catalogue, file: File) -> bool:
+    """Whether a model's folder directly below `models/` has a link to the same file."""
+    folders = {paths.parent(path) for path in _others(catalogue, file)} - {paths.parent(file.path)}
+    homes = [folder for folder in folders if paths.parent(folder) == paths.MODELS]
+    return any(home in catalogue.folders or len(group(files_in(catalogue, home))) == 1 for home in homes)

@@ -1,0 +1,91 @@
+"""Which models a projector or an adapter fits, by what the headers say. Pure.
+
+A width alone proves nothing: half of all models share one. So the names have to agree too, and where they
+do not, or more than one model is left, it is for a person to say.
+"""
+
+import re
+from collections.abc import Iterable
+
+from janfs.catalogue.catalogue import Catalogue, Tables
+from janfs.catalogue.entries import Model
+from janfs.catalogue.groups import Group
+from janfs.folder import paths
+from janfs.folder.gguf import GgufFacts
+
+_WORD = re.compile(r"[a-z]+|\d+(?:\.\d+)?")
+_NOISE = frozenset(
+    {"mmproj", "model", "gguf", "ggml", "clip", "vision", "projector", "encoder", "lora", "adapter"}
+    | {
+        "instruct",
+        "chat",
+        "it",
+        "the",
+        "f",
+        "bf",
+        "fp",
+        "q",
+        "iq",
+        "k",
+        "m",
+        "s",
+        "l",
+        "xl",
+        "xs",
+        "ud",
+        "of",
+    }
+)
+_QUANTIZATION = re.compile(r"(?i)(?<![a-z0-9])(i?q\d\w*|b?f\d+|fp\d+|tq\d\w*|mxfp\d\w*)(?![a-z0-9])")
+
+
+def fits(part: Group, head: GgufFacts, file_name: str) -> bool:
+    """Whether a part was made for the model with this header and file name."""
+    facts = part.head.facts
+    if facts is None:
+        return False
+    if part.kind == "adapter":
+        if facts.architecture and head.architecture and facts.architecture != head.architecture:
+            return False
+        return _agree(_said(facts.base_model), _words(head, file_name))
+    width = facts.projection_dim
+    if width is not None and head.embedding_length is not None and width != head.embedding_length:
+        return False
+    return _agree(_words(facts, paths.name(part.head.path)), _words(head, file_name))
+
+
+def claimants(tables: Catalogue, part: Group) -> list[Model]:
+    """The present models that a part fits, by id."""
+    return sorted(_fitting(tables, part), key=lambda model: model.id)
+
+
+def _fitting(tables: Catalogue, part: Group) -> Iterable[Model]:
+    for model in tables.models.values():
+        head = head_of(tables, model)
+        if model.removed is None and head is not None and fits(part, head, model.binary or ""):
+            yield model
+
+
+def head_of(tables: Tables, model: Model) -> GgufFacts | None:
+    """What the header of a model's binary says."""
+    file = tables.files.get(model.binary) if model.binary is not None else None
+    return None if file is None else file.facts
+
+
+def _words(facts: GgufFacts, path: str) -> frozenset[str]:
+    """What the model is called, down to words and numbers; quantisation and packaging left out."""
+    return (
+        _said(facts.basename) | _said(facts.size_label)
+        if facts.basename
+        else (_said(facts.name) or _said(paths.name(path)))
+    )
+
+
+def _said(text: str | None) -> frozenset[str]:
+    if text is None:
+        return frozenset()
+    return frozenset(_WORD.findall(_QUANTIZATION.sub(" ", text.lower()))) - _NOISE
+
+
+def _agree(one: frozenset[str], other: frozenset[str]) -> bool:
+    return bool(one and other) and (one <= other or other <= one)

@@ -1,0 +1,130 @@
+"""Folders that hold more than one model, or one deep down in a tree: each gets a folder of its own. Pure.
+
+The models are registered first, with their files where they lie; so they are listed, and run, at once. Then
+what they share (licence, README, projector) is copied to all but the last, which gets it moved; a model's own
+files go last, since their lying here is what says that there is still something to do.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+from janfs.catalogue.catalogue import Catalogue, files_of
+from janfs.catalogue.entries import File, Model
+from janfs.catalogue.groups import Group, group, is_part
+from janfs.events.types import CopyHow, Event
+from janfs.folder import paths
+from janfs.manifest.schema import Manifest
+from janfs.organise import links, pairing
+from janfs.organise.homes import arrival, free_folder, move_on
+from janfs.organise.naming import id_from_file_name
+from janfs.organise.steps import Copy, Decide, Move, Policy, Step
+
+
+def is_nested(place: str) -> bool:
+    """Whether a folder lies deeper than directly below `models/`."""
+    return paths.parent(place) != paths.MODELS
+
+
+def uid_for(uid: str, head: str) -> str:
+    """The stream of a model that leaves the folder of stream `uid`; the same each time it is worked out."""
+    return hashlib.sha256(f"{uid}/{paths.name(head)}".encode()).hexdigest()[:32]
+
+
+def is_named(each: Group, manifest: Manifest | None) -> bool:
+    """Whether a model.json needs a file beside its own model, such as a draft model."""
+    values = manifest.engine_parameters.values() if manifest is not None else ()
+    names = {value.rpartition("/")[2] for value in values if isinstance(value, str)}
+    return any(paths.shown_name(file.path) in names for file in each.files)
+
+
+def register(catalogue: Catalogue, place: str, models: Sequence[Group], policy: Policy) -> Step | None:
+    """Make models of what lies in a folder together; links stay, and get links of their own."""
+    events: list[tuple[str, Event]] = []
+    given: set[str] = set()
+    for each in models:
+        if each.head.link is not None and policy.organise:
+            adopted = links.adopt(catalogue, each, uid_for(each.head.uid, each.head.path), policy)
+            if adopted is not None:
+                return adopted
+            continue
+        uid = uid_for(each.head.uid, each.head.path)
+        wanted = id_from_file_name(paths.name(each.head.path), paths.name(place))
+        folder = free_folder(catalogue, wanted, policy, given)
+        given.add(paths.name(folder))
+        events.append((uid, arrival(catalogue, uid, paths.name(folder), folder, each)))
+    if not events:
+        return None
+    return Decide(tuple(events), max(each.head.position for each in models))
+
+
+def next_step(
+    catalogue: Catalogue, place: str, files: Sequence[File], policy: Policy, *, retry: bool
+) -> Step | None:
+    """The next thing to do for the models that are yet to leave a folder."""
+    if not policy.organise:
+        return None
+    leaving = _leaving(catalogue, place, files)
+    for model, strays in leaving:
+        moved_on = move_on(catalogue, model, policy)
+        if moved_on is not None:
+            return moved_on
+        is_last = model is leaving[-1][0] and catalogue.folders.get(place) is None
+        for file in _shares(catalogue, model, strays, files):
+            if file.stuck is not None and not retry:
+                return None  # first all that belongs together, then the models themselves
+            return _share(model, file, is_last=is_last)
+    for model, strays in leaving:
+        for file in strays:
+            if file.stuck is None or retry:
+                target = paths.join(model.folder, paths.name(file.path))
+                return Move(model.uid, file.path, target, file.stamp, max(file.position, model.position))
+    return None
+
+
+def _leaving(catalogue: Catalogue, place: str, files: Sequence[File]) -> list[tuple[Model, list[File]]]:
+    """Models with files here that live elsewhere, in the order of their streams."""
+    found: dict[str, list[File]] = {}
+    for file in files:
+        model = catalogue.models.get(file.uid)
+        if model is not None and model.removed is None and model.folder != place:
+            found.setdefault(file.uid, []).append(file)
+    return [(catalogue.models[uid], strays) for uid, strays in sorted(found.items())]
+
+
+def _share(model: Model, file: File, *, is_last: bool) -> Step:
+    target = paths.join(model.folder, paths.name(file.path))
+    cause = max(file.position, model.position)
+    if is_last:
+        return Move(model.uid, file.path, target, file.stamp, cause)
+    how: CopyHow = "hard-link" if paths.is_binary(file.path) else "copy"
+    return Copy(model.uid, file.path, target, how, file.stamp, cause)
+
+
+def _shares(catalogue: Catalogue, model: Model, strays: Sequence[File], files: Sequence[File]) -> list[File]:
+    """What a model is still to take along of the things that lie beside it."""
+    if not any(paths.is_binary(file.path) and not is_part(file) for file in strays):
+        return []
+    has = {paths.name(file.path) for file in files_of(catalogue, model.uid)}
+    wanted = [file for file in _shareable(catalogue, model, files) if paths.name(file.path) not in has]
+    return [f for f in wanted if paths.join(model.folder, paths.name(f.path)) not in catalogue.files]
+
+
+def _shareable(catalogue: Catalogue, model: Model, files: Sequence[File]) -> list[File]:
+    """Files that belong to no model alone: papers, and projectors and adapters that fit this one."""
+    free = [file for file in files if not paths.is_manifest(file.path) and file.link is None]
+    free = [file for file in free if not _is_models_own(catalogue, file)]
+    head = pairing.head_of(catalogue, model)
+    parts = [each for each in group(free) if each.kind in ("projector", "adapter")]
+    fitting = {
+        file.path
+        for each in parts
+        if head is not None and pairing.fits(each, head, model.binary or "")
+        for file in each.files
+    }
+    return [file for file in free if not paths.is_binary(file.path) or file.path in fitting]
+
+
+def _is_models_own(catalogue: Catalogue, file: File) -> bool:
+    """Whether a file is one that a model living elsewhere will take along by itself."""
+    model = catalogue.models.get(file.uid)
+    return model is not None and model.removed is None and model.folder != paths.parent(file.path)

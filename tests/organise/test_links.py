@@ -1,0 +1,74 @@
+"""What lies behind a link is left in place, and models made of links get folders of their own."""
+
+import pytest
+
+from janfs.events import types as e
+from janfs.folder.filesystem import Stamp
+from janfs.manifest.schema import Manifest, SourceRef
+from janfs.organise.steps import Copy
+from tests.catalogue.strategies import facts
+from tests.organise.planning import World
+
+HUB = "models/hub/models--org--repo"
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def link(world: World, path: str, inode: int, uid: str) -> None:
+    world.say(uid, e.FileDropped(path, Stamp(10, 1, inode), "../../blobs/abc", facts()))
+
+
+def test_a_hub_cache_stays_and_each_model_in_it_gets_a_link(world: World) -> None:
+    link(world, f"{HUB}/snapshots/c0ffee/m-q4.gguf", 7, "u1")
+    link(world, f"{HUB}/snapshots/c0ffee/m-q8.gguf", 8, "u1")
+    steps = world.settle()
+    made = [(step.source, step.target) for step in steps if isinstance(step, Copy)]
+    assert made == [
+        (f"{HUB}/snapshots/c0ffee/m-q4.gguf", "models/m-q4/m-q4.gguf"),
+        (f"{HUB}/snapshots/c0ffee/m-q8.gguf", "models/m-q8/m-q8.gguf"),
+    ]
+    assert world.folders()[f"{HUB}/snapshots/c0ffee"] == {"m-q4.gguf", "m-q8.gguf"}
+    assert sorted(model.id for model in world.present()) == ["m-q4", "m-q8"]
+
+
+def test_two_revisions_that_share_a_blob_are_one_model(world: World) -> None:
+    link(world, f"{HUB}/snapshots/aaa/m.gguf", 7, "u1")
+    link(world, f"{HUB}/snapshots/bbb/m.gguf", 7, "u2")
+    world.settle()
+    assert [model.folder for model in world.present()] == ["models/m"]
+
+
+def test_shards_behind_links_come_together(world: World) -> None:
+    for number in (1, 2):
+        said = facts(split_no=number - 1, split_count=2)
+        path = f"{HUB}/snapshots/aaa/m-{number:05d}-of-00002.gguf"
+        world.say("u1", e.FileDropped(path, Stamp(10, 1, number), "../../blobs/x", said))
+    world.settle()
+    assert world.folders()["models/m"] == {"m-00001-of-00002.gguf", "m-00002-of-00002.gguf", "model.json"}
+    assert [model.status for model in world.present()] == ["ready"]
+
+
+def test_a_file_that_a_link_leads_to_stays_where_it_is(world: World) -> None:
+    world.say("u1", e.FileDropped("models/x.gguf", Stamp(10, 1, 5), facts=facts()))
+    world.say("u2", e.FileDropped("models/mine/x.gguf", Stamp(10, 1, 5), "../x.gguf", facts()))
+    world.settle()
+    assert world.folders() == {"models": {"x.gguf"}, "models/mine": {"x.gguf", "model.json"}}
+    assert [model.id for model in world.present()] == ["mine"]
+
+
+def test_a_model_json_that_names_a_file_elsewhere_gets_a_link_to_it(world: World) -> None:
+    said = Manifest(sources=(SourceRef("big.gguf", "/mnt/models/big.gguf"),))
+    world.edit("models/imported/model.json", said)
+    steps = world.settle()
+    assert [(step.source, step.target, step.how) for step in steps if isinstance(step, Copy)] == [
+        ("/mnt/models/big.gguf", "models/imported/big.gguf", "symbolic-link")
+    ]
+
+
+def test_a_source_on_the_web_or_of_another_kind_gets_no_link(world: World) -> None:
+    for number, url in enumerate(("https://x.org/a.gguf", "a.gguf", "/etc/passwd", "C:\\models\\a.gguf")):
+        world.edit(f"models/m{number}/model.json", Manifest(sources=(SourceRef("a.gguf", url),)))
+    assert not [step for step in world.settle() if isinstance(step, Copy)]
