@@ -5,9 +5,11 @@ from typing import Any
 
 import click
 
+from janfs.cli import organising
+from janfs.cli.common import json_option, key_option, root_option
 from janfs.cli.errors import exit_code
 from janfs.errors import JanfsError
-from janfs.settings import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_ROOT
+from janfs.settings import DEFAULT_HOST, DEFAULT_PORT
 
 
 class _Group(click.Group):
@@ -21,25 +23,6 @@ class _Group(click.Group):
             ctx.exit(exit_code(error))
 
 
-def _expand(_: click.Context, __: click.Parameter, value: str) -> Path:
-    return Path(value).expanduser().absolute()
-
-
-_root = click.option(
-    "--root",
-    envvar="JANFS_ROOT",
-    default=DEFAULT_ROOT,
-    show_default=True,
-    show_envvar=True,
-    callback=_expand,
-    help="The folder that holds models/, engines/ and the log.",
-)
-_key = click.option(
-    "--api-key", envvar="JANFS_API_KEY", show_envvar=True, help="The API key of the running service."
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="janfs")
 def main() -> None:
@@ -47,7 +30,7 @@ def main() -> None:
 
 
 @main.command()
-@_root
+@root_option
 @click.option("--host", envvar="JANFS_HOST", default=DEFAULT_HOST, show_default=True, show_envvar=True)
 @click.option(
     "--port",
@@ -115,9 +98,9 @@ def serve(log_level: Any, log_json: bool, **given: Any) -> None:
 
 
 @main.command()
-@_root
-@_key
-@_json
+@root_option
+@key_option
+@json_option
 def ls(root: Path, api_key: str | None, as_json: bool) -> None:
     """List the models."""
     from janfs.cli import printing
@@ -128,9 +111,9 @@ def ls(root: Path, api_key: str | None, as_json: bool) -> None:
 
 
 @main.command()
-@_root
-@_key
-@_json
+@root_option
+@key_option
+@json_option
 @click.argument("id")
 def show(root: Path, api_key: str | None, as_json: bool, id: str) -> None:
     """Show one model."""
@@ -142,9 +125,9 @@ def show(root: Path, api_key: str | None, as_json: bool, id: str) -> None:
 
 
 @main.command()
-@_root
-@_key
-@_json
+@root_option
+@key_option
+@json_option
 @click.argument("id", required=False)
 def history(root: Path, api_key: str | None, as_json: bool, id: str | None) -> None:
     """Print what happened: to one model, or to everything."""
@@ -156,8 +139,8 @@ def history(root: Path, api_key: str | None, as_json: bool, id: str | None) -> N
 
 
 @main.command()
-@_root
-@_json
+@root_option
+@json_option
 def verify(root: Path, as_json: bool) -> None:
     """Check that the log is what was written: its hash chain, its numbering, its documents."""
     from janfs.cli import printing
@@ -182,8 +165,8 @@ def verify(root: Path, as_json: bool) -> None:
 
 
 @main.command()
-@_root
-@_json
+@root_option
+@json_option
 @click.option("--check", is_flag=True, help="Only compare with the one in use, byte for byte.")
 def rebuild(root: Path, as_json: bool, check: bool) -> None:
     """Make the catalogue anew from the log."""
@@ -207,3 +190,7 @@ def rebuild(root: Path, as_json: bool, check: bool) -> None:
         click.echo(f"{found.rows:,} rows at position {found.position:,} are the same to the byte.")
     if found.difference is not None:
         raise LogCorrupt(f"The catalogue is not what the log says: {found.difference}")
+
+
+for command in (organising.organise, organising.pair):
+    main.add_command(command)

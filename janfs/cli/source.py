@@ -1,4 +1,4 @@
-"""Where the commands that only read get their answers: from the running service, else from the log itself."""
+"""Where commands get their answers: from the running service, else from the log and the folder themselves."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,9 +38,14 @@ def open_source(root: Path, api_key: str | None) -> Source:
 
     Raises `RootUnusable` for a root without a log.
     """
+    return running(root, api_key) or Offline(root)
+
+
+def running(root: Path, api_key: str | None) -> "Service | None":
+    """The service that has the root open, if one has. Raises `RootUnusable` for one that does not serve."""
     owner = owner_of(root)
     if owner is None:
-        return Offline(root)
+        return None
     if owner.url is None:
         raise RootUnusable(f"janfs (process {owner.pid}) is starting or stopping on {root}. Try again.")
     return Service(owner.url, api_key)
@@ -55,33 +60,43 @@ class Service:
 
     def models(self) -> list[dict[str, Any]]:
         """See `Source.models`."""
-        found: list[dict[str, Any]] = self._get("/v1/models")["data"]
+        found: list[dict[str, Any]] = self.ask("GET", "/v1/models")["data"]
         return found
 
     def model(self, name: str) -> dict[str, Any]:
         """See `Source.model`."""
-        return self._get(f"/v1/models/{quote(name, safe='')}")
+        return self.ask("GET", f"/v1/models/{quote(name, safe='')}")
 
     def history(self, name: str | None) -> Iterator[dict[str, Any]]:
         """See `Source.history`."""
         path = "/v1/events" if name is None else f"/v1/models/{quote(name, safe='')}/history"
         after: int | None = 0
         while after is not None:
-            page = self._get(f"{path}?after={after}&limit={PAGE}")
+            page = self.ask("GET", f"{path}?after={after}&limit={PAGE}")
             yield from page["data"]
             after = page["next"]
 
-    def _get(self, path: str) -> dict[str, Any]:
+    def ask(
+        self, method: str, path: str, body: Any = None, *, seconds: float | None = 30.0
+    ) -> dict[str, Any]:
+        """One request and its answer. Raises `JanfsError` for an answer that says no, or none at all."""
         import httpx
 
         try:
-            answer = httpx.get(self._url + path, headers=self._headers, timeout=30.0, trust_env=False)
+            answer = httpx.request(
+                method,
+                self._url + path,
+                headers=self._headers,
+                json=body,
+                timeout=seconds,
+                trust_env=False,
+            )
         except httpx.HTTPError as error:
             raise JanfsError(f"The running janfs at {self._url} does not answer: {error}") from error
-        body: dict[str, Any] = answer.json()
+        said: dict[str, Any] = answer.json()
         if answer.is_success:
-            return body
-        detail = str(body.get("error", {}).get("message", answer.text))
+            return said
+        detail = str(said.get("error", {}).get("message", answer.text))
         raise {404: NotFound, 400: InvalidInput}.get(answer.status_code, JanfsError)(detail)
 
 

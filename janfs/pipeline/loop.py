@@ -24,6 +24,7 @@ from janfs.pipeline.snapshot import Snapshot
 
 FULL_LOOK_EVERY = 60.0  # seconds
 MANY_HINTS = 64  # more than these are one look at everything
+_SOON = 10.0  # seconds; what is due later than this need not be waited for
 
 ROOT_STREAM = "root"
 
@@ -94,6 +95,14 @@ class Pipeline:
             self.tick(found.hints, found.commands)
             if found.stopping:
                 return
+
+    def settle(self, limit: float, sleep: Callable[[float], None]) -> None:
+        """Without a thread of its own: tick until nothing more is due soon, for `limit` seconds at most."""
+        until = self._clock.monotonic() + limit
+        self.tick()
+        while (wait := self._patience()) < _SOON and self._clock.monotonic() < until:
+            sleep(wait)
+            self.tick()
 
     # --- one tick ---
 

@@ -1,0 +1,26 @@
+"""Options that many commands have."""
+
+from pathlib import Path
+
+import click
+
+from janfs.settings import DEFAULT_ROOT
+
+
+def _expand(_: click.Context, __: click.Parameter, value: str) -> Path:
+    return Path(value).expanduser().absolute()
+
+
+root_option = click.option(
+    "--root",
+    envvar="JANFS_ROOT",
+    default=DEFAULT_ROOT,
+    show_default=True,
+    show_envvar=True,
+    callback=_expand,
+    help="The folder that holds models/, engines/ and the log.",
+)
+key_option = click.option(
+    "--api-key", envvar="JANFS_API_KEY", show_envvar=True, help="The API key of the running service."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

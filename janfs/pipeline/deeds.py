@@ -1,0 +1,67 @@
+"""What organising a folder would do, without doing any of it; and what it did, by the log."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from janfs.catalogue.catalogue import Catalogue
+from janfs.catalogue.fold import Recorded, fold
+from janfs.clock import Clock, Ids, timestamp
+from janfs.events import types as e
+from janfs.folder import paths
+from janfs.folder.filesystem import FileSystem
+from janfs.log.reader import LogReader
+from janfs.organise.rehearsal import Deed, rehearse
+from janfs.organise.steps import Policy
+from janfs.pipeline.observer import Observer
+from janfs.pipeline.recorder import replay
+from janfs.pipeline.snapshot import Snapshot
+
+
+class Preview(Struct, frozen=True):
+    """The deeds in order, and the files that are not whole yet and would wait."""
+
+    deeds: list[Deed]
+    waiting: list[str]
+
+
+def of_snapshot(snapshot: Snapshot) -> Preview:
+    """What organising everything would do now, by what is known already."""
+    return _preview(snapshot.catalogue, snapshot.arrivals)
+
+
+def of_folder(fs: FileSystem, catalogue: Catalogue, clock: Clock, ids: Ids) -> Preview:
+    """What organising everything would do now, by a look at the disk; it is only read."""
+    observer = Observer(fs, clock, ids)
+    observer.index(catalogue, [("file", path) for path in catalogue.files])
+    drafts = observer.look(catalogue, [""]).drafts
+    now = timestamp(clock.now())
+    seen = [
+        Recorded(catalogue.position + number, draft.stream, now, draft.event)
+        for number, draft in enumerate(drafts, 1)
+    ]
+    return _preview(fold(catalogue, seen)[0], observer.arrivals)
+
+
+def done(log: LogReader, after: int, until: int) -> list[Deed]:
+    """What was done on disk between two positions of the log, the first one left out."""
+    found = (_deed(item.event) for item in replay(log, after, until))
+    return [deed for deed in found if deed is not None]
+
+
+def _deed(event: e.Event) -> Deed | None:
+    match event:
+        case e.MoveCompleted(reason="organise"):
+            return Deed("move", event.target, event.source)
+        case e.CopyCompleted(reason="organise"):
+            return Deed(event.how, event.target, event.source)
+        case e.JsonWritten():
+            return Deed("write", event.path)
+        case _:
+            return None
+
+
+def _preview(catalogue: Catalogue, arriving: Iterable[str]) -> Preview:
+    waiting = sorted(arriving)
+    _, deeds = rehearse(catalogue, Policy(organise=True, arriving={paths.parent(path) for path in waiting}))
+    return Preview(deeds, waiting)
