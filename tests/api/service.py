@@ -65,10 +65,12 @@ class Service:
         self._server = _Server(config)
 
     def drop(self, name: str, content: bytes | None = None) -> None:
-        """Put a file below models/ and wait until it was looked at."""
+        """Put a file below models/, whole from the first moment, and wait until it was looked at."""
         target = self.root / "models" / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(gguf(name) if content is None else content)
+        written = self.root / "written"  # renamed: a file seen while it is written is `arriving` at first
+        written.write_bytes(gguf(name) if content is None else content)
+        written.replace(target)
         self.look()
 
     def look(self) -> None:
