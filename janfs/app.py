@@ -31,10 +31,11 @@ from janfs.folder.real import RealFileSystem
 from janfs.folder.watcher import PollingWatcher, choose_watcher
 from janfs.manifest.spellings import DEFAULT_ENGINE
 from janfs.pipeline.commands import Record
+from janfs.pipeline.hasher import Hasher
 from janfs.pipeline.loop import Pipeline, start_thread
 from janfs.pipeline.recorder import Draft
 from janfs.pipeline.snapshot import Snapshot
-from janfs.root import OpenRoot
+from janfs.root import OpenRoot, RootPaths
 from janfs.sample import put_sample
 from janfs.serving import resolve
 from janfs.settings import Settings
@@ -73,6 +74,8 @@ async def serve(settings: Settings, say: Say) -> None:
         )
         stack.callback(keeper.close)
         stack.enter_context(_running(pipeline))
+        if settings.hashing:
+            stack.enter_context(_hashing(settings, pipeline, root.paths, pool))
         stack.push_async_callback(pool.close, settings.grace)  # it records what it stops
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, server.stop)
@@ -138,6 +141,17 @@ def _running(pipeline: Pipeline) -> Iterator[None]:
     finally:
         pipeline.stop()
         thread.join()
+
+
+@contextlib.contextmanager
+def _hashing(settings: Settings, pipeline: Pipeline, where: RootPaths, pool: EnginePool) -> Iterator[None]:
+    state = where.private / "hashing.json"
+    hasher = Hasher(RealFileSystem(settings.root), pipeline, state, SystemClock(), lambda: pool.busy)
+    hasher.start()
+    try:
+        yield
+    finally:
+        hasher.close()
 
 
 def _pool(settings: Settings, pipeline: Pipeline) -> EnginePool:

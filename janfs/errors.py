@@ -172,6 +172,12 @@ class FolderError(JanfsError):
     code = "folder_error"
 
 
+class FilesCorrupt(JanfsError):
+    """Model files do not hold what they held, or cannot be read."""
+
+    code = "files_corrupt"
+
+
 class SettingsError(JanfsError):
     """A setting is missing, contradictory or out of range."""
 

@@ -18,7 +18,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     `api_key`, when given, guards everything but the health checks. `insecure` allows an address that other
     machines can reach without one. `allowed_hosts` (`name:port`) and `allowed_origins` (`http://name:port`)
     are let in besides our own. `max_loaded` models are in memory at once; `grace` seconds are given to
-    running streams at shutdown. With `organise` off nothing in the folder is moved. Raises `SettingsError`.
+    running streams at shutdown. With `organise` off nothing in the folder is moved; with `hashing` off
+    no file is read from end to end unless someone asks for it. Raises `SettingsError`.
     """
 
     root: Path
@@ -32,6 +33,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     grace: float = 5.0
     polling: bool = False
     organise: bool = True
+    hashing: bool = True
     sample: bool = False
 
     def __post_init__(self) -> None:

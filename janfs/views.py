@@ -7,7 +7,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from janfs.catalogue.catalogue import Catalogue, files_of, find_model, present_models
+from janfs.catalogue.catalogue import Catalogue, files_of, find_model
+from janfs.catalogue.duplicates import duplicates_of
 from janfs.catalogue.entries import File, Model, Status
 from janfs.engines.protocol import EngineState
 from janfs.errors import ModelNotFound
@@ -16,11 +17,10 @@ from janfs.log.records import Record
 from janfs.manifest.schema import Manifest, SourceRef
 from janfs.manifest.spellings import DEFAULT_ENGINE
 from janfs.pipeline.snapshot import Arrival, Snapshot
-from janfs.serving import Outsider, arrivals_by_place, availability, find_outsider, outsiders
+from janfs.serving import Outsider, arrivals_by_place, availability, find_outsider
 
 StateOf = Callable[[str], EngineState]
 _STOPPED = EngineState(state="stopped")
-_encoder = msgspec.json.Encoder()
 
 
 class JsonError(Struct, frozen=True):
@@ -37,7 +37,7 @@ class ModelView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `created` is in seconds since 1970 (0 for a file that is no model), `size` in bytes over all its GGUF
     files, `progress` in per cent of the bytes that its header announces. `folder` and file names are spelled
     as in the log. `reason` explains `status`, `state_reason` explains `state`; they are left out where there
-    is nothing to explain.
+    is nothing to explain. `duplicate_of` is an older model with a file of the same content.
     """
 
     id: str
@@ -62,6 +62,7 @@ class ModelView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
     state_reason: str | None = None
     progress: float | None = None
+    duplicate_of: str | None = None
     json_error: JsonError | None = None
 
 
@@ -144,6 +145,7 @@ def model_view(
         reason=now.reason,
         state_reason=state.reason,
         progress=now.percentage,
+        duplicate_of=_duplicate_of(catalogue, model),
         json_error=_json_error(json_file),
     )
 
@@ -186,61 +188,16 @@ def find_view(snapshot: Snapshot, name: str, state_of: StateOf) -> ModelView | N
     return None if outsider is None else outsider_view(outsider)
 
 
-class ModelList:
-    """Lists every model as JSON; an entry that has not changed is not encoded again.
-
-    An entry depends on the model's position and engine state alone, except while a file of it is arriving.
-    """
-
-    def __init__(self) -> None:
-        self._order: list[Model] = []
-        self._of: object = None  # the map of models that `_order` was made from
-        self._encoded: dict[str, tuple[int, str, str | None, bytes]] = {}
-        self._last: list[bytes] | None = None
-        self._body = b""
-
-    def encode(self, snapshot: Snapshot, state_of: StateOf) -> bytes:
-        """The list in OpenAI's envelope, models by id, then the files without one."""
-        catalogue = snapshot.catalogue
-        self._arrange(catalogue)
-        arrivals = arrivals_by_place(snapshot)
-        entries: list[bytes] = []
-        for model in self._order:
-            state = state_of(model.id)
-            if arrivals and model.folder in arrivals:
-                view = model_view(catalogue, model, state, arrivals[model.folder])
-                entries.append(_encoder.encode(view))
-            else:
-                entries.append(self._entry(catalogue, model, state))
-        entries += [_encoder.encode(outsider_view(outsider)) for outsider in outsiders(snapshot)]
-        if entries != self._last:  # cheap, as most entries are the very same objects
-            # Joined, since formatting megabytes of bytes takes seven times as long.
-            self._body = b"".join((b'{"object":"list","data":[', b",".join(entries), b"]}"))
-            self._last = entries
-        return self._body
-
-    def _entry(self, catalogue: Catalogue, model: Model, state: EngineState) -> bytes:
-        known = self._encoded.get(model.uid)
-        if known is not None:
-            position, state_name, reason, encoded = known
-            if position == model.position and state_name == state.state and reason == state.reason:
-                return encoded
-        encoded = _encoder.encode(model_view(catalogue, model, state))
-        self._encoded[model.uid] = (model.position, state.state, state.reason, encoded)
-        return encoded
-
-    def _arrange(self, catalogue: Catalogue) -> None:
-        if catalogue.models is self._of:
-            return
-        self._order = sorted(present_models(catalogue), key=lambda model: model.id)
-        present = {model.uid for model in self._order}
-        for uid in self._encoded.keys() - present:
-            del self._encoded[uid]
-        self._of = catalogue.models
-
-
 def _seconds(timestamp: str) -> int:
     return int(datetime.fromisoformat(timestamp).timestamp())
+
+
+def _duplicate_of(catalogue: Catalogue, model: Model) -> str | None:
+    for _, original in duplicates_of(catalogue, model.uid):
+        owner = catalogue.models.get(original.uid)
+        if owner is not None:
+            return owner.id
+    return None
 
 
 def _json_error(file: File | None) -> JsonError | None:

@@ -12,10 +12,11 @@ from msgspec.structs import replace
 from janfs.engines.protocol import EngineState
 from janfs.events import types as e
 from janfs.folder.filesystem import Stamp
+from janfs.listing import ModelList
 from janfs.log.records import Record
 from janfs.manifest.schema import Manifest, SourceRef
 from janfs.pipeline.snapshot import Arrival, Snapshot
-from janfs.views import ModelList, ModelView, event_view, find_view
+from janfs.views import ModelView, event_view, find_view
 from tests.fakes.snapshots import AT, STAMP, catalogue_of, model_events
 
 STOPPED = EngineState(state="stopped")

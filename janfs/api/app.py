@@ -13,7 +13,7 @@ from janfs.api.context import ApiContext
 from janfs.api.door import Door
 from janfs.api.errors import handle
 from janfs.api.openapi import OPERATIONS
-from janfs.views import ModelList
+from janfs.listing import ModelList
 
 HANDLERS = (*(operation.handler for operation in OPERATIONS), docs.get_openapi, docs.get_docs, docs.get_root)
 

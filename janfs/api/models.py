@@ -12,9 +12,10 @@ from janfs.api.context import ApiContext, Context
 from janfs.api.errors import decode_body
 from janfs.catalogue.catalogue import find_model
 from janfs.errors import ModelNotFound, ModelNotRunnable, UnsupportedParameter
+from janfs.listing import ModelList
 from janfs.pipeline.commands import Delete
 from janfs.serving import find_outsider, resolve
-from janfs.views import ModelList, ModelView, find_view
+from janfs.views import ModelView, find_view
 
 ACTOR = "api"
 _NO_SETTINGS: tuple[Any, ...] = (None, {}, "", "{}")

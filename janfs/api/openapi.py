@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
 import janfs
-from janfs.api import chat, completions, events, health, models, organising
+from janfs.api import chat, completions, events, hashes, health, models, organising
 from janfs.api.errors import ErrorBody
 from janfs.views import EventView, ModelView
 
@@ -53,6 +53,8 @@ OPERATIONS = (
     Operation(models.stop_model, models.StateChange),
     Operation(organising.pair_model, ModelView, body=organising.PairRequest),
     Operation(organising.organise, organising.Organised, body=organising.OrganiseRequest),
+    Operation(hashes.verify_model, hashes.Verification),
+    Operation(hashes.dedupe, hashes.Deduped, body=hashes.DedupeRequest),
     Operation(events.model_history, events.EventPage, parameters=(_AFTER, _LIMIT)),
     Operation(
         chat.create_chat_completion, chat.ChatCompletion, body=chat.ChatRequest, streamed=chat.ChatChunk

@@ -154,7 +154,7 @@ def _linked(file: File) -> str | None:
 
 
 def _content(file: File) -> str | None:
-    return file.sha256
+    return file.sha256 if file.refused is None else None
 
 
 def _names(model: Model) -> tuple[object, ...]:

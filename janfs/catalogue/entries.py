@@ -11,6 +11,8 @@ from janfs.manifest.schema import Manifest
 
 Status = Literal["arriving", "ready", "incomplete", "missing", "invalid", "to-download", "part"]
 
+CORRUPTED = "file_corrupted"  # the code of a file whose content is not what it was, though nobody wrote it
+
 
 class Problem(Struct, frozen=True, gc=False):
     """Why something cannot be used, for machines (`code`) and people. Lines and columns count from 1."""

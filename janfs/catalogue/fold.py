@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from janfs.catalogue.catalogue import Catalogue, Key, files_of
 from janfs.catalogue.draft import Draft
-from janfs.catalogue.entries import File, Model, Plan, Problem, Root
+from janfs.catalogue.entries import CORRUPTED, File, Model, Plan, Problem, Root
 from janfs.catalogue.groups import is_part
 from janfs.catalogue.status import assess
 from janfs.events import types as e
@@ -16,7 +16,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 2
+VERSION = 3
 
 
 class Recorded(Struct, frozen=True, gc=False):
@@ -274,9 +274,13 @@ def _move_failed(draft: Draft, item: Recorded, event: e.MoveFailed) -> None:
 
 def _file_hashed(draft: Draft, item: Recorded, event: e.FileHashed) -> None:
     file = draft.files.get(event.path)
-    if file is not None and file.stamp == event.stamp:
-        hashed = replace(file, sha256=event.sha256, hashed_by=event.by, position=item.position)
-        draft.put_file(hashed)
+    if file is None or file.stamp != event.stamp:
+        return
+    hashed = replace(file, sha256=event.sha256, hashed_by=event.by, position=item.position)
+    if file.refused is not None and file.refused.code == CORRUPTED and file.sha256 == event.sha256:
+        hashed = replace(hashed, refused=None)  # it was the reading that failed, not the disk
+    draft.put_file(hashed)
+    _refresh_later(draft, item)
 
 
 def _file_corrupted(draft: Draft, item: Recorded, event: e.FileCorrupted) -> None:
@@ -286,7 +290,8 @@ def _file_corrupted(draft: Draft, item: Recorded, event: e.FileCorrupted) -> Non
             f"Its content changed without being written: SHA-256 {event.found[:12]}… instead of "
             f"{event.expected[:12]}…. The disk may be failing; put a good copy in its place."
         )
-        draft.put_file(replace(file, refused=Problem("file_corrupted", reason), position=item.position))
+        known = replace(file, sha256=file.sha256 or event.expected, position=item.position)
+        draft.put_file(replace(known, refused=Problem(CORRUPTED, reason)))
         _refresh(draft, file.uid, item.position)
 
 
@@ -411,6 +416,7 @@ _PATIENT = frozenset(
         e.FileRefused,
         e.JsonEdited,
         e.JsonRejected,
+        e.FileHashed,
         e.MovePlanned,
         e.WritePlanned,
         e.CopyPlanned,

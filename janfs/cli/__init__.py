@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from janfs.cli import organising
+from janfs.cli import hashes, organising
 from janfs.cli.common import json_option, key_option, root_option
 from janfs.cli.errors import exit_code
 from janfs.errors import JanfsError
@@ -77,6 +77,16 @@ def main() -> None:
     callback=lambda _, __, value: value == "on",
     help="Off: models are registered where they lie, and nothing is moved.",
 )
+@click.option(
+    "--hashing",
+    envvar="JANFS_HASHING",
+    show_envvar=True,
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    callback=lambda _, __, value: value == "on",
+    help="Off: files are not read from end to end in the background, and duplicates stay unknown.",
+)
 @click.option("--sample", is_flag=True, help="Put a small model into an empty models folder first.")
 @click.option(
     "--log-level",
@@ -141,32 +151,6 @@ def history(root: Path, api_key: str | None, as_json: bool, id: str | None) -> N
 @main.command()
 @root_option
 @json_option
-def verify(root: Path, as_json: bool) -> None:
-    """Check that the log is what was written: its hash chain, its numbering, its documents."""
-    from janfs.cli import printing
-    from janfs.errors import LogCorrupt
-    from janfs.log.verify import verify as walk
-    from janfs.root import read_log
-
-    log = read_log(root)
-    try:
-        verdict = walk(log)
-    finally:
-        log.close()
-    if as_json:
-        click.echo(printing.as_json(verdict))
-    elif verdict.ok:
-        click.echo(
-            f"{verdict.events:,} events and {verdict.documents:,} documents stand. Head {verdict.head}"
-        )
-    if not verdict.ok:
-        where = "" if verdict.bad_position is None else f" at position {verdict.bad_position}"
-        raise LogCorrupt(f"The log is not what was written{where}: {verdict.reason}.")
-
-
-@main.command()
-@root_option
-@json_option
 @click.option("--check", is_flag=True, help="Only compare with the one in use, byte for byte.")
 def rebuild(root: Path, as_json: bool, check: bool) -> None:
     """Make the catalogue anew from the log."""
@@ -192,5 +176,5 @@ def rebuild(root: Path, as_json: bool, check: bool) -> None:
         raise LogCorrupt(f"The catalogue is not what the log says: {found.difference}")
 
 
-for command in (organising.organise, organising.pair):
+for command in (organising.organise, organising.pair, hashes.verify, hashes.dedupe):
     main.add_command(command)

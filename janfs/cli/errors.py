@@ -1,6 +1,14 @@
 """Exit codes, assigned in this one place: 1 for what janfs says no to, 2 for wrong usage, more below."""
 
-from janfs.errors import JanfsError, LogCorrupt, NotFound, RootLocked, RootUnusable, SettingsError
+from janfs.errors import (
+    FilesCorrupt,
+    JanfsError,
+    LogCorrupt,
+    NotFound,
+    RootLocked,
+    RootUnusable,
+    SettingsError,
+)
 
 _EXIT_CODES: tuple[tuple[type[JanfsError], int], ...] = (
     (SettingsError, 2),
@@ -8,6 +16,7 @@ _EXIT_CODES: tuple[tuple[type[JanfsError], int], ...] = (
     (RootLocked, 4),
     (RootUnusable, 5),
     (LogCorrupt, 6),
+    (FilesCorrupt, 6),
 )
 
 

@@ -26,8 +26,7 @@ def table(models: Sequence[Mapping[str, Any]]) -> str:
         return "No models yet. Drop a .gguf file into the models folder."
     rows = [("ID", "STATUS", "STATE", "SIZE", "")]
     rows += [
-        (model["id"], _status(model), model["state"], size(model["size"]), model.get("reason", ""))
-        for model in models
+        (model["id"], _status(model), model["state"], size(model["size"]), _remark(model)) for model in models
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join(
@@ -71,6 +70,12 @@ def size(count: int) -> str:
 def _status(model: Mapping[str, Any]) -> str:
     progress = model.get("progress")
     return model["status"] if progress is None else f"{model['status']} {progress:.0f} %"
+
+
+def _remark(model: Mapping[str, Any]) -> str:
+    original = model.get("duplicate_of")
+    same = [f"The same content as {original}; `janfs dedupe` lets them share it."] if original else []
+    return " ".join([*([model["reason"]] if model.get("reason") else []), *same])
 
 
 def _plain(value: Any) -> str:

@@ -109,7 +109,8 @@ class Offline:
 
     def models(self) -> list[dict[str, Any]]:
         """See `Source.models`."""
-        from janfs.views import ModelList, stopped
+        from janfs.listing import ModelList
+        from janfs.views import stopped
 
         with OpenRoot(self._root, SystemClock()) as root:
             data = ModelList().encode(_snapshot(root), stopped)

@@ -120,6 +120,11 @@ class EnginePool:
         self._closing = True
         await _end_all(list(self._places), grace, "janfs is shutting down")
 
+    @property
+    def busy(self) -> bool:
+        """Whether any request runs or waits; may be asked from another thread."""
+        return any(instance.refs > 0 for instance in tuple(self._current.values()))
+
     def state(self, model_id: str) -> EngineState:
         """What a model is doing now. Cheap enough to ask for every model of a list."""
         instance = self._current.get(model_id)

@@ -58,8 +58,8 @@ class FileSystem(Protocol):
         """Every name in `folder` with its `Stat`; names that vanish meanwhile are left out."""
         ...
 
-    def open(self, path: str) -> AbstractContextManager[OpenFile]:
-        """Open a file for reading, following links."""
+    def open(self, path: str, *, once: bool = False) -> AbstractContextManager[OpenFile]:
+        """Open a file for reading, following links; with `once` what is read need not be kept in memory."""
         ...
 
     def being_written(self, path: str) -> bool | None:
@@ -96,6 +96,10 @@ class FileSystem(Protocol):
 
     def rename(self, source: str, target: str) -> None:
         """Rename a file or folder; `FileExistsError` when `target` exists, also in a race."""
+        ...
+
+    def exchange(self, first: str, second: str) -> None:
+        """Swap two files' names at once, so that each is always there; EINVAL where the disk cannot."""
         ...
 
     def unlink(self, path: str) -> None:

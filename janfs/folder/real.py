@@ -18,6 +18,7 @@ from janfs.folder.filesystem import OpenFile, Stamp, Stat
 
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
+_RENAME_EXCHANGE = 2
 _F_SETSIG = 10  # linux/fcntl.h; not in Python's fcntl before 3.12
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -69,11 +70,13 @@ class RealFileSystem:
         return entries
 
     @contextlib.contextmanager
-    def open(self, path: str) -> Iterator[OpenFile]:
-        """See `FileSystem.open`."""
+    def open(self, path: str, *, once: bool = False) -> Iterator[OpenFile]:
+        """See `FileSystem.open`; POSIX_FADV_NOREUSE leaves the pages that others use where they are."""
         # O_NONBLOCK: a FIFO with a model's name must not hang the pipeline.
         descriptor = os.open(self._at(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
+            if once:
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_NOREUSE)
             yield RealFile(descriptor)
         finally:
             os.close(descriptor)
@@ -161,6 +164,13 @@ class RealFileSystem:
             return
         os.link(here, there, follow_symlinks=False)
         os.unlink(here)
+
+    def exchange(self, first: str, second: str) -> None:
+        """See `FileSystem.exchange`; renameat2(2) with RENAME_EXCHANGE."""
+        here, there = self._at(first), self._at(second)
+        if _libc.renameat2(_AT_FDCWD, here, _AT_FDCWD, there, _RENAME_EXCHANGE) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), os.fsdecode(here), None, os.fsdecode(there))
 
     def unlink(self, path: str) -> None:
         """See `FileSystem.unlink`."""

@@ -68,12 +68,12 @@ def display_name(file_name: str, facts: GgufFacts) -> str:
     Headers often carry the name of a training run or of the base model; who renames a file means it.
     """
     readable = _readable(file_name)
-    if facts.name is None:
+    if facts.name is None or not facts.name.strip():
         return readable or file_name
     said, shown = _words(facts.name), _words(readable)
     if readable.lower() in _NAMELESS or (said and said <= shown):
         return facts.name
-    return readable
+    return readable or file_name
 
 
 def describe(name: str, facts: GgufFacts, *, vision: bool = False) -> str:

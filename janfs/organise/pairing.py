@@ -7,9 +7,10 @@ do not, or more than one model is left, it is for a person to say.
 import re
 from collections.abc import Iterable
 
-from janfs.catalogue.catalogue import Catalogue, Tables
+from janfs.catalogue.catalogue import Catalogue, Tables, files_in
 from janfs.catalogue.entries import Model
-from janfs.catalogue.groups import Group
+from janfs.catalogue.groups import Group, named
+from janfs.catalogue.status import manifest_of
 from janfs.folder import paths
 from janfs.folder.gguf import GgufFacts
 
@@ -64,6 +65,15 @@ def _fitting(tables: Catalogue, part: Group) -> Iterable[Model]:
         head = head_of(tables, model)
         if model.removed is None and head is not None and fits(part, head, model.binary or ""):
             yield model
+
+
+def naming(tables: Catalogue, file_name: str) -> list[Model]:
+    """The present models whose model.json names this projector."""
+    return [
+        model
+        for model in tables.models.values()
+        if model.removed is None and named(manifest_of(files_in(tables, model.folder)), "mmproj") == file_name
+    ]
 
 
 def head_of(tables: Tables, model: Model) -> GgufFacts | None:

@@ -4,12 +4,12 @@ A place is a folder that may hold models, or a file lying loose in `models/`. Ea
 step, or None when the place is as it should be; doing the steps one after another ends.
 """
 
-from janfs.catalogue import groups
+from janfs.catalogue import duplicates, groups
 from janfs.catalogue.catalogue import Catalogue, files_in, files_of
 from janfs.catalogue.entries import File, Model
 from janfs.catalogue.groups import Group
 from janfs.catalogue.status import manifest_of
-from janfs.events.types import ModelRemoved, PartPaired
+from janfs.events.types import DuplicateFound, ModelRemoved, PartPaired
 from janfs.folder import paths
 from janfs.manifest.schema import Manifest
 from janfs.organise import links, pairing, splitting
@@ -35,7 +35,16 @@ def next_step(
         return _organise_folder(catalogue, place, files, policy, retry)
     if not catalogue.owned.get(model.uid):
         return Decide(((model.uid, ModelRemoved("Nothing is left in its folder.")),), model.position)
-    return _tend(catalogue, model, files, policy, retry)
+    return _tend(catalogue, model, files, policy, retry) or _name_duplicates(catalogue, files)
+
+
+def _name_duplicates(catalogue: Catalogue, files: list[File]) -> Step | None:
+    """Say which files have the same content as one of these; nothing is done about them."""
+    found = [pair for file in files for pair in duplicates.unnamed(catalogue, file)]
+    if not found:
+        return None
+    events = tuple((copy.uid, DuplicateFound(copy.path, of.path, of.sha256 or "")) for copy, of in found)
+    return Decide(tuple(dict.fromkeys(events)), max(copy.position for copy, _ in found))
 
 
 def _organise_loose(catalogue: Catalogue, file: File, policy: Policy, retry: bool) -> Step | None:
@@ -154,13 +163,13 @@ def _named_projector(
 
 
 def _generate(model: Model, files: list[File], found: list[Group], retry: bool) -> Step | None:
-    """The model.json that is not there, for the binary that is."""
+    """The model.json that is not there, for the binary that is, once all its shards are."""
     if model.stuck is not None and not retry:
         return None
     if any(paths.is_manifest(file.path) for file in files) or model.binary is None:
         return None
     mine = next((each for each in found if each.head.path == model.binary), None)
-    if mine is None or mine.head.facts is None:
+    if mine is None or mine.head.facts is None or mine.missing:
         return None
     projectors = groups.of_kind(found, "projector")
     return Generate(

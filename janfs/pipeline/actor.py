@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from janfs.catalogue.catalogue import Catalogue, files_in, files_of, find_model
+from janfs.catalogue.duplicates import original_of
 from janfs.catalogue.entries import Model, Plan
 from janfs.catalogue.groups import is_part
 from janfs.clock import Ids
@@ -18,9 +19,9 @@ from janfs.folder.filesystem import FileSystem
 from janfs.log.store import EventLog
 from janfs.manifest.generate import encode, generate
 from janfs.manifest.spellings import canonical
-from janfs.organise import copier, executor
+from janfs.organise import copier, executor, sharing
 from janfs.organise.steps import Copy, Generate, Move
-from janfs.pipeline.commands import Delete, Pair
+from janfs.pipeline.commands import Dedupe, Delete, Pair
 from janfs.pipeline.recorder import Draft
 
 T = TypeVar("T")
@@ -108,13 +109,27 @@ class Actor:
         event = e.PartPaired(named[0].path, "user")
         return [Draft(model.uid, event, command.actor, named[0].position)]
 
+    def plan_dedupe(self, catalogue: Catalogue, command: Dedupe) -> list[Draft]:
+        """The intents to let copies share their originals; what is not as it was compared is left out."""
+        planned = []
+        for pair in command.pairs:
+            copy, original = catalogue.files.get(pair.copy), catalogue.files.get(pair.original)
+            if copy is None or original is None or original_of(catalogue, copy) != original:
+                continue
+            if (copy.stamp, original.stamp) == (pair.copy_stamp, pair.original_stamp):
+                event = e.CopyPlanned(
+                    self._ids(), original.path, copy.path, "hard-link", "dedupe", original.stamp
+                )
+                planned.append(Draft(copy.uid, event, command.actor, copy.position))
+        return planned
+
     def carry_out(self, catalogue: Catalogue, plan: Plan) -> list[Draft]:
         """Do it, and say what became of it."""
         if plan.reason == "write":
             return [Draft(plan.uid, self._write(plan), cause=plan.position)]
         source = plan.source or ""
         if plan.how != "move":
-            return [Draft(plan.uid, self._copy(plan, source, plan.how), cause=plan.position)]
+            return [Draft(plan.uid, self._copy(catalogue, plan, source, plan.how), cause=plan.position)]
         try:
             moved = _at_least_once(lambda: executor.move(self._fs, plan))
         except FolderError as error:
@@ -135,9 +150,16 @@ class Actor:
             with suppress(OSError):  # the next look finds it again
                 self._fs.unlink(path)
 
-    def _copy(self, plan: Plan, source: str, how: e.CopyHow) -> e.CopyCompleted | e.CopyFailed:
+    def _copy(
+        self, catalogue: Catalogue, plan: Plan, source: str, how: e.CopyHow
+    ) -> e.CopyCompleted | e.CopyFailed:
         reason: e.CopyReason = "dedupe" if plan.reason == "dedupe" else "organise"
         try:
+            if reason == "dedupe":
+                copy = catalogue.files.get(plan.target)
+                expected = copy.stamp if copy is not None else None
+                stamp = _at_least_once(lambda: sharing.share(self._fs, plan, expected))
+                return e.CopyCompleted(plan.op, source, plan.target, how, reason, stamp, None)
             copied = _at_least_once(lambda: copier.copy(self._fs, plan))
         except FolderError as error:
             return e.CopyFailed(plan.op, source, plan.target, how, reason, error.detail)

@@ -4,6 +4,7 @@ from concurrent.futures import Future
 
 from msgspec import Struct
 
+from janfs.folder.filesystem import Stamp
 from janfs.pipeline.recorder import Draft
 
 
@@ -36,7 +37,23 @@ class Organise(Struct, frozen=True):
     """Organise all there is, this once even where organising is off."""
 
 
-Command = Look | Record | Delete | Pair | Organise
+class Compared(Struct, frozen=True):
+    """Two files whose contents were read and found the same, as they were then."""
+
+    copy: str
+    copy_stamp: Stamp
+    original: str
+    original_stamp: Stamp
+
+
+class Dedupe(Struct, frozen=True):
+    """Let copies share their originals' content."""
+
+    pairs: tuple[Compared, ...]
+    actor: str
+
+
+Command = Look | Record | Delete | Pair | Organise | Dedupe
 
 
 class Submitted:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from janfs.catalogue.catalogue import Catalogue
+from janfs.catalogue.duplicates import duplicates_of
 from janfs.catalogue.fold import Recorded, fold
 from janfs.clock import Clock, Ids, timestamp
 from janfs.events import types as e
@@ -47,6 +48,30 @@ def done(log: LogReader, after: int, until: int) -> list[Deed]:
     """What was done on disk between two positions of the log, the first one left out."""
     found = (_deed(item.event) for item in replay(log, after, until))
     return [deed for deed in found if deed is not None]
+
+
+class Freed(Struct, frozen=True):
+    """A copy that shares its original's content; `size` is what that saves, in bytes."""
+
+    path: str
+    original: str
+    size: int
+
+
+def would_free(catalogue: Catalogue, uid: str) -> list[Freed]:
+    """The copies among a model's files, by what is known of their contents."""
+    pairs = duplicates_of(catalogue, uid)
+    return [Freed(copy.path, original.path, copy.stamp.size) for copy, original in pairs]
+
+
+def freed(log: LogReader, after: int, until: int) -> list[Freed]:
+    """The copies that came to share their originals' content between two positions of the log."""
+    done = (item.event for item in replay(log, after, until))
+    return [
+        Freed(event.target, event.source, event.stamp.size)
+        for event in done
+        if isinstance(event, e.CopyCompleted) and event.reason == "dedupe"
+    ]
 
 
 def _deed(event: e.Event) -> Deed | None:

@@ -14,7 +14,7 @@ from janfs.folder.filesystem import FileSystem
 from janfs.log.store import EventLog
 from janfs.pipeline import root
 from janfs.pipeline.actor import Actor
-from janfs.pipeline.commands import Command, Delete, Look, Organise, Pair, Record, Submitted
+from janfs.pipeline.commands import Command, Dedupe, Delete, Look, Organise, Pair, Record, Submitted
 from janfs.pipeline.emptied import Emptied
 from janfs.pipeline.inbox import Inbox
 from janfs.pipeline.observer import FOLDER, Observer
@@ -185,6 +185,9 @@ class Pipeline:
             self._recorder.record(self._actor.pair(self.catalogue, command))
         elif isinstance(command, Organise):
             self._organiser.work_once()
+        elif isinstance(command, Dedupe):
+            self._recorder.record(self._actor.plan_dedupe(self.catalogue, command))
+            self._organiser.finish_plans()
 
     def _delete(self, command: Delete) -> None:
         if not self.catalogue.root.available:

@@ -7,11 +7,11 @@ import msgspec
 from msgspec import Struct
 
 from janfs.catalogue.catalogue import Catalogue, Key
-from janfs.catalogue.entries import File
+from janfs.catalogue.entries import CORRUPTED, File
 from janfs.clock import Clock, Ids
 from janfs.errors import ManifestError
 from janfs.events import types as e
-from janfs.folder import paths, settle
+from janfs.folder import claims, paths, settle
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.folder.scan import Scan, scan
 from janfs.pipeline import moves
@@ -184,6 +184,11 @@ class Observer:
         event = _event(path, stat, file, verdict)
         if event is not None:
             observation.drafts.append(Draft(streams.of(path), event, FOLDER))
+        if isinstance(event, e.FileDropped | e.FileChanged) and paths.is_binary(path):
+            digest = claims.claimed(self._fs, path, stat)
+            if digest is not None:
+                hashed = e.FileHashed(path, event.stamp, digest, "hub")
+                observation.drafts.append(Draft(streams.of(path), hashed, FOLDER))
         if isinstance(verdict, settle.JsonRead | settle.JsonWrong) and event is not None:
             observation.documents[verdict.sha256] = verdict.text
 
@@ -192,7 +197,7 @@ def _event(path: str, stat: Stat, file: File | None, verdict: settle.Verdict) ->
     """What to record of a verdict; None when nothing is new."""
     match verdict:
         case settle.Settled():
-            if file is not None and _same(file, stat, verdict):
+            if file is not None and (_same(file, stat, verdict) or _is_corrupted(file, verdict)):
                 return None
             kind = e.FileDropped if file is None else e.FileChanged
             return kind(path, verdict.stamp, stat.link, verdict.facts)
@@ -219,6 +224,11 @@ def _is_refused(file: File | None, stamp: Stamp, code: str) -> bool:
     """Whether a file is known to be refused as it is now, for this reason."""
     refused = file.refused if file is not None and file.stamp == stamp else None
     return refused is not None and refused.code == code
+
+
+def _is_corrupted(file: File, verdict: settle.Settled) -> bool:
+    """Whether a file is known to be damaged as it is now; its header may be sound all the same."""
+    return _is_refused(file, verdict.stamp, CORRUPTED)
 
 
 def _same(file: File, stat: Stat, verdict: settle.Settled) -> bool:

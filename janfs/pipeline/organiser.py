@@ -7,7 +7,7 @@ from janfs.catalogue.groups import is_part
 from janfs.clock import Clock
 from janfs.events import types as e
 from janfs.folder import paths
-from janfs.organise import planner
+from janfs.organise import pairing, planner
 from janfs.organise.steps import Copy, Decide, Generate, Move, Policy
 from janfs.pipeline.actor import Actor
 from janfs.pipeline.backoff import Backoff
@@ -18,6 +18,9 @@ from janfs.pipeline.snapshot import Arrival
 BATCH = 256  # places that are worked on before others see what was done
 HOLD = 3.0  # seconds that a new folder is left alone after a file in it grew
 ROUNDS = 10_000  # a bound that only a defect reaches
+
+INTENTS = e.MovePlanned | e.CopyPlanned | e.WritePlanned
+FAILURES = e.MoveFailed | e.CopyFailed | e.WriteFailed
 
 
 class Organiser:
@@ -110,6 +113,7 @@ class Organiser:
         """One step of each place; those in `retry` try once more what failed."""
         decisions: list[Draft] = []
         intents: list[Draft] = []
+        acting: list[str] = []
         documents: dict[str, bytes] = {}
         claimed: set[str] = set()
         policy = self._policy()
@@ -120,7 +124,6 @@ class Organiser:
                 if _claim(step, claimed):
                     decisions += [Draft(uid, event, cause=step.cause) for uid, event in step.events]
                 continue
-            retry.discard(place)
             if place in policy.held:
                 self._held.add(place)
             if step is None and self._waits_for_a_model(place):
@@ -131,9 +134,16 @@ class Organiser:
             if not _places(step) & claimed:
                 claimed |= _places(step)
                 intents.append(self._actor.intent(step, self._catalogue, documents))
+                acting.append(place)
         self._recorder.record(decisions)
         self._recorder.record(intents, documents)
-        self.finish_plans()
+        # What fails again is left to the next try; what does not is followed by what else was stuck there.
+        failed = {event.op for event in self.finish_plans() if isinstance(event, FAILURES)}
+        retry.difference_update(
+            place
+            for place, intent in zip(acting, intents, strict=True)
+            if isinstance(intent.event, INTENTS) and intent.event.op in failed
+        )
 
     def _waits_for_a_model(self, place: str) -> bool:
         """Whether a projector or adapter is by itself at a place; another model may make a difference."""
@@ -154,6 +164,10 @@ class Organiser:
         for kind, name in touched:
             if kind == "file":
                 self._note_place(paths.place(name))
+                file = self._catalogue.files.get(name)
+                if file is not None and is_part(file):
+                    named = pairing.naming(self._catalogue, paths.shown_name(name))
+                    self._dirty.update(model.folder for model in named)
             elif kind == "model":
                 self._note_place(self._catalogue.models[name].folder)
                 self._dirty |= self._parts

@@ -645,3 +645,22 @@ def test_a_copy_overwrites_nothing_and_leaves_nothing_behind(disk: Disk) -> None
     with pytest.raises(FileNotFoundError):
         disk.fs.copy_file("nothing", "c")
     assert disk.fs.stat("c") is None
+
+
+def test_two_files_change_places_at_once(disk: Disk) -> None:
+    disk.write("a", b"one")
+    disk.write("b", b"other")
+    before = disk.fs.stat("a"), disk.fs.stat("b")
+    disk.fs.exchange("a", "b")
+    after = disk.fs.stat("a"), disk.fs.stat("b")
+    assert [stat and stat.stamp for stat in after] == [stat and stat.stamp for stat in reversed(before)]
+    with disk.fs.open("a", once=True) as file:
+        assert file.read_at(0, 10) == b"other"
+
+
+def test_nothing_changes_places_with_nothing(disk: Disk) -> None:
+    disk.write("a", b"one")
+    for first, second in (("a", "b"), ("b", "a")):
+        with pytest.raises(FileNotFoundError):
+            disk.fs.exchange(first, second)
+    assert disk.fs.stat("a") is not None

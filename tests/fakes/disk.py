@@ -187,6 +187,16 @@ class Disk:
         inode.ctime_ns = self.time_ns()
         self._record((old_folder, old_name, None), (new_folder, new_name, inode), by_user=by_user)
 
+    def exchange(self, first: str, second: str) -> None:
+        """Swap what two names point at, as renameat2(2) does with RENAME_EXCHANGE."""
+        one_folder, one_name, one = self.find(first, follow=False)
+        other_folder, other_name, other = self.find(second, follow=False)
+        for path, inode in ((first, one), (second, other)):
+            if inode is None:
+                raise failure(errno.ENOENT, path)
+            inode.ctime_ns = self.time_ns()
+        self._record((one_folder, one_name, other), (other_folder, other_name, one), by_user=False)
+
     def power_cut(self) -> None:
         """Lose every name that is not durable, and every open file."""
         self.journal.forget()

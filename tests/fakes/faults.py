@@ -74,8 +74,8 @@ class HookedFileSystem:
         return self._on_call("list", self._inner.list, folder)
 
     @contextlib.contextmanager
-    def open(self, path: str) -> Iterator[OpenFile]:
-        with self._on_call("open", self._inner.open, path) as file:
+    def open(self, path: str, *, once: bool = False) -> Iterator[OpenFile]:
+        with self._on_call("open", self._inner.open, path, once=once) as file:
             yield HookedFile(file, self._on_call)
 
     def being_written(self, path: str) -> bool | None:
@@ -101,6 +101,9 @@ class HookedFileSystem:
 
     def rename(self, source: str, target: str) -> None:
         self._on_call("rename", self._inner.rename, source, target)
+
+    def exchange(self, first: str, second: str) -> None:
+        self._on_call("exchange", self._inner.exchange, first, second)
 
     def unlink(self, path: str) -> None:
         self._on_call("unlink", self._inner.unlink, path)

@@ -100,7 +100,7 @@ class FakeFileSystem:
         return found
 
     @contextlib.contextmanager
-    def open(self, path: str) -> Iterator[OpenFile]:
+    def open(self, path: str, *, once: bool = False) -> Iterator[OpenFile]:
         inode = self._disk.get(path)
         if isinstance(inode, File):
             self._disk.open_files.append(inode)
@@ -160,6 +160,11 @@ class FakeFileSystem:
         self._check_writable(source)
         self._disk.rename(source, target, replace=False, by_user=False)
         self._tell(source, target)
+
+    def exchange(self, first: str, second: str) -> None:
+        self._check_writable(first)
+        self._disk.exchange(first, second)
+        self._tell(first, second)
 
     def unlink(self, path: str) -> None:
         self._check_writable(path)
@@ -228,6 +233,11 @@ class FakeFileSystem:
         """Set the file's time to now."""
         inode = self._disk.get(path)
         inode.mtime_ns = inode.ctime_ns = self._disk.time_ns()
+        self._tell(path)
+
+    def chmod_like(self, path: str) -> None:
+        """Change something about a file that is neither its content nor its time."""
+        self._disk.get(path).ctime_ns = self._disk.time_ns() + 1
         self._tell(path)
 
     def symlink(self, path: str, target: str) -> None:

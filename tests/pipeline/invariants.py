@@ -38,12 +38,17 @@ def photo(fs: FakeFileSystem) -> Photo:
 
 def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deleting: bool) -> None:
     """Between two photos janfs alone was at work: it may bring files into folders directly below `models/`
-    under their own names, copy and link them there, write what is in the log as written, and, if asked to
-    delete, move to the trash. Nothing else moves, changes or goes."""
+    under their own names, copy and link them there, let copies share their content, write what is in the log
+    as written, and, if asked to delete, move to the trash. Nothing else moves, changes or goes."""
+    original: dict[bytes, set[tuple[int, bytes]]] = {}
+    for file in before.values():
+        original.setdefault(file[1], set()).add(file)
     arrived = {path: file for path, file in after.items() if path not in before}
     for path, file in before.items():
         if after.get(path) == file or is_temporary(path) or path == MARKER:
             continue
+        if after.get(path) in original.get(file[1], set()):
+            continue  # it shares the content of a copy
         assert path not in after, f"{path!r} was overwritten"
         # A file with several names went where its own name went.
         targets = [new for new, arriving in arrived.items() if arriving == file]

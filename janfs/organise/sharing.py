@@ -1,0 +1,65 @@
+"""Making two files with the same content share it: the copy becomes a second name of the original."""
+
+from janfs.catalogue.entries import Plan
+from janfs.errors import FolderError
+from janfs.folder import paths
+from janfs.folder.filesystem import FileSystem, Stamp, Stat
+from janfs.organise.disk import clean_up, explain, forget, need, temporary_of
+
+
+def share(fs: FileSystem, plan: Plan, expected: Stamp | None) -> Stamp:
+    """Carry out a planned `dedupe`; `expected` is the copy as it was when its content was compared.
+
+    The original gets a second name beside the copy, the two names change places at once, and only what then
+    proves to be the very file that was compared is removed. Can be run again after a crash at any point.
+    Gives the stamp of both. Raises `FolderError` when it is given up; both files are then as they were.
+    """
+    source = need(plan.source)
+    temporary = temporary_of(plan)
+    try:
+        return _share(fs, source, temporary, plan, expected)
+    except OSError as error:
+        _take_back(fs, source, temporary)
+        raise FolderError(explain(error, source, plan.target)) from error
+
+
+def _share(fs: FileSystem, source: str, temporary: str, plan: Plan, expected: Stamp | None) -> Stamp:
+    original, copy = fs.stat(source), fs.stat(plan.target)
+    if (
+        original is None
+        or original.stamp is None
+        or original.stamp != plan.stamp
+        or original.link is not None
+    ):
+        _take_back(fs, source, temporary)
+        raise FolderError(f"{source} changed after it was compared, or is gone.")
+    if not _is_same_file(original, copy):
+        if copy is None or copy.link is not None or copy.stamp is None or copy.stamp != expected:
+            _take_back(fs, source, temporary)
+            raise FolderError(f"{plan.target} changed after it was compared, or is gone.")
+        forget(fs, temporary)
+        fs.link_file(source, temporary)
+        fs.exchange(temporary, plan.target)
+    came_out = fs.stat(temporary)
+    if came_out is not None and came_out.stamp not in (expected, original.stamp):
+        fs.exchange(temporary, plan.target)
+        fs.unlink(temporary)
+        raise FolderError(f"{plan.target} changed at the last moment.")
+    forget(fs, temporary)
+    fs.sync_folder(paths.parent(plan.target))
+    return original.stamp
+
+
+def _is_same_file(original: Stat, copy: Stat | None) -> bool:
+    return copy is not None and copy.link is None and copy.stamp == original.stamp and original.nlink > 1
+
+
+def _take_back(fs: FileSystem, source: str, temporary: str) -> None:
+    """Remove the second name of the original, if one was made; anything else under that name stays."""
+
+    def remove(path: str) -> None:
+        original, left = fs.stat(source), fs.stat(path)
+        if original is not None and left is not None and left.stamp == original.stamp:
+            fs.unlink(path)
+
+    clean_up(remove, temporary)
