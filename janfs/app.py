@@ -14,6 +14,8 @@ import uvloop
 from janfs.api import ApiContext, create_api
 from janfs.catalogue.catalogue import present_models
 from janfs.clock import SystemClock, random_id
+from janfs.downloading import Downloader
+from janfs.downloads.guard import Policy
 from janfs.engines.llama_cpp.client import start_worker
 from janfs.engines.pool import EnginePool, PoolLimits
 from janfs.engines.protocol import (
@@ -62,11 +64,21 @@ async def serve(settings: Settings, say: Say) -> None:
         pool = _pool(settings, pipeline)
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        downloader = Downloader(
+            settings.root, pipeline, Policy(settings.download_hosts, settings.download_private)
+        )
         context = ApiContext(
-            settings=settings, host=host, port=port, pipeline=pipeline, log=root.log, pool=pool
+            settings=settings,
+            host=host,
+            port=port,
+            pipeline=pipeline,
+            log=root.log,
+            pool=pool,
+            downloads=downloader,
         )
         server = _Server(context, settings.grace)
         pipeline.on_publish(_suggestion(url, say))
+        pipeline.on_publish(_resuming(downloader))
         keeper = WatchKeeper(
             settings.root,
             PollingWatcher if settings.polling else lambda: choose_watcher(settings.root),
@@ -74,6 +86,7 @@ async def serve(settings: Settings, say: Say) -> None:
         )
         stack.callback(keeper.close)
         stack.enter_context(_running(pipeline))
+        stack.push_async_callback(asyncio.to_thread, downloader.close)
         if settings.hashing:
             stack.enter_context(_hashing(settings, pipeline, root.paths, pool))
         stack.push_async_callback(pool.close, settings.grace)  # it records what it stops
@@ -176,6 +189,18 @@ def _event(fact: EngineFact) -> e.Event:
         case EngineCrashed():
             end = fact.exit
             return e.EngineCrashed(fact.fingerprint, fact.requests, end.code, end.signal, end.stderr_tail)
+
+
+def _resuming(downloader: Downloader) -> Callable[[Snapshot], None]:
+    """Goes on, once everything has been looked at, with the downloads that ran when janfs ended."""
+    done = threading.Event()
+
+    def look(snapshot: Snapshot) -> None:
+        if snapshot.caught_up and not done.is_set():
+            done.set()
+            threading.Thread(target=downloader.resume, name="resume", daemon=True).start()
+
+    return look
 
 
 def _suggestion(url: str, say: Say) -> Callable[[Snapshot], None]:

@@ -178,6 +178,18 @@ class FilesCorrupt(JanfsError):
     code = "files_corrupt"
 
 
+class DownloadError(JanfsError):
+    """A file could not be fetched, or is not what it should be."""
+
+    code = "download_failed"
+
+
+class DownloadRefused(DownloadError):
+    """A file may not be fetched from there."""
+
+    code = "download_refused"
+
+
 class SettingsError(JanfsError):
     """A setting is missing, contradictory or out of range."""
 

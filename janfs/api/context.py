@@ -8,9 +8,11 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 from msgspec import Struct, field
 
+from janfs.downloads.manager import Progress
 from janfs.engines.protocol import EngineInfo, EngineState, GenerateRequest, Reply
 from janfs.log.reader import LogReader
 from janfs.pipeline.loop import Pipeline
+from janfs.pipeline.snapshot import Snapshot
 from janfs.settings import Settings
 
 
@@ -36,6 +38,22 @@ class Pool(Protocol):
     def state(self, model_id: str) -> EngineState: ...
 
 
+class DownloadsPort(Protocol):
+    """What the API asks of the downloads; all but `progress`, `running` and `snapshot` may take long."""
+
+    def start(self, name: str, actor: str) -> str: ...
+
+    def pull(self, source: str, actor: str) -> str: ...
+
+    def cancel(self, name: str, actor: str) -> bool: ...
+
+    def progress(self, uid: str) -> Progress | None: ...
+
+    def running(self) -> list[tuple[str, Progress]]: ...
+
+    def snapshot(self) -> Snapshot: ...
+
+
 class ApiContext(Struct, frozen=True, kw_only=True):
     """The rest of janfs. `host` and `port` are those that are really listened on.
 
@@ -49,6 +67,7 @@ class ApiContext(Struct, frozen=True, kw_only=True):
     pipeline: Pipeline
     log: LogReader
     pool: Pool
+    downloads: DownloadsPort
     limits: Limits = Limits()
     heartbeat: float = 15.0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -21,6 +21,8 @@ _STATUS: tuple[tuple[type[errors.JanfsError], int], ...] = (
     (errors.NotFound, 404),
     (errors.ModelNotRunnable, 409),
     (errors.WrongExpectedVersion, 409),
+    (errors.DownloadRefused, 403),
+    (errors.DownloadError, 502),
     (errors.Busy, 429),
     (errors.WorkerCrashed, 502),
     (errors.EngineError, 503),

@@ -15,12 +15,14 @@ from msgspec import Struct
 from janfs.api.bell import Bell
 from janfs.api.context import ApiContext, Context
 from janfs.api.sse import EventStream, comment, message
+from janfs.downloads.manager import Progress
 from janfs.errors import InvalidInput
 from janfs.log.reader import LogReader
 from janfs.log.records import Record
 from janfs.views import EventView, event_view, stream_of
 
 MAX_PAGE = 1000
+PROGRESS_EVERY = 1.0  # seconds between two messages on a download
 STREAM_PAGE = 200  # events that a stream holds in memory at once
 
 Position = Annotated[int, QueryParameter(ge=0, le=2**63 - 1)]
@@ -74,11 +76,20 @@ async def _follow(context: ApiContext, bell: Bell, after: int) -> AsyncGenerator
         if records:
             after = records[-1].position
             continue
+        running = context.downloads.running()
+        for model_id, progress in running:
+            yield message(_progress(model_id, progress), event="download-progress")
         try:
-            async with asyncio.timeout(context.heartbeat):
+            async with asyncio.timeout(PROGRESS_EVERY if running else context.heartbeat):
                 await rung.wait()
         except TimeoutError:
-            yield comment("still here")
+            if not running:
+                yield comment("still here")
+
+
+def _progress(model_id: str, progress: Progress) -> bytes:
+    told = {"id": model_id, "done": progress.done, "total": progress.total, "rate": progress.rate}
+    return msgspec.json.encode(told)
 
 
 def _resume_at(last_event_id: str | None, after: int) -> int:

@@ -48,14 +48,14 @@ class StateChange(Struct, frozen=True):
 @get("/v1/models", sync_to_thread=False)
 def list_models(context: Context, model_list: SkipValidation[NamedDependency[ModelList]]) -> Response[bytes]:
     """Every model, and every file that is not one yet or cannot be one."""
-    encoded = model_list.encode(context.pipeline.snapshot, context.pool.state)
+    encoded = model_list.encode(context.downloads.snapshot(), context.pool.state)
     return Response(encoded, media_type="application/json")
 
 
 @get("/v1/models/{model_id:str}", sync_to_thread=False)
 def get_model(context: Context, model_id: FromPath[str]) -> ModelView:
     """One model, by id or alias."""
-    view = find_view(context.pipeline.snapshot, model_id, context.pool.state)
+    view = find_view(context.downloads.snapshot(), model_id, context.pool.state)
     if view is None:
         raise ModelNotFound(model_id)
     return view
@@ -66,6 +66,7 @@ async def delete_model(context: Context, model_id: FromPath[str]) -> Deleted:
     """Stop a model and move its folder to the trash."""
     present = _present_id(context, model_id)
     await context.pool.stop(present, reason="it is being deleted")
+    await asyncio.to_thread(context.downloads.cancel, present, ACTOR)
     await asyncio.wrap_future(context.pipeline.submit(Delete(present, ACTOR)))
     return Deleted(present)
 
@@ -74,7 +75,7 @@ async def delete_model(context: Context, model_id: FromPath[str]) -> Deleted:
 async def start_model(context: Context, model_id: FromPath[str], body: RawBody) -> StateChange:
     """Load a model now. Returns once it is ready."""
     _refuse_settings(body)
-    present = resolve(context.pipeline.snapshot, context.settings.root, model_id).spec.model_id
+    present = resolve(context.downloads.snapshot(), context.settings.root, model_id).spec.model_id
     await context.pool.start(present)
     return StateChange(present, context.pool.state(present).state, f"Model {present} started")
 

@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
 import janfs
-from janfs.api import chat, completions, events, hashes, health, models, organising
+from janfs.api import chat, completions, downloads, events, hashes, health, models, organising
 from janfs.api.errors import ErrorBody
 from janfs.views import EventView, ModelView
 
@@ -53,6 +53,11 @@ OPERATIONS = (
     Operation(models.stop_model, models.StateChange),
     Operation(organising.pair_model, ModelView, body=organising.PairRequest),
     Operation(organising.organise, organising.Organised, body=organising.OrganiseRequest),
+    Operation(downloads.start_download, downloads.DownloadState),
+    Operation(downloads.get_download, downloads.DownloadState),
+    Operation(downloads.cancel_download, downloads.DownloadState),
+    Operation(downloads.start_download_by_get, downloads.DownloadState),
+    Operation(downloads.pull_model, downloads.DownloadState, body=downloads.PullRequest),
     Operation(hashes.verify_model, hashes.Verification),
     Operation(hashes.dedupe, hashes.Deduped, body=hashes.DedupeRequest),
     Operation(events.model_history, events.EventPage, parameters=(_AFTER, _LIMIT)),

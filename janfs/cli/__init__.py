@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from janfs.cli import hashes, organising
+from janfs.cli import hashes, organising, pull
 from janfs.cli.common import json_option, key_option, root_option
 from janfs.cli.errors import exit_code
 from janfs.errors import JanfsError
@@ -87,6 +87,14 @@ def main() -> None:
     callback=lambda _, __, value: value == "on",
     help="Off: files are not read from end to end in the background, and duplicates stay unknown.",
 )
+@click.option(
+    "--download-host",
+    "download_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Download from this host and its subdomains only. May be repeated.",
+)
+@click.option("--download-private", is_flag=True, help="Download from private addresses too.")
 @click.option("--sample", is_flag=True, help="Put a small model into an empty models folder first.")
 @click.option(
     "--log-level",
@@ -176,5 +184,5 @@ def rebuild(root: Path, as_json: bool, check: bool) -> None:
         raise LogCorrupt(f"The catalogue is not what the log says: {found.difference}")
 
 
-for command in (organising.organise, organising.pair, hashes.verify, hashes.dedupe):
+for command in (organising.organise, organising.pair, hashes.verify, hashes.dedupe, pull.pull):
     main.add_command(command)

@@ -16,6 +16,8 @@ import uvicorn
 
 from janfs.api import ApiContext, create_api
 from janfs.clock import SystemClock, random_id
+from janfs.downloading import Downloader
+from janfs.downloads.guard import Policy
 from janfs.folder.real import RealFileSystem
 from janfs.pipeline.commands import Look
 from janfs.pipeline.loop import Pipeline
@@ -120,13 +122,15 @@ def running_service(root: Path, **changes: Any) -> Iterator[Service]:
     """A service on an empty root; `changes` go to `Settings` and `ApiContext`."""
     context_changes = {key: changes.pop(key) for key in ("limits", "heartbeat") if key in changes}
     where = RootPaths(root)
-    where.models.mkdir(parents=True)
-    where.private.mkdir()
-    where.database.write_bytes(_empty_database())
+    if not where.database.exists():
+        where.models.mkdir(parents=True)
+        where.private.mkdir()
+        where.database.write_bytes(_empty_database())
     with OpenRoot(root, SystemClock()) as opened, socket.create_server(("127.0.0.1", 0)) as listener:
         pipeline = Pipeline(RealFileSystem(root), opened.log, SystemClock(), random_id)
         settings = Settings(root=root, **changes)
         port, pool = listener.getsockname()[1], FakePool()
+        downloads = Downloader(root, pipeline, Policy(settings.download_hosts, settings.download_private))
         context = ApiContext(
             settings=settings,
             host="127.0.0.1",
@@ -134,6 +138,7 @@ def running_service(root: Path, **changes: Any) -> Iterator[Service]:
             pipeline=pipeline,
             log=opened.log,
             pool=pool,
+            downloads=downloads,
             **context_changes,
         )
         service = Service(root, pipeline, context, pool)
@@ -150,6 +155,7 @@ def running_service(root: Path, **changes: Any) -> Iterator[Service]:
             service.client.close()
             service.stop_server()
             threads[1].join(TIMEOUT)
+            downloads.close()
             pipeline.stop()
             threads[0].join(TIMEOUT)
             assert not threads[1].is_alive(), "the server did not stop"

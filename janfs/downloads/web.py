@@ -1,0 +1,184 @@
+"""Requests as downloads need them: redirects followed by hand, a token for the hub and nobody else."""
+
+import os
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+from msgspec import Struct
+
+import janfs
+from janfs.downloads.guard import GuardedTransport, Policy, check_url
+from janfs.errors import DownloadError
+
+DEFAULT_HUB = "https://huggingface.co"
+_REDIRECTS = 10
+_TIMEOUTS = httpx.Timeout(30.0, connect=15.0)
+_DIGEST = re.compile(r'"?([0-9a-f]{64})"?\Z')
+
+
+class Unreliable(Exception):
+    """It did not work this time, and may the next; `after` is what the server asks for, in seconds."""
+
+    def __init__(self, reason: str, after: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.after = after
+
+
+class Remote(Struct, frozen=True):
+    """A file as its server describes it. `validator` tells one content from another, for `If-Range`."""
+
+    size: int | None
+    ranges: bool
+    validator: str | None
+    sha256: str | None
+
+
+class Web:
+    """The net, as far as the policy lets us."""
+
+    def __init__(self, policy: Policy, hub: str | None = None, token: str | None = None) -> None:
+        """`hub` and `token` are those of the environment where they are not given."""
+        self.hub = (hub or os.environ.get("HF_ENDPOINT") or DEFAULT_HUB).rstrip("/")
+        self._policy = policy
+        self._token = token if token is not None else _token()
+        self._client = httpx.AsyncClient(
+            transport=GuardedTransport(policy),
+            timeout=_TIMEOUTS,
+            follow_redirects=False,
+            trust_env=False,
+            headers={"User-Agent": f"janfs/{janfs.__version__}", "Accept-Encoding": "identity"},
+        )
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    async def describe(self, url: str) -> Remote:
+        """What a server says of a file, by asking for its first byte. Raises as `get` does."""
+        async with self.get(url, {"Range": "bytes=0-0"}) as (answer, seen):
+            total = _total(answer.headers.get("content-range")) if answer.status_code == 206 else None
+            if answer.status_code == 200 and "content-encoding" not in answer.headers:
+                total = _number(answer.headers.get("content-length"))
+            etag = answer.headers.get("etag", "")
+            strong = etag if etag and not etag.startswith("W/") else None
+            return Remote(
+                total,
+                answer.status_code == 206 and total is not None,
+                strong or answer.headers.get("last-modified"),
+                seen.get("sha256"),
+            )
+
+    async def json(self, url: str) -> object:
+        """A JSON answer. Raises as `get` does."""
+        async with self.get(url, {}) as (answer, _):
+            try:
+                await answer.raw.aread()
+                return answer.raw.json()
+            except (ValueError, httpx.HTTPError) as error:
+                raise DownloadError(f"{url} does not answer with JSON.") from error
+
+    @asynccontextmanager
+    async def get(
+        self, url: str, headers: Mapping[str, str]
+    ) -> AsyncIterator[tuple["Answer", dict[str, str]]]:
+        """A GET whose redirects were followed, with what the hub said of the file on the way.
+
+        Raises `DownloadRefused`, `DownloadError` for an answer that will not change, `Unreliable` otherwise.
+        """
+        seen: dict[str, str] = {}
+        async with AsyncExitStack() as stack:
+            for _ in range(_REDIRECTS):
+                check_url(self._policy, url)
+                request = self._client.build_request("GET", url, headers={**headers, **self._secret(url)})
+                answer = await _sent(self._client, request)
+                stack.push_async_callback(answer.aclose)
+                digest = _DIGEST.match(answer.headers.get("x-linked-etag", ""))
+                if digest is not None:
+                    seen.setdefault("sha256", digest[1])
+                if not answer.is_redirect:
+                    _check(answer, url)
+                    yield Answer(answer), seen
+                    return
+                url = str(answer.url.join(answer.headers.get("location", "")))
+            raise DownloadError(f"{url} leads from one address to the next without end.")
+
+    def _secret(self, url: str) -> dict[str, str]:
+        same = _origin(url) == _origin(self.hub)
+        return {"Authorization": f"Bearer {self._token}"} if self._token and same else {}
+
+
+class Answer:
+    """An answer at the end of its redirects."""
+
+    def __init__(self, raw: httpx.Response) -> None:
+        self.raw = raw
+        self.status_code = raw.status_code
+        self.headers = raw.headers
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises `Unreliable` when it breaks off."""
+        try:
+            async for piece in self.raw.aiter_raw():
+                yield piece
+        except httpx.HTTPError as error:
+            raise Unreliable(f"the connection broke off: {_words(error)}") from error
+
+
+async def _sent(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    try:
+        return await client.send(request, stream=True)
+    except httpx.HTTPError as error:
+        raise Unreliable(_words(error)) from error
+    except OSError as error:
+        raise Unreliable(_words(error)) from error
+
+
+def _check(answer: httpx.Response, url: str) -> None:
+    status = answer.status_code
+    if status in (200, 206):
+        return
+    host = urlsplit(url).hostname
+    if status in (401, 403):
+        raise DownloadError(
+            f"{host} does not give {url} to us (status {status}). If it wants a token, set HF_TOKEN; the "
+            "terms of some models must be accepted on their page first."
+        )
+    if status == 416:
+        raise Unreliable("the file has become shorter")
+    if status == 429 or status >= 500 or status == 408:
+        raise Unreliable(f"{host} answers with status {status}", _number(answer.headers.get("retry-after")))
+    raise DownloadError(f"{url} is not there: {host} answers with status {status}.")
+
+
+def _token() -> str | None:
+    """The hub's token, where its own tools look for it."""
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        if value := os.environ.get(name, "").strip():
+            return value
+    home = os.environ.get("HF_HOME") or Path("~/.cache/huggingface").expanduser()
+    try:
+        return Path(os.environ.get("HF_TOKEN_PATH") or Path(home) / "token").read_text().strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
+
+
+def _total(content_range: str | None) -> int | None:
+    return _number(content_range.rpartition("/")[2]) if content_range else None
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,237 @@
+"""Fetching a file from a real server that does its worst."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from janfs.downloads import fetch as fetching
+from janfs.downloads import part as parts
+from janfs.downloads.fetch import Fetched, fetch
+from janfs.downloads.guard import Policy
+from janfs.downloads.part import Part, parts_in, sweep
+from janfs.downloads.sources import wanted
+from janfs.downloads.web import Web
+from janfs.errors import DownloadError, DownloadRefused
+from tests.support.ggufs import tiny_gguf
+from tests.support.web import sha256, web
+
+FOLDER = "models/m"
+CONTENT = tiny_gguf("Fetched") + os.urandom(700_000)
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "PIECE", 100_000)
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT", "http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / FOLDER).mkdir(parents=True)
+    return tmp_path
+
+
+def get(root: Path, url: str, sha: str | None = None, size: int | None = None, **web_options: str) -> Fetched:
+    """Fetch, with short pauses."""
+
+    async def run() -> Fetched:
+        net = Web(Policy(private=True), **web_options)
+        try:
+            file = wanted(url, "m.gguf", sha, size)
+            part = Part(root / FOLDER, file.url, file.file_name)
+            return await fetch(net, file, root, FOLDER, part, wait=0.001)
+        finally:
+            await net.aclose()
+
+    return asyncio.run(run())
+
+
+def there(root: Path) -> list[str]:
+    return sorted(path.name for path in (root / FOLDER).iterdir())
+
+
+def test_a_file_comes_in_pieces_and_is_whole(root: Path) -> None:
+    with web() as site:
+        fetched = get(root, site.put("m.gguf", CONTENT))
+        ranges = {headers.get("range") for _, headers in site.asked}
+    assert (root / FOLDER / "m.gguf").read_bytes() == CONTENT
+    assert (fetched.sha256, fetched.path) == (sha256(CONTENT), f"{FOLDER}/m.gguf")
+    assert len(ranges) == 9, "eight pieces and a first look"
+    assert there(root) == ["m.gguf"], "something is left of the download"
+
+
+@pytest.mark.parametrize(
+    "how", [{"ranges": False}, {"ranges": False, "length": False}, {"etag": None}, {"etag": 'W/"weak"'}]
+)
+def test_a_server_that_cannot_do_much_will_do(root: Path, how: dict[str, object]) -> None:
+    with web() as site:
+        get(root, site.put("m.gguf", CONTENT, **how))
+    assert (root / FOLDER / "m.gguf").read_bytes() == CONTENT
+
+
+def test_what_was_cut_is_gone_on_with(root: Path) -> None:
+    with web() as site:
+        get(root, site.put("m.gguf", CONTENT, cuts=7))
+        given = len(site.asked)
+    assert (root / FOLDER / "m.gguf").read_bytes() == CONTENT
+    assert given > 9, "nothing was cut"
+
+
+def test_without_ranges_a_cut_means_to_begin_anew(root: Path) -> None:
+    with web() as site:
+        get(root, site.put("m.gguf", CONTENT, cuts=2, ranges=False))
+    assert (root / FOLDER / "m.gguf").read_bytes() == CONTENT
+
+
+def test_a_server_that_is_busy_is_asked_again(root: Path) -> None:
+    with web() as site:
+        get(root, site.put("m.gguf", CONTENT, status=[503, 429, 500], headers={"Retry-After": "0"}))
+    assert (root / FOLDER / "m.gguf").read_bytes() == CONTENT
+
+
+def test_a_server_that_stays_busy_is_given_up_and_what_came_is_kept(root: Path) -> None:
+    with web() as site:
+        url = site.put("m.gguf", CONTENT, status=[503] * 50)
+        with pytest.raises(DownloadError, match="status 503"):
+            get(root, url)
+        assert len(site.asked) == fetching.TRIES + 1
+
+
+@pytest.mark.parametrize(("status", "word"), [(404, "not there"), (401, "HF_TOKEN"), (403, "HF_TOKEN")])
+def test_a_no_is_taken_for_one(root: Path, status: int, word: str) -> None:
+    with web() as site:
+        url = site.put("m.gguf", CONTENT, status=[status])
+        with pytest.raises(DownloadError, match=word):
+            get(root, url)
+        assert len(site.asked) == 1
+    assert "m.gguf" not in there(root)
+
+
+def test_a_file_that_changes_on_the_server_comes_anew(root: Path) -> None:
+    other = tiny_gguf("Other") + os.urandom(700_000)
+    with web() as site:
+        url = site.put("m.gguf", CONTENT, cuts=1000)
+        with pytest.raises(DownloadError):
+            get(root, url, sha=sha256(other), size=1)  # what came of the first is wrong in any case
+        site.put("m.gguf", other, etag='"two"')
+        get(root, url, sha256(other), len(other))
+    assert (root / FOLDER / "m.gguf").read_bytes() == other
+
+
+@pytest.mark.parametrize("told", ["in model.json", "by the hub"])
+def test_another_digest_than_was_said_is_thrown_away(root: Path, told: str) -> None:
+    headers = {"X-Linked-Etag": f'"{"0" * 64}"'} if told == "by the hub" else {}
+    with web() as site:
+        url = site.put("m.gguf", CONTENT, headers=headers)
+        with pytest.raises(DownloadError, match="SHA-256"):
+            get(root, url, None if headers else "0" * 64)
+    assert there(root) == []
+
+
+def test_another_size_than_was_said_is_thrown_away(root: Path) -> None:
+    with web() as site, pytest.raises(DownloadError, match="bytes long"):
+        get(root, site.put("m.gguf", CONTENT), size=5)
+    assert there(root) == []
+
+
+def test_an_error_page_is_no_model(root: Path) -> None:
+    with web() as site, pytest.raises(DownloadError, match=r"no GGUF file.*DOCTYPE"):
+        get(root, site.put("m.gguf", b"<!DOCTYPE html><p>Please log in." * 9))
+    assert there(root) == []
+
+
+def test_a_redirect_is_followed_and_the_token_stays_with_the_hub(root: Path) -> None:
+    with web() as hub, web() as cdn:
+        target = cdn.put("blob", CONTENT)
+        url = hub.put("m.gguf", b"", redirect=target, headers={"X-Linked-Etag": f'"{sha256(CONTENT)}"'})
+        fetched = get(root, url, hub=hub.url, token="geheim")
+        assert fetched.expected == sha256(CONTENT)
+        assert all(headers.get("authorization") == "Bearer geheim" for _, headers in hub.asked)
+        assert not any("authorization" in headers for _, headers in cdn.asked), "the token was given away"
+
+
+def test_a_redirect_into_the_private_network_is_refused(root: Path) -> None:
+    async def run() -> None:
+        net = Web(Policy(hosts=("127.0.0.1",), private=True))
+        try:
+            async with net.get(url, {}):
+                pass
+        finally:
+            await net.aclose()
+
+    with web() as site:
+        url = site.put("m.gguf", b"", redirect="http://169.254.169.254/latest/meta-data")
+        with pytest.raises(DownloadRefused):
+            asyncio.run(run())
+
+
+def test_redirects_without_end_are_given_up(root: Path) -> None:
+    with web() as site:
+        url = site.put("m.gguf", b"", redirect="/m.gguf")
+        with pytest.raises(DownloadError, match="without end"):
+            get(root, url)
+
+
+def test_a_disk_without_room_is_told_before_anything_comes(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "RESERVE", 10**18)
+    with web() as site, pytest.raises(DownloadError, match="Make room"):
+        get(root, site.put("m.gguf", CONTENT))
+    assert "m.gguf" not in there(root)
+
+
+def test_nothing_is_overwritten(root: Path) -> None:
+    (root / FOLDER / "m.gguf").write_bytes(b"mine")
+    with web() as site, pytest.raises(DownloadError, match="exists already"):
+        get(root, site.put("m.gguf", CONTENT))
+    assert (root / FOLDER / "m.gguf").read_bytes() == b"mine"
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from janfs.downloads import part as parts, fetch as fetching
+from janfs.downloads.guard import Policy
+from janfs.downloads.sources import wanted
+from janfs.downloads.web import Web
+parts.PIECE = 100_000
+fetching.SAVE_EVERY = 0.0
+async def run():
+    file = wanted(sys.argv[2], "m.gguf")
+    root = Path(sys.argv[1])
+    part = parts.Part(root / "models/m", file.url, file.file_name)
+    await fetching.fetch(Web(Policy(private=True)), file, root, "models/m", part, wait=0.01)
+asyncio.run(run())
+"""
+
+
+def test_a_download_that_is_killed_again_and_again_goes_on_and_comes_whole(root: Path) -> None:
+    with web() as site:
+        url = site.put("m.gguf", CONTENT, pace=0.01)
+        for kill_after in (0.35, 0.4, 0.45, 0.5):
+            process = subprocess.Popen([sys.executable, "-c", KILLED, str(root), url])
+            time.sleep(kill_after)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            if "m.gguf" in there(root):
+                break
+        site.files["/m.gguf"].pace = 0
+        if "m.gguf" not in there(root):
+            state = json.loads(next((root / FOLDER).glob("*.json")).read_text())
+            assert [each.file_name for each in parts_in(root / FOLDER)] == ["m.gguf"]
+            begun = len(site.asked)
+            get(root, url)
+            kept = sum(done == 100_000 for done in state["pieces"])
+            assert len(site.asked) - begun <= 10 - kept, "pieces that were here came again"
+    assert (root / FOLDER / "m.gguf").read_bytes() == CONTENT
+    sweep(root / FOLDER)
+    assert there(root) == ["m.gguf"]
