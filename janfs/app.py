@@ -12,6 +12,7 @@ import uvicorn
 import uvloop
 
 from janfs.api import ApiContext, create_api
+from janfs.archiving import Archives
 from janfs.catalogue.catalogue import present_models
 from janfs.clock import SystemClock, random_id
 from janfs.downloading import Downloader
@@ -67,6 +68,7 @@ async def serve(settings: Settings, say: Say) -> None:
         downloader = Downloader(
             settings.root, pipeline, Policy(settings.download_hosts, settings.download_private)
         )
+        archives = Archives(settings.root, pipeline)
         context = ApiContext(
             settings=settings,
             host=host,
@@ -75,6 +77,7 @@ async def serve(settings: Settings, say: Say) -> None:
             log=root.log,
             pool=pool,
             downloads=downloader,
+            archives=archives,
         )
         server = _Server(context, settings.grace)
         pipeline.on_publish(_suggestion(url, say))
@@ -86,6 +89,8 @@ async def serve(settings: Settings, say: Say) -> None:
         )
         stack.callback(keeper.close)
         stack.enter_context(_running(pipeline))
+        archives.start()
+        stack.push_async_callback(asyncio.to_thread, archives.close)
         stack.push_async_callback(asyncio.to_thread, downloader.close)
         if settings.hashing:
             stack.enter_context(_hashing(settings, pipeline, root.paths, pool))

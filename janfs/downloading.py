@@ -19,6 +19,7 @@ from janfs.errors import FolderError, InvalidInput, ModelNotFound
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.real import RealFileSystem
+from janfs.folder.staging import Staging
 from janfs.manifest.schema import Manifest
 from janfs.organise.naming import free_id, id_from_file_name
 from janfs.organise.pairing import head_of
@@ -124,18 +125,14 @@ class Downloader:
             if manifest is not None and urls <= {source.url for source in manifest.sources}:
                 return model.id
         model_id = free_id(id_from_file_name(wanted[0].file_name), _Taken(catalogue, self._root))
-        folder = self._root / paths.MODELS / model_id
-        making = folder.with_name(f"{paths.TEMP_PREFIX}pull-{random_id()}")
-        making.mkdir(parents=True)
         try:
-            (making / paths.MANIFEST).write_bytes(pulled.first(model_id, wanted))
-            self._fs.rename(f"{paths.MODELS}/{making.name}", f"{paths.MODELS}/{model_id}")
+            with Staging(self._root) as making:
+                (making.path / paths.MANIFEST).write_bytes(pulled.first(model_id, wanted))
+                folder = making.publish(model_id)
         except OSError as error:
-            (making / paths.MANIFEST).unlink(missing_ok=True)
-            making.rmdir()
-            raise FolderError(f"{folder} cannot be made: {error.strerror}.") from error
+            raise FolderError(f"{model_id} cannot be made: {error.strerror}.") from error
         self._pipeline.submit(Look()).result()
-        owner = self._pipeline.snapshot.catalogue.folders.get(f"{paths.MODELS}/{model_id}")
+        owner = self._pipeline.snapshot.catalogue.folders.get(folder)
         if owner is None:
             raise FolderError(f"{folder} was made, and cannot be seen.")
         return self._pipeline.snapshot.catalogue.models[owner].id

@@ -178,6 +178,12 @@ class FilesCorrupt(JanfsError):
     code = "files_corrupt"
 
 
+class ArchiveError(JanfsError):
+    """An archive of a model is damaged, or is not one that could be trusted."""
+
+    code = "archive_invalid"
+
+
 class DownloadError(JanfsError):
     """A file could not be fetched, or is not what it should be."""
 

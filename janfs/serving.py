@@ -141,7 +141,7 @@ def outsiders(snapshot: Snapshot) -> list[Outsider]:
             _add(found, catalogue, arrival.path, arrival.size, wait)
     arriving = {outsider.path for outsider in found.values()}
     for file in files_in(catalogue, paths.MODELS):
-        if not paths.is_binary(file.path) or file.path in arriving:
+        if not (paths.is_binary(file.path) or paths.is_archive(file.path)) or file.path in arriving:
             continue
         owner = catalogue.models.get(file.uid)
         if owner is None or owner.removed is not None or (file.refused and owner.loose != file.path):

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 from msgspec import Struct, field
 
+from janfs.archiving import Archives
 from janfs.downloads.manager import Progress
 from janfs.engines.protocol import EngineInfo, EngineState, GenerateRequest, Reply
 from janfs.log.reader import LogReader
@@ -68,6 +69,7 @@ class ApiContext(Struct, frozen=True, kw_only=True):
     log: LogReader
     pool: Pool
     downloads: DownloadsPort
+    archives: Archives
     limits: Limits = Limits()
     heartbeat: float = 15.0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

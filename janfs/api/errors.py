@@ -18,6 +18,7 @@ T = TypeVar("T")
 _STATUS: tuple[tuple[type[errors.JanfsError], int], ...] = (
     (errors.InvalidInput, 400),
     (errors.ManifestError, 400),
+    (errors.ArchiveError, 400),
     (errors.NotFound, 404),
     (errors.ModelNotRunnable, 409),
     (errors.WrongExpectedVersion, 409),

@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
 import janfs
-from janfs.api import chat, completions, downloads, events, hashes, health, models, organising
+from janfs.api import archives, chat, completions, downloads, events, hashes, health, models, organising
 from janfs.api.errors import ErrorBody
 from janfs.views import EventView, ModelView
 
@@ -53,6 +53,9 @@ OPERATIONS = (
     Operation(models.stop_model, models.StateChange),
     Operation(organising.pair_model, ModelView, body=organising.PairRequest),
     Operation(organising.organise, organising.Organised, body=organising.OrganiseRequest),
+    Operation(archives.export_model, None),
+    Operation(archives.earlier_history, archives.EarlierHistory),
+    Operation(archives.import_archive, archives.ImportedModel, body=archives.ImportRequest),
     Operation(downloads.start_download, downloads.DownloadState),
     Operation(downloads.get_download, downloads.DownloadState),
     Operation(downloads.cancel_download, downloads.DownloadState),

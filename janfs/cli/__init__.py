@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from janfs.cli import hashes, organising, pull
+from janfs.cli import hashes, organising, pull, sharing
 from janfs.cli.common import json_option, key_option, root_option
 from janfs.cli.errors import exit_code
 from janfs.errors import JanfsError
@@ -152,7 +152,11 @@ def history(root: Path, api_key: str | None, as_json: bool, id: str | None) -> N
     from janfs.cli import printing
     from janfs.cli.source import open_source
 
-    for event in open_source(root, api_key).history(id):
+    source = open_source(root, api_key)
+    for earlier in source.earlier(id) if id is not None else ():
+        line = printing.event_line(earlier["event"])
+        click.echo(printing.as_json_line(earlier) if as_json else f"[{earlier['archive']}] {line}")
+    for event in source.history(id):
         click.echo(printing.as_json_line(event) if as_json else printing.event_line(event))
 
 
@@ -184,5 +188,13 @@ def rebuild(root: Path, as_json: bool, check: bool) -> None:
         raise LogCorrupt(f"The catalogue is not what the log says: {found.difference}")
 
 
-for command in (organising.organise, organising.pair, hashes.verify, hashes.dedupe, pull.pull):
+for command in (
+    organising.organise,
+    organising.pair,
+    hashes.verify,
+    hashes.dedupe,
+    pull.pull,
+    sharing.export,
+    sharing.import_,
+):
     main.add_command(command)

@@ -1,6 +1,6 @@
 """Where commands get their answers: from the running service, else from the log and the folder themselves."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
@@ -30,6 +30,10 @@ class Source(Protocol):
 
     def history(self, name: str | None) -> Iterator[dict[str, Any]]:
         """The events of one model, or all. Raises `ModelNotFound`."""
+        ...
+
+    def earlier(self, name: str) -> list[dict[str, Any]]:
+        """What happened to a model before it came in an archive. Raises `ModelNotFound`."""
         ...
 
 
@@ -76,6 +80,26 @@ class Service:
             yield from page["data"]
             after = page["next"]
 
+    def earlier(self, name: str) -> list[dict[str, Any]]:
+        """See `Source.earlier`."""
+        found: list[dict[str, Any]] = self.ask("GET", f"/v1/models/{quote(name, safe='')}/imported")["data"]
+        return found
+
+    def save(self, method: str, path: str, keep: "Callable[[Iterator[bytes]], int]") -> int:
+        """Hand the bytes of an answer to `keep` as they come; what that gives. Raises as `ask` does."""
+        import httpx
+
+        url = self._url + path
+        patient = httpx.Timeout(30.0, read=600.0)  # hashing comes before the first byte
+        try:
+            with httpx.stream(method, url, headers=self._headers, timeout=patient, trust_env=False) as answer:
+                if answer.is_success:
+                    return keep(answer.iter_bytes())
+                answer.read()
+        except httpx.HTTPError as error:
+            raise JanfsError(f"The running janfs at {self._url} broke off: {error}") from error
+        raise _refusal(answer.status_code, answer.json(), answer.text)
+
     def ask(
         self, method: str, path: str, body: Any = None, *, seconds: float | None = 30.0
     ) -> dict[str, Any]:
@@ -96,8 +120,7 @@ class Service:
         said: dict[str, Any] = answer.json()
         if answer.is_success:
             return said
-        detail = str(said.get("error", {}).get("message", answer.text))
-        raise {404: NotFound, 400: InvalidInput}.get(answer.status_code, JanfsError)(detail)
+        raise _refusal(answer.status_code, said, answer.text)
 
 
 class Offline:
@@ -127,6 +150,19 @@ class Offline:
             raise ModelNotFound(name)
         return dict(msgspec.to_builtins(view))
 
+    def earlier(self, name: str) -> list[dict[str, Any]]:
+        """See `Source.earlier`."""
+        from janfs.archive.export import earlier_histories
+        from janfs.views import event_view, stream_of
+
+        with OpenRoot(self._root, SystemClock()) as root:
+            stream = stream_of(_snapshot(root).catalogue, name)
+            found = earlier_histories(root.log, root.log.read(stream=stream))
+        return [
+            {"archive": archive, "event": msgspec.json.decode(msgspec.json.encode(event_view(record)))}
+            for archive, record in found
+        ]
+
     def history(self, name: str | None) -> Iterator[dict[str, Any]]:
         """See `Source.history`."""
         from janfs.views import event_view, stream_of
@@ -135,6 +171,11 @@ class Offline:
             stream = None if name is None else stream_of(_snapshot(root).catalogue, name)
             for record in root.log.read(stream=stream):
                 yield msgspec.json.decode(msgspec.json.encode(event_view(record)))
+
+
+def _refusal(status: int, said: dict[str, Any], text: str) -> JanfsError:
+    detail = str(said.get("error", {}).get("message", text))
+    return {404: NotFound, 400: InvalidInput}.get(status, JanfsError)(detail)
 
 
 def _snapshot(root: OpenRoot) -> "Snapshot":

@@ -15,7 +15,7 @@ def copy_content(source: int, target: int) -> None:
     Raises `OSError`, with EBUSY when `source` changed meanwhile.
     """
     before = os.fstat(source)
-    if not _share(source, target):
+    if not share_content(source, target):
         _copy(source, target, before.st_size)
     after = os.fstat(source)
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
@@ -25,7 +25,11 @@ def copy_content(source: int, target: int) -> None:
     os.fsync(target)
 
 
-def _share(source: int, target: int) -> bool:
+def share_content(source: int, target: int) -> bool:
+    """Give the empty open file `target` the blocks of `source`; False where the file system cannot.
+
+    Times and mode are left to the caller. Raises `OSError`.
+    """
     try:
         fcntl.ioctl(target, _FICLONE, source)
     except OSError as error:

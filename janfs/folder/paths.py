@@ -14,6 +14,7 @@ PRIVATE = ".janfs"
 TRASH = f"{PRIVATE}/trash"
 MANIFEST = "model.json"
 TEMP_PREFIX = ".janfs-"
+ARCHIVE_SUFFIX = ".janfs.tar"
 
 _IN_A_FOLDER = f"/{MANIFEST}"
 
@@ -123,6 +124,11 @@ def shard(path: str) -> Shard | None:
 def is_binary(path: str) -> bool:
     """Whether a name claims to be a GGUF file."""
     return path[-5:].lower() == ".gguf"
+
+
+def is_archive(path: str) -> bool:
+    """Whether a name claims to be a model packed by `janfs export`."""
+    return path.lower().endswith(ARCHIVE_SUFFIX)
 
 
 def is_manifest(path: str) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DatabaseError
 
 from janfs.errors import LogError
-from janfs.log.records import Record
+from janfs.log.records import GENESIS, Record
 from janfs.log.schema import documents
 
 # Rows a read transaction. Short ones let the WAL be checkpointed, and stay in the processor's cache: pages of
@@ -73,6 +73,22 @@ class LogReader:
             if len(rows) < PAGE:
                 return
             after = rows[-1][0]
+
+    def hashed_of(self, stream: str) -> Iterator[tuple[Record, bytes, bytes]]:
+        """The records of one stream, each with the hash before it in the log and its own."""
+        after = 0
+        while True:
+            records = list(self.read(after, stream=stream, limit=PAGE))
+            for record in records:
+                rows = self._fetch(
+                    "SELECT hash FROM events WHERE position BETWEEN ? AND ? ORDER BY position",
+                    (record.position - 1, record.position),
+                )
+                own = rows[-1][0]
+                yield record, rows[0][0] if len(rows) > 1 else GENESIS, own
+            if len(records) < PAGE:
+                return
+            after = records[-1].position
 
     def document(self, digest: str) -> bytes | None:
         """The content stored under a SHA-256."""

@@ -13,9 +13,10 @@ class Look(Struct, frozen=True):
 
 
 class Record(Struct, frozen=True):
-    """Record events that happened elsewhere."""
+    """Record events that happened elsewhere, with the texts that they point at."""
 
     drafts: tuple[Draft, ...]
+    documents: dict[str, bytes] = {}
 
 
 class Delete(Struct, frozen=True):

@@ -171,7 +171,8 @@ class Pipeline:
     def _obey(self, commands: list[Submitted]) -> None:
         """Do what was asked; all that is only to be recorded goes into one commit."""
         records = [item.command for item in commands if isinstance(item.command, Record)]
-        self._recorder.record([draft for command in records for draft in command.drafts])
+        documents = {digest: text for command in records for digest, text in command.documents.items()}
+        self._recorder.record([draft for command in records for draft in command.drafts], documents)
         for item in commands:
             try:
                 self._obey_one(item.command)

@@ -15,6 +15,7 @@ import httpx
 import uvicorn
 
 from janfs.api import ApiContext, create_api
+from janfs.archiving import Archives
 from janfs.clock import SystemClock, random_id
 from janfs.downloading import Downloader
 from janfs.downloads.guard import Policy
@@ -131,6 +132,7 @@ def running_service(root: Path, **changes: Any) -> Iterator[Service]:
         settings = Settings(root=root, **changes)
         port, pool = listener.getsockname()[1], FakePool()
         downloads = Downloader(root, pipeline, Policy(settings.download_hosts, settings.download_private))
+        archives = Archives(root, pipeline)
         context = ApiContext(
             settings=settings,
             host="127.0.0.1",
@@ -139,6 +141,7 @@ def running_service(root: Path, **changes: Any) -> Iterator[Service]:
             log=opened.log,
             pool=pool,
             downloads=downloads,
+            archives=archives,
             **context_changes,
         )
         service = Service(root, pipeline, context, pool)
@@ -148,6 +151,7 @@ def running_service(root: Path, **changes: Any) -> Iterator[Service]:
         ]
         for thread in threads:
             thread.start()
+        archives.start()
         try:
             eventually(lambda: service.serving, "the server did not start")
             yield service
@@ -156,6 +160,7 @@ def running_service(root: Path, **changes: Any) -> Iterator[Service]:
             service.stop_server()
             threads[1].join(TIMEOUT)
             downloads.close()
+            archives.close()
             pipeline.stop()
             threads[0].join(TIMEOUT)
             assert not threads[1].is_alive(), "the server did not stop"

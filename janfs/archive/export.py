@@ -1,0 +1,112 @@
+"""A model of the catalogue as an archive, and the histories that came with archives."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from janfs.archive import contents as form
+from janfs.archive import history as past
+from janfs.archive.contents import ArchivedFile, Contents
+from janfs.archive.pack import pack
+from janfs.catalogue.catalogue import Catalogue, files_of
+from janfs.catalogue.entries import File, Model
+from janfs.errors import ArchiveError, FolderError
+from janfs.events import types as e
+from janfs.folder import paths
+from janfs.folder.filesystem import FileSystem, Stamp
+from janfs.folder.hashing import hash_file
+from janfs.log.reader import LogReader
+from janfs.log.records import Record
+
+_SURE = ("computed", "download", "archive")
+_DEEPEST = 20  # archives of archives of archives
+
+
+class Packed:
+    """An archive as it is written: iterate over its bytes, then ask for the event that tells of it."""
+
+    def __init__(self, fs: FileSystem, log: LogReader, catalogue: Catalogue, model: Model) -> None:
+        """Hashes the files whose content is not known yet. Raises `ArchiveError` where one cannot be read."""
+        self.name = f"{model.id}{paths.ARCHIVE_SUFFIX}"
+        self._digest = hashlib.sha256()
+        self._size = 0
+        named = named_files(catalogue, model)
+        records = list(log.hashed_of(model.uid))
+        history = past.encode(records)
+        found = past.documents_of(
+            (record for record, _, _ in records), {d for d, _ in log.document_digests()}
+        )
+        documents = {digest: log.document(digest) or b"" for digest in found}
+        try:
+            files = [_archived(fs, name, file) for name, file in sorted(named.items())]
+        except (FolderError, OSError) as error:
+            raise ArchiveError(f"'{model.id}' cannot be packed now: {error}") from error
+        contents = Contents(
+            format=form.FORMAT,
+            id=model.id,
+            uid=model.uid,
+            files=tuple(files),
+            events=len(records),
+            history=hashlib.sha256(history).hexdigest(),
+            history_size=len(history),
+            documents={digest: len(text) for digest, text in sorted(documents.items())},
+        )
+        sources = {name: (file.path, file.stamp) for name, file in named.items()}
+        self._pieces = pack(fs, contents, sources, history, documents)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self._digest.update(piece)
+            self._size += len(piece)
+            yield piece
+
+    def event(self) -> e.ModelExported:
+        """What is to be recorded once everything was written."""
+        return e.ModelExported(self.name, self._digest.hexdigest(), self._size)
+
+
+def earlier_histories(log: LogReader, records: Iterable[Record], deep: int = 0) -> list[tuple[str, Record]]:
+    """What happened to a model before it came: each event with the archive it came in, oldest first.
+
+    Raises `ArchiveError` for a history that is not what was packed.
+    """
+    found: list[tuple[str, Record]] = []
+    for record in records:
+        if record.type == "model-imported" and deep < _DEEPEST:
+            event = msgspec.json.decode(record.data, type=e.ModelImported)
+            text = log.document(event.history)
+            if text is not None:
+                before = past.decode(text)
+                found += earlier_histories(log, before, deep + 1)
+                found += [(event.archive, each) for each in before]
+    return found
+
+
+def named_files(catalogue: Catalogue, model: Model) -> dict[str, File]:
+    """A model's files and what else lies in its folder, by the names that they get in an archive."""
+    found: dict[str, File] = {}
+    for path, file in catalogue.files.items():
+        owner = catalogue.models.get(file.uid)
+        foreign = owner is not None and owner.removed is None and owner.uid != model.uid
+        if paths.is_inside(path, model.folder) and not foreign and file.stamp != Stamp(0, 0, 0):
+            found[_shown(path.removeprefix(model.folder + "/"))] = file
+    for file in files_of(catalogue, model.uid):
+        if not paths.is_inside(file.path, model.folder):
+            found.setdefault(paths.shown_name(file.path), file)
+    return found
+
+
+def _shown(path: str) -> str:
+    return paths.decode_path(path).decode(errors="replace")
+
+
+def _archived(fs: FileSystem, name: str, file: File) -> ArchivedFile:
+    form.check_name(name)
+    return ArchivedFile(name, file.stamp.size, sha256_of(fs, file), file.stamp.mtime_ns)
+
+
+def sha256_of(fs: FileSystem, file: File) -> str:
+    """A file's SHA-256: known for sure, or made now. Raises `FolderError`, `OSError`."""
+    known = file.sha256 if file.hashed_by in _SURE and file.refused is None else None
+    return known or hash_file(fs, file.path, file.stamp)

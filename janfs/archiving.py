@@ -1,0 +1,164 @@
+"""Taking models in that come as archives: dropped into `models/`, or given by name."""
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from janfs.archive.contents import Contents
+from janfs.archive.export import named_files, sha256_of
+from janfs.archive.unpack import Unpacked, peek, unpack
+from janfs.catalogue.catalogue import Catalogue, find_model
+from janfs.catalogue.entries import File, Model
+from janfs.errors import ArchiveError, Busy, FolderError, LogError
+from janfs.events import types as e
+from janfs.folder import paths, staging
+from janfs.folder.filesystem import FileSystem
+from janfs.folder.real import RealFileSystem
+from janfs.folder.staging import Staging
+from janfs.organise.naming import free_id
+from janfs.pipeline.commands import Look, Record
+from janfs.pipeline.loop import Pipeline
+from janfs.pipeline.recorder import Draft
+
+
+class Imported(Struct, frozen=True):
+    """The model that came out of an archive; `new` is False if it was here already."""
+
+    id: str
+    new: bool
+
+
+class Archives:
+    """Takes archives in: those that lie in `models/`, one after another, and those that are given by name."""
+
+    def __init__(self, root: Path, pipeline: Pipeline) -> None:
+        self._root = root
+        self._fs = RealFileSystem(root)
+        self._pipeline = pipeline
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="archives", daemon=True)
+        self._looked_at = -1
+
+    def start(self) -> None:
+        """Begin to look for archives, in a thread of its own; what an earlier process left half made goes."""
+        staging.sweep(self._root)
+        self._pipeline.on_publish(lambda _: self._wake.set())
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop, once the archive that is being taken in is done."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join()
+
+    def take_all(self) -> None:
+        """Take in every archive that lies in `models/` and has not been."""
+        for file in waiting(self._pipeline.snapshot.catalogue):
+            if self._stopping.is_set():
+                return
+            try:
+                self.take(
+                    self._root / Path(paths.decode_path(file.path).decode(errors="surrogateescape")), file
+                )
+            except (ArchiveError, OSError) as error:
+                reason = error.detail if isinstance(error, ArchiveError) else (error.strerror or str(error))
+                refused = e.FileRefused(file.path, file.stamp, ArchiveError.code, reason, file.link)
+                self._record([Draft(file.uid, refused)])
+
+    def take(self, archive: Path, dropped: File | None = None, actor: str = "janfs") -> Imported:
+        """Take in an archive; a model that is here with the same content is left as it is.
+
+        Raises `ArchiveError`, `FolderError`, and `OSError` where it cannot be read or unpacked.
+        """
+        contents = peek(archive)
+        here = self._same(contents)
+        with Staging(self._root) as place:
+            unpacked = unpack(archive, place.path)
+            folder = here.folder if here is not None else self._publish(place, contents.id)
+        self._pipeline.submit(Look()).result()
+        uid = self._uid_in(folder, contents)
+        name = archive.name if dropped is None else dropped.path
+        if here is None or (dropped is not None and dropped.taken is None):
+            self._tell(uid, name, folder, unpacked, actor)
+        return Imported(self._pipeline.snapshot.catalogue.models[uid].id, here is None)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            position = self._pipeline.snapshot.catalogue.position
+            if position != self._looked_at and self._pipeline.snapshot.catalogue.root.available:
+                with suppress(Busy, LogError, FolderError):  # tried again at the next change
+                    self.take_all()
+                self._looked_at = position
+            self._wake.wait()
+
+    def _same(self, contents: Contents) -> Model | None:
+        """The model that is what the archive holds, byte for byte, as far as weights go."""
+        catalogue = self._pipeline.snapshot.catalogue
+        model = find_model(catalogue, contents.id)
+        if model is None:
+            return None
+        known = named_files(catalogue, model)
+        for file in contents.files:
+            if not paths.is_binary(file.name):
+                continue
+            mine = known.get(file.name)
+            if mine is None or mine.stamp.size != file.size or sha256_of(self._fs, mine) != file.sha256:
+                return None
+        return model
+
+    def _publish(self, place: Staging, wanted: str) -> str:
+        while True:
+            name = free_id(wanted, _Taken(self._pipeline.snapshot.catalogue, self._fs))
+            with suppress(FileExistsError):  # someone was quicker; the next name then
+                return place.publish(name)
+
+    def _uid_in(self, folder: str, contents: Contents) -> str:
+        catalogue = self._pipeline.snapshot.catalogue
+        uid = catalogue.folders.get(folder)
+        if uid is None:
+            lying = (catalogue.files.get(paths.join(folder, file.name)) for file in contents.files)
+            uid = next(
+                (file.uid for file in lying if file is not None and file.uid in catalogue.models), None
+            )
+        if uid is None:
+            raise FolderError(f"What was unpacked to {folder} is no model.")
+        return uid
+
+    def _tell(self, uid: str, name: str, folder: str, unpacked: Unpacked, actor: str) -> None:
+        contents, catalogue = unpacked.contents, self._pipeline.snapshot.catalogue
+        imported = e.ModelImported(
+            name, unpacked.sha256, contents.uid, contents.id, contents.history, contents.events
+        )
+        drafts = [Draft(uid, imported, actor)]
+        for file in contents.files:
+            known = catalogue.files.get(paths.join(folder, file.name))
+            if known is not None and paths.is_binary(known.path) and known.sha256 is None:
+                drafts.append(
+                    Draft(uid, e.FileHashed(known.path, known.stamp, file.sha256, "archive"), actor)
+                )
+        self._record(drafts, unpacked.documents | {contents.history: unpacked.history})
+
+    def _record(self, drafts: list[Draft], documents: dict[str, bytes] | None = None) -> None:
+        self._pipeline.submit(Record(tuple(drafts), documents or {})).result()
+
+
+def waiting(catalogue: Catalogue) -> list[File]:
+    """The archives in `models/` that were neither taken in nor refused, by path."""
+    found = [file for path, file in catalogue.files.items() if paths.is_archive(path)]
+    return sorted((file for file in found if not file.refused and not file.taken), key=lambda file: file.path)
+
+
+class _Taken:
+    """Names that a new folder cannot have."""
+
+    def __init__(self, catalogue: Catalogue, fs: FileSystem) -> None:
+        self._catalogue = catalogue
+        self._fs = fs
+
+    def __contains__(self, name: object) -> bool:
+        there = self._fs.stat(paths.join(paths.MODELS, str(name)))
+        return str(name) in self._catalogue.ids or there is not None

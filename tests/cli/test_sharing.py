@@ -1,0 +1,128 @@
+"""`janfs export` and `janfs import`, with a service and without."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from janfs.cli import main
+from tests.support.ggufs import tiny_gguf
+from tests.support.service import ServiceProcess
+
+
+def janfs(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+
+def at(root: Path) -> tuple[str, str]:
+    return ("--root", str(root))
+
+
+def binaries(root: Path) -> dict[str, bytes]:
+    models = root / "models"
+    return {str(path.relative_to(models)): path.read_bytes() for path in models.rglob("*.gguf")}
+
+
+def put(path: Path, name: str = "Story") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(tiny_gguf(name))
+    return path
+
+
+def test_a_model_goes_from_one_root_to_another_without_a_service(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    put(here / "models/story.gguf")
+    janfs("organise", *at(here))
+    done = janfs("export", "story", "-o", str(tmp_path), *at(here))
+    assert done.exit_code == 0, done.output
+    archive = tmp_path / "story.janfs.tar"
+    assert archive.is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "story.janfs.tar"]
+    assert "model-exported" in janfs("history", "story", *at(here)).output
+    assert janfs("export", "story", "-o", str(tmp_path), *at(here)).exit_code == 1, "it was overwritten"
+    assert janfs("export", "none", *at(here)).exit_code == 3
+    came = janfs("import", str(archive), *at(there))
+    assert (came.exit_code, came.output) == (0, "story is here.\n")
+    assert janfs("import", str(archive), *at(there)).output == "story was here already.\n"
+    assert binaries(there) == binaries(here)
+    history = janfs("history", "story", *at(there)).output
+    assert "[story.janfs.tar]" in history
+    assert history.index("model-registered") < history.index("model-imported")
+    assert janfs("verify", *at(there)).exit_code == 0
+
+
+def test_and_with_one(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    with ServiceProcess(here) as one, ServiceProcess(there) as other:
+        put(here / "models/story.gguf")
+        one.wait_model("story")
+        done = janfs("export", "story", "-o", str(tmp_path / "s.janfs.tar"), *at(here))
+        assert done.exit_code == 0, done.output
+        assert janfs("import", str(tmp_path / "s.janfs.tar"), *at(there)).exit_code == 0
+        other.wait_model("story")
+        assert "[s.janfs.tar]" in janfs("history", "story", *at(there)).output
+        assert janfs("export", "none", *at(here)).exit_code == 3
+
+
+@pytest.mark.parametrize("mode", ["--copy", "--move", "--link"])
+def test_a_tree_is_taken_in_and_organised(tmp_path: Path, mode: str) -> None:
+    root, tree = tmp_path / "jan", tmp_path / "lm"
+    source = put(tree / "publisher/story/story-Q4_0.gguf")
+    put(tree / "publisher/other/other.gguf", "Other")
+    said = json.loads(janfs("import", mode, "--json", str(tree), *at(root)).output)
+    assert len(said["taken"]) == 2
+    listed = {model["id"]: model["status"] for model in json.loads(janfs("ls", "--json", *at(root)).output)}
+    assert set(listed.values()) == {"ready"}
+    assert len(listed) == 2
+    assert sorted(binaries(root).values()) == sorted([tiny_gguf("Story"), tiny_gguf("Other")])
+    assert source.exists() == (mode != "--move")
+    again = janfs("import", mode, str(tree), *at(root))
+    assert again.exit_code == (1 if mode == "--move" else 0)
+    assert len(binaries(root)) == 2, "it came twice"
+    assert mode == "--move" or "it is here already" in again.output
+
+
+def test_a_running_service_organises_what_is_imported(tmp_path: Path) -> None:
+    source = put(tmp_path / "a story.gguf")
+    with ServiceProcess(tmp_path / "jan") as service:
+        done = janfs("import", str(source), *at(tmp_path / "jan"))
+        assert done.exit_code == 0, done.output
+        service.wait_model("a-story")
+
+
+def test_what_cannot_be_imported_is_told(tmp_path: Path) -> None:
+    root = tmp_path / "jan"
+    put(root / "models/story.gguf")
+    (tmp_path / "notes.txt").write_text("no model")
+    nothing = janfs("import", str(tmp_path / "notes.txt"), *at(root))
+    assert (nothing.exit_code, "No GGUF file" in nothing.output) == (1, True)
+    inside = janfs("import", str(root / "models"), *at(root))
+    assert (inside.exit_code, "already" in inside.output) == (1, True)
+    assert janfs("import", str(tmp_path / "none"), *at(root)).exit_code == 2
+    broken = tmp_path / "x.janfs.tar"
+    broken.write_text("no archive")
+    assert janfs("import", str(broken), *at(root)).exit_code == 1
+
+
+def test_an_import_that_is_killed_leaves_no_orphan_and_can_be_done_again(tmp_path: Path) -> None:
+    root, tree = tmp_path / "jan", tmp_path / "tree"
+    for number in range(40):
+        put(tree / f"model-{number}/model-{number}.gguf", f"Model {number}")
+    janfs("organise", *at(root))
+    command = [sys.executable, "-m", "janfs", "import", "--copy", str(tree), "--root", str(root)]
+    for wait in (0.5, 0.7, 0.9, 1.1):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        time.sleep(wait)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = janfs("import", "--copy", str(tree), *at(root))
+    assert done.exit_code == 0, done.output
+    janfs("organise", *at(root))
+    assert len(set(binaries(root).values())) == 40
+    hidden = [path.name for path in (root / "models").iterdir() if path.name.startswith(".janfs-staging")]
+    assert not hidden, f"left behind: {hidden}"
