@@ -1,11 +1,20 @@
 """What every test may ask for."""
 
+import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from janfs import logs
 from janfs.sample import sample_file
+
+# A busy machine is no defect. Under CI hypothesis takes its own profile, which says the same.
+hypothesis.settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+if not os.environ.get("CI"):
+    hypothesis.settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session", autouse=True)

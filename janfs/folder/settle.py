@@ -23,6 +23,7 @@ EDITING = 0.3  # seconds unchanged, before a model.json that cannot be read coun
 AGAIN = 0.2  # seconds until the next look at a file that is still being written
 BEING_COPIED = 1.0  # the same, when its header is there and some of the rest is not
 MAX_JSON = jsonc.MAX_SIZE
+BEING_WRITTEN = "Being written."
 NO_STAMP = Stamp(0, 0, 0)  # of what is no file
 
 
@@ -97,7 +98,7 @@ def _being_written(fs: FileSystem, path: str, stamp: Stamp) -> Waiting:
     share = _percentage(fs, path, stamp) if paths.is_binary(path) else None
     # The header of a large vocabulary takes a tenth of a second to read: a long copy is looked at less often.
     # Where all bytes are here, the hint of its closing came before the kernel let go of the writer.
-    return Waiting("Being written.", BEING_COPIED if share is not None and share < 100 else AGAIN, share)
+    return Waiting(BEING_WRITTEN, BEING_COPIED if share is not None and share < 100 else AGAIN, share)
 
 
 def _percentage(fs: FileSystem, path: str, stamp: Stamp) -> float | None:

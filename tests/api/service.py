@@ -20,6 +20,7 @@ from janfs.clock import SystemClock, random_id
 from janfs.downloading import Downloader
 from janfs.downloads.guard import Policy
 from janfs.folder.real import RealFileSystem
+from janfs.folder.settle import BEING_WRITTEN
 from janfs.pipeline.commands import Look
 from janfs.pipeline.loop import Pipeline
 from janfs.root import OpenRoot, RootPaths
@@ -74,11 +75,17 @@ class Service:
         written = self.root / "written"  # renamed: a file seen while it is written is `arriving` at first
         written.write_bytes(gguf(name) if content is None else content)
         written.replace(target)
-        self.look()
+        eventually(lambda: self._saw_closed(f"models/{name}"), f"{name} goes on being written")
 
     def look(self) -> None:
         """Have the pipeline look at everything, and wait for it."""
         self.pipeline.submit(Look()).result(TIMEOUT)
+
+    def _saw_closed(self, path: str) -> bool:
+        """Look; a busy kernel may let go of a writer a moment after `close` returned."""
+        self.look()
+        arrival = self.pipeline.snapshot.arrivals.get(path)
+        return arrival is None or arrival.reason != BEING_WRITTEN
 
     def get(self, path: str, **arguments: Any) -> Any:
         """The JSON of a successful GET."""
