@@ -172,6 +172,12 @@ class FolderError(JanfsError):
     code = "folder_error"
 
 
+class OtherDisk(FolderError):
+    """A file cannot be moved without being copied, because its new place is on another disk."""
+
+    code = "other_disk"
+
+
 class FilesCorrupt(JanfsError):
     """Model files do not hold what they held, or cannot be read."""
 

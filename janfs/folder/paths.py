@@ -5,6 +5,7 @@ every name has exactly one spelling and every spelling leads back to its name.
 """
 
 import re
+import unicodedata
 
 from msgspec import Struct
 
@@ -12,6 +13,7 @@ MODELS = "models"
 ENGINES = "engines"
 PRIVATE = ".janfs"
 TRASH = f"{PRIVATE}/trash"
+NEAR_TRASH = f"{MODELS}/.janfs-trash"  # where `models/` is a disk of its own
 MANIFEST = "model.json"
 TEMP_PREFIX = ".janfs-"
 ARCHIVE_SUFFIX = ".janfs.tar"
@@ -43,6 +45,16 @@ def decode_path(path: str) -> bytes:
 def shown_name(path: str) -> str:
     """The last part of `path` as a person would write it; bytes that are not UTF-8 as U+FFFD."""
     return decode_path(name(path)).decode(errors="replace")
+
+
+def folded(file_name: str) -> str:
+    """What names have in common that some disks take for one: those that differ in case or Unicode form.
+
+    Canonical caseless matching, Unicode 15 section 3.13, D145.
+    """
+    if file_name.isascii():
+        return file_name.lower()
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", file_name).casefold())
 
 
 def join(*parts: str) -> str:

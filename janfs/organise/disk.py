@@ -9,12 +9,13 @@ from janfs.errors import FolderError
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
 
+OTHER_DISK = "That is on another disk, so it stays where it is, and is served from there."
 _HINTS = {
     errno.EACCES: "Permission denied: let the user that runs janfs write there.",
     errno.EPERM: "Operation not permitted: let the user that runs janfs write there.",
     errno.EROFS: "The file system is read-only.",
     errno.ENOSPC: "The disk is full: make room.",
-    errno.EXDEV: "It lies on another disk.",
+    errno.EXDEV: OTHER_DISK,
     errno.EEXIST: "Something of that name exists already.",
 }
 

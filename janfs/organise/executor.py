@@ -4,12 +4,13 @@ Each function looks first and acts then, so that it can be run again after a cra
 is recognised as done, what is half done is finished, and what can no longer be done is said to be so.
 """
 
+import errno
 from contextlib import suppress
 
 from msgspec import Struct
 
 from janfs.catalogue.entries import Plan
-from janfs.errors import FolderError
+from janfs.errors import FolderError, OtherDisk
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.organise.disk import clean_up, explain, forget, make_parents, need, temporary_of
@@ -23,12 +24,16 @@ class Moved(Struct, frozen=True):
 
 
 def move(fs: FileSystem, plan: Plan) -> Moved:
-    """Carry out a planned move; nothing is ever overwritten. Raises `FolderError` when it is given up."""
+    """Carry out a planned move; nothing is ever overwritten.
+
+    Raises `FolderError` when it is given up, `OtherDisk` where it would have to be a copy.
+    """
     source = need(plan.source)
     try:
         return _move(fs, source, plan)
     except OSError as error:
-        raise FolderError(explain(error, source, plan.target)) from error
+        kind = OtherDisk if error.errno == errno.EXDEV else FolderError
+        raise kind(explain(error, source, plan.target)) from error
 
 
 def write(fs: FileSystem, plan: Plan, content: bytes) -> Stamp:

@@ -6,13 +6,14 @@ from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from janfs.catalogue.catalogue import Catalogue, files_in, files_of, find_model
 from janfs.catalogue.duplicates import original_of
 from janfs.catalogue.entries import Model, Plan
 from janfs.catalogue.groups import is_part
 from janfs.clock import Ids
-from janfs.errors import FolderError, InvalidInput, ModelNotFound, NotFound
+from janfs.errors import FolderError, InvalidInput, ModelNotFound, NotFound, OtherDisk
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
@@ -131,15 +132,15 @@ class Actor:
         if plan.how != "move":
             return [Draft(plan.uid, self._copy(catalogue, plan, source, plan.how), cause=plan.position)]
         try:
-            moved = _at_least_once(lambda: executor.move(self._fs, plan))
+            moved, target = _at_least_once(lambda: self._move(plan))
         except FolderError as error:
             failed = e.MoveFailed(plan.op, source, plan.target, _move_reason(plan), error.detail)
             return [Draft(plan.uid, failed, cause=plan.position)]
         reason = _move_reason(plan)
-        completed = e.MoveCompleted(plan.op, source, plan.target, reason, moved.stamp, moved.link)
+        completed = e.MoveCompleted(plan.op, source, target, reason, moved.stamp, moved.link)
         drafts = [Draft(plan.uid, completed, cause=plan.position)]
         if plan.reason == "delete" and _is_last_of_delete(catalogue, plan):
-            trash = plan.target if plan.stamp is None else paths.parent(plan.target)
+            trash = target if plan.stamp is None else paths.parent(target)
             deleted = e.ModelDeleted(catalogue.models[plan.uid].id, trash)
             drafts.append(Draft(plan.uid, deleted, cause=plan.position))
         return drafts
@@ -149,6 +150,24 @@ class Actor:
         for path in temporaries:
             with suppress(OSError):  # the next look finds it again
                 self._fs.unlink(path)
+
+    def _move(self, plan: Plan) -> tuple[executor.Moved, str]:
+        """Move, and where it went: what is deleted goes to a trash on its own disk if need be."""
+        if plan.reason != "delete":
+            return executor.move(self._fs, plan), plan.target
+        near = replace(plan, target=paths.NEAR_TRASH + plan.target.removeprefix(paths.TRASH))
+        if self._is_there(near.target):  # a crash came after it
+            return executor.move(self._fs, near), near.target
+        try:
+            return executor.move(self._fs, plan), plan.target
+        except OtherDisk:
+            return executor.move(self._fs, near), near.target
+
+    def _is_there(self, path: str) -> bool:
+        try:
+            return self._fs.stat(path) is not None
+        except OSError:
+            return False
 
     def _copy(
         self, catalogue: Catalogue, plan: Plan, source: str, how: e.CopyHow

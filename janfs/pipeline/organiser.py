@@ -8,6 +8,7 @@ from janfs.clock import Clock
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.organise import pairing, planner
+from janfs.organise.disk import OTHER_DISK
 from janfs.organise.steps import Copy, Decide, Generate, Move, Policy
 from janfs.pipeline.actor import Actor
 from janfs.pipeline.backoff import Backoff
@@ -181,7 +182,9 @@ class Organiser:
         if uid is not None and stuck is None:
             stuck = self._catalogue.models[uid].stuck
         now = self._clock.monotonic()
-        self._backoff.note(place, failed=stuck is not None, now=now, at_once=at_once)
+        # What lies on another disk does so for good; after the next start it is tried once more.
+        failed = stuck is not None and (at_once or not stuck.endswith(OTHER_DISK))
+        self._backoff.note(place, failed=failed, now=now, at_once=at_once)
 
 
 def _places(step: Move | Copy | Generate) -> set[str]:

@@ -7,6 +7,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlalchemy import Engine
@@ -71,7 +72,7 @@ class CountedIds:
 
 
 class World:
-    """One root: `fs` is the person's, `pipeline` works on it through `port`."""
+    """One root: `fs` is the person's, on a `disk` of some kind; `pipeline` works on it through `port`."""
 
     def __init__(
         self,
@@ -79,9 +80,10 @@ class World:
         *,
         port: Callable[[FakeFileSystem], FileSystem] = lambda fs: fs,
         prepare: Callable[[Engine], None] = lambda engine: None,
+        **disk: Any,
     ) -> None:
         self.clock = FakeClock()
-        self.fs = FakeFileSystem(self.clock)
+        self.fs = FakeFileSystem(self.clock, **disk)
         self.fs.mkdir(paths.MODELS)
         self.hints: list[str] = []
         self.fs.on_change = self._changed
