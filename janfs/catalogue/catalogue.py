@@ -46,6 +46,8 @@ class Tables(Protocol):
     def links(self) -> Lookup[Names]: ...
     @property
     def hashes(self) -> Lookup[Names]: ...
+    @property
+    def spellings(self) -> Lookup[Names]: ...
 
 
 class Catalogue(Struct, frozen=True):
@@ -53,7 +55,8 @@ class Catalogue(Struct, frozen=True):
 
     `files` by path, `models` by uid (removed ones too), `plans` by op. Derived: `ids` and aliases to uids,
     `folders` of present models and `graves` of removed ones to uids, `children` of each folder, `owned` files
-    of each uid, `links` that lead to an inode, files of each of the `hashes`. `rivals` are
+    of each uid, `links` that lead to an inode, files of each of the `hashes`, the
+    `spellings` of ids and of names in `models/` that a disk could take for one. `rivals` are
     the models of a name that several could have: an id goes before an alias, then the model that came first;
     a grave is of the model that was removed last.
     """
@@ -70,6 +73,7 @@ class Catalogue(Struct, frozen=True):
     owned: Map[str, Names] = Map()
     links: Map[str, Names] = Map()
     hashes: Map[str, Names] = Map()
+    spellings: Map[str, Names] = Map()
     rivals: Map[Key, Names] = Map()
 
 

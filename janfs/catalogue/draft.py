@@ -1,5 +1,7 @@
 """A catalogue in the making, with everything that is derived from its entries kept up to date."""
 
+from collections.abc import Callable
+
 from immutables import Map, MapMutation
 
 from janfs.catalogue.catalogue import Catalogue, Key, Names
@@ -23,6 +25,7 @@ class Draft:
         self.owned = base.owned.mutate()
         self.links = base.links.mutate()
         self.hashes = base.hashes.mutate()
+        self.spellings = base.spellings.mutate()
         self.rivals = base.rivals.mutate()
         self._leads = {"id": self.ids, "folder": self.folders, "grave": self.graves}
         self.touched: set[Key] = set()
@@ -34,7 +37,10 @@ class Draft:
         """Add or replace a file."""
         before = self.files.get(file.path)
         if before is None:
-            _add(self.children, paths.parent(file.path), file.path)
+            folder = paths.parent(file.path)
+            if folder not in self.children or folder == paths.MODELS:
+                self._spell(_add, file.path if folder == paths.MODELS else folder)
+            _add(self.children, folder, file.path)
         self._index(before, file)
         self.files[file.path] = file
         self.touched.add(("file", file.path))
@@ -44,7 +50,10 @@ class Draft:
         file = self.files.pop(path, None)
         if file is None:
             return
-        _remove(self.children, paths.parent(path), path)
+        folder = paths.parent(path)
+        _remove(self.children, folder, path)
+        if folder not in self.children or folder == paths.MODELS:
+            self._spell(_remove, path if folder == paths.MODELS else folder)
         self._index(file, None)
         self.touched.add(("file", path))
 
@@ -57,6 +66,11 @@ class Draft:
                 _remove(index, old, before.path)
             if after is not None and new is not None and old != new:
                 _add(index, new, after.path)
+
+    def _spell(self, change: Callable[[MapMutation[str, Names], str, str], None], path: str) -> None:
+        """Note or forget how something directly in `models/` is spelled."""
+        if paths.parent(path) == paths.MODELS:
+            change(self.spellings, paths.folded(paths.name(path)), path)
 
     def put_model(self, model: Model) -> None:
         """Add or replace a model, and every name that leads to it."""
@@ -92,6 +106,8 @@ class Draft:
         holder = table.get(name)
         if holder is None:
             table[name] = uid
+            if claim[0] == "id":
+                _add(self.spellings, paths.folded(name), name)
             return
         self.rivals[claim] = rivals = (self.rivals.get(claim) or Map({holder: None})).set(uid, None)
         table[name] = self._first(claim, rivals)
@@ -100,6 +116,8 @@ class Draft:
         table, name = self._leads[claim[0]], claim[1]
         if claim not in self.rivals:
             del table[name]
+            if claim[0] == "id":
+                _remove(self.spellings, paths.folded(name), name)
             return
         rivals = self.rivals.pop(claim).delete(uid)
         if len(rivals) > 1:
@@ -129,6 +147,7 @@ class Draft:
             owned=self.owned.finish(),
             links=self.links.finish(),
             hashes=self.hashes.finish(),
+            spellings=self.spellings.finish(),
             rivals=self.rivals.finish(),
         )
 

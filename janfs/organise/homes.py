@@ -34,7 +34,10 @@ class _Taken:
     def __contains__(self, name: object) -> bool:
         if name in self._given:
             return True
-        return name in self._tables.ids or in_use(self._tables, f"{paths.MODELS}/{name}", self._arriving)
+        if name in self._tables.ids or in_use(self._tables, f"{paths.MODELS}/{name}", self._arriving):
+            return True
+        alike = self._tables.spellings.get(paths.folded(str(name))) or ()
+        return any(paths.name(each) != name for each in alike)
 
 
 def in_use(tables: Tables, folder: str, arriving: Container[str], besides: str | None = None) -> bool:

@@ -11,11 +11,12 @@ from janfs.catalogue.entries import CORRUPTED, File
 from janfs.clock import Clock, Ids
 from janfs.errors import ManifestError
 from janfs.events import types as e
-from janfs.folder import claims, paths, settle
+from janfs.folder import claims, paths, settle, spelling
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.folder.scan import Scan, scan
 from janfs.pipeline import moves
 from janfs.pipeline.recorder import Draft
+from janfs.pipeline.root import MARKER
 from janfs.pipeline.snapshot import Arrival
 from janfs.pipeline.streams import Streams
 
@@ -50,6 +51,7 @@ class Observer:
         self._ids = ids
         self._waiting: dict[str, _Watched] = {}
         self._memory = moves.Memory()
+        self._folds = False
 
     @property
     def arrivals(self) -> Mapping[str, Arrival]:
@@ -97,7 +99,10 @@ class Observer:
             if place in done or not paths.is_inside(place, paths.MODELS):
                 continue
             done.add(place)
-            found, expected = self._see(catalogue, place)
+            spelled = spelling.as_spelled(self._fs, place) if self._folds else place
+            if spelled != place:
+                places.append(spelled)
+            found, expected = self._see(catalogue, place, spelled == place)
             known.update(path for path in expected if found.covers(path))
             seen.update(found.files)
             temporaries += found.temporaries
@@ -107,10 +112,14 @@ class Observer:
         observation.temporaries = temporaries
         return observation
 
-    def _see(self, catalogue: Catalogue, place: str) -> tuple[Scan, list[str]]:
-        """What is at a place, and which files the catalogue knows there."""
+    def _see(self, catalogue: Catalogue, place: str, is_spelled: bool) -> tuple[Scan, list[str]]:
+        """What is at a place, and which files the catalogue knows there; nothing is at another's spelling."""
         if place == paths.MODELS:
+            self._folds = spelling.folds_names(self._fs, MARKER)
             return scan(self._fs, place), list(catalogue.files)
+        if not is_spelled:
+            gone = [path for path in catalogue.files if paths.is_inside(path, place)]
+            return Scan({}, {}), gone
         below = [folder for folder in catalogue.children if paths.is_inside(folder, place)]
         expected = [path for folder in below for path in catalogue.children[folder]]
         try:

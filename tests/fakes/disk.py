@@ -26,7 +26,10 @@ class Disk:
     the lowest free number, as ext4 does.
     """
 
-    def __init__(self, clock: FakeClock, root: str, *, granularity_ns: int, reuse_inodes: bool) -> None:
+    def __init__(
+        self, clock: FakeClock, root: str, *, granularity_ns: int, reuse_inodes: bool, folds: bool = False
+    ) -> None:
+        self.folds = folds
         self.clock = clock
         self.root = root
         self.journal = Journal()
@@ -83,6 +86,7 @@ class Disk:
                 trail = trail[:-1] or [self.top]
                 found = trail[-1]
                 continue
+            name = self._spelled(trail[-1], name)
             found = trail[-1].entries.get(name)
             if isinstance(found, Link) and (parts or follow):
                 hops += 1
@@ -178,8 +182,11 @@ class Disk:
             raise failure(errno.EEXIST, target)
         if inode is new_folder or (isinstance(inode, Folder) and new_folder in _below(inode)):
             raise failure(errno.EINVAL, target)
-        if there is inode:
+        wanted = self._parts(paths.decode_path(target))[-1]
+        if there is inode and (old_name == wanted or not self.folds):
             return
+        if there is inode:  # another spelling of its own name
+            there, new_name = None, wanted
         if isinstance(there, Folder) and there.entries:
             raise failure(errno.ENOTEMPTY, target)
         if there is not None:
@@ -196,6 +203,16 @@ class Disk:
                 raise failure(errno.ENOENT, path)
             inode.ctime_ns = self.time_ns()
         self._record((one_folder, one_name, other), (other_folder, other_name, one), by_user=False)
+
+    def _spelled(self, folder: Folder, name: bytes) -> bytes:
+        """How a name that is there is spelled, on a disk that takes several spellings for one name."""
+        if not self.folds or name in folder.entries:
+            return name
+        key = paths.folded(name.decode(errors="surrogateescape"))
+        alike = (
+            each for each in folder.entries if paths.folded(each.decode(errors="surrogateescape")) == key
+        )
+        return next(alike, name)
 
     def power_cut(self) -> None:
         """Lose every name that is not durable, and every open file."""

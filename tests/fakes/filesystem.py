@@ -74,13 +74,16 @@ class FakeFileSystem:
         root: str = "/home/user/jan",
         granularity_ns: int = 1,
         reuse_inodes: bool = False,
+        folds: bool = False,
     ) -> None:
         self.clock = clock or FakeClock()
         self.root = root
         self.read_only = False
         self.knows_writers = True
         self.on_change: Callable[[str], None] = lambda path: None
-        self._disk = Disk(self.clock, root, granularity_ns=granularity_ns, reuse_inodes=reuse_inodes)
+        self._disk = Disk(
+            self.clock, root, granularity_ns=granularity_ns, reuse_inodes=reuse_inodes, folds=folds
+        )
         self.mkdir(root)
 
     # The port.

@@ -1,0 +1,82 @@
+"""Disks that take several spellings for one name, and names that only differ so."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from janfs.folder import paths
+from tests.pipeline.invariants import check_at_rest
+from tests.pipeline.world import World, gguf
+
+
+@pytest.fixture
+def folding(tmp_path: Path) -> Iterator[World]:
+    found = World(tmp_path / "log.db", folds=True)
+    found.tick()
+    yield found
+    found.stop()
+
+
+@given(st.text())
+def test_folding_a_folded_name_changes_nothing(name: str) -> None:
+    assert paths.folded(paths.folded(name)) == paths.folded(name)
+    assert paths.folded(name.upper().lower()) == paths.folded(name.upper().lower().lower())
+
+
+def test_case_and_unicode_form_make_no_difference() -> None:
+    assert paths.folded("Modèle.GGUF") == paths.folded("MODE\u0300LE.gguf")
+    assert paths.folded("STRASSE") == paths.folded("straße")
+    assert paths.folded("a") != paths.folded("b")
+
+
+def test_a_new_model_gets_no_name_that_differs_in_case_only(world: World) -> None:
+    world.fs.put("models/Story/weights.gguf", gguf("one"))
+    world.wait(4)
+    world.fs.put("models/story.gguf", gguf("two"))
+    world.wait(1)
+    assert sorted(world.catalogue.folders) == ["models/Story", "models/story-2"]
+    world.fs.remove_tree("models/Story")
+    world.wait(1)
+    world.fs.put("models/story.gguf", gguf("three"))
+    world.wait(1)
+    assert "models/story" in world.catalogue.folders, "a name stays taken by what is gone"
+    world.come_to_rest()
+    check_at_rest(world)
+
+
+def test_on_a_folding_disk_a_drop_is_organised_as_anywhere(folding: World) -> None:
+    folding.fs.put("models/Story.GGUF", gguf("one"))
+    folding.wait(1)
+    assert folding.model("story").binary == "models/story/Story.GGUF"
+    folding.fs.put("models/STORY.gguf", gguf("two"))
+    folding.wait(1)
+    assert folding.model("story-2").status == "ready"
+    folding.come_to_rest()
+    check_at_rest(folding)
+
+
+@pytest.mark.parametrize("told", [["models/Story", "models/STORY"], ["models/STORY"], ["models/Story"], [""]])
+def test_a_folder_that_only_changes_its_case_is_renamed(folding: World, told: list[str]) -> None:
+    folding.fs.put("models/Story/weights.gguf", gguf("one"))
+    folding.wait(4)
+    uid = folding.model("Story").uid
+    before = folding.log.head.position
+    folding.fs.rename_over("models/Story", "models/STORY")
+    folding.tick(*told)
+    folding.come_to_rest()
+    assert folding.model("STORY").uid == uid
+    assert folding.model("Story").uid == uid, "the old id does not answer any more"
+    assert "file-dropped" not in folding.events(before)
+    assert "file-removed" not in folding.events(before)
+    check_at_rest(folding)
+
+
+def test_an_old_spelling_in_a_hint_makes_no_second_file(folding: World) -> None:
+    folding.fs.put("models/Story/weights.gguf", gguf("one"))
+    folding.wait(4)
+    before = folding.log.head.position
+    folding.tick("models/story/WEIGHTS.gguf", "models/STORY", "models/Story/Weights.gguf")
+    assert folding.events(before) == []
