@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import appends, replay, service
+from benchmarks import appends, folder, replay, service
 from benchmarks.report import Row, keep, machine, print_table
 from janfs import logs
 
@@ -24,6 +24,9 @@ def main() -> None:
         "replay": functools.partial(replay.run, given.events, given.dir),
         "drops": functools.partial(service.drops, given.dir),
         "many": functools.partial(service.many, given.dir),
+        "flood": functools.partial(folder.flood, given.dir),
+        "walk": functools.partial(folder.walk, given.dir),
+        "large": functools.partial(folder.large, given.dir),
     }
     unknown = set(given.names) - set(runs)
     if unknown:
