@@ -8,6 +8,7 @@ from litestar import Litestar
 from litestar.di import Provide
 
 from janfs.api import docs
+from janfs.api.access import Access
 from janfs.api.bell import Bell
 from janfs.api.context import ApiContext
 from janfs.api.door import Door
@@ -18,9 +19,10 @@ from janfs.listing import ModelList
 HANDLERS = (*(operation.handler for operation in OPERATIONS), docs.get_openapi, docs.get_docs, docs.get_root)
 
 
-def create_api(context: ApiContext) -> Door:
+def create_api(context: ApiContext) -> Access:
     """The API as an ASGI application. It needs its lifespan to be run."""
     bell, model_list = Bell(), ModelList()
+    context.metrics.watch_engines(context.pool.states)
     context.pipeline.on_publish(lambda _: bell.ring_from_thread())
 
     @asynccontextmanager
@@ -46,7 +48,7 @@ def create_api(context: ApiContext) -> Door:
         request_max_body_size=None,  # the door measures
         openapi_config=None,
     )
-    return Door(inside, context)
+    return Access(Door(inside, context), context.metrics)
 
 
 async def _ring_when_stopping(context: ApiContext, bell: Bell) -> None:

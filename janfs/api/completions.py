@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from janfs.api.context import Context
 from janfs.api.errors import decode_body
-from janfs.api.generation import Usage, answer
+from janfs.api.generation import Usage, answer, generated
 from janfs.api.sampling import GenerationFields, refuse_unsupported, sampling_of, wants_usage
 from janfs.engines.protocol import FinishReason, GenerateRequest, TextPrompt, TokenPrompt
 from janfs.errors import InvalidInput, UnsupportedParameter
@@ -109,7 +109,7 @@ async def create_completion(request: Request[Any, Any, Any], context: Context, b
         include_usage=include_usage,
     )
     generate = GenerateRequest(request_id=format_.id, prompt=prompt, sampling=sampling)
-    replies = context.pool.generate(runnable.spec.model_id, generate)
+    replies = generated(context, runnable.spec.model_id, generate)
     return await answer(request, replies, format_, stream=bool(asked.stream))
 
 

@@ -1,7 +1,7 @@
 """What the API needs of the rest of janfs, handed in once."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol, TypeAlias
 
 from litestar.di import NamedDependency
@@ -12,6 +12,7 @@ from janfs.archiving import Archives
 from janfs.downloads.manager import Progress
 from janfs.engines.protocol import EngineInfo, EngineState, GenerateRequest, Reply
 from janfs.log.reader import LogReader
+from janfs.metrics import Metrics
 from janfs.pipeline.loop import Pipeline
 from janfs.pipeline.snapshot import Snapshot
 from janfs.settings import Settings
@@ -37,6 +38,8 @@ class Pool(Protocol):
     def generate(self, model_id: str, request: GenerateRequest) -> AsyncGenerator[Reply]: ...
 
     def state(self, model_id: str) -> EngineState: ...
+
+    def states(self) -> Mapping[str, EngineState]: ...
 
 
 class DownloadsPort(Protocol):
@@ -70,6 +73,7 @@ class ApiContext(Struct, frozen=True, kw_only=True):
     pool: Pool
     downloads: DownloadsPort
     archives: Archives
+    metrics: Metrics = field(default_factory=Metrics)
     limits: Limits = Limits()
     heartbeat: float = 15.0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

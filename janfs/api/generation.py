@@ -12,9 +12,10 @@ from litestar.types import ASGIApp
 from msgspec import Struct
 
 from janfs.api.body import ClientGone
+from janfs.api.context import ApiContext
 from janfs.api.errors import ErrorBody, answer_to
 from janfs.api.sse import DONE, EventStream, message
-from janfs.engines.protocol import Finished, FinishReason, Reply, TextDelta
+from janfs.engines.protocol import Finished, FinishReason, GenerateRequest, Reply, TextDelta
 from janfs.errors import EngineError
 
 _CLIENT_GONE = 499  # nobody reads it; nginx's number for a client that closed the connection
@@ -43,6 +44,11 @@ class Format(Protocol):
     def closing(self, finish_reason: FinishReason) -> Struct: ...
 
     def usage(self, usage: Usage) -> Struct | None: ...
+
+
+def generated(context: ApiContext, model_id: str, request: GenerateRequest) -> AsyncGenerator[Reply]:
+    """What the model answers, measured on the way."""
+    return context.metrics.generation(model_id, context.pool.generate(model_id, request))
 
 
 async def answer(

@@ -1,9 +1,10 @@
-"""/healthz and /readyz: for whoever watches over the process."""
+"""/healthz, /readyz and /metrics: for whoever watches over the process."""
 
 from litestar import Response, get
 from msgspec import Struct
 
 from janfs.api.context import Context
+from janfs.metrics import CONTENT_TYPE
 
 
 class Health(Struct, frozen=True, omit_defaults=True):
@@ -33,3 +34,9 @@ def readyz(context: Context) -> Response[Health]:
     if reason is not None:
         return Response(Health("not ready", snapshot.catalogue.position, reason), status_code=503)
     return Response(Health("ready", snapshot.catalogue.position))
+
+
+@get("/metrics", sync_to_thread=False)
+def metrics(context: Context) -> Response[bytes]:
+    """What was counted and measured, in Prometheus' text format."""
+    return Response(context.metrics.exposition(), headers={"content-type": CONTENT_TYPE})

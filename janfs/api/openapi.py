@@ -77,6 +77,7 @@ OPERATIONS = (
     Operation(events.stream_events, None, streamed=EventView, parameters=(_AFTER, _LAST_EVENT_ID)),
     Operation(health.healthz, health.Health),
     Operation(health.readyz, health.Health),
+    Operation(health.metrics, None),
 )
 
 

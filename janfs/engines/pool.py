@@ -130,6 +130,10 @@ class EnginePool:
         instance = self._current.get(model_id)
         return instance.state() if instance else self._rest.get(model_id, _STOPPED)
 
+    def states(self) -> Mapping[str, EngineState]:
+        """What every model is doing that is loaded, or was since the start."""
+        return self._rest | {model_id: instance.state() for model_id, instance in self._current.items()}
+
     def _acquire(self, model_id: str, *, insist: bool) -> Instance:
         if self._closing:
             raise EngineError("janfs is shutting down.")

@@ -55,6 +55,9 @@ class FakePool:
     def state(self, model_id: str) -> EngineState:
         return EngineState(state=self._states.get(model_id, "stopped"))
 
+    def states(self) -> dict[str, EngineState]:
+        return {model_id: self.state(model_id) for model_id in self._states}
+
     async def generate(self, model_id: str, request: GenerateRequest) -> AsyncGenerator[Reply]:
         self.asked.append((model_id, request))
         ended = False

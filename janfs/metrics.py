@@ -1,0 +1,126 @@
+"""What is counted and measured, for Prometheus. Times are in seconds, sizes in bytes.
+
+Everything is in a registry that is passed around; the names are documented in docs/operations.md.
+"""
+
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing
+
+import psutil
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from janfs.engines.protocol import EngineState, Finished, Reply, TextDelta
+from janfs.errors import JanfsError
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_REQUEST_SECONDS = (0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300)
+_FIRST_TOKEN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_TOKEN_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
+StatesOf = Callable[[], Mapping[str, EngineState]]
+"""What each model that is loaded, or was, is doing now, by id."""
+
+
+class Metrics:
+    """The service's metrics. All methods belong to one event loop."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._requests = self._counter(
+            "requests", "Requests that were answered.", "method", "route", "status"
+        )
+        self._request_seconds = self._histogram(
+            "request_seconds", "From a request's first byte to its answer's last.", _REQUEST_SECONDS, "route"
+        )
+        self._answers = self._counter(
+            "answers", "Generations by how they ended: stop, length, cancelled or error.", "model", "outcome"
+        )
+        self._prompt_tokens = self._counter("prompt_tokens", "Tokens of prompts that were answered.", "model")
+        self._tokens = self._counter("completion_tokens", "Tokens that were generated.", "model")
+        self._first_token = self._histogram(
+            "first_token_seconds", "From the request to the first text, loading included.",
+            _FIRST_TOKEN_SECONDS, "model",
+        )  # fmt: skip
+        self._between_tokens = self._histogram(
+            "between_tokens_seconds", "Between one piece of text and the next.", _TOKEN_SECONDS, "model"
+        )
+
+    def watch_engines(self, states_of: StatesOf) -> None:
+        """Tell of loaded models too, asked when somebody looks."""
+        self._registry.register(_Engines(states_of))
+
+    def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """A request is over. `route` is its path with the names of its parameters, never their values."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    async def generation(self, model_id: str, replies: AsyncGenerator[Reply]) -> AsyncGenerator[Reply]:
+        """Pass on what a model answers, and measure it on the way."""
+        last, first, outcome = time.perf_counter(), True, "cancelled"
+        try:
+            async with aclosing(replies):
+                async for reply in replies:
+                    if isinstance(reply, TextDelta):
+                        now = time.perf_counter()
+                        measure = self._first_token if first else self._between_tokens
+                        measure.labels(model_id).observe(now - last)
+                        last, first = now, False
+                    elif isinstance(reply, Finished):
+                        outcome = reply.finish_reason
+                        self._prompt_tokens.labels(model_id).inc(reply.usage.prompt_tokens)
+                        self._tokens.labels(model_id).inc(reply.usage.completion_tokens)
+                    yield reply
+        except JanfsError:
+            outcome = "error"
+            raise
+        finally:
+            self._answers.labels(model_id, outcome).inc()
+
+    def exposition(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"janfs_{name}", text, labels, registry=self._registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"janfs_{name}", text, labels, buckets=buckets, registry=self._registry)
+
+
+class _Engines(Collector):
+    """The loaded models and their processes, looked at when asked."""
+
+    def __init__(self, states_of: StatesOf) -> None:
+        self._states_of = states_of
+
+    def collect(self) -> Iterator[Metric]:
+        """See `Collector.collect`."""
+        state = GaugeMetricFamily(
+            "janfs_model_state", "1 for what a model does now.", labels=("model", "state")
+        )
+        requests = GaugeMetricFamily(
+            "janfs_model_requests", "Requests that are computed, and that wait.", labels=("model", "state")
+        )
+        memory = GaugeMetricFamily(
+            "janfs_model_resident_bytes", "Memory of the process that holds a model.", labels=("model",)
+        )
+        for model_id, now in self._states_of().items():
+            state.add_metric((model_id, now.state), 1)
+            requests.add_metric((model_id, "active"), now.active)
+            requests.add_metric((model_id, "waiting"), now.waiting)
+            resident = _resident(now.info.pid) if now.info is not None else None
+            if resident is not None:
+                memory.add_metric((model_id,), resident)
+        yield from (state, requests, memory)
+
+
+def _resident(pid: int) -> int | None:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:  # it ended this moment
+        return None
