@@ -23,8 +23,7 @@ SERVE = [option for option in main.commands["serve"].params if isinstance(option
 WITHOUT_EFFECT = {
     *("pre_prompt", "vision_model", "text_model", "model_type", "caching_enabled", "clean_cache_threshold"),
     *("grp_attn_n", "grp_attn_w", "grammar_file", "llama_log_folder", "full_url", "api_key", "mmproj"),
-    *("max_temperature", "typ_p", "tfs_z", "mirostat", "mirostat_tau", "mirostat_eta", "dynatemp_range"),
-    *("dynatemp_exponent", "penalize_nl", "n_probs", "min_keep", "ignore_eos"),
+    *("max_temperature", "tfs_z", "penalize_nl", "n_probs", "min_keep"),
 }
 
 

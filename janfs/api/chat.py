@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from litestar import Request, post
@@ -10,82 +10,20 @@ from litestar.params import RawBody
 from litestar.types import ASGIApp
 from msgspec import UNSET, Struct, UnsetType
 
+from janfs.api.chat_request import ChatRequest, logprobs_of, prompt_of
 from janfs.api.context import Context
 from janfs.api.errors import decode_body
-from janfs.api.generation import Usage, answer, generated
-from janfs.api.sampling import GenerationFields, refuse_unsupported, sampling_of, wants_usage
-from janfs.engines.protocol import ChatMessage, ChatPrompt, FinishReason, GenerateRequest
-from janfs.errors import InvalidInput, UnsupportedParameter
+from janfs.api.generation import Answered, Usage, answer, generated
+from janfs.api.logprobs import ChatLogprobs, chat_logprobs
+from janfs.api.sampling import choices_of, sampling_of, wants_usage
+from janfs.engines.protocol import (
+    Finished,
+    FinishReason,
+    GenerateRequest,
+    TextDelta,
+    TokenLogprob,
+)
 from janfs.serving import resolve
-
-_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
-
-
-class ContentPart(Struct, frozen=True):
-    """A part of a message. Only parts of the type `text` are supported."""
-
-    type: str
-    text: str | None = None
-
-
-class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A message of a chat. The role is system, developer (read as system), user or assistant."""
-
-    role: str
-    content: str | list[ContentPart] | None = None
-    name: Any = None
-    tool_calls: Any = None
-    tool_call_id: Any = None
-    function_call: Any = None
-    refusal: Any = None
-    audio: Any = None
-    annotations: Any = None
-
-
-class ChatRequest(GenerationFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request for the next message of a chat. `max_completion_tokens` wins over `max_tokens`."""
-
-    messages: list[Message]
-    max_completion_tokens: int | None = None
-
-    tools: Any = None
-    tool_choice: Any = None
-    parallel_tool_calls: Any = None
-    functions: Any = None
-    function_call: Any = None
-    top_logprobs: Any = None
-    modalities: Any = None
-    audio: Any = None
-    prediction: Any = None
-    reasoning_effort: Any = None
-    verbosity: Any = None
-    web_search_options: Any = None
-
-
-_NOT_YET: Mapping[str, tuple[Any, ...]] = {
-    "tools": ([],),
-    "tool_choice": ("none", "auto"),
-    "parallel_tool_calls": (True, False),
-    "functions": ([],),
-    "function_call": ("none", "auto"),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
-    "modalities": (["text"],),
-    "audio": (),
-    "prediction": (),
-    "reasoning_effort": ("none",),
-    "verbosity": (),
-    "web_search_options": (),
-}
-_NOT_IN_MESSAGES: Mapping[str, tuple[Any, ...]] = {
-    "name": (),
-    "tool_calls": ([],),
-    "tool_call_id": (),
-    "function_call": (),
-    "refusal": (),
-    "audio": (),
-    "annotations": ([],),
-}
 
 
 class AnswerMessage(Struct, frozen=True):
@@ -97,12 +35,12 @@ class AnswerMessage(Struct, frozen=True):
 
 
 class Choice(Struct, frozen=True):
-    """The one answer."""
+    """An answer, one of `n`."""
 
     message: AnswerMessage
     finish_reason: FinishReason
-    index: int = 0
-    logprobs: None = None
+    index: int
+    logprobs: ChatLogprobs | None = None
 
 
 class ChatCompletion(Struct, frozen=True, kw_only=True):
@@ -124,13 +62,13 @@ class Delta(Struct, frozen=True):
     content: str | UnsetType = UNSET
 
 
-class ChunkChoice(Struct, frozen=True):
-    """The one answer's next piece."""
+class ChunkChoice(Struct, frozen=True, kw_only=True):
+    """The next piece of an answer."""
 
+    index: int
     delta: Delta
     finish_reason: FinishReason | None = None
-    index: int = 0
-    logprobs: None = None
+    logprobs: ChatLogprobs | None = None
 
 
 class ChatChunk(Struct, frozen=True, kw_only=True):
@@ -153,25 +91,36 @@ class ChatFormat(Struct, frozen=True, kw_only=True):
     model: str
     system_fingerprint: str
     include_usage: bool = False
+    logprobs: bool = False
 
-    def whole(self, text: str, finish_reason: FinishReason, usage: Usage) -> ChatCompletion:
+    def whole(self, answers: Sequence[Answered], usage: Usage) -> ChatCompletion:
+        choices = [
+            Choice(AnswerMessage(each.text), each.end.finish_reason, number, self._logprobs(each.logprobs))
+            for number, each in enumerate(answers)
+        ]
         return ChatCompletion(
             id=self.id,
             created=self.created,
             model=self.model,
             system_fingerprint=self.system_fingerprint,
-            choices=[Choice(AnswerMessage(text), finish_reason)],
+            choices=choices,
             usage=usage,
         )
 
-    def opening(self) -> ChatChunk:
-        return self._chunk([ChunkChoice(Delta(role="assistant", content=""))])
+    def opening(self, number: int) -> ChatChunk:
+        return self._chunk([ChunkChoice(index=number, delta=Delta(role="assistant", content=""))])
 
-    def piece(self, text: str) -> ChatChunk:
-        return self._chunk([ChunkChoice(Delta(content=text))])
+    def piece(self, number: int, delta: TextDelta) -> ChatChunk:
+        logprobs = self._logprobs(delta.logprobs)
+        return self._chunk([ChunkChoice(index=number, delta=Delta(content=delta.text), logprobs=logprobs)])
 
-    def closing(self, finish_reason: FinishReason) -> ChatChunk:
-        return self._chunk([ChunkChoice(Delta(), finish_reason)])
+    def closing(self, number: int, end: Finished) -> ChatChunk:
+        logprobs = self._logprobs(end.logprobs) if end.logprobs else None
+        choice = ChunkChoice(index=number, delta=Delta(), finish_reason=end.finish_reason, logprobs=logprobs)
+        return self._chunk([choice])
+
+    def _logprobs(self, tokens: Sequence[TokenLogprob]) -> ChatLogprobs | None:
+        return chat_logprobs(tokens) if self.logprobs else None
 
     def usage(self, usage: Usage) -> ChatChunk | None:
         return self._chunk([], usage) if self.include_usage else None
@@ -194,56 +143,26 @@ async def create_chat_completion(request: Request[Any, Any, Any], context: Conte
     prompt = prompt_of(asked)
     include_usage = wants_usage(asked)
     runnable = resolve(context.pipeline.snapshot, context.settings.root, asked.model)
-    sampling = sampling_of(asked, runnable.model_parameters, asked.max_completion_tokens)
+    sampling = sampling_of(
+        asked,
+        runnable.model_parameters,
+        max_tokens=asked.max_completion_tokens,
+        logprobs=logprobs_of(asked),
+    )
     format_ = ChatFormat(
         id=f"chatcmpl-{uuid.uuid4().hex}",
         created=int(time.time()),
         model=runnable.spec.model_id,
         system_fingerprint=f"fp_{runnable.spec.fingerprint}",
         include_usage=include_usage,
+        logprobs=bool(asked.logprobs),
     )
-    generate = GenerateRequest(request_id=format_.id, prompt=prompt, sampling=sampling)
-    replies = generated(context, runnable.spec.model_id, generate)
-    return await answer(request, replies, format_, stream=bool(asked.stream))
-
-
-def prompt_of(asked: ChatRequest) -> ChatPrompt:
-    """The messages for the engine. Raises `InvalidInput` or `UnsupportedParameter`, naming the place."""
-    refuse_unsupported(asked, _NOT_YET)
-    if not asked.messages:
-        raise InvalidInput("'messages' is empty; there is nothing to answer.", param="messages")
-    return ChatPrompt(
-        tuple(_message(item, f"messages[{number}]") for number, item in enumerate(asked.messages))
-    )
-
-
-def _message(item: Message, place: str) -> ChatMessage:
-    for name, neutral in _NOT_IN_MESSAGES.items():
-        value = getattr(item, name)
-        if value is not None and value not in neutral:
-            raise UnsupportedParameter(f"'{place}.{name}' is not supported yet.", param=f"{place}.{name}")
-    if item.role in ("tool", "function"):
-        raise UnsupportedParameter(
-            f"{place}.role: '{item.role}' is not supported yet.", param=f"{place}.role"
+    answers = [
+        generated(
+            context,
+            runnable.spec.model_id,
+            GenerateRequest(request_id=format_.id, prompt=prompt, sampling=each),
         )
-    if item.role not in _ROLES:
-        known = ", ".join(_ROLES)
-        raise InvalidInput(f"{place}.role: '{item.role}' is not one of {known}.", param=f"{place}.role")
-    return ChatMessage(_ROLES[item.role], _text(item.content, f"{place}.content"))
-
-
-def _text(content: str | list[ContentPart] | None, place: str) -> str:
-    if content is None:
-        raise InvalidInput(f"'{place}' is missing.", param=place)
-    if isinstance(content, str):
-        return content
-    for number, part in enumerate(content):
-        here = f"{place}[{number}]"
-        if part.type != "text":
-            raise UnsupportedParameter(
-                f"{here}.type: '{part.type}' is not supported yet.", param=f"{here}.type"
-            )
-        if part.text is None:
-            raise InvalidInput(f"'{here}.text' is missing.", param=f"{here}.text")
-    # A line each, as llama.cpp's server does (common/chat.cpp).
-    return "\n".join(part.text or "" for part in content)
+        for each in choices_of(asked, sampling)
+    ]
+    return await answer(request, answers, format_, stream=bool(asked.stream))

@@ -2,7 +2,8 @@
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from litestar import Request, post
@@ -12,9 +13,18 @@ from msgspec import UNSET, Struct, UnsetType
 
 from janfs.api.context import Context
 from janfs.api.errors import decode_body
-from janfs.api.generation import Usage, answer, generated
-from janfs.api.sampling import GenerationFields, refuse_unsupported, sampling_of, wants_usage
-from janfs.engines.protocol import FinishReason, GenerateRequest, TextPrompt, TokenPrompt
+from janfs.api.generation import Answered, Usage, answer, generated
+from janfs.api.logprobs import TextLogprobs, text_logprobs
+from janfs.api.sampling import GenerationFields, choices_of, refuse_unsupported, sampling_of, wants_usage
+from janfs.engines.protocol import (
+    Finished,
+    FinishReason,
+    GenerateRequest,
+    TextDelta,
+    TextPrompt,
+    TokenLogprob,
+    TokenPrompt,
+)
 from janfs.errors import InvalidInput, UnsupportedParameter
 from janfs.serving import resolve
 
@@ -25,22 +35,23 @@ class CompletionRequest(GenerationFields, frozen=True, kw_only=True, forbid_unkn
     """A request to continue a prompt: a text, a list of one text, or a list of token ids."""
 
     prompt: str | list[str | int]
+    logprobs: int | None = None
 
     best_of: Any = None
     echo: Any = None
     suffix: Any = None
 
 
-_NOT_YET: Mapping[str, tuple[Any, ...]] = {"best_of": (1,), "echo": (False,), "suffix": ("",), "logprobs": ()}
+_NOT_YET: Mapping[str, tuple[Any, ...]] = {"best_of": (1,), "echo": (False,), "suffix": ("",)}
 
 
-class TextChoice(Struct, frozen=True):
-    """The one answer, or its next piece."""
+class TextChoice(Struct, frozen=True, kw_only=True):
+    """An answer, or the next piece of one."""
 
+    index: int
     text: str
     finish_reason: FinishReason | None = None
-    index: int = 0
-    logprobs: None = None
+    logprobs: TextLogprobs | None = None
 
 
 class Completion(Struct, frozen=True, kw_only=True):
@@ -55,42 +66,46 @@ class Completion(Struct, frozen=True, kw_only=True):
     usage: Usage | UnsetType | None = UNSET
 
 
-class CompletionFormat(Struct, frozen=True, kw_only=True):
-    """See `janfs.api.generation.Format`."""
+class CompletionFormat:
+    """See `janfs.api.generation.Format`; counts the characters of each answer that were sent."""
 
-    id: str
-    created: int
-    model: str
-    system_fingerprint: str
-    include_usage: bool = False
+    def __init__(
+        self, id_: str, created: int, model: str, fingerprint: str, *, include_usage: bool, logprobs: bool
+    ) -> None:
+        self.id = id_
+        self._common: Any = {"id": id_, "created": created, "model": model, "system_fingerprint": fingerprint}
+        self._include_usage = include_usage
+        self._logprobs = logprobs
+        self._sent: Counter[int] = Counter()
 
-    def whole(self, text: str, finish_reason: FinishReason, usage: Usage) -> Completion:
-        return self._completion([TextChoice(text, finish_reason)], usage)
+    def whole(self, answers: Sequence[Answered], usage: Usage) -> Completion:
+        choices = [
+            self._choice(number, each.text, each.logprobs, each.end.finish_reason)
+            for number, each in enumerate(answers)
+        ]
+        return Completion(**self._common, choices=choices, usage=usage)
 
-    def opening(self) -> None:
+    def opening(self, _number: int) -> None:
         return None
 
-    def piece(self, text: str) -> Completion:
-        return self._chunk([TextChoice(text)])
+    def piece(self, number: int, delta: TextDelta) -> Completion:
+        return self._chunk([self._choice(number, delta.text, delta.logprobs)])
 
-    def closing(self, finish_reason: FinishReason) -> Completion:
-        return self._chunk([TextChoice("", finish_reason)])
+    def closing(self, number: int, end: Finished) -> Completion:
+        return self._chunk([self._choice(number, "", end.logprobs, end.finish_reason)])
+
+    def _choice(
+        self, number: int, text: str, tokens: Sequence[TokenLogprob], end: FinishReason | None = None
+    ) -> TextChoice:
+        logprobs = text_logprobs(tokens, self._sent[number]) if self._logprobs else None
+        self._sent[number] += len(text)
+        return TextChoice(index=number, text=text, finish_reason=end, logprobs=logprobs)
 
     def usage(self, usage: Usage) -> Completion | None:
-        return self._chunk([], usage) if self.include_usage else None
+        return self._chunk([], usage) if self._include_usage else None
 
     def _chunk(self, choices: list[TextChoice], usage: Usage | None = None) -> Completion:
-        return self._completion(choices, usage if self.include_usage else UNSET)
-
-    def _completion(self, choices: list[TextChoice], usage: Usage | UnsetType | None) -> Completion:
-        return Completion(
-            id=self.id,
-            created=self.created,
-            model=self.model,
-            system_fingerprint=self.system_fingerprint,
-            choices=choices,
-            usage=usage,
-        )
+        return Completion(**self._common, choices=choices, usage=usage if self._include_usage else UNSET)
 
 
 @post("/v1/completions", status_code=200)
@@ -100,17 +115,24 @@ async def create_completion(request: Request[Any, Any, Any], context: Context, b
     prompt = prompt_of(asked)
     include_usage = wants_usage(asked)
     runnable = resolve(context.pipeline.snapshot, context.settings.root, asked.model)
-    sampling = sampling_of(asked, runnable.model_parameters)
+    sampling = sampling_of(asked, runnable.model_parameters, logprobs=asked.logprobs)
     format_ = CompletionFormat(
-        id=f"cmpl-{uuid.uuid4().hex}",
-        created=int(time.time()),
-        model=runnable.spec.model_id,
-        system_fingerprint=f"fp_{runnable.spec.fingerprint}",
+        f"cmpl-{uuid.uuid4().hex}",
+        int(time.time()),
+        runnable.spec.model_id,
+        f"fp_{runnable.spec.fingerprint}",
         include_usage=include_usage,
+        logprobs=asked.logprobs is not None,
     )
-    generate = GenerateRequest(request_id=format_.id, prompt=prompt, sampling=sampling)
-    replies = generated(context, runnable.spec.model_id, generate)
-    return await answer(request, replies, format_, stream=bool(asked.stream))
+    answers = [
+        generated(
+            context,
+            runnable.spec.model_id,
+            GenerateRequest(request_id=format_.id, prompt=prompt, sampling=each),
+        )
+        for each in choices_of(asked, sampling)
+    ]
+    return await answer(request, answers, format_, stream=bool(asked.stream))
 
 
 def prompt_of(asked: CompletionRequest) -> TextPrompt | TokenPrompt:

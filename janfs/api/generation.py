@@ -1,7 +1,8 @@
 """Running a generation for a client: whole or streamed, and ended as soon as nobody listens."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -15,7 +16,7 @@ from janfs.api.body import ClientGone
 from janfs.api.context import ApiContext
 from janfs.api.errors import ErrorBody, answer_to
 from janfs.api.sse import DONE, EventStream, message
-from janfs.engines.protocol import Finished, FinishReason, GenerateRequest, Reply, TextDelta
+from janfs.engines.protocol import Finished, GenerateRequest, Reply, TextDelta, TokenLogprob
 from janfs.errors import EngineError
 
 _CLIENT_GONE = 499  # nobody reads it; nginx's number for a client that closed the connection
@@ -32,16 +33,27 @@ class Usage(Struct, frozen=True):
     total_tokens: int
 
 
+class Answered(Struct, frozen=True):
+    """A whole answer, one of `n`; `logprobs` are there if asked for."""
+
+    text: str
+    end: Finished
+    logprobs: tuple[TokenLogprob, ...]
+
+
 class Format(Protocol):
-    """What an answer looks like: whole, or as the chunks of a stream. None: no such chunk."""
+    """What answers look like: whole, or as the chunks of a stream, each of the answer with that number.
 
-    def whole(self, text: str, finish_reason: FinishReason, usage: Usage) -> Struct: ...
+    None: no such chunk.
+    """
 
-    def opening(self) -> Struct | None: ...
+    def whole(self, answers: Sequence[Answered], usage: Usage) -> Struct: ...
 
-    def piece(self, text: str) -> Struct: ...
+    def opening(self, number: int, /) -> Struct | None: ...
 
-    def closing(self, finish_reason: FinishReason) -> Struct: ...
+    def piece(self, number: int, delta: TextDelta, /) -> Struct: ...
+
+    def closing(self, number: int, end: Finished, /) -> Struct: ...
 
     def usage(self, usage: Usage) -> Struct | None: ...
 
@@ -53,20 +65,21 @@ def generated(context: ApiContext, model_id: str, request: GenerateRequest) -> A
 
 async def answer(
     request: Request[Any, Any, Any],
-    replies: AsyncGenerator[Reply],
+    answers: Sequence[AsyncGenerator[Reply]],
     format_: Format,
     *,
     stream: bool,
 ) -> ASGIApp:
     """The response to a generation. What fails before the first reply is raised, with a status of its own."""
+    replies = merged(answers)
     try:
         if not stream:
-            whole = await _unless_gone(request, _collect(replies, format_))
+            whole = await _unless_gone(request, _collect(replies, len(answers), format_))
             return ASGIResponse(body=_encode(whole), media_type="application/json")
         first = await _unless_gone(request, _next(replies))
     except ClientGone:
         return ASGIResponse(status_code=_CLIENT_GONE)
-    messages = _messages(first, replies, format_)
+    messages = _messages(first, replies, len(answers), format_)
 
     async def close() -> None:
         await messages.aclose()
@@ -75,37 +88,74 @@ async def answer(
     return EventStream(messages, close)
 
 
-async def _collect(replies: AsyncGenerator[Reply], format_: Format) -> Struct:
-    texts: list[str] = []
-    async for reply in replies:
-        if isinstance(reply, TextDelta):
-            texts.append(reply.text)
-        else:
-            return format_.whole("".join(texts), reply.finish_reason, _usage(reply))
-    raise _unfinished()
-
-
-async def _messages(first: Reply, replies: AsyncGenerator[Reply], format_: Format) -> AsyncGenerator[bytes]:
-    """The chunks; an error after the stream has begun is its last message."""
-    opening = format_.opening()
-    if opening is not None:
-        yield message(_encode(opening))
+async def merged(answers: Sequence[AsyncGenerator[Reply]]) -> AsyncGenerator[tuple[int, Reply]]:
+    """The replies of several generations as they come, each with its generation's number."""
+    waiting = {asyncio.ensure_future(anext(each)): number for number, each in enumerate(answers)}
     try:
-        reply = first
-        while isinstance(reply, TextDelta):
-            yield message(_encode(format_.piece(reply.text)))
-            reply = await _next(replies)
+        while waiting:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in sorted(done, key=waiting.__getitem__):
+                number = waiting.pop(task)
+                try:
+                    reply = task.result()
+                except StopAsyncIteration as error:
+                    raise _unfinished() from error
+                if not isinstance(reply, Finished):
+                    waiting[asyncio.ensure_future(anext(answers[number]))] = number
+                yield number, reply
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        for each in answers:
+            await each.aclose()
+
+
+async def _collect(replies: AsyncGenerator[tuple[int, Reply]], count: int, format_: Format) -> Struct:
+    texts: list[list[str]] = [[] for _ in range(count)]
+    logprobs: list[tuple[TokenLogprob, ...]] = [()] * count
+    ends: dict[int, Finished] = {}
+    async with aclosing(replies):
+        async for number, reply in replies:
+            logprobs[number] += reply.logprobs
+            if isinstance(reply, TextDelta):
+                texts[number].append(reply.text)
+            else:
+                ends[number] = reply
+    answers = [Answered("".join(texts[n]), ends[n], logprobs[n]) for n in range(count)]
+    return format_.whole(answers, _usage([ends[n] for n in range(count)]))
+
+
+async def _messages(
+    first: tuple[int, Reply], replies: AsyncGenerator[tuple[int, Reply]], count: int, format_: Format
+) -> AsyncGenerator[bytes]:
+    """The chunks; an error after the stream has begun is its last message."""
+    for opening in map(format_.opening, range(count)):
+        if opening is not None:
+            yield message(_encode(opening))
+    ends: list[Finished] = []
+    try:
+        item = first
+        while True:
+            number, reply = item
+            if isinstance(reply, TextDelta):
+                yield message(_encode(format_.piece(number, reply)))
+            else:
+                ends.append(reply)
+                yield message(_encode(format_.closing(number, reply)))
+            if len(ends) == count:
+                break
+            item = await _next(replies)
     except Exception as error:  # noqa: BLE001  # the status line is out: whatever it is, it is told here
         yield message(_encode(_error(error)))
         return
-    yield message(_encode(format_.closing(reply.finish_reason)))
-    usage = format_.usage(_usage(reply))
+    usage = format_.usage(_usage(ends))
     if usage is not None:
         yield message(_encode(usage))
     yield DONE
 
 
-async def _next(replies: AsyncGenerator[Reply]) -> Reply:
+async def _next(replies: AsyncGenerator[tuple[int, Reply]]) -> tuple[int, Reply]:
     try:
         return await anext(replies)
     except StopAsyncIteration as error:
@@ -123,8 +173,10 @@ def _unfinished() -> EngineError:
     return EngineError("The engine ended its answer without saying why.")
 
 
-def _usage(reply: Finished) -> Usage:
-    prompt, completion = reply.usage.prompt_tokens, reply.usage.completion_tokens
+def _usage(ends: Sequence[Finished]) -> Usage:
+    """All answers together; their prompt is the same, and counts once."""
+    prompt = ends[0].usage.prompt_tokens
+    completion = sum(end.usage.completion_tokens for end in ends)
     return Usage(prompt, completion, prompt + completion)
 
 

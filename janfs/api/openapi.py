@@ -10,6 +10,7 @@ from msgspec import Struct
 
 import janfs
 from janfs.api import archives, chat, completions, downloads, events, hashes, health, models, organising
+from janfs.api.chat_request import ChatRequest
 from janfs.api.errors import ErrorBody
 from janfs.views import EventView, ModelView
 
@@ -64,9 +65,7 @@ OPERATIONS = (
     Operation(hashes.verify_model, hashes.Verification),
     Operation(hashes.dedupe, hashes.Deduped, body=hashes.DedupeRequest),
     Operation(events.model_history, events.EventPage, parameters=(_AFTER, _LIMIT)),
-    Operation(
-        chat.create_chat_completion, chat.ChatCompletion, body=chat.ChatRequest, streamed=chat.ChatChunk
-    ),
+    Operation(chat.create_chat_completion, chat.ChatCompletion, body=ChatRequest, streamed=chat.ChatChunk),
     Operation(
         completions.create_completion,
         completions.Completion,

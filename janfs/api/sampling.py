@@ -4,9 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from janfs.api.structured import ResponseFormat, schema_of
 from janfs.engines.protocol import SamplingParams
 from janfs.errors import InvalidInput, UnsupportedParameter
+
+_IN_MODEL_JSON = {"typical_p": "typ_p"}  # another name for the same thing
+_BOUND = ("logit_bias", "grammar", "json_schema", "logprobs")  # taken from the request alone
+_PLAIN = tuple(name for name in SamplingParams.__struct_fields__ if name not in _BOUND)
 
 
 class StreamOptions(Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,30 +56,23 @@ class GenerationFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     service_tier: Any = None
     cache_prompt: Any = None
 
-    n: Any = None
-    logit_bias: Any = None
-    logprobs: Any = None
-    n_probs: Any = None
-    grammar: Any = None
+    n: int | None = None
+    logit_bias: dict[str, float] | None = None
+    grammar: str | None = None
     json_schema: Any = None
-    response_format: Any = None
-    typical_p: Any = None
-    mirostat: Any = None
-    dynatemp_range: Any = None
+    response_format: ResponseFormat | None = None
+    typical_p: float | None = None
+    dynatemp_range: float | None = None
+    dynatemp_exponent: float | None = None
+    mirostat: int | None = None
+    mirostat_tau: float | None = None
+    mirostat_eta: float | None = None
+    n_probs: Any = None
 
 
-NOT_YET: Mapping[str, tuple[Any, ...]] = {
-    "n": (1,),
-    "logit_bias": ({},),
-    "n_probs": (0,),
-    "grammar": ("",),
-    "json_schema": (),
-    "response_format": ({"type": "text"},),
-    "typical_p": (1,),
-    "mirostat": (0,),
-    "dynatemp_range": (0,),
-}
-"""Fields that are known but not supported yet, with the values that change nothing."""
+NOT_YET: Mapping[str, tuple[Any, ...]] = {"n_probs": (0,)}
+"""Fields that are known but not supported, with the values that change nothing."""
+MAX_CHOICES = 32  # of one request
 
 
 def refuse_unsupported(fields: Struct, *tables: Mapping[str, tuple[Any, ...]]) -> None:
@@ -95,13 +94,42 @@ def wants_usage(fields: GenerationFields) -> bool:
 
 
 def sampling_of(
-    fields: GenerationFields, defaults: Mapping[str, Any], max_tokens: int | None = None
+    fields: GenerationFields,
+    defaults: Mapping[str, Any],
+    *,
+    max_tokens: int | None = None,
+    logprobs: int | None = None,
 ) -> SamplingParams:
     """The request's sampling over the model's. Raises `InvalidInput`, naming a field out of range."""
-    values = {name: defaults.get(name) for name in SamplingParams.__struct_fields__}
-    values.update({name: getattr(fields, name) for name in values if getattr(fields, name) is not None})
+    values = {name: defaults.get(_IN_MODEL_JSON.get(name, name)) for name in _PLAIN}
+    values.update({name: getattr(fields, name) for name in _PLAIN if getattr(fields, name) is not None})
     if max_tokens is not None:
         values["max_tokens"] = max_tokens
     stop = values["stop"]
     values["stop"] = (stop,) if isinstance(stop, str) else tuple(stop or ())
-    return SamplingParams(**{name: value for name, value in values.items() if value is not None})
+    return SamplingParams(
+        **{name: value for name, value in values.items() if value is not None},
+        logit_bias=_biases(fields.logit_bias),
+        grammar=fields.grammar or None,
+        json_schema=schema_of(fields.response_format, fields.json_schema, fields.grammar),
+        logprobs=logprobs,
+    )
+
+
+def choices_of(fields: GenerationFields, sampling: SamplingParams) -> list[SamplingParams]:
+    """The sampling of each of the `n` answers: with a seed each has the next one, so that they differ."""
+    count = 1 if fields.n is None else fields.n
+    if not 1 <= count <= MAX_CHOICES:
+        raise InvalidInput(f"'n' must be between 1 and {MAX_CHOICES}, not {count}.", param="n")
+    if sampling.seed is None or sampling.seed == -1:
+        return [sampling] * count
+    return [replace(sampling, seed=sampling.seed + number) for number in range(count)]
+
+
+def _biases(given: Mapping[str, float] | None) -> tuple[tuple[int, float], ...]:
+    found = []
+    for token, bias in (given or {}).items():
+        if not token.isascii() or not token.isdigit() or len(token) > 9:
+            raise InvalidInput(f"'{token[:20]}' is no token id.", param="logit_bias")
+        found.append((int(token), bias))
+    return tuple(found)

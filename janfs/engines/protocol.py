@@ -13,6 +13,7 @@ from janfs.errors import InvalidInput
 
 MAX_STOP_STRINGS = 16
 MAX_STOP_LENGTH = 1024  # characters; a stop string is matched against the tail of every delta
+MAX_LOGPROBS = 20  # OpenAI's bound
 MAX_PARALLEL = 256  # llama.cpp's LLAMA_MAX_SEQ
 
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
@@ -78,7 +79,11 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     `temperature` 0 is greedy. `top_k` 0 or -1 is off. `seed` None or -1 is a fresh one every time.
     `max_tokens` None goes on until the model ends or the context is full. `frequency_penalty`,
     `presence_penalty` (OpenAI) and `repeat_penalty` (1 is off) look back `repeat_last_n` tokens
-    (-1: the whole context).
+    (-1: the whole context). `typical_p` 1 is off; `dynatemp_range` 0 too, otherwise the temperature varies by
+    so much with the entropy (to the power of `dynatemp_exponent`). `mirostat` 1 or 2 aims at a surprise of
+    `mirostat_tau` at a rate of `mirostat_eta`, and takes the place of the top-something samplers.
+    `logit_bias` adds to tokens' logits. A `grammar` (GBNF) or a `json_schema` (its text) binds the answer.
+    `logprobs` asks for the logarithms of the chosen tokens' probabilities, and so many of the likeliest.
     """
 
     temperature: float = 0.7
@@ -93,6 +98,16 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     repeat_penalty: float = 1.0
     repeat_last_n: int = 64
     ignore_eos: bool = False
+    typical_p: float = 1.0
+    dynatemp_range: float = 0.0
+    dynatemp_exponent: float = 1.0
+    mirostat: int = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    grammar: str | None = None
+    json_schema: str | None = None
+    logprobs: int | None = None
 
     def __post_init__(self) -> None:
         _within("temperature", self.temperature, 0, 2)
@@ -105,6 +120,19 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         _within("presence_penalty", self.presence_penalty, -2, 2)
         _within("repeat_penalty", self.repeat_penalty, 0.1, 10)
         _within("repeat_last_n", self.repeat_last_n, -1, 2**20)
+        _within("typical_p", self.typical_p, 0, 1)
+        _within("dynatemp_range", self.dynatemp_range, 0, 2)
+        _within("dynatemp_exponent", self.dynatemp_exponent, 0, 10)
+        _within("mirostat", self.mirostat, 0, 2)
+        _within("mirostat_tau", self.mirostat_tau, 0, 100)
+        _within("mirostat_eta", self.mirostat_eta, 0, 1)
+        _within("logprobs", self.logprobs, 0, MAX_LOGPROBS)
+        for _, bias in self.logit_bias:
+            _within("logit_bias", bias, -100, 100)
+        if self.ignore_eos and (self.grammar is not None or self.json_schema is not None):
+            raise InvalidInput(
+                "With a grammar the model must be able to end: no ignore_eos.", param="ignore_eos"
+            )
         if len(self.stop) > MAX_STOP_STRINGS:
             raise InvalidInput(
                 f"stop has {len(self.stop)} strings, at most {MAX_STOP_STRINGS} are allowed.", param="stop"
@@ -160,20 +188,45 @@ class Usage(msgspec.Struct, frozen=True):
     completion_tokens: int
 
 
+class Likely(msgspec.Struct, frozen=True, gc=False):
+    """A token, its bytes (of a special token how it is spelled), and the logarithm of its probability."""
+
+    token: int
+    text: bytes
+    logprob: float
+
+
+class TokenLogprob(msgspec.Struct, frozen=True):
+    """A token that was chosen, as `Likely` has it, and the `top` likeliest, the first one first."""
+
+    token: int
+    text: bytes
+    logprob: float
+    top: tuple[Likely, ...] = ()
+
+
 class TextDelta(msgspec.Struct, frozen=True, tag="delta"):
-    """The next piece of the answer: never empty, always whole characters."""
+    """The next piece of the answer: never empty, always whole characters.
+
+    `logprobs` are there if asked for: of the tokens since the last piece, up to the one that completed this.
+    """
 
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 FinishReason = Literal["stop", "length"]
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """The last reply of a request. "stop": the model or a stop string ended it; "length": a limit did."""
+    """The last reply of a request. "stop": the model or a stop string ended it; "length": a limit did.
+
+    `logprobs` are those of tokens that gave no text.
+    """
 
     finish_reason: FinishReason
     usage: Usage
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 Reply = TextDelta | Finished

@@ -8,7 +8,7 @@ import httpx
 import openai
 import pytest
 
-from janfs.engines.protocol import ChatMessage, ChatPrompt
+from janfs.engines.protocol import ChatMessage, ChatPrompt, Likely, TokenLogprob
 from janfs.errors import Busy, ContextExceeded, LoadFailed, WorkerCrashed
 from tests.api.service import Service, eventually
 
@@ -163,15 +163,10 @@ def test_fields_that_change_nothing_are_accepted(tiny: Service, fields: dict[str
 UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"tools": [{"type": "function"}]}, "tools"),
     ({"tool_choice": "required"}, "tool_choice"),
-    ({"logprobs": True}, "logprobs"),
-    ({"top_logprobs": 3}, "top_logprobs"),
-    ({"n": 2}, "n"),
-    ({"response_format": {"type": "json_object"}}, "response_format"),
-    ({"logit_bias": {"1": 2}}, "logit_bias"),
-    ({"grammar": "root ::= x"}, "grammar"),
     ({"audio": {"voice": "x"}}, "audio"),
+    ({"n_probs": 3}, "n_probs"),
+    ({"response_format": {"type": "text", "odd": 1}}, "response_format.odd"),
     ({"reasoning_effort": "high"}, "reasoning_effort"),
-    ({"mirostat": 2}, "mirostat"),
     ({"never_heard_of": 1}, "never_heard_of"),
     ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
     ({"messages": [{"role": "user", "content": "x", "name": "Bo"}]}, "messages[0].name"),
@@ -182,7 +177,22 @@ UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
         "messages[0].content[0].type",
     ),
 ]
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": SCHEMA}}
 INVALID: list[tuple[dict[str, Any], str]] = [
+    ({"n": 0}, "n"),
+    ({"n": 1000}, "n"),
+    ({"top_logprobs": 3}, "top_logprobs"),
+    ({"logprobs": True, "top_logprobs": 21}, "logprobs"),
+    ({"logit_bias": {"x": 1}}, "logit_bias"),
+    ({"logit_bias": {"1": 101}}, "logit_bias"),
+    ({"mirostat": 3}, "mirostat"),
+    ({"typical_p": 2}, "typical_p"),
+    ({"response_format": {"type": "yaml"}}, "response_format.type"),
+    ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.schema"),
+    ({"response_format": JSON_SCHEMA, "grammar": 'root ::= "a"'}, "response_format"),
+    ({"json_schema": SCHEMA, "grammar": 'root ::= "a"'}, "json_schema"),
+    ({"json_schema": SCHEMA, "ignore_eos": True}, "ignore_eos"),
     ({"messages": []}, "messages"),
     ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),
     ({"messages": [{"role": "user"}]}, "messages[0].content"),
@@ -206,6 +216,75 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"stream_options": {"include_usage": True}}, "stream_options"),
     ({"model": None}, "model"),
 ]
+
+
+def test_several_answers_are_told_apart_and_their_prompt_counts_once(tiny: Service) -> None:
+    body = ask(tiny, n=3, seed=7).json()
+    assert [choice["index"] for choice in body["choices"]] == [0, 1, 2]
+    assert {choice["message"]["content"] for choice in body["choices"]} == {"Hello there"}
+    assert body["usage"] == {"prompt_tokens": 7, "completion_tokens": 6, "total_tokens": 13}
+    assert sorted(request.sampling.seed for _, request in tiny.pool.asked) == [7, 8, 9]
+    *found, done = chunks(ask(tiny, n=2, stream=True))
+    assert done == "[DONE]"
+    for number in (0, 1):
+        mine = [chunk["choices"][0] for chunk in found if chunk["choices"][0]["index"] == number]
+        assert "".join(each["delta"].get("content", "") for each in mine) == "Hello there"
+        assert mine[-1]["finish_reason"] == "stop"
+
+
+def test_one_of_several_answers_that_fails_fails_all_and_leaves_none_running(tiny: Service) -> None:
+    tiny.pool.texts = ["Hello", WorkerCrashed("It died.")]
+    assert ask(tiny, n=3).status_code == 502
+    *_, last = chunks(ask(tiny, n=3, stream=True))
+    assert last["error"]["code"] == "engine_crashed"
+
+
+def test_logprobs_come_with_the_text_that_they_are_of(tiny: Service) -> None:
+    one = TokenLogprob(5, b"Hel", -0.5, (Likely(5, b"Hel", -0.5), Likely(6, b"\xc3", -1.5)))
+    tiny.pool.logprobs = (one,)
+    content = ask(tiny, logprobs=True, top_logprobs=2).json()["choices"][0]["logprobs"]["content"]
+    expected = {
+        "token": "Hel",
+        "logprob": -0.5,
+        "bytes": [72, 101, 108],
+        "top_logprobs": [
+            {"token": "Hel", "logprob": -0.5, "bytes": [72, 101, 108]},
+            {"token": "\ufffd", "logprob": -1.5, "bytes": [0xC3]},
+        ],
+    }
+    assert content == [expected, expected], "one for each of the two texts"
+    assert tiny.pool.asked[-1][1].sampling.logprobs == 2
+    streamed = chunks(ask(tiny, logprobs=True, stream=True))[1]["choices"][0]
+    assert streamed["delta"] == {"content": "Hello"}
+    assert streamed["logprobs"]["content"] == [expected]
+    with openai.OpenAI(base_url=f"{tiny.url}/v1", api_key="none") as client:
+        messages: Any = HELLO
+        whole = client.chat.completions.create(model="tiny", messages=messages, logprobs=True)
+    assert whole.choices[0].logprobs is not None
+    assert whole.choices[0].logprobs.content is not None
+    assert whole.choices[0].logprobs.content[0].token == "Hel"
+
+
+def test_a_form_that_binds_the_answer_reaches_the_engine_as_a_schema(tiny: Service) -> None:
+    any_object = {"type": "object"}
+    cases: list[tuple[dict[str, Any], Any]] = [
+        ({"response_format": JSON_SCHEMA}, SCHEMA),
+        ({"response_format": {"type": "json_object"}}, any_object),
+        ({"response_format": {"type": "json_object", "schema": SCHEMA}}, SCHEMA),
+        ({"json_schema": SCHEMA}, SCHEMA),
+    ]
+    for fields, schema in cases:
+        assert ask(tiny, **fields).status_code == 200, fields
+        sampling = tiny.pool.asked[-1][1].sampling
+        assert (json.loads(sampling.json_schema or ""), sampling.grammar) == (schema, None), fields
+    for free in ({}, {"response_format": {"type": "text"}}, {"grammar": ""}):
+        ask(tiny, **free)
+        sampling = tiny.pool.asked[-1][1].sampling
+        assert (sampling.json_schema, sampling.grammar) == (None, None), free
+    ask(tiny, grammar='root ::= "a"', logit_bias={"5": -100, "6": 1.5})
+    sampling = tiny.pool.asked[-1][1].sampling
+    assert sampling.grammar == 'root ::= "a"'
+    assert sampling.logit_bias == ((5, -100), (6, 1.5))
 
 
 def test_what_is_not_supported_is_refused_by_name(tiny: Service) -> None:

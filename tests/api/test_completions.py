@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import openai
 
-from janfs.engines.protocol import TextPrompt, TokenPrompt
+from janfs.engines.protocol import Likely, TextPrompt, TokenLogprob, TokenPrompt
 from tests.api.service import Service
 from tests.api.test_chat import chunks
 
@@ -59,7 +59,7 @@ def test_what_is_not_supported_or_wrong_is_refused_by_name(tiny: Service) -> Non
         ({"echo": True}, "echo", "unsupported_parameter"),
         ({"suffix": "end"}, "suffix", "unsupported_parameter"),
         ({"best_of": 3}, "best_of", "unsupported_parameter"),
-        ({"logprobs": 0}, "logprobs", "unsupported_parameter"),
+        ({"logprobs": 21}, "logprobs", "invalid_value"),
         ({"messages": []}, "messages", "unsupported_parameter"),
         ({"prompt": []}, "prompt", "invalid_value"),
         ({"prompt": ["One", 2]}, "prompt", "invalid_value"),
@@ -79,3 +79,14 @@ def test_what_is_not_supported_or_wrong_is_refused_by_name(tiny: Service) -> Non
 def test_fields_that_change_nothing_are_accepted(tiny: Service) -> None:
     answer = ask(tiny, echo=False, best_of=1, suffix=None, logprobs=None, user="me")
     assert answer.status_code == 200, answer.text
+
+
+def test_logprobs_have_the_shape_of_text_completions(tiny: Service) -> None:
+    tiny.pool.logprobs = (TokenLogprob(5, b"Hello", -0.5, (Likely(5, b"Hello", -0.5),)),)
+    expected = {
+        "tokens": ["Hello", "Hello"],
+        "token_logprobs": [-0.5, -0.5],
+        "top_logprobs": [{"Hello": -0.5}, {"Hello": -0.5}],
+        "text_offset": [0, 5],
+    }
+    assert ask(tiny, logprobs=1).json()["choices"][0]["logprobs"] == expected

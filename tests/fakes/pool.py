@@ -11,6 +11,7 @@ from janfs.engines.protocol import (
     GenerateRequest,
     Reply,
     TextDelta,
+    TokenLogprob,
     Usage,
 )
 
@@ -36,6 +37,7 @@ class FakePool:
         self.texts: list[str | Exception] = ["Hello", " there"]
         self.finish: Literal["stop", "length"] = "stop"
         self.held: int | None = None
+        self.logprobs: tuple[TokenLogprob, ...] = ()
         self.asked: list[tuple[str, GenerateRequest]] = []
         self.stopped: list[str] = []
         self.cancelled = 0
@@ -69,7 +71,7 @@ class FakePool:
                 if isinstance(text, Exception):
                     ended = True
                     raise text
-                yield TextDelta(text)
+                yield TextDelta(text, self.logprobs)
             ended = True
             yield Finished(self.finish, Usage(7, len(self.texts)))
         finally:

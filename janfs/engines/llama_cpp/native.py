@@ -15,10 +15,12 @@ from pathlib import Path
 
 import llama_cpp as llama
 
-from janfs.engines.llama_cpp.sampling import ChainSampler, sampler_chain
+from janfs.engines.llama_cpp.candidates import Candidates
+from janfs.engines.llama_cpp.grammar import Grammars
+from janfs.engines.llama_cpp.sampling import ChainSampler, CloseSampler, sampler_chain
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.protocol import EngineSettings, SamplingParams
-from janfs.errors import EngineError, LoadFailed
+from janfs.errors import EngineError, InvalidInput, LoadFailed
 
 _WARN, _ERROR, _CONTINUED = 3, 4, 5  # enum ggml_log_level
 _CACHE_TYPES = {
@@ -87,6 +89,7 @@ class NativeModel:
             raise LoadFailed(_reason(log))
         self._memory = llama.llama_get_memory(self._ctx)
         self._vocab = llama.llama_model_get_vocab(self._model)
+        self.grammars = Grammars(self._vocab)
         self._batch = llama.llama_batch_init(params.n_batch, 0, 1)
         self._abort_flag = _set_abort_flag(self._ctx)
         self.n_batch = int(params.n_batch)
@@ -169,9 +172,26 @@ class NativeModel:
     def release(self, seq: int) -> None:
         llama.llama_memory_seq_rm(self._memory, seq, -1, -1)
 
-    def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> ChainSampler:
+    def check(self, params: SamplingParams) -> None:
+        """Raises `InvalidInput` for what this model cannot be asked; compiles a grammar. Main thread only."""
+        for token, _ in params.logit_bias:
+            if not 0 <= token < self.n_vocab:
+                raise InvalidInput(
+                    f"Token {token} is not in the vocabulary (0 to {self.n_vocab - 1}).", param="logit_bias"
+                )
+        self.grammars.check(params)
+
+    def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> ChainSampler | CloseSampler:
         ends = self.end_tokens if params.ignore_eos else []
-        return ChainSampler(self._ctx, sampler_chain(params, prompt, self.n_ctx, self.n_vocab, ends))
+        grammar = self.grammars.sampler(params)
+        chain = sampler_chain(params, prompt, self.n_ctx, self.n_vocab, ends)
+        if grammar is None and params.logprobs is None:
+            return ChainSampler(self._ctx, chain)
+        return CloseSampler(self._candidates, chain, grammar, params.logprobs)
+
+    @cached_property
+    def _candidates(self) -> Candidates:
+        return Candidates(self._ctx, self.n_vocab, lambda token: self._piece(token, special=True))
 
 
 def _model_params(settings: EngineSettings) -> llama.llama_model_params:

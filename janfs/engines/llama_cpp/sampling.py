@@ -1,10 +1,17 @@
 """Choosing tokens with llama.cpp's samplers, which run in C: one chain for each request."""
 
+import ctypes
 from collections.abc import Sequence
+from typing import Any
 
 import llama_cpp as llama
 
+from janfs.engines.llama_cpp.candidates import Candidates
+from janfs.engines.llama_cpp.choice import Chosen
 from janfs.engines.protocol import SamplingParams
+from janfs.errors import EngineError
+
+_MIROSTAT_M = 100  # llama.cpp's own choice (common/sampling.cpp)
 
 
 class ChainSampler:
@@ -14,24 +21,73 @@ class ChainSampler:
         self._ctx = ctx
         self._chain = chain
 
-    def sample(self, index: int) -> int:
+    def sample(self, index: int) -> Chosen:
         """The next token, from the logits of the last batch's entry `index`. The chain remembers it."""
-        return int(llama.llama_sampler_sample(self._chain, self._ctx, index))
+        return Chosen(int(llama.llama_sampler_sample(self._chain, self._ctx, index)))
 
     def close(self) -> None:
         """Free the chain and all samplers in it."""
         llama.llama_sampler_free(self._chain)
 
 
+class CloseSampler:
+    """A chain for requests that look closer: bound by a grammar, or asking for probabilities.
+
+    A grammar is slow on a whole vocabulary, so the chain chooses without it first, and chooses again among
+    what the grammar allows only when that choice does not fit, as llama.cpp's own server does.
+    """
+
+    def __init__(
+        self, candidates: Candidates, chain: object, grammar: object | None, logprobs: int | None
+    ) -> None:
+        self._candidates = candidates
+        self._chain = chain
+        self._grammar = grammar
+        self._logprobs = logprobs
+
+    def sample(self, index: int) -> Chosen:
+        """As `ChainSampler.sample`. Raises `EngineError` when nothing fits the grammar."""
+        token = self._choose(index)
+        if self._grammar is not None:
+            if not self._fits(token):
+                token = self._choose(index, self._grammar)
+            llama.llama_sampler_accept(self._grammar, token)
+        llama.llama_sampler_accept(self._chain, token)
+        if self._logprobs is None:
+            return Chosen(token)
+        return Chosen(token, self._candidates.logprob(index, token, self._logprobs))
+
+    def close(self) -> None:
+        """Free the chain and the grammar."""
+        llama.llama_sampler_free(self._chain)
+        if self._grammar is not None:
+            llama.llama_sampler_free(self._grammar)
+
+    def _choose(self, index: int, grammar: object | None = None) -> int:
+        all_tokens = self._candidates.fill(index)
+        if grammar is not None:
+            llama.llama_sampler_apply(grammar, ctypes.byref(all_tokens))
+            if self._candidates.none_left:
+                raise EngineError("No token of this model fits the grammar here.")
+        llama.llama_sampler_apply(self._chain, ctypes.byref(all_tokens))
+        return int(all_tokens.data[all_tokens.selected].id)
+
+    def _fits(self, token: int) -> bool:
+        one = llama.llama_token_data(id=token, logit=1.0, p=0.0)
+        alone: Any = llama.llama_token_data_array(data=ctypes.pointer(one), size=1, selected=-1, sorted=False)
+        llama.llama_sampler_apply(self._grammar, ctypes.byref(alone))
+        return bool(one.logit != float("-inf"))
+
+
 def sampler_chain(
     params: SamplingParams, prompt: Sequence[int], n_ctx: int, n_vocab: int, banned: Sequence[int]
 ) -> object:
-    """A chain in llama.cpp's usual order: bias, penalties, top-k, top-p, min-p, temperature, choice.
+    """A chain in llama.cpp's usual order: bias, penalties, top-k, typical, top-p, min-p, temperature, choice.
 
     `banned` tokens are never chosen.
     """
     chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
-    for sampler in [*_reweighting(params, prompt, n_ctx, n_vocab, banned), *_choosing(params)]:
+    for sampler in [*_reweighting(params, prompt, n_ctx, n_vocab, banned), *_choosing(params, n_vocab)]:
         llama.llama_sampler_chain_add(chain, sampler)
     return chain
 
@@ -46,8 +102,11 @@ def _reweighting(
     params: SamplingParams, prompt: Sequence[int], n_ctx: int, n_vocab: int, banned: Sequence[int]
 ) -> list[object]:
     samplers: list[object] = []
-    if banned:
-        biases = [llama.llama_logit_bias(token, float("-inf")) for token in banned]
+    # OpenAI's -100 is "never".
+    never = [*banned, *(token for token, bias in params.logit_bias if bias <= -100)]
+    biases = [llama.llama_logit_bias(token, float("-inf")) for token in never]
+    biases += [llama.llama_logit_bias(token, bias) for token, bias in params.logit_bias if bias > -100]
+    if biases:
         array = (llama.llama_logit_bias * len(biases))(*biases)
         samplers.append(llama.llama_sampler_init_logit_bias(n_vocab, len(biases), array))
     window = n_ctx if params.repeat_last_n < 0 else params.repeat_last_n
@@ -63,16 +122,35 @@ def _reweighting(
     return samplers
 
 
-def _choosing(params: SamplingParams) -> list[object]:
+def _choosing(params: SamplingParams, n_vocab: int) -> list[object]:
     if params.temperature == 0:
         return [llama.llama_sampler_init_greedy()]
+    seed, tau, eta = seed_of(params.seed), params.mirostat_tau, params.mirostat_eta
+    if params.mirostat == 1:
+        last = llama.llama_sampler_init_mirostat(n_vocab, seed, tau, eta, _MIROSTAT_M)
+        return [llama.llama_sampler_init_temp(params.temperature), last]
+    if params.mirostat == 2:
+        return [
+            llama.llama_sampler_init_temp(params.temperature),
+            llama.llama_sampler_init_mirostat_v2(seed, tau, eta),
+        ]
     samplers: list[object] = []
     if params.top_k > 0:
         samplers.append(llama.llama_sampler_init_top_k(params.top_k))
+    if params.typical_p < 1:
+        samplers.append(llama.llama_sampler_init_typical(params.typical_p, 1))
     if params.top_p < 1:
         samplers.append(llama.llama_sampler_init_top_p(params.top_p, 1))
     if params.min_p > 0:
         samplers.append(llama.llama_sampler_init_min_p(params.min_p, 1))
-    samplers.append(llama.llama_sampler_init_temp(params.temperature))
-    samplers.append(llama.llama_sampler_init_dist(seed_of(params.seed)))
+    samplers.append(_temperature(params))
+    samplers.append(llama.llama_sampler_init_dist(seed))
     return samplers
+
+
+def _temperature(params: SamplingParams) -> object:
+    if not params.dynatemp_range:
+        return llama.llama_sampler_init_temp(params.temperature)
+    return llama.llama_sampler_init_temp_ext(
+        params.temperature, params.dynatemp_range, params.dynatemp_exponent
+    )

@@ -12,8 +12,17 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from janfs.engines.llama_cpp.choice import Chosen
 from janfs.engines.llama_cpp.text import TextStream
-from janfs.engines.protocol import Finished, FinishReason, Reply, SamplingParams, TextDelta, Usage
+from janfs.engines.protocol import (
+    Finished,
+    FinishReason,
+    Reply,
+    SamplingParams,
+    TextDelta,
+    TokenLogprob,
+    Usage,
+)
 from janfs.errors import ContextExceeded, EngineError, JanfsError
 
 PREFILL_CHUNK = 128  # prompt tokens in a step that others decode in: what a prompt may cost them
@@ -39,8 +48,8 @@ class Decoded(Enum):
 class Sampler(Protocol):
     """Chooses tokens for one request and remembers those it chose."""
 
-    def sample(self, index: int) -> int:
-        """The next token, from the logits of the last decode's entry `index`."""
+    def sample(self, index: int) -> Chosen:
+        """The next token, from the logits of the last decode's entry `index`. Raises `EngineError`."""
         ...
 
     def close(self) -> None: ...
@@ -90,6 +99,7 @@ class _Run(msgspec.Struct, eq=False):
     sampler: Sampler | None = None
     seq: int = -1
     n_computed: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()  # of tokens whose text is held back
 
     @property
     def missing(self) -> int:
@@ -99,6 +109,10 @@ class _Run(msgspec.Struct, eq=False):
     @property
     def n_generated(self) -> int:
         return len(self.tokens) - self.n_prompt
+
+    def delta(self, text: str) -> TextDelta:
+        delta, self.logprobs = TextDelta(text, self.logprobs), ()
+        return delta
 
 
 class Scheduler:
@@ -215,12 +229,16 @@ class Scheduler:
 
     def _sample(self, run: _Run, index: int) -> list[Event]:
         assert run.sampler is not None
-        token = run.sampler.sample(index)
+        try:
+            token, logprob = run.sampler.sample(index)
+        except EngineError as error:
+            return [self._fail(run, error)]
         if self._model.is_end(token) and not run.sampling.ignore_eos:
             return self._end(run, "stop")
         run.tokens.append(token)
+        run.logprobs += (logprob,) if logprob is not None else ()
         delta = run.text.feed(self._model.piece(token))
-        events = [Event(run.request_id, TextDelta(delta))] if delta else []
+        events = [Event(run.request_id, run.delta(delta))] if delta else []
         if run.text.stopped:
             return events + self._end(run, "stop")
         if run.n_generated == run.sampling.max_tokens or len(run.tokens) >= self._model.n_ctx:
@@ -230,9 +248,12 @@ class Scheduler:
     def _end(self, run: _Run, reason: FinishReason) -> list[Event]:
         rest = run.text.finish()
         self._drop(run)
-        finished = Finished("stop" if run.text.stopped else reason, Usage(run.n_prompt, run.n_generated))
-        end = [Event(run.request_id, finished)]
-        return [Event(run.request_id, TextDelta(rest)), *end] if rest else end
+        texts = [Event(run.request_id, run.delta(rest))] if rest else []
+        usage = Usage(run.n_prompt, run.n_generated)
+        # Of a stop string nothing is shown, and neither are its tokens.
+        left = () if run.text.stopped else run.logprobs
+        finished = Finished("stop" if run.text.stopped else reason, usage, left)
+        return [*texts, Event(run.request_id, finished)]
 
     def _too_full(self) -> list[Event]:
         """llama.cpp found no place although our count says there is one: make do with fewer sequences."""

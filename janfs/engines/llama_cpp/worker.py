@@ -116,6 +116,7 @@ class Worker:
             case wire.Generate(id_, request):
                 if self._embedding:
                     raise InvalidInput("This model makes embeddings; it cannot write text.", param="model")
+                self._model.check(request.sampling)
                 tokens, stop = prepare(request.prompt, self._model, self._chat)
                 self._computing.put(_Submit(id_, request.sampling, tokens, (*request.sampling.stop, *stop)))
             case wire.Cancel():

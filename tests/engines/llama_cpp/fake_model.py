@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from janfs.engines.llama_cpp.choice import Chosen
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.protocol import SamplingParams
 from janfs.errors import EngineError
@@ -24,9 +25,9 @@ class FakeSampler:
         self.closed = False
         model.samplers.append(self)
 
-    def sample(self, index: int) -> int:
+    def sample(self, index: int) -> Chosen:
         assert not self.closed, "sampled after close"
-        return self._model.logits.pop(index)
+        return Chosen(self._model.logits.pop(index))
 
     def close(self) -> None:
         assert not self.closed, "closed twice"

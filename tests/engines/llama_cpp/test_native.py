@@ -8,16 +8,17 @@ from types import ModuleType
 from typing import Any
 
 import llama_cpp as llama
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from janfs.engines.llama_cpp import native, sampling
+from janfs.engines.llama_cpp import candidates, grammar, native, sampling
 from janfs.engines.llama_cpp.native import Log, NativeModel
 from janfs.engines.llama_cpp.sampling import seed_of
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.protocol import CacheType, EngineSettings, SamplingParams
-from janfs.errors import EngineError, LoadFailed
+from janfs.errors import EngineError, InvalidInput, LoadFailed
 
 SMALL = EngineSettings(ctx_len=256, n_parallel=2, n_batch=256)
 
@@ -107,7 +108,7 @@ def first(model: NativeModel, params: SamplingParams, tokens: list[int]) -> int:
     assert model.decode(prompt(tokens)) is Decoded.OK
     sampler = model.sampler(params, tokens)
     try:
-        return sampler.sample(len(tokens) - 1)
+        return sampler.sample(len(tokens) - 1).token
     finally:
         sampler.close()
         model.release(0)
@@ -139,13 +140,79 @@ def test_a_seed_gives_the_same_tokens_again_and_another_one_others(tiny: NativeM
         params = SamplingParams(temperature=2, top_k=0, top_p=1, min_p=0, seed=seed)
         assert tiny.decode(prompt([1, 5])) is Decoded.OK
         sampler = tiny.sampler(params, [])
-        tokens = [sampler.sample(1) for _ in range(20)]
+        tokens = [sampler.sample(1).token for _ in range(20)]
         sampler.close()
         tiny.release(0)
         return tokens
 
     assert drawn(42) == drawn(42)
     assert drawn(42) != drawn(43)
+
+
+def test_a_bias_forbids_a_token_or_brings_it_about(tiny: NativeModel) -> None:
+    plain = first(tiny, GREEDY, [1, 5])
+    assert first(tiny, SamplingParams(temperature=0, logit_bias=((plain, -100),)), [1, 5]) != plain
+    wanted = 7 if plain != 7 else 8
+    assert first(tiny, SamplingParams(temperature=0, logit_bias=((wanted, 100),)), [1, 5]) == wanted
+    with pytest.raises(InvalidInput, match="vocabulary"):
+        tiny.check(SamplingParams(logit_bias=((tiny.n_vocab, 1),)))
+
+
+def test_logprobs_are_the_softmax_of_the_logits(tiny: NativeModel) -> None:
+    assert tiny.decode(prompt([1, 5])) is Decoded.OK
+    pointer = llama.llama_get_logits_ith(tiny._ctx, 1)
+    logits = np.array([pointer[token] for token in range(tiny.n_vocab)], np.float64)
+    expected = logits - np.log(np.exp(logits).sum())
+    sampler = tiny.sampler(SamplingParams(temperature=0, logprobs=5), [])
+    token, logprob = sampler.sample(1)
+    sampler.close()
+    tiny.release(0)
+    assert token == first(tiny, GREEDY, [1, 5]), "asking for logprobs changes the answer"
+    assert logprob is not None
+    assert (logprob.token, logprob.logprob) == (token, pytest.approx(expected[token], abs=1e-4))
+    assert [each.token for each in logprob.top] == list(np.argsort(-expected, kind="stable")[:5])
+    assert [each.logprob for each in logprob.top] == pytest.approx(sorted(expected)[:-6:-1], abs=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [0, 1.5])
+def test_a_grammar_binds_every_token(tiny: NativeModel, temperature: float) -> None:
+    params = SamplingParams(temperature=temperature, grammar='root ::= "ab" ("c" | "d")', seed=3)
+    tiny.check(params)
+    sampler, text, tokens = tiny.sampler(params, []), b"", [1]
+    while True:
+        assert tiny.decode([Entry(tokens[-1], len(tokens) - 1, 0, True)]) is Decoded.OK
+        token = sampler.sample(0).token
+        if tiny.is_end(token):
+            break
+        tokens.append(token)
+        text += tiny.piece(token)
+    sampler.close()
+    tiny.release(0)
+    assert text in (b"abc", b"abd")
+
+
+def test_what_is_no_grammar_is_refused(tiny: NativeModel) -> None:
+    deep = "root ::= " + "(" * 1000 + '"a"' + ")" * 1000
+    for grammar_text in ("root ::= (", "no root", 'root ::= root "a"', deep, 'root ::= "\0"\0'):
+        with pytest.raises(InvalidInput, match="grammar"):
+            tiny.check(SamplingParams(grammar=grammar_text))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "{",
+        '{"type": "nothing"}',
+        '{"$ref": "https://example.org/schema.json"}',
+        '{"$ref": "#/nowhere"}',
+        "[" * 5000 + "]" * 5000,
+        '{"type": "object", "properties": 5}',
+        '{"type": "string", "pattern": "("}',
+    ],
+)
+def test_what_is_no_schema_is_refused(tiny: NativeModel, schema: str) -> None:
+    with pytest.raises(InvalidInput, match="JSON schema"):
+        tiny.check(SamplingParams(json_schema=schema))
 
 
 @given(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)))
@@ -201,7 +268,7 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     templated_model: Path, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
     recorder = Recorder()
-    for module in (native, sampling):
+    for module in (native, sampling, candidates, grammar):
         monkeypatch.setattr(module, "llama", recorder)
     own_log = Log()
     model = NativeModel(os.fsencode(templated_model), SMALL, 1, own_log)
@@ -210,9 +277,16 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     everything = SamplingParams(
         seed=1, repeat_penalty=1.1, frequency_penalty=1, presence_penalty=1, ignore_eos=True, repeat_last_n=-1
     )
-    for params in (everything, GREEDY):
+    others = [
+        SamplingParams(typical_p=0.9, logit_bias=((5, 1),)),
+        SamplingParams(mirostat=1),
+        SamplingParams(mirostat=2),
+        SamplingParams(dynatemp_range=0.5, logprobs=2),
+        *(SamplingParams(grammar=f'root ::= "{number}"') for number in range(grammar.KEPT + 1)),
+    ]
+    for params in (everything, GREEDY, *others):
         model.piece(first(model, params, model.tokenize("once upon a time")))
-    source = inspect.getsource(native) + inspect.getsource(sampling)
+    source = "".join(inspect.getsource(module) for module in (native, sampling, candidates, grammar))
     named = set(re.findall(r"llama\.(llama_\w+)\(", source))
     functions = {name for name in named if not inspect.isclass(getattr(llama, name))}
     assert len(functions) > 25, "the search in the source finds too little to be right"

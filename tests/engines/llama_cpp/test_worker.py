@@ -1,6 +1,7 @@
 """The worker process with a real model, seen from the host."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -124,6 +125,51 @@ def test_characters_of_several_tokens_come_out_whole(client: Client, oracle: Lla
     assert len(expected) - len(whole) <= 1
     assert not any("�" in delta for delta in deltas[:-1]), "half a character was shown"
     assert any(not character.isascii() for delta in deltas for character in delta)
+
+
+@pytest.mark.model
+def test_an_answer_that_is_bound_to_a_schema_fits_it_in_any_company(client: Client) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string", "maxLength": 12}, "people": {"enum": [1, 2, 3]}},
+        "required": ["city", "people"],
+        "additionalProperties": False,
+    }
+    bound = SamplingParams(temperature=1.5, seed=1, max_tokens=80, json_schema=json.dumps(schema))
+    prompt = TextPrompt("The capital of France is")
+
+    async def together() -> list[tuple[list[str], Finished]]:
+        return await asyncio.gather(*(client.answer(prompt, each) for each in (bound, GREEDY, bound)))
+
+    first, free, second = client.run(together())
+    for deltas, end in (first, second):
+        assert end.finish_reason == "stop", "".join(deltas)
+        found = json.loads("".join(deltas))
+        assert set(found) == {"city", "people"}
+        assert found["people"] in (1, 2, 3)
+        assert len(found["city"]) <= 12
+    assert free == client.run(client.answer(prompt)), "a bound answer changed a free one beside it"
+
+
+@pytest.mark.model
+def test_logprobs_come_with_their_text_and_change_nothing(client: Client) -> None:
+    prompt = TextPrompt(PROMPTS[2])
+    looking = msgspec.structs.replace(GREEDY, logprobs=3, stop=("9, 1",))
+
+    async def replies() -> list[Any]:
+        request = GenerateRequest(request_id="l", prompt=prompt, sampling=looking)
+        return [reply async for reply in client.engine.generate(request)]
+
+    *deltas, end = client.run(replies())
+    shown = "".join(delta.text for delta in deltas)
+    assert "".join(client.run(client.answer(prompt))[0]).startswith(shown)
+    assert end.logprobs == (), "tokens of the stop string are told"
+    tokens = [token for delta in deltas for token in delta.logprobs]
+    assert b"".join(token.text for token in tokens).decode().startswith(shown)
+    for token in tokens:
+        assert token.logprob == token.top[0].logprob, "greedy takes the likeliest"
+        assert token.logprob <= 0
+        assert len(token.top) == 3
 
 
 @pytest.mark.model

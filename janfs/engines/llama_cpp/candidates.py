@@ -1,0 +1,59 @@
+"""The tokens that could come next, with what the model gives for each: for requests that want to see them."""
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import llama_cpp as llama
+import numpy as np
+
+from janfs.engines.protocol import Likely, TokenLogprob
+
+_FIELDS = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama.h: llama_token_data
+
+
+class Candidates:
+    """One array for a context, filled anew for each choice; it belongs to the thread that decodes."""
+
+    def __init__(self, ctx: object, n_vocab: int, text_of: Callable[[int], bytes]) -> None:
+        self._ctx = ctx
+        self._n_vocab = n_vocab
+        self._text_of = text_of
+        self._array = np.empty(n_vocab, _FIELDS)
+        self._ids = np.arange(n_vocab, dtype=np.int32)
+
+    def fill(self, index: int) -> Any:
+        """llama.cpp's array of all tokens, with the logits of the last batch's entry `index`."""
+        self._array["id"] = self._ids
+        self._array["logit"] = self._logits(index)
+        self._array["p"] = 0
+        data = self._array.ctypes.data_as(ctypes.POINTER(llama.llama_token_data))
+        return llama.llama_token_data_array(data=data, size=self._n_vocab, selected=-1, sorted=False)
+
+    @property
+    def none_left(self) -> bool:
+        """Whether every token of the array was ruled out."""
+        return bool(np.isneginf(self._array["logit"]).all())
+
+    def logprob(self, index: int, token: int, count: int) -> TokenLogprob:
+        """The natural logarithm of a token's probability, and the `count` likeliest.
+
+        They are the model's own, before temperature, penalties and the like (softmax of the logits).
+        """
+        logits = self._logits(index).astype(np.float64)
+        highest = logits.max()
+        logprobs = logits - (highest + np.log(np.exp(logits - highest).sum()))
+        top: tuple[Likely, ...] = ()
+        if count:
+            likeliest = np.argpartition(logprobs, -count)[-count:]
+            ordered = likeliest[np.argsort(-logprobs[likeliest], kind="stable")]
+            top = tuple(self._likely(int(each), logprobs) for each in ordered)
+        chosen = self._likely(token, logprobs)
+        return TokenLogprob(chosen.token, chosen.text, chosen.logprob, top)
+
+    def _likely(self, token: int, logprobs: "np.ndarray[Any, np.dtype[np.float64]]") -> Likely:
+        return Likely(token, self._text_of(token), float(logprobs[token]))
+
+    def _logits(self, index: int) -> "np.ndarray[Any, np.dtype[np.float32]]":
+        pointer = llama.llama_get_logits_ith(self._ctx, index)
+        return np.ctypeslib.as_array(pointer, (self._n_vocab,))
