@@ -48,18 +48,18 @@ class LogReader:
             left = None if left is None else left - len(page)
 
     def pages(
-        self, after: int = 0, until: int | None = None
+        self, after: int = 0, until: int | None = None, kind: str | None = None
     ) -> Iterator[list[tuple[int, str, str, int, str, str]]]:
-        """What a fold needs of each record, a page at a time.
+        """What a fold needs of each record, or of those of one type, a page at a time.
 
         That is position, stream, type, schema, recorded_at and data.
         """
         query = (
             "SELECT position, stream, type, schema, recorded_at, data FROM events "
-            "WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
+            "WHERE position > ? AND position <= ? AND (? IS NULL OR type = ?) ORDER BY position LIMIT ?"
         )
         last = _LAST if until is None else until
-        while page := self._fetch(query, (after, last, PAGE)):
+        while page := self._fetch(query, (after, last, kind, kind, PAGE)):
             yield page
             after = page[-1][0]
 

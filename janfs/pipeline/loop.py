@@ -19,10 +19,11 @@ from janfs.pipeline.emptied import Emptied
 from janfs.pipeline.inbox import Inbox
 from janfs.pipeline.observer import FOLDER, Observer
 from janfs.pipeline.organiser import Organiser
-from janfs.pipeline.recorder import Draft, Recorder
+from janfs.pipeline.recorder import Draft, Recorder, replay
 from janfs.pipeline.snapshot import Snapshot
 
 FULL_LOOK_EVERY = 60.0  # seconds
+CLEARED_UP = 50_000  # events, beyond which folders that were left empty are not looked for any more
 MANY_HINTS = 64  # more than these are one look at everything
 _SOON = 10.0  # seconds; what is due later than this need not be waited for
 
@@ -52,7 +53,7 @@ class Pipeline:
             clock,
             lambda: self._observer.arrivals,
             publish=self._publish,
-            emptied=Emptied(fs, clock),
+            emptied=Emptied(fs, clock, _left_lately(log)),
             organise=organise,
         )
         self._next_full_look = clock.monotonic()
@@ -209,6 +210,16 @@ class Pipeline:
         """Seconds until something is due by itself."""
         due = [self._next_full_look, self._observer.next_due, self._organiser.next_due]
         return max(0.0, min(at for at in due if at is not None) - self._clock.monotonic())
+
+
+def _left_lately(log: EventLog) -> list[str]:
+    """Where the last moves took files from; a process that was killed may not have cleared up there."""
+    moves = (
+        item.event for item in replay(log, max(0, log.head.position - CLEARED_UP), only="move-completed")
+    )
+    return [
+        event.source for event in moves if isinstance(event, e.MoveCompleted) and event.reason == "organise"
+    ]
 
 
 def start_thread(pipeline: Pipeline) -> threading.Thread:

@@ -95,10 +95,12 @@ class Recorder:
         return catalogue
 
 
-def replay(log: LogReader, after: int = 0, until: int | None = None) -> Iterator[Recorded]:
-    """The log's events after a position, in today's types."""
+def replay(
+    log: LogReader, after: int = 0, until: int | None = None, only: str | None = None
+) -> Iterator[Recorded]:
+    """The log's events after a position, or those of one type among them, in today's types."""
     decode = codec.decode
-    for page in log.pages(after, until):
+    for page in log.pages(after, until, only):
         for position, stream, kind, schema, recorded_at, data in page:
             yield Recorded(position, stream, recorded_at, decode(kind, schema, data))
 

@@ -94,6 +94,30 @@ def test_a_tree_is_brought_to_the_top_and_what_is_left_empty_goes_in_the_end(wor
         assert world.fs.read(f"models/{name}/README.md") == b"read me"
 
 
+def test_what_is_left_empty_goes_even_if_janfs_dies_before(world: World) -> None:
+    world.fs.put("models/publisher/Some-GGUF/Some-Q4.gguf", gguf("one"))
+    world.wait(1)
+    world.restart()
+    assert world.fs.stat("models/publisher") is not None, "whoever copies may still be at it"
+    world.clock.advance(5.1)
+    world.tick()
+    assert world.fs.stat("models/publisher/Some-GGUF") is None
+    world.restart()
+    world.wait(6)
+    assert world.fs.stat("models/publisher") is None
+
+
+def test_an_empty_folder_that_cannot_be_removed_is_tried_again(stubborn: World, refusing: Refusing) -> None:
+    stubborn.fs.put("models/publisher/Some-GGUF/Some-Q4.gguf", gguf("one"))
+    stubborn.wait(1)
+    refusing.code, refusing.calls = errno.EIO, ("remove_folder",)
+    stubborn.wait(10)
+    assert stubborn.fs.stat("models/publisher/Some-GGUF") is not None
+    refusing.code = None
+    stubborn.wait(70)
+    assert stubborn.fs.stat("models/publisher") is None
+
+
 def test_a_folder_is_not_judged_while_files_are_copied_into_it(world: World) -> None:
     world.fs.put("models/Some-GGUF/Some-Q4.gguf", gguf("one"))
     with contextlib.closing(world.fs.start_write("models/Some-GGUF/Some-Q8.gguf")) as writer:
