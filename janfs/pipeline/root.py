@@ -8,8 +8,10 @@ from collections.abc import Collection
 
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
+from janfs.organise.disk import forget
 
 MARKER = paths.join(paths.MODELS, ".janfs-root")
+_MAKING = paths.join(paths.MODELS, f"{paths.TEMP_PREFIX}{'0' * 32}.tmp")  # swept away like any temporary
 _TEXT = b"janfs keeps this file here to tell an unmounted disk from an empty folder. Leave it in place.\n"
 
 
@@ -34,5 +36,8 @@ def why_unavailable(fs: FileSystem, known: Collection[str]) -> str | None:
     except OSError as error:
         return f"{paths.MODELS}/ cannot be read: {error.strerror}."
     with contextlib.suppress(OSError):  # without a marker, what is known must do: a folder may be read-only
-        fs.create(MARKER, _TEXT)
+        forget(fs, _MAKING)
+        fs.create(_MAKING, _TEXT)
+        fs.rename(_MAKING, MARKER)
+        fs.sync_folder(paths.MODELS)
     return None

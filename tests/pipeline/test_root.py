@@ -1,8 +1,13 @@
 """A folder that is away is not a folder that was emptied."""
 
+import errno
+
 import pytest
 
-from janfs.pipeline.root import MARKER
+from janfs.folder import paths
+from janfs.pipeline.root import MARKER, why_unavailable
+from tests.fakes.faults import Fault, Faults, HookedFileSystem
+from tests.fakes.filesystem import FakeFileSystem
 from tests.pipeline.world import World, gguf
 
 
@@ -81,3 +86,14 @@ def test_a_folder_that_may_only_be_read_needs_no_marker(world: World) -> None:
     world.wait(61)
     assert world.catalogue.root.available
     assert world.model("a").status == "ready"
+
+
+def test_the_marker_appears_whole_or_not_at_all() -> None:
+    fs, full = FakeFileSystem(), Faults()
+    fs.mkdir(paths.MODELS)
+    full.plan[3] = Fault(errno.ENOSPC, "during")  # the first three only look
+    for _ in range(2):
+        assert why_unavailable(HookedFileSystem(fs, full), ()) is None
+    assert full.calls[3][0] == "create"
+    assert fs.read(MARKER).endswith(b"Leave it in place.\n")
+    assert list(fs.list(paths.MODELS)) == [paths.name(MARKER)]
