@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from janfs.catalogue.catalogue import present_models
+from janfs.catalogue.groups import is_part
 from janfs.errors import GgufError, ManifestError
 from janfs.events import types as e
 from janfs.folder import paths
@@ -57,7 +58,8 @@ def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deletin
         del arrived[target]
         organised = paths.is_inside(path, paths.MODELS) and paths.name(path) == paths.name(target)
         organised = organised and paths.parent(paths.parent(target)) == paths.MODELS
-        deleted = deleting and paths.is_inside(target, paths.TRASH)
+        trashes = (paths.TRASH, paths.NEAR_TRASH)
+        deleted = deleting and any(paths.is_inside(target, trash) for trash in trashes)
         assert organised or deleted, f"{path!r} was moved to {target!r}"
     ours = {item.event.sha256 for item in replay(world.log) if isinstance(item.event, e.WritePlanned)}
     copied = {(paths.name(path), content) for path, (_, content) in before.items()}
@@ -140,7 +142,8 @@ def check_models(world: World) -> None:
     for path in binaries.pop(paths.MODELS, []):
         file = catalogue.files.get(path)
         linked = file is not None and file.link is None and str(file.stamp.inode) in catalogue.links
-        assert linked or not _is_whole(fs, path), f"{path!r} still lies loose: {file}"
+        waits = file is not None and is_part(file)
+        assert linked or waits or not _is_whole(fs, path), f"{path!r} still lies loose: {file}"
     for folder, inside in binaries.items():
         settled = [path for path in inside if path in catalogue.files]
         alone = [path for path in settled if catalogue.files[path].stamp.inode not in served]

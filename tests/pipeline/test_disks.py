@@ -1,8 +1,6 @@
 """A root on more than one disk."""
 
-import errno
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,25 +10,10 @@ from janfs.folder import paths
 from janfs.organise.disk import OTHER_DISK
 from janfs.pipeline.commands import Compared, Dedupe, Delete, Record, Submitted
 from janfs.pipeline.recorder import Draft
-from tests.fakes.faults import HookedFileSystem, P, T
+from tests.fakes.disks import Disks
+from tests.fakes.faults import HookedFileSystem
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World, gguf
-
-
-class Disks:
-    """Whatever lies below `mounts` is on a disk of its own."""
-
-    def __init__(self) -> None:
-        self.mounts: list[str] = []
-
-    def _disk(self, path: object) -> str:
-        inside = [mount for mount in self.mounts if paths.is_inside(str(path), mount)]
-        return max(inside, key=len, default="")
-
-    def __call__(self, name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        if name in ("rename", "link_file", "exchange") and self._disk(args[0]) != self._disk(args[1]):
-            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), args[0])
-        return perform(*args, **kwargs)
 
 
 @pytest.fixture

@@ -1,0 +1,24 @@
+"""A root on more than one disk."""
+
+import errno
+import os
+from collections.abc import Callable
+
+from janfs.folder import paths
+from tests.fakes.faults import P, T
+
+
+class Disks:
+    """Whatever lies below one of the `mounts` is on a disk of its own; goes around every call."""
+
+    def __init__(self, *mounts: str) -> None:
+        self.mounts = list(mounts)
+
+    def _disk(self, path: object) -> str:
+        inside = [mount for mount in self.mounts if paths.is_inside(str(path), mount)]
+        return max(inside, key=len, default="")
+
+    def __call__(self, name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if name in ("rename", "link_file", "exchange") and self._disk(args[0]) != self._disk(args[1]):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), args[0])
+        return perform(*args, **kwargs)
