@@ -24,13 +24,13 @@ _ENGINES = {
     "triton_tensorrtllm": "triton_trtllm",
 }
 _FORMATS = {"ggufv3": "gguf"}
-_RENAMED = {
+RENAMED = {
     "model_path": "llama_model_path",
     "textModel": "text_model",
     "visionModel": "vision_model",
     "token_limit": "max_tokens",
 }
-_FROM_METADATA = {"ggml_binary": "llama_model_path", "mmproj_binary": "mmproj"}
+FROM_METADATA = {"ggml_binary": "llama_model_path", "mmproj_binary": "mmproj"}
 _PLACEHOLDERS = frozenset({"", "N/A"})
 _MILLISECONDS = 100_000_000_000  # as seconds this would be the year 5138
 _BINARY_NAME = re.compile(r"([^/\\?#]+\.gguf)([?#].*)?", re.IGNORECASE)
@@ -188,12 +188,12 @@ class _Reader:
         for part, block, known in (("init", engine, ENGINE_PARAMETERS), ("runtime", model, MODEL_PARAMETERS)):
             if isinstance(mixed.get(part), dict):
                 self._older_block(block, mixed.pop(part), known, f"parameters.{part}")
-        load_time = {key for key in mixed if _RENAMED.get(key, key) in ENGINE_PARAMETERS}
+        load_time = {key for key in mixed if RENAMED.get(key, key) in ENGINE_PARAMETERS}
         flat = {key: value for key, value in mixed.items() if key in load_time}
         self._older_block(engine, flat, ENGINE_PARAMETERS, "parameters")
         rest = {key: value for key, value in mixed.items() if key not in load_time}
         self._older_block(model, rest, MODEL_PARAMETERS, "parameters")
-        named = {_FROM_METADATA[key]: metadata[key] for key in _FROM_METADATA if key in metadata}
+        named = {FROM_METADATA[key]: metadata[key] for key in FROM_METADATA if key in metadata}
         self._older_block(engine, named, ENGINE_PARAMETERS, "metadata")
         return engine, model
 
@@ -210,7 +210,7 @@ class _Reader:
     ) -> None:
         """Adds a block's parameters to those found already, which stay."""
         for key, value in _current_names_first(block):
-            name, path = _RENAMED.get(key, key), f"{prefix}{key}"
+            name, path = RENAMED.get(key, key), f"{prefix}{key}"
             parameter = known.get(name)
             if parameter is None:
                 self.notes.append(f"{path} is not a setting that is known here; it is kept.")
@@ -236,7 +236,7 @@ class _Reader:
 
 
 def _current_names_first(block: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    return sorted(block.items(), key=lambda item: item[0] in _RENAMED)
+    return sorted(block.items(), key=lambda item: item[0] in RENAMED)
 
 
 def _text(value: Any, path: str) -> str | None:

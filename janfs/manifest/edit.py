@@ -1,0 +1,198 @@
+"""Changes to the text of a JSON file that leave everything else in it as it is, to the byte.
+
+Comments, the order of keys, indentation, line ends, a byte order mark and trailing commas stay. What is put
+in looks like its neighbours. Strict JSON stays strict JSON. The way jsonc-parser's `modify` does it.
+"""
+
+import codecs
+import json
+import re
+from typing import Any
+
+from msgspec import Struct
+
+from janfs.errors import ManifestError
+from janfs.manifest import jsonc
+from janfs.manifest.leaves import REMOVED, Changes, Pointer, applied
+from janfs.manifest.tree import Member, Node, read_tree
+
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+_COMMENTS_OF_LINE = re.compile(r"(?:[ \t]*(?://[^\r\n]*|/\*(?s:.*?)\*/))*")
+_COMMENTS = re.compile(r"(?:\s*(?://[^\r\n]*|/\*(?s:.*?)\*/))*")
+_SPACE = " \t"
+_INDENT = "  "
+
+
+def edit(content: bytes, changes: Changes) -> bytes:
+    """The content with these changes.
+
+    Raises `ManifestError` if it is no JSON object, or if what comes out would not be what is wanted.
+    """
+    text = jsonc.decode(content)
+    document = jsonc.parse(text)
+    if not isinstance(document, dict):
+        raise ManifestError("The file must hold an object, {...}.")
+    changed = text
+    for pointer, value in changes.items():
+        changed = _apply(changed, pointer, value)
+    if changed == text:
+        return content
+    if json.dumps(jsonc.parse(changed)) != json.dumps(applied(document, changes)):
+        raise ManifestError("The file could not be changed without changing more than that.")
+    mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
+    return mark + changed.encode()
+
+
+class _Style(Struct, frozen=True):
+    """How the file is laid out: its line ends, what one level is indented by, space after signs or none."""
+
+    newline: str
+    unit: str
+    tight: bool
+
+    def render(self, value: Any, indent: str | None) -> str:
+        """A value's text: on lines of its own below a line indented by `indent`, or, with None, on one."""
+        colon = ":" if self.tight else ": "
+        if indent is None:
+            separators = ("," if self.tight else ", ", colon)
+            return json.dumps(value, ensure_ascii=False, separators=separators)
+        lines = json.dumps(value, ensure_ascii=False, separators=(",", colon), indent=self.unit)
+        return lines.replace("\n", self.newline + indent)
+
+    def member(self, key: str, value: Any, indent: str | None) -> str:
+        colon = ":" if self.tight else ": "
+        return json.dumps(key, ensure_ascii=False) + colon + self.render(value, indent)
+
+
+def _style(text: str, root: Node) -> _Style:
+    newline = _LINE_BREAK.search(text)
+    first = root.members[0] if root.members else None
+    indent = _indent(text, first.start) if first is not None and _begins_line(text, first.start) else ""
+    tight = first is not None and text[first.value.start - 1] == ":"
+    return _Style(newline.group() if newline else "\n", indent or _INDENT, tight)
+
+
+def _apply(text: str, pointer: Pointer, value: Any) -> str:
+    root = read_tree(text)
+    style = _style(text, root)
+    node, spacious = root, True
+    for depth, key in enumerate(pointer):
+        rest = pointer[depth + 1 :]
+        member = node.member(key)
+        if member is None:
+            new = (key, _nested(rest, value))
+            return text if value is REMOVED else _insert(text, style, node, new, spacious)
+        spacious = _begins_line(text, member.start)
+        if not rest:
+            return _remove(text, node, member) if value is REMOVED else _replace(text, style, member, value)
+        if member.value.members is None:
+            return text if value is REMOVED else _replace(text, style, member, _nested(rest, value))
+        node = member.value
+    return text
+
+
+def _nested(pointer: Pointer, value: Any) -> Any:
+    """The value, in an object for each key on the way to it."""
+    for key in reversed(pointer):
+        value = {key: value}
+    return value
+
+
+def _replace(text: str, style: _Style, member: Member, value: Any) -> str:
+    start, end = member.value.start, member.value.end
+    old = text[start:end]
+    was = jsonc.parse(old)
+    if json.dumps(was) == json.dumps(value):
+        return text
+    one_line = isinstance(was, dict | list) and len(was) > 0 and _LINE_BREAK.search(old) is None
+    one_line = one_line or not (_begins_line(text, member.start) or _LINE_BREAK.search(old))
+    return text[:start] + style.render(value, None if one_line else _indent(text, member.start)) + text[end:]
+
+
+def _insert(text: str, style: _Style, node: Node, new: tuple[str, Any], spacious: bool) -> str:
+    """Put a member behind the last one; `spacious` if the object itself begins a line."""
+    if not node.members:
+        return _insert_first(text, style, node, new, spacious)
+    last = node.members[-1]
+    end = last.value.end
+    behind = end if last.comma is None else last.comma + 1
+    if not _begins_line(text, last.start):
+        space = "" if style.tight else " "
+        piece = space + style.member(*new, None)
+        return text[:behind] + (f",{piece}" if last.comma is None else f"{piece},") + text[behind:]
+    indent = _indent(text, last.start)
+    piece = style.newline + indent + style.member(*new, indent)
+    if last.comma is None:
+        place = _end(_COMMENTS_OF_LINE, text, end)
+        return text[:end] + "," + text[end:place] + piece + text[place:]
+    place = _end(_COMMENTS_OF_LINE, text, behind)
+    return text[:place] + piece + "," + text[place:]
+
+
+def _insert_first(text: str, style: _Style, node: Node, new: tuple[str, Any], spacious: bool) -> str:
+    inside = node.start + 1
+    place = _end(_COMMENTS, text, inside)
+    if not spacious and _LINE_BREAK.search(text, inside, node.end) is None:
+        space = " " if place > inside else ""
+        return text[:place] + space + style.member(*new, None) + text[node.end - 1 :]
+    outer = _indent(text, node.start)
+    indent = outer + style.unit
+    piece = style.newline + indent + style.member(*new, indent) + style.newline + outer
+    return text[:place] + piece + text[node.end - 1 :]
+
+
+def _remove(text: str, node: Node, member: Member) -> str:
+    """Take out a member with one comma, and its line if nothing else stands there; comments stay."""
+    members = node.members or ()
+    start, end = member.start, member.value.end
+    before = members[members.index(member) - 1].comma if member is not members[0] else None
+    comma = before if member.comma is None else member.comma
+    if len(members) == 1:
+        behind = end if comma is None else comma + 1
+        around = text[node.start + 1 : start] + text[end : behind - 1] + text[behind : node.end - 1]
+        if not around.strip():
+            return text[: node.start + 1] + text[node.end - 1 :]
+    if comma is None:
+        return _cut(text, *_with_space(text, start, end))
+    if before is not None and member is members[-1] and not text[before + 1 : start].strip():
+        return _cut(text, before, end)
+    if comma >= end and not text[end:comma].strip():
+        return _cut(text, *_with_space(text, start, comma + 1))
+    first, second = sorted([(comma, comma + 1), _with_space(text, start, end)])
+    return _cut(_cut(text, *second), *first)
+
+
+def _with_space(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span with the space that would be left over without it: that of its line, or up to what follows."""
+    before, after = start, end
+    while text[before - 1] in _SPACE:
+        before -= 1
+    while text[after] in _SPACE:
+        after += 1
+    found = _LINE_BREAK.match(text, after)
+    if found is None:
+        return start, after
+    return (before, found.end()) if text[before - 1] in "\r\n" else (before, after)
+
+
+def _cut(text: str, start: int, end: int) -> str:
+    return text[:start] + text[end:]
+
+
+def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
+    found = pattern.match(text, start)
+    return start if found is None else found.end()
+
+
+def _line_start(text: str, offset: int) -> int:
+    return max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
+
+
+def _indent(text: str, offset: int) -> str:
+    """The space at the beginning of the line."""
+    line = text[_line_start(text, offset) : offset]
+    return line[: len(line) - len(line.lstrip(_SPACE))]
+
+
+def _begins_line(text: str, offset: int) -> bool:
+    return not text[_line_start(text, offset) : offset].strip(_SPACE)

@@ -1,0 +1,209 @@
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from janfs.errors import ManifestError
+from janfs.manifest.edit import edit
+from janfs.manifest.jsonc import decode, parse, tokenize
+from janfs.manifest.leaves import REMOVED, Pointer, objects
+from janfs.manifest.tree import read_tree
+from tests.manifest.documents import DOCUMENTS, KEYS, SCALARS, VALUES, people_s_text
+
+POINTERS = st.lists(st.sampled_from(KEYS), min_size=1, max_size=3).map(tuple)
+CHANGES = st.dictionaries(POINTERS, VALUES | st.just(REMOVED), min_size=1, max_size=4)
+
+
+def put(document: Any, pointer: Pointer, value: Any) -> None:
+    """The oracle: the change to the parsed document, done by hand."""
+    *way, last = pointer
+    for key in way:
+        if not isinstance(document.get(key), dict):
+            if value is REMOVED:
+                return
+            document[key] = {}
+        document = document[key]
+    if value is REMOVED:
+        document.pop(last, None)
+    else:
+        document[last] = value
+
+
+def changed(document: dict[str, Any], changes: dict[Pointer, Any]) -> dict[str, Any]:
+    copy: dict[str, Any] = json.loads(json.dumps(document))
+    for pointer, value in changes.items():
+        put(copy, pointer, json.loads(json.dumps(value)) if value is not REMOVED else value)
+    return copy
+
+
+def comments(text: str) -> list[str]:
+    return [text[token.start : token.end] for token in tokenize(text) if token.kind == "comment"]
+
+
+def is_part(short: str, long: str) -> bool:
+    """Whether `short` is `long` with some characters left out."""
+    rest = iter(long)
+    return all(character in rest for character in short)
+
+
+def strictly(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+class TestAnyFile:
+    @given(document=DOCUMENTS, seed=st.integers(0, 2**32), changes=CHANGES)
+    def test_the_document_is_changed_as_wanted_and_nothing_else_in_the_text(
+        self, document: dict[str, Any], seed: int, changes: dict[Pointer, Any]
+    ) -> None:
+        before = people_s_text(document, seed)
+        after = edit(before.encode(), changes).decode()
+        assert json.dumps(parse(after)) == json.dumps(changed(document, changes)), f"{before!r}\n{after!r}"
+        assert after.startswith("\ufeff") == before.startswith("\ufeff")
+        if strictly(before):
+            assert strictly(after), f"strict JSON became {after!r}"
+
+    @given(document=DOCUMENTS, seed=st.integers(0, 2**32), number=st.integers(0, 99), value=SCALARS)
+    def test_a_new_leaf_takes_nothing_away_and_lines_end_as_before(
+        self, document: dict[str, Any], seed: int, number: int, value: Any
+    ) -> None:
+        before = people_s_text(document, seed)
+        places = [(), *objects(document)]
+        pointer = (*places[number % len(places)], "new")
+        after = edit(before.encode(), {pointer: value}).decode()
+        assert comments(decode(after.encode())) == comments(decode(before.encode()))
+        assert is_part("".join(before.split()), after), f"{before!r}\n{after!r}"
+        kinds = set(re.findall(r"\r\n|\r|\n", before)) or {"\n"}
+        assert set(re.findall(r"\r\n|\r|\n", after)) <= kinds
+
+    @given(document=DOCUMENTS, seed=st.integers(0, 2**32), pointer=POINTERS)
+    def test_taking_out_only_takes_out_and_leaves_every_other_comment(
+        self, document: dict[str, Any], seed: int, pointer: Pointer
+    ) -> None:
+        before = people_s_text(document, seed)
+        after = edit(before.encode(), {pointer: REMOVED}).decode()
+        assert is_part(after, before), f"{before!r}\n{after!r}"
+        old, new = comments(decode(before.encode())), comments(decode(after.encode()))
+        if json.dumps(changed(document, {pointer: REMOVED})) == json.dumps(document):
+            assert after == before
+        else:
+            gone = len(old) - len(new)
+            assert any(old[:n] + old[n + gone :] == new for n in range(len(new) + 1)), "comments of others"
+            text = decode(before.encode())
+            node = read_tree(text)
+            for key in pointer:
+                member = node.member(key)
+                assert member is not None
+                node = member.value
+            assert gone == len(comments(text[member.start : node.end])), f"{before!r}\n{after!r}"
+
+    @given(document=DOCUMENTS, seed=st.integers(0, 2**32))
+    def test_what_is_so_already_changes_no_byte(self, document: dict[str, Any], seed: int) -> None:
+        before = people_s_text(document, seed).encode()
+        assert edit(before, {(key,): value for key, value in document.items()}) == before
+        assert edit(before, {("not there",): REMOVED, ("not", "there"): REMOVED}) == before
+        assert edit(before, {}) == before
+
+    @given(document=DOCUMENTS, other=DOCUMENTS)
+    def test_a_generated_file_ends_as_it_would_be_generated(
+        self, document: dict[str, Any], other: dict[str, Any]
+    ) -> None:
+        """When keys keep their order and none comes in but at the end."""
+        wanted = {key: other.get(key, value) for key, value in document.items()}
+        wanted |= {key: value for key, value in other.items() if key not in document}
+        before = json.dumps(document, indent=2, ensure_ascii=False).encode()
+        after = edit(before, {(key,): value for key, value in wanted.items()})
+        compact = [value for value in document.values() if isinstance(value, dict | list)]
+        if not compact:
+            assert after.decode() == json.dumps(wanted, indent=2, ensure_ascii=False)
+
+
+LINES = """\
+// mine
+{
+  "a": 1, // about a
+  /* about b */ "b": {"x": 1, "y": 2},
+  "c": [1, 2],
+
+  // the end
+  "d": {
+    "e": null
+  } // after d
+}
+"""
+
+
+class TestLayout:
+    @pytest.mark.parametrize(
+        ("changes", "old", "new"),
+        [
+            ({("a",): 2}, '"a": 1,', '"a": 2,'),
+            ({("a",): "é\n"}, '"a": 1,', '"a": "é\\n",'),
+            ({("b", "x"): 5}, '{"x": 1, "y"', '{"x": 5, "y"'),
+            ({("b", "z"): [1]}, '"y": 2}', '"y": 2, "z": [1]}'),
+            ({("b", "x"): REMOVED}, '{"x": 1, "y": 2}', '{"y": 2}'),
+            ({("b", "y"): REMOVED}, '{"x": 1, "y": 2}', '{"x": 1}'),
+            ({("b", "x"): REMOVED, ("b", "y"): REMOVED}, '{"x": 1, "y": 2}', "{}"),
+            ({("a",): REMOVED}, '  "a": 1, // about a', "  // about a"),
+            ({("c",): REMOVED}, '  "c": [1, 2],\n', ""),
+            ({("c",): [3]}, "[1, 2]", "[3]"),
+            ({("c",): {"k": [1]}}, "[1, 2]", '{"k": [1]}'),
+            ({("d", "e"): REMOVED}, '{\n    "e": null\n  } //', "{} //"),
+            ({("d", "f"): [1]}, '"e": null\n', '"e": null,\n    "f": [\n      1\n    ]\n'),
+            ({("g",): 1}, "  } // after d\n", '  }, // after d\n  "g": 1\n'),
+            ({("d",): 1}, '{\n    "e": null\n  } // after', "1 // after"),
+            (
+                {("d",): REMOVED},
+                '"c": [1, 2],\n\n  // the end\n  "d": {\n    "e": null\n  } // after d\n',
+                '"c": [1, 2]\n\n  // the end\n  // after d\n',
+            ),
+        ],
+    )
+    def test_what_is_put_in_looks_like_its_neighbours(
+        self, changes: dict[Pointer, Any], old: str, new: str
+    ) -> None:
+        for newline in ("\n", "\r\n"):
+            before = LINES.replace("\n", newline)
+            wanted = before.replace(old.replace("\n", newline), new.replace("\n", newline))
+            assert edit(before.encode(), changes).decode() == wanted
+
+    @pytest.mark.parametrize(
+        ("before", "changes", "after"),
+        [
+            ("{}", {("a",): 1}, '{\n  "a": 1\n}'),
+            ("{ }\n", {("a", "b"): 1}, '{\n  "a": {\n    "b": 1\n  }\n}\n'),
+            ("{ // nothing yet\n}", {("a",): 1}, '{ // nothing yet\n  "a": 1\n}'),
+            ('{"a": {}}', {("a", "b"): 1}, '{"a": {"b": 1}}'),
+            ('{"a":1}', {("b",): [1, 2]}, '{"a":1,"b":[1,2]}'),
+            ('{"a": 1,}', {("b",): 2}, '{"a": 1, "b": 2,}'),
+            ('{"a": 1, "b": 2,}', {("b",): REMOVED}, '{"a": 1,}'),
+            ('{"a": 1,}', {("a",): REMOVED}, "{}"),
+            ('{\n\t"a": 1,\n}', {("b",): {"c": 2}}, '{\n\t"a": 1,\n\t"b": {\n\t\t"c": 2\n\t},\n}'),
+            ('{\n    "a": []\n}', {("a",): [1]}, '{\n    "a": [\n        1\n    ]\n}'),
+            ('{\n  "a": 1 /* x */ , // y\n  "b": 2\n}', {("a",): REMOVED}, '{\n  /* x */  // y\n  "b": 2\n}'),
+            ('{\n  "a": 1\n  , "b": 2\n}', {("b",): REMOVED}, '{\n  "a": 1\n  \n}'),
+            ('\ufeff{"a": 1}', {("a",): 2}, '\ufeff{"a": 2}'),
+            ('{"a": 5}', {("a", "b"): 1}, '{"a": {"b": 1}}'),
+            ('{"a": 5}', {("a", "b"): REMOVED}, '{"a": 5}'),
+        ],
+    )
+    def test_every_layout_is_kept(self, before: str, changes: dict[Pointer, Any], after: str) -> None:
+        assert edit(before.encode(), changes).decode() == after
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("text", ["[]", "1", "", '{"a": }'])
+    def test_what_is_no_object_is_not_edited(self, text: str) -> None:
+        with pytest.raises(ManifestError):
+            edit(text.encode(), {("a",): 1})
+
+    @pytest.mark.parametrize("value", [2**70, "\ud800"])
+    def test_what_json_cannot_hold_is_not_put_in(self, value: Any) -> None:
+        with pytest.raises(ManifestError):
+            edit(b"{}", {("a",): value})
