@@ -17,7 +17,7 @@ from janfs.manifest import jsonc
 from janfs.manifest.schema import Manifest
 from janfs.manifest.spellings import read_manifest
 
-SETTLE = 2.0  # seconds unchanged, where the system cannot tell whether a writer is there
+SETTLE = 1.5  # seconds unchanged, where the system cannot tell whether a writer is there
 PATIENCE = 5.0  # seconds unchanged, before a file that ends inside its header counts as broken
 EDITING = 0.3  # seconds unchanged, before a model.json that cannot be read counts as wrong
 AGAIN = 0.2  # seconds until the next look at a file that is still being written
