@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from janfs.catalogue.catalogue import Catalogue, files_in, files_of, find_model
+from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in, files_of, find_model
 from janfs.catalogue.entries import File, Model, Status
 from janfs.catalogue.groups import group
 from janfs.catalogue.status import manifest_of, part_reason
@@ -171,7 +171,7 @@ def _add(found: dict[str, Outsider], catalogue: Catalogue, path: str, size: int,
     if place == path:
         wanted = paths.name(home_of(catalogue, paths.name(path)))
     else:
-        wanted = free_id(id_from_folder(paths.name(place)), catalogue.ids)
+        wanted = free_id(id_from_folder(paths.name(place)), GivenIds(catalogue))
     free = free_id(wanted, found)
     found[free] = Outsider(free, path, size, now)
 

@@ -1,6 +1,6 @@
 """The catalogue: persistent maps, so that every version of it is a snapshot and costs nothing to keep."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Protocol, TypeVar
 
 from immutables import Map
@@ -91,6 +91,23 @@ def find_model(tables: Tables, name: str) -> Model | None:
     """The present model with this id or alias."""
     uid = tables.ids.get(name)
     return None if uid is None else tables.models[uid]
+
+
+class GivenIds:
+    """The ids of present models, without that of `besides`, and `also` others.
+
+    Aliases are none: a folder that someone gave the name is what is meant by it now.
+    """
+
+    def __init__(self, tables: Tables, besides: str | None = None, also: Container[str] = ()) -> None:
+        self._tables = tables
+        self._besides = besides
+        self._also = also
+
+    def __contains__(self, name: object) -> bool:
+        model = find_model(self._tables, str(name))
+        own = model is not None and model.id == name and model.uid != self._besides
+        return own or name in self._also
 
 
 def uid_at(tables: Tables, place: str) -> str | None:

@@ -5,7 +5,7 @@ step, or None when the place is as it should be; doing the steps one after anoth
 """
 
 from janfs.catalogue import duplicates, groups
-from janfs.catalogue.catalogue import Catalogue, files_in, files_of
+from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in, files_of
 from janfs.catalogue.entries import File, Model
 from janfs.catalogue.groups import Group
 from janfs.catalogue.status import manifest_of
@@ -97,7 +97,7 @@ def _organise_folder(
     first = next((file for file in free if paths.is_manifest(file.path) or paths.is_binary(file.path)), None)
     if first is None:
         return None
-    id_ = free_id(id_from_folder(paths.name(place)), catalogue.ids)
+    id_ = free_id(id_from_folder(paths.name(place)), GivenIds(catalogue))
     event = arrival(catalogue, first.uid, id_, place, None)
     return Decide(((first.uid, event),), first.position)
 

@@ -6,7 +6,7 @@ a folder before we did: the uid stays, the id changes.
 
 from collections.abc import Mapping
 
-from janfs.catalogue.catalogue import Catalogue, files_in
+from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in
 from janfs.catalogue.entries import Model
 from janfs.events import types as e
 from janfs.folder import paths
@@ -130,5 +130,5 @@ def _model_at(catalogue: Catalogue, place: str) -> Model | None:
 
 
 def _renamed(catalogue: Catalogue, model: Model, folder: str, given: set[str]) -> e.ModelRenamed:
-    taken = {name for name, uid in catalogue.ids.items() if uid != model.uid} | given
+    taken = GivenIds(catalogue, besides=model.uid, also=given)
     return e.ModelRenamed(free_id(id_from_folder(paths.name(folder)), taken), folder, model.id)

@@ -76,9 +76,21 @@ def test_something_new_where_a_renamed_folder_was_is_another_model(world: World)
     world.fs.put("models/a/other.gguf", gguf("two"))
     world.tick()
     assert world.model("b").uid == uid
-    other = next(m for m in world.catalogue.models.values() if m.folder == "models/a")
-    assert other.uid != uid
+    other = world.model("a")
+    assert (other.uid != uid, other.id, other.folder) == (True, "a", "models/a"), "the alias was in its way"
     assert (world.model("b").status, other.status) == ("ready", "ready")
+
+
+def test_two_folders_that_change_their_names_one_after_another_have_them_as_ids(world: World) -> None:
+    for name in ("a", "b"):
+        world.fs.put(f"models/{name}/x.gguf", gguf(name))
+    world.tick()
+    uids = {name: world.model(name).uid for name in ("a", "b")}
+    for source, target in (("a", "aside"), ("b", "a"), ("aside", "b")):
+        world.fs.rename_over(f"models/{source}", f"models/{target}")
+        world.tick()
+    assert {name: world.model(name).uid for name in ("a", "b")} == {"a": uids["b"], "b": uids["a"]}
+    assert {model.id for model in world.catalogue.models.values()} == {"a", "b"}
 
 
 def test_two_folders_renamed_to_one_name_in_two_places_get_two_ids(world: World) -> None:
