@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import appends, folder, replay, service
+from benchmarks import appends, folder, replay, service, tools
 from benchmarks.report import Row, keep, machine, print_table
 from janfs import logs
 
@@ -27,6 +27,7 @@ def main() -> None:
         "flood": functools.partial(folder.flood, given.dir),
         "walk": functools.partial(folder.walk, given.dir),
         "large": functools.partial(folder.large, given.dir),
+        "tools": functools.partial(tools.run, given.dir),
     }
     unknown = set(given.names) - set(runs)
     if unknown:

@@ -97,7 +97,10 @@ def large(where: Path | None = None) -> list[Row]:
                 raise AssertionError(f"another file than was dropped: {entry}")
     return [
         Row(
-            "50 GB dropped until ready", ready, "s", note="with the 2 s that a file with holes is waited for"
+            "50 GB dropped until ready",
+            ready,
+            "s",
+            note="with the 1.5 s that a file with holes is waited for",
         ),
         Row("read meanwhile, the whole service", read / MIB, "MiB", 16),
         Row("memory more than before", peak, "MiB", 32),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
     """Starts services on `tmp_path / "jan"`, one after another; the last one is stopped at the end."""
     started: list[ServiceProcess] = []
 
-    def start(*options: str) -> ServiceProcess:
-        service = ServiceProcess(tmp_path / "jan", *options)
+    def start(*options: str, **given: Any) -> ServiceProcess:
+        service = ServiceProcess(tmp_path / "jan", *options, **given)
         started.append(service)
         return service
 

@@ -22,6 +22,16 @@ def tiny_gguf(name: str = "tiny", *, architecture: str = "llama", context: int =
     return start + padding + struct.pack("<8f", *range(8))
 
 
+def large_gguf(name: str, size: int = 1 << 20) -> bytes:
+    """A model file with a tensor of `size` bytes, the middle of it zeros; for what comes in pieces."""
+    start = header(
+        {"general.architecture": text("llama"), "general.name": text(name), "general.type": text("model")},
+        [Tensor("token_embd.weight", (size // 4,), _F32, 0)],
+    )
+    quarter = (name.encode() * size)[: size // 4]
+    return start + bytes(-len(start) % _ALIGNMENT) + quarter + bytes(size // 2) + quarter
+
+
 def put_models(models: Path, count: int) -> None:
     """Make `count` model folders without a model.json."""
     for number in range(count):

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,13 +20,27 @@ STARTS_WITHIN = 60.0  # seconds
 class ServiceProcess:
     """`janfs serve --root ROOT --port 0 ...`; `client` talks to it."""
 
-    def __init__(self, root: Path, *options: str, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, root: Path, *options: str, env: dict[str, str] | None = None, within: Sequence[str] = ()
+    ) -> None:
+        """`within` is a command that runs another one in its place, such as setpriv."""
         self.root = root
         self.output = root.with_name(f"{root.name}.stderr")  # a pipe that nobody reads would fill up
         self.started = time.perf_counter()
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "janfs", "serve", "--root", str(root), "--port", "0", *options],
+                [
+                    *within,
+                    sys.executable,
+                    "-m",
+                    "janfs",
+                    "serve",
+                    "--root",
+                    str(root),
+                    "--port",
+                    "0",
+                    *options,
+                ],
                 env={**os.environ, **(env or {})},
                 stderr=output,
             )
