@@ -16,14 +16,23 @@ from janfs.organise.steps import Copy, Policy, Step
 
 def leads_here(catalogue: Catalogue, file: File) -> bool:
     """Whether a link somewhere in the folder leads to this file."""
-    return file.link is None and bool(_others(catalogue, file))
+    return file.link is None and bool(others(catalogue, file))
+
+
+def others(catalogue: Catalogue, file: File) -> list[str]:
+    """The links somewhere in the folder, besides the file itself, that lead to the same content."""
+    same = catalogue.links.get(str(file.stamp.inode)) or ()
+    return [path for path in same if path != file.path and catalogue.files[path].stamp == file.stamp]
 
 
 def adopt(catalogue: Catalogue, linked: Group, uid: str, policy: Policy) -> Step | None:
-    """The next link to make, for a model that consists of links in somebody else's tree."""
-    if not policy.organise:
-        return None
+    """The next link to make, for a model that consists of links in somebody else's tree.
+
+    One whose links were removed again is not wanted, and stays removed.
+    """
     mine = files_of(catalogue, uid)
+    if not policy.organise or (not mine and uid in catalogue.models):
+        return None
     folder = paths.parent(mine[0].path) if mine else None
     for file in linked.files:
         if _adopter(catalogue, file):
@@ -51,13 +60,8 @@ def wanted(catalogue: Catalogue, model: Model, manifest: Manifest | None, *, ret
     return None
 
 
-def _others(catalogue: Catalogue, file: File) -> list[str]:
-    same = catalogue.links.get(str(file.stamp.inode)) or ()
-    return [path for path in same if path != file.path and catalogue.files[path].stamp == file.stamp]
-
-
 def _adopter(catalogue: Catalogue, file: File) -> bool:
     """Whether a model's folder directly below `models/` has a link to the same file."""
-    folders = {paths.parent(path) for path in _others(catalogue, file)} - {paths.parent(file.path)}
+    folders = {paths.parent(path) for path in others(catalogue, file)} - {paths.parent(file.path)}
     homes = [folder for folder in folders if paths.parent(folder) == paths.MODELS]
     return any(home in catalogue.folders or len(group(files_in(catalogue, home))) == 1 for home in homes)

@@ -118,7 +118,7 @@ def _tend(catalogue: Catalogue, model: Model, files: list[File], policy: Policy,
     models = groups.of_kind(found, "model")
     stays = groups.chosen(models, manifest)
     if stays is None and models and not any(paths.is_manifest(file.path) for file in files):
-        stays = min(models, key=lambda each: (each.head.position, each.head.path))
+        stays = min(models, key=lambda each: _first_to_stay(catalogue, each))
     if stays is not None and len(models) > 1:
         others = [each for each in models if each != stays and not splitting.is_named(each, manifest)]
         apart = splitting.register(catalogue, model.folder, others, policy)
@@ -132,6 +132,11 @@ def _tend(catalogue: Catalogue, model: Model, files: list[File], policy: Policy,
     if part is not None and not models and manifest is None:
         return _pair(catalogue, part)
     return _generate(model, files, found, retry)
+
+
+def _first_to_stay(catalogue: Catalogue, each: Group) -> tuple[bool, int, str]:
+    """What must not move goes before what was here first."""
+    return not links.leads_here(catalogue, each.head), each.head.position, each.head.path
 
 
 def _pair(catalogue: Catalogue, part: Group) -> Step | None:

@@ -38,7 +38,10 @@ def is_named(each: Group, manifest: Manifest | None) -> bool:
 
 
 def register(catalogue: Catalogue, place: str, models: Sequence[Group], policy: Policy) -> Step | None:
-    """Make models of what lies in a folder together; links stay, and get links of their own."""
+    """Make models of what lies in a folder together; links stay, and get links of their own.
+
+    What a link leads to stays too: it is a model where the link is, and a move would break that.
+    """
     events: list[tuple[str, Event]] = []
     given: set[str] = set()
     for each in models:
@@ -46,6 +49,8 @@ def register(catalogue: Catalogue, place: str, models: Sequence[Group], policy: 
             adopted = links.adopt(catalogue, each, uid_for(each.head.uid, each.head.path), policy)
             if adopted is not None:
                 return adopted
+            continue
+        if any(links.leads_here(catalogue, file) for file in each.files):
             continue
         uid = uid_for(each.head.uid, each.head.path)
         wanted = id_from_file_name(paths.name(each.head.path), paths.name(place))

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from janfs.catalogue.catalogue import Catalogue, Key, files_in
+from janfs.catalogue.entries import File
 from janfs.catalogue.groups import is_part
 from janfs.clock import Clock
 from janfs.events import types as e
 from janfs.folder import paths
-from janfs.organise import pairing, planner
+from janfs.organise import links, pairing, planner
 from janfs.organise.disk import OTHER_DISK
 from janfs.organise.steps import Copy, Decide, Generate, Move, Policy
 from janfs.pipeline.actor import Actor
@@ -46,6 +47,7 @@ class Organiser:
         self._organise = organise
         self._held: set[str] = set()
         self._parts: set[str] = set()  # places of projectors and adapters that wait for their model
+        self._linked: dict[str, set[str]] = {}  # by link: places that are as they should be while it is there
         self._emptied = emptied
         self._dirty: set[str] = set()
         self._backoff = Backoff()
@@ -130,6 +132,7 @@ class Organiser:
             if step is None and self._waits_for_a_model(place):
                 self._parts.add(place)
             if step is None:
+                self._note_links(place)
                 continue
             self._dirty.add(place)
             if not _places(step) & claimed:
@@ -145,6 +148,12 @@ class Organiser:
             for place, intent in zip(acting, intents, strict=True)
             if isinstance(intent.event, INTENTS) and intent.event.op in failed
         )
+
+    def _note_links(self, place: str) -> None:
+        """Remember which links keep files at a place where they are."""
+        for file in self._files_at(place):
+            for link in links.others(self._catalogue, file):
+                self._linked.setdefault(link, set()).add(place)
 
     def _waits_for_a_model(self, place: str) -> bool:
         """Whether a projector or adapter is by itself at a place; another model may make a difference."""
@@ -165,6 +174,7 @@ class Organiser:
         for kind, name in touched:
             if kind == "file":
                 self._note_place(paths.place(name))
+                self._dirty |= self._linked.pop(name, set())
                 file = self._catalogue.files.get(name)
                 if file is not None and is_part(file):
                     named = pairing.naming(self._catalogue, paths.shown_name(name))
@@ -173,10 +183,13 @@ class Organiser:
                 self._note_place(self._catalogue.models[name].folder)
                 self._dirty |= self._parts
 
+    def _files_at(self, place: str) -> list[File]:
+        loose = self._catalogue.files.get(place)
+        return files_in(self._catalogue, place) if loose is None else [loose]
+
     def _note_place(self, place: str, *, at_once: bool = False) -> None:
         self._dirty.add(place)
-        here = [self._catalogue.files[place]] if place in self._catalogue.files else []
-        here += files_in(self._catalogue, place)
+        here = self._files_at(place)
         stuck = next((file.stuck for file in here if file.stuck is not None), None)
         uid = self._catalogue.folders.get(place)
         if uid is not None and stuck is None:

@@ -51,6 +51,37 @@ def test_shards_behind_links_come_together(world: World) -> None:
     assert [model.status for model in world.present()] == ["ready"]
 
 
+def test_a_link_that_was_removed_is_not_made_again(world: World) -> None:
+    link(world, f"{HUB}/snapshots/aaa/m.gguf", 7, "u1")
+    world.settle()
+    for name in ("m.gguf", "model.json"):
+        world.remove(f"models/m/{name}")
+    world.settle()
+    assert world.present() == []
+    assert world.folders() == {f"{HUB}/snapshots/aaa": {"m.gguf"}}
+
+
+@pytest.mark.parametrize("folder", ["models/both", "models/nest/both"])
+def test_of_two_models_in_a_folder_the_one_that_a_link_leads_to_stays(world: World, folder: str) -> None:
+    for inode, name in ((5, "linked.gguf"), (6, "free.gguf")):
+        world.say("u1", e.FileDropped(f"{folder}/{name}", Stamp(10, 1, inode), facts=facts()))
+    world.say("u2", e.FileDropped("models/mine/x.gguf", Stamp(10, 1, 5), f"../{folder}/linked.gguf", facts()))
+    world.settle()
+    assert world.folders()["models/free"] == {"free.gguf", "model.json"}
+    assert "linked.gguf" in world.folders()[folder], "a move would leave the link leading nowhere"
+    assert world.model("mine").status == world.model("free").status == "ready"
+
+
+def test_a_folder_that_became_a_model_keeps_the_file_that_a_link_leads_to(world: World) -> None:
+    world.say("u1", e.FileDropped("models/both/free.gguf", Stamp(10, 1, 6), facts=facts()))
+    world.say("u1", e.ModelRegistered("both", "models/both"))
+    world.say("u1", e.FileDropped("models/both/linked.gguf", Stamp(10, 1, 5), facts=facts()))
+    world.say("u2", e.FileDropped("models/mine/x.gguf", Stamp(10, 1, 5), "../both/linked.gguf", facts()))
+    world.settle()
+    assert world.folders()["models/both"] == {"linked.gguf", "model.json"}
+    assert world.folders()["models/free"] == {"free.gguf", "model.json"}
+
+
 def test_a_file_that_a_link_leads_to_stays_where_it_is(world: World) -> None:
     world.say("u1", e.FileDropped("models/x.gguf", Stamp(10, 1, 5), facts=facts()))
     world.say("u2", e.FileDropped("models/mine/x.gguf", Stamp(10, 1, 5), "../x.gguf", facts()))

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from janfs.catalogue.catalogue import present_models
+from janfs.catalogue.entries import File
 from janfs.catalogue.groups import is_part
 from janfs.errors import GgufError, ManifestError
 from janfs.events import types as e
@@ -14,6 +15,7 @@ from janfs.folder.scan import scan
 from janfs.folder.settle import NO_STAMP
 from janfs.log.verify import verify
 from janfs.manifest.spellings import read_manifest
+from janfs.organise.splitting import uid_for
 from janfs.pipeline.recorder import Recorder, compare, rebuild, replay
 from janfs.pipeline.root import MARKER
 from tests.fakes.filesystem import FakeFileSystem
@@ -44,17 +46,18 @@ def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deletin
     original: dict[bytes, set[tuple[int, bytes]]] = {}
     for file in before.values():
         original.setdefault(file[1], set()).add(file)
-    arrived = {path: file for path, file in after.items() if path not in before}
+    arrived = {path: file for path, file in after.items() if file != before.get(path)}
     for path, file in before.items():
         if after.get(path) == file or is_temporary(path) or path == MARKER:
             continue
-        if after.get(path) in original.get(file[1], set()):
-            continue  # it shares the content of a copy
-        assert path not in after, f"{path!r} was overwritten"
         # A file with several names went where its own name went.
         targets = [new for new, arriving in arrived.items() if arriving == file]
         target = max(targets, key=lambda new: paths.name(new) == paths.name(path), default=None)
-        assert target is not None, f"{path!r} is lost"
+        if target is None:
+            assert path in after, f"{path!r} is lost"
+            assert after[path] in original[file[1]], f"{path!r} was overwritten"
+            arrived.pop(path, None)  # it shares the content of a copy
+            continue
         del arrived[target]
         organised = paths.is_inside(path, paths.MODELS) and paths.name(path) == paths.name(target)
         organised = organised and paths.parent(paths.parent(target)) == paths.MODELS
@@ -141,17 +144,22 @@ def check_models(world: World) -> None:
             binaries.setdefault(paths.parent(path), []).append(path)
     for path in binaries.pop(paths.MODELS, []):
         file = catalogue.files.get(path)
-        linked = file is not None and file.link is None and str(file.stamp.inode) in catalogue.links
-        waits = file is not None and is_part(file)
-        assert linked or waits or not _is_whole(fs, path), f"{path!r} still lies loose: {file}"
+        stays = _is_linked_to(world, path) or (file is not None and is_part(file))
+        assert stays or not _is_whole(fs, path), f"{path!r} still lies loose: {file}"
     for folder, inside in binaries.items():
         settled = [path for path in inside if path in catalogue.files]
         alone = [path for path in settled if catalogue.files[path].stamp.inode not in served]
+        if len(alone) < len(settled):  # of somebody's tree of links, those that lead nowhere are no matter
+            alone = [path for path in alone if catalogue.files[path].refused is None]
+        alone = [path for path in alone if not _was_removed(world, path, settled)]
         assert folder in by_folder or not alone, f"{folder!r} is no model; it holds {alone}"
         manifest = paths.join(folder, paths.MANIFEST)
         whole = [path for path in inside if _is_whole(fs, path)]
         if fs.stat(manifest) is None:
-            assert len(whole) < 2, f"{folder!r} has no model.json, and {whole} still lie in it together"
+            left = [path for path in whole if not _is_linked_to(world, path)]
+            left = [path for path in left if not _is_adopted(catalogue.files.get(path), served)]
+            left = [path for path in left if not _was_removed(world, path, settled)]
+            assert len(left) < 2, f"{folder!r} has no model.json, and {left} still lie in it together"
         if len(inside) != 1 or not whole or folder not in by_folder:
             continue
         model = by_folder[folder]
@@ -165,6 +173,26 @@ def check_models(world: World) -> None:
     for folder, model in by_folder.items():
         empty = model.uid not in catalogue.owned
         assert not empty, f"nothing is in {folder!r}, and yet: {model}"
+
+
+def _is_linked_to(world: World, path: str) -> bool:
+    """Whether a link leads to this very file, which therefore must not move."""
+    file = world.catalogue.files.get(path)
+    return file is not None and file.link is None and str(file.stamp.inode) in world.catalogue.links
+
+
+def _is_adopted(file: File | None, served: set[int]) -> bool:
+    """Whether a file is a link, and some model is served from what it leads to."""
+    return file is not None and file.link is not None and file.stamp.inode in served
+
+
+def _was_removed(world: World, path: str, beside: list[str]) -> bool:
+    """Whether a file is a link of somebody's tree for which a model was made, that someone removed again."""
+    file = world.catalogue.files.get(path)
+    if file is None or file.link is None:
+        return False
+    made = (world.catalogue.models.get(uid_for(file.uid, head)) for head in beside)
+    return any(model is not None and model.removed is not None for model in made)
 
 
 def check_nothing_to_do(world: World) -> None:

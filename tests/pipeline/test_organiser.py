@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from janfs.catalogue.catalogue import present_models
 from janfs.folder import paths
 from janfs.pipeline.root import MARKER
 from tests.fakes.faults import HookedFileSystem, P, T
+from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World, gguf
 
 MUTATIONS = (
@@ -371,3 +373,37 @@ def test_relative_links_lead_to_their_target_from_the_new_place(world: World) ->
         assert world.fs.read(f"models/{name}/{name}.gguf") == gguf(content)
     assert world.fs.read("/home/user/hub/blob") == gguf("blob"), "what a link leads to is never moved"
     assert world.fs.read("models/shared/weights.bin") == gguf("inside")
+
+
+def test_what_a_link_kept_in_place_is_organised_once_the_link_is_gone(world: World) -> None:
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.fs.symlink("models/mine/b.gguf", "../a.gguf")
+    world.tick()
+    assert [m.folder for m in present_models(world.catalogue)] == ["models/mine"]
+    world.fs.remove("models/mine/b.gguf")
+    world.tick()
+    assert world.model("a").binary == "models/a/a.gguf"
+    check_at_rest(world)
+
+
+def test_a_model_of_links_that_was_deleted_stays_deleted(world: World) -> None:
+    world.fs.put("models/hub/blobs/abc", gguf("one"))
+    world.fs.symlink("models/hub/snapshots/c0ffee/a.gguf", "../../blobs/abc")
+    world.tick()
+    assert world.model("a").status == "ready"
+    world.delete("a")
+    world.wait(6)
+    assert not list(present_models(world.catalogue))
+    check_at_rest(world)
+
+
+def test_two_models_of_which_one_is_linked_to_keep_the_link_whole(world: World) -> None:
+    """A folder with two names of one file, a third lying loose, and a link in a tree to the first."""
+    world.fs.put("models/two/one.gguf", gguf("one"))
+    world.fs.hard_link("models/two/one.gguf", "models/two/other.gguf")
+    world.fs.hard_link("models/two/one.gguf", "models/third.gguf")
+    world.fs.symlink("models/nest/deep/link.gguf", "../../two/one.gguf")
+    world.wait(10)
+    assert world.fs.read("models/nest/deep/link.gguf") == gguf("one")
+    assert world.model("link").status == "ready"
+    check_at_rest(world)
