@@ -55,8 +55,8 @@ class Model(Struct, frozen=True, gc=False):
     """One model: a folder below `models/`. A removed one is kept, so that it can come back as itself.
 
     `loose` is the first of its GGUF files that lie outside its folder; `stuck` why we could not write its
-    model.json; `removed` when nothing was left of it, `trash` where a deleted one lies; `download_error` why
-    its files could not be fetched when that was last tried.
+    model.json, or make the link that it asks for; `removed` when nothing was left of it, `trash` where a
+    deleted one lies; `download_error` why its files could not be fetched when that was last tried.
     """
 
     uid: str

@@ -16,7 +16,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 3
+VERSION = 4
 
 
 class Recorded(Struct, frozen=True, gc=False):
@@ -65,10 +65,10 @@ def _refresh(draft: Draft, uid: str, position: int) -> None:
     found = assess(files)
     stray = next((file for file in files if is_stray(file, model.folder)), None)
     stuck = model.stuck
-    if stuck is not None and any(paths.is_manifest(file.path) for file in files):
+    if stuck is not None and found.binary is not None and any(paths.is_manifest(f.path) for f in files):
         stuck = None
     failed = stuck if stray is None else stray.stuck
-    reason = found.reason or failed
+    reason = failed if found.status == "missing" and stuck is not None else found.reason or failed
     if found.status == "to-download" and model.download_error is not None:
         reason = f"{found.reason} The last try failed: {model.download_error}"
     draft.put_model(
@@ -120,6 +120,8 @@ def _carry(draft: Draft, item: Recorded, source: str, target: str, **changes: An
 
 def _file_removed(draft: Draft, item: Recorded, event: e.FileRemoved | e.JsonRemoved) -> None:
     draft.drop_file(event.path)
+    if paths.is_manifest(event.path):
+        _unstick(draft, item)
     _refresh(draft, item.stream, item.position)
 
 
@@ -145,6 +147,7 @@ def _json_edited(draft: Draft, item: Recorded, event: e.JsonEdited) -> None:
         notes=event.notes,
     )
     draft.put_file(file)
+    _unstick(draft, item)
     _refresh_later(draft, item)
 
 
@@ -322,6 +325,8 @@ def _copy_completed(draft: Draft, item: Recorded, event: e.CopyCompleted) -> Non
     draft.drop_plan(event.op)
     original = draft.files.get(event.source)
     if original is not None:
+        if original.stuck is not None:  # what kept it from being copied is past
+            draft.put_file(replace(original, stuck=None, position=item.position))
         base = replace(original, path=event.target, stuck=None, duplicate_of=None, link=None)
     else:  # of what lies outside nothing is known yet; another stamp makes the next look tell
         base = File(event.target, item.stream, Stamp(0, 0, 0), item.position)

@@ -25,7 +25,7 @@ def others(catalogue: Catalogue, file: File) -> list[str]:
     return [path for path in same if path != file.path and catalogue.files[path].stamp == file.stamp]
 
 
-def adopt(catalogue: Catalogue, linked: Group, uid: str, policy: Policy) -> Step | None:
+def adopt(catalogue: Catalogue, linked: Group, uid: str, policy: Policy, *, retry: bool) -> Step | None:
     """The next link to make, for a model that consists of links in somebody else's tree.
 
     One whose links were removed again is not wanted, and stays removed.
@@ -41,7 +41,7 @@ def adopt(catalogue: Catalogue, linked: Group, uid: str, policy: Policy) -> Step
             outer = paths.name(paths.parent(file.path))
             folder = home_of(catalogue, paths.name(file.path), policy, outer)
         target = paths.join(folder, paths.name(file.path))
-        if file.stuck is None and target not in catalogue.files:
+        if (file.stuck is None or retry) and target not in catalogue.files:
             return Copy(uid, file.path, target, "symbolic-link", file.stamp, file.position)
     return None
 

@@ -89,7 +89,7 @@ def _organise_folder(
     models = groups.of_kind(found, "model")
     if not any(paths.is_manifest(file.path) for file in free):
         if len(models) > 1 or (models and policy.organise and splitting.is_nested(place)):
-            return splitting.register(catalogue, place, models, policy)
+            return splitting.register(catalogue, place, models, policy, retry=retry)
         for part in (each for each in found if each.kind in ("projector", "adapter") and not models):
             paired = _pair(catalogue, part)
             if paired is not None:
@@ -121,11 +121,11 @@ def _tend(catalogue: Catalogue, model: Model, files: list[File], policy: Policy,
         stays = min(models, key=lambda each: _first_to_stay(catalogue, each))
     if stays is not None and len(models) > 1:
         others = [each for each in models if each != stays and not splitting.is_named(each, manifest)]
-        apart = splitting.register(catalogue, model.folder, others, policy)
+        apart = splitting.register(catalogue, model.folder, others, policy, retry=retry)
         if apart is not None:
             return apart
     wanted = links.wanted(catalogue, model, manifest, retry=retry)
-    wanted = wanted or _named_projector(catalogue, model, manifest, policy)
+    wanted = wanted or _named_projector(catalogue, model, manifest, policy, retry)
     if wanted is not None:
         return wanted
     part = next((each for each in found if each.kind in ("projector", "adapter")), None)
@@ -149,7 +149,7 @@ def _pair(catalogue: Catalogue, part: Group) -> Step | None:
 
 
 def _named_projector(
-    catalogue: Catalogue, model: Model, manifest: Manifest | None, policy: Policy
+    catalogue: Catalogue, model: Model, manifest: Manifest | None, policy: Policy, retry: bool
 ) -> Step | None:
     """Bring in the projector that a model.json names: that is a person's word, whatever the headers say."""
     name = groups.named(manifest, "mmproj")
@@ -162,7 +162,7 @@ def _named_projector(
         if owner is None or owner.removed is not None or owner.status == "part":
             return Decide(((model.uid, PartPaired(file.path, "model.json")),), cause)
         target = paths.join(model.folder, paths.name(file.path))
-        if policy.organise and file.stuck is None and target not in catalogue.files:
+        if policy.organise and (file.stuck is None or retry) and target not in catalogue.files:
             return Copy(model.uid, file.path, target, "hard-link", file.stamp, cause)
     return None
 

@@ -37,7 +37,9 @@ def is_named(each: Group, manifest: Manifest | None) -> bool:
     return any(paths.shown_name(file.path) in names for file in each.files)
 
 
-def register(catalogue: Catalogue, place: str, models: Sequence[Group], policy: Policy) -> Step | None:
+def register(
+    catalogue: Catalogue, place: str, models: Sequence[Group], policy: Policy, *, retry: bool
+) -> Step | None:
     """Make models of what lies in a folder together; links stay, and get links of their own.
 
     What a link leads to stays too: it is a model where the link is, and a move would break that.
@@ -46,7 +48,8 @@ def register(catalogue: Catalogue, place: str, models: Sequence[Group], policy: 
     given: set[str] = set()
     for each in models:
         if each.head.link is not None and policy.organise:
-            adopted = links.adopt(catalogue, each, uid_for(each.head.uid, each.head.path), policy)
+            uid = uid_for(each.head.uid, each.head.path)
+            adopted = links.adopt(catalogue, each, uid, policy, retry=retry)
             if adopted is not None:
                 return adopted
             continue

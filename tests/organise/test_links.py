@@ -103,3 +103,25 @@ def test_a_source_on_the_web_or_of_another_kind_gets_no_link(world: World) -> No
     for number, url in enumerate(("https://x.org/a.gguf", "a.gguf", "/etc/passwd", "C:\\models\\a.gguf")):
         world.edit(f"models/m{number}/model.json", Manifest(sources=(SourceRef("a.gguf", url),)))
     assert not [step for step in world.settle() if isinstance(step, Copy)]
+
+
+def test_a_link_that_could_not_be_made_is_tried_again(world: World) -> None:
+    link(world, f"{HUB}/snapshots/aaa/m.gguf", 7, "u1")
+    world.fails = True
+    world.settle()
+    assert world.present() == []
+    world.fails = False
+    world.settle(retry=True)
+    assert world.model("m").status == "ready"
+    assert world.catalogue.files[f"{HUB}/snapshots/aaa/m.gguf"].stuck is None
+
+
+def test_a_link_that_a_model_json_asks_for_and_that_cannot_be_made_is_tried_once(world: World) -> None:
+    world.edit(
+        "models/imported/model.json", Manifest(sources=(SourceRef("big.gguf", "/mnt/models/big.gguf"),))
+    )
+    world.fails = True
+    assert [step.how for step in world.settle() if isinstance(step, Copy)] == ["symbolic-link"]
+    assert "disk is full" in (world.model("imported").reason or "")
+    world.fails = False
+    assert [step.how for step in world.settle(retry=True) if isinstance(step, Copy)] == ["symbolic-link"]

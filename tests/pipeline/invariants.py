@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from janfs.catalogue.catalogue import present_models
 from janfs.catalogue.entries import File
@@ -147,18 +147,25 @@ def check_models(world: World) -> None:
         stays = _is_linked_to(world, path) or (file is not None and is_part(file))
         assert stays or not _is_whole(fs, path), f"{path!r} still lies loose: {file}"
     for folder, inside in binaries.items():
-        settled = [path for path in inside if path in catalogue.files]
-        alone = [path for path in settled if catalogue.files[path].stamp.inode not in served]
-        if len(alone) < len(settled):  # of somebody's tree of links, those that lead nowhere are no matter
-            alone = [path for path in alone if catalogue.files[path].refused is None]
-        alone = [path for path in alone if not _was_removed(world, path, settled)]
+        known = {path: catalogue.files[path] for path in inside if path in catalogue.files}
+        is_tree = any(
+            file.link is not None for file in known.values()
+        )  # somebody else's: what is broken stays
+        alone = [
+            path
+            for path, file in known.items()
+            if file.stamp.inode not in served
+            and not (_is_unfinished(fs, path) or (is_tree and file.refused is not None))
+            and not _was_removed(world, file, known)
+        ]
         assert folder in by_folder or not alone, f"{folder!r} is no model; it holds {alone}"
         manifest = paths.join(folder, paths.MANIFEST)
         whole = [path for path in inside if _is_whole(fs, path)]
         if fs.stat(manifest) is None:
             left = [path for path in whole if not _is_linked_to(world, path)]
-            left = [path for path in left if not _is_adopted(catalogue.files.get(path), served)]
-            left = [path for path in left if not _was_removed(world, path, settled)]
+            left = [
+                path for path in left if not (path in known and _stays(world, known[path], served, known))
+            ]
             assert len(left) < 2, f"{folder!r} has no model.json, and {left} still lie in it together"
         if len(inside) != 1 or not whole or folder not in by_folder:
             continue
@@ -181,18 +188,15 @@ def _is_linked_to(world: World, path: str) -> bool:
     return file is not None and file.link is None and str(file.stamp.inode) in world.catalogue.links
 
 
-def _is_adopted(file: File | None, served: set[int]) -> bool:
-    """Whether a file is a link, and some model is served from what it leads to."""
-    return file is not None and file.link is not None and file.stamp.inode in served
+def _stays(world: World, file: File, served: set[int], beside: Iterable[str]) -> bool:
+    """Whether a file is a link, and a model is served from what it leads to, or is not wanted."""
+    return file.link is not None and (file.stamp.inode in served or _was_removed(world, file, beside))
 
 
-def _was_removed(world: World, path: str, beside: list[str]) -> bool:
+def _was_removed(world: World, file: File, beside: Iterable[str]) -> bool:
     """Whether a file is a link of somebody's tree for which a model was made, that someone removed again."""
-    file = world.catalogue.files.get(path)
-    if file is None or file.link is None:
-        return False
     made = (world.catalogue.models.get(uid_for(file.uid, head)) for head in beside)
-    return any(model is not None and model.removed is not None for model in made)
+    return file.link is not None and any(model is not None and model.removed is not None for model in made)
 
 
 def check_nothing_to_do(world: World) -> None:
