@@ -337,7 +337,8 @@ def test_a_loose_model_makes_room_when_its_folder_is_taken(stubborn: World, refu
         "models/a": (False, "ready"),
         "models/a-2": (True, "ready"),
     }
-    assert stubborn.model("a").uid == uid, "its old id still leads to it"
+    assert stubborn.model("a").uid != uid, "a folder that bears the name goes before an alias"
+    assert stubborn.model("a-2").aliases == ("a",)
 
 
 @pytest.mark.parametrize("call", MUTATIONS)
