@@ -64,6 +64,8 @@ class ModelView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     progress: float | None = None
     duplicate_of: str | None = None
     json_error: JsonError | None = None
+    at: int | None = None
+    model_json: str | None = None
 
 
 class EventView(Struct, frozen=True):

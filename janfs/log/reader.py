@@ -47,6 +47,26 @@ class LogReader:
             after = page[-1].position
             left = None if left is None else left - len(page)
 
+    def backwards(
+        self, before: int = _LAST, *, stream: str | None = None, saying: Sequence[str] = ()
+    ) -> Iterator[Record]:
+        """Records with a position less than `before`, the last one first.
+
+        Of one stream, if named; with `saying` only those whose data holds one of these texts, as they stand
+        there. Such a one is looked for when it is asked for, through the whole log if need be.
+        """
+        where, fixed = "position < ?", [*saying]
+        if saying:
+            where += f" AND ({' OR '.join(['instr(data, ?) > 0'] * len(saying))})"
+        if stream is not None:
+            where, fixed = f"{where} AND stream = ?", [*fixed, stream]
+        order = "position" if stream is None else "version"
+        query = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY {order} DESC LIMIT ?"  # noqa: S608
+        count = 1 if saying else 100
+        while rows := self._fetch(query, (before, *fixed, count)):
+            yield from (Record(*row) for row in rows)
+            before = rows[-1][0]
+
     def pages(
         self, after: int = 0, until: int | None = None, kind: str | None = None
     ) -> Iterator[list[tuple[int, str, str, int, str, str]]]:
@@ -126,7 +146,9 @@ class LogReader:
             where, parameters = f"{where} AND stream = ?", [*parameters, stream]
         if until is not None:
             where, parameters = f"{where} AND position <= ?", [*parameters, until]
-        query = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY position LIMIT ?"  # noqa: S608
+        # Of a stream, versions come in the order of positions, and an index has them in order.
+        order = "position" if stream is None else "version"
+        query = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608
         return [Record(*row) for row in self._fetch(query, (*parameters, count))]
 
     def _fetch(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:

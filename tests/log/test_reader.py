@@ -63,3 +63,25 @@ def test_a_damaged_file_is_an_error_of_the_log(log: EventLog, database: Path) ->
         file.write(b"\xa5" * (size - 4096))
     with pytest.raises(LogError):
         list(log.read())
+
+
+def test_the_log_is_read_backwards_from_any_position(log: EventLog) -> None:
+    log.append([new(stream, data=f'{{"path":"{stream}"}}') for stream in "abacabadabac" * 20])
+    every = list(log.read())[::-1]
+
+    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @given(
+        st.integers(0, 250), st.none() | st.sampled_from("abcd!"), st.sampled_from([(), ("b",), ("c", "d")])
+    )
+    def check(before: int, stream: str | None, saying: str) -> None:
+        texts = [f'"{text}"' for text in saying]
+        wanted = [
+            record
+            for record in every
+            if record.position < before
+            and (stream is None or record.stream == stream)
+            and (not texts or any(text in record.data for text in texts))
+        ]
+        assert list(log.backwards(before, stream=stream, saying=texts)) == wanted
+
+    check()

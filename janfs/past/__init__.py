@@ -1,0 +1,1 @@
+"""Asking the log about the past: what was at a moment, what changed since, by whom and why."""

@@ -1,0 +1,63 @@
+"""Moments of the log: from words to a position, and from a position to the catalogue as it was then."""
+
+import threading
+from datetime import datetime
+
+from janfs.catalogue.catalogue import Catalogue
+from janfs.catalogue.fold import fold
+from janfs.errors import NotFound
+from janfs.events import codec
+from janfs.history.happening import Happening
+from janfs.history.when import parse_when, position_of
+from janfs.log.reader import LogReader
+from janfs.log.records import Record
+from janfs.pipeline.recorder import replay
+
+_KEPT = 4  # catalogues of the past that are held in memory
+
+
+def position_at(log: LogReader, head: int, when: str, now: datetime) -> int:
+    """The position that a moment in words stands for, `head` being the last one. Raises `InvalidInput`.
+
+    Times without a zone, and words, are of this machine's zone.
+    """
+    moment = parse_when(when, now.astimezone())
+    return position_of(
+        moment, head, lambda position: datetime.fromisoformat(record_at(log, position).recorded_at)
+    )
+
+
+def record_at(log: LogReader, position: int) -> Record:
+    """The record at a position. Raises `NotFound`."""
+    found = next(log.read(position - 1, until=position, limit=1), None)
+    if found is None:
+        raise NotFound(f"The log has nothing at position {position}.")
+    return found
+
+
+def happening(record: Record) -> Happening:
+    """A record with its event in today's shape."""
+    event = codec.decode(record.type, record.schema, record.data)
+    return Happening(record.position, record.stream, record.recorded_at, record.actor, record.cause, event)
+
+
+class AsOf:
+    """Catalogues of the past. The last few are kept, and others are folded on from them."""
+
+    def __init__(self, log: LogReader) -> None:
+        self._log = log
+        self._kept: dict[int, Catalogue] = {}
+        self._lock = threading.Lock()  # one fold at a time: they are all processor
+
+    def at(self, position: int) -> Catalogue:
+        """The catalogue after the event at a position. May take seconds for a long log."""
+        with self._lock:
+            found = self._kept.pop(position, None)
+            if found is None:
+                start = max((known for known in self._kept if known < position), default=None)
+                base = Catalogue() if start is None else self._kept[start]
+                found, _ = fold(base, replay(self._log, base.position, position))
+            self._kept[position] = found
+            if len(self._kept) > _KEPT:
+                del self._kept[next(iter(self._kept))]
+            return found

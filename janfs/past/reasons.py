@@ -1,0 +1,90 @@
+"""Why a file or a model is as it is, out of the log."""
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from janfs.catalogue.catalogue import Catalogue
+from janfs.errors import ModelNotFound, NotFound
+from janfs.events.types import Event
+from janfs.folder import paths
+from janfs.history.happening import Happening
+from janfs.history.why import Reason, chain, explains_model, explains_path
+from janfs.log.reader import LogReader
+from janfs.log.records import Record
+from janfs.past.moments import happening
+from janfs.views import stream_of
+
+
+class Why(Struct, frozen=True):
+    """The chain of causes, the last event first; `subject` is a path, or a model's id."""
+
+    subject: str
+    reasons: list[Reason]
+    object: Literal["why"] = "why"
+
+
+def why(log: LogReader, catalogue: Catalogue, subject: str) -> Why:
+    """Why a path, or a model by id, alias or uid, is as it is. Raises `NotFound`."""
+    path = _path(catalogue, subject)
+    if path is not None:
+        last = last_about(log, path, catalogue.position + 1, catalogue.files[path].uid)
+        return _told(log, path, last)
+    try:
+        uid = catalogue.folders.get(subject) or stream_of(catalogue, subject)
+    except ModelNotFound as error:
+        last = last_about(log, subject, catalogue.position + 1)
+        if last is None:
+            raise NotFound(
+                f"The log knows nothing of '{subject}'. Give a model's id, or a path below the root such as "
+                "models/x/x.gguf.",
+                param="subject",
+            ) from error
+        return _told(log, subject, last)
+    last = _last(log.backwards(stream=uid), explains_model)
+    return _told(log, catalogue.models[uid].id, last)
+
+
+def last_about(log: LogReader, path: str, before: int, stream: str | None = None) -> Happening | None:
+    """The last event before a position that explains a path; of one stream, where it is known to be in it.
+
+    Without a stream the whole log may have to be read, which takes a second for a million events.
+    """
+
+    def explains(event: Event) -> bool:
+        return explains_path(event, path)
+
+    if stream is not None:
+        found = _last(log.backwards(before, stream=stream), explains)
+        if found is not None:
+            return found
+    folders = [path]
+    while paths.parent(folders[-1]):
+        folders.append(paths.parent(folders[-1]))
+    saying = [msgspec.json.encode(each).decode() for each in folders if each != paths.MODELS]
+    return _last(log.backwards(before, saying=saying), explains)
+
+
+def _last(records: Iterator[Record], explains: Callable[[Event], bool]) -> Happening | None:
+    return next((each for each in map(happening, records) if explains(each.event)), None)
+
+
+def _path(catalogue: Catalogue, subject: str) -> str | None:
+    """The known file that is meant; a name alone is that of a file directly in `models/`."""
+    return next((path for path in (subject, f"{paths.MODELS}/{subject}") if path in catalogue.files), None)
+
+
+def _told(log: LogReader, subject: str, last: Happening | None) -> Why:
+    if last is None:
+        return Why(subject, [])
+
+    def at(position: int) -> Happening | None:
+        record = next(log.read(position - 1, until=position, limit=1), None)
+        return None if record is None else happening(record)
+
+    def earlier(path: str, before: int) -> Happening | None:
+        return last_about(log, path, before, last.stream)
+
+    return Why(subject, chain(last, at, earlier))

@@ -1,0 +1,96 @@
+"""What a model's model.json said, and what became of it from one moment to another."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from janfs.catalogue.catalogue import Catalogue
+from janfs.errors import NotFound
+from janfs.history import diff as by_leaf
+from janfs.history.blame import Blamed, blame
+from janfs.history.diff import Change
+from janfs.history.versions import Version, in_force, last_change, on_disk, versions
+from janfs.log.reader import LogReader
+from janfs.manifest import jsonc
+from janfs.past.moments import happening
+from janfs.past.reasons import last_about
+from janfs.views import stream_of
+
+
+class ModelDiff(Struct, frozen=True, rename={"start": "from", "end": "to"}):
+    """What is different in a model's model.json at two positions of the log.
+
+    `changes` are those of the settings in force, leaf by leaf; `text` those of the file's lines, as `diff -u`
+    has them. `before` and `after` are the versions that were in the folder then; null where there was none.
+    """
+
+    id: str
+    start: int
+    end: int
+    before: Version | None
+    after: Version | None
+    changes: list[Change]
+    text: str
+    object: Literal["diff"] = "diff"
+
+
+class ModelBlame(Struct, frozen=True):
+    """Each leaf of a model's model.json, with who set it and when."""
+
+    id: str
+    leaves: list[Blamed]
+    object: Literal["blame"] = "blame"
+
+
+def versions_of(log: LogReader, uid: str) -> list[Version]:
+    """Every version of a model's model.json, in order."""
+
+    def foreign(path: str, before: int) -> str | None:
+        found = last_about(log, path, before)
+        return getattr(found.event, "sha256", None) if found is not None else None
+
+    return versions(map(happening, log.read(stream=uid)), foreign)
+
+
+def text_of(log: LogReader, version: Version | None) -> bytes:
+    """The text of a version; nothing for none. Raises `NotFound` when the log does not have it."""
+    if version is None or version.sha256 is None:
+        return b""
+    text = log.document(version.sha256)
+    if text is None:
+        raise NotFound(f"The log does not have the text of {version.path} at position {version.position}.")
+    return text
+
+
+def diff(
+    log: LogReader, catalogue: Catalogue, name: str, start: int | None = None, end: int | None = None
+) -> ModelDiff:
+    """What became of a model's model.json between two positions; the last change up to `end` without `start`.
+
+    Without `end`, up to now. Raises `ModelNotFound`.
+    """
+    uid = stream_of(catalogue, name)
+    found = versions_of(log, uid)
+    if start is None:
+        start, last = last_change([each for each in found if end is None or each.position <= end])
+        end = last if end is None else end
+    end = catalogue.position if end is None else end
+    before, after = on_disk(found, start), on_disk(found, end)
+    changes = by_leaf.compare(_settings(log, found, start), _settings(log, found, end))
+    old, new = f"model.json #{start}", f"model.json #{end}"
+    text = by_leaf.unified(text_of(log, before), text_of(log, after), old, new)
+    return ModelDiff(catalogue.models[uid].id, start, end, before, after, changes, text)
+
+
+def blame_of(log: LogReader, catalogue: Catalogue, name: str) -> ModelBlame:
+    """Who set what a model's model.json says, or said last. Raises `ModelNotFound`."""
+    uid = stream_of(catalogue, name)
+    readable = [each for each in versions_of(log, uid) if each.sha256 is not None and each.problem is None]
+    told = blame((version, jsonc.parse(text_of(log, version))) for version in readable)
+    return ModelBlame(catalogue.models[uid].id, told)
+
+
+def _settings(log: LogReader, found: Sequence[Version], position: int) -> Any:
+    version = in_force(found, position)
+    return {} if version is None else jsonc.parse(text_of(log, version))
