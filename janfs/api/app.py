@@ -15,13 +15,14 @@ from janfs.api.door import Door
 from janfs.api.errors import handle
 from janfs.api.openapi import OPERATIONS
 from janfs.listing import ModelList
+from janfs.past.moments import AsOf
 
 HANDLERS = (*(operation.handler for operation in OPERATIONS), docs.get_openapi, docs.get_docs, docs.get_root)
 
 
 def create_api(context: ApiContext) -> Access:
     """The API as an ASGI application. It needs its lifespan to be run."""
-    bell, model_list = Bell(), ModelList()
+    bell, model_list, past = Bell(), ModelList(), AsOf(context.log)
     context.metrics.watch_engines(context.pool.states)
     context.pipeline.on_publish(lambda _: bell.ring_from_thread())
 
@@ -40,6 +41,7 @@ def create_api(context: ApiContext) -> Access:
         dependencies={
             "context": Provide(lambda: context, sync_to_thread=False),
             "model_list": Provide(lambda: model_list, sync_to_thread=False),
+            "past": Provide(lambda: past, sync_to_thread=False),
             "bell": Provide(lambda: bell, sync_to_thread=False),
         },
         exception_handlers={Exception: handle},

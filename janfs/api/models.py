@@ -10,9 +10,11 @@ from msgspec import Struct
 
 from janfs.api.context import ApiContext, Context
 from janfs.api.errors import decode_body
+from janfs.api.moments import Moment, Past, position_of
 from janfs.catalogue.catalogue import find_model
 from janfs.errors import ModelNotFound, ModelNotRunnable, UnsupportedParameter
 from janfs.listing import ModelList
+from janfs.past.models import model_at, models_at
 from janfs.pipeline.commands import Delete
 from janfs.serving import find_outsider, resolve
 from janfs.views import ModelView, find_view
@@ -45,16 +47,29 @@ class StateChange(Struct, frozen=True):
     object: Literal["model"] = "model"
 
 
-@get("/v1/models", sync_to_thread=False)
-def list_models(context: Context, model_list: SkipValidation[NamedDependency[ModelList]]) -> Response[bytes]:
-    """Every model, and every file that is not one yet or cannot be one."""
-    encoded = model_list.encode(context.downloads.snapshot(), context.pool.state)
+@get("/v1/models")
+async def list_models(
+    context: Context,
+    model_list: SkipValidation[NamedDependency[ModelList]],
+    past: Past,
+    at: Moment = None,
+) -> Response[bytes]:
+    """Every model, and every file that is not one yet or cannot be one; with `at` as they were then."""
+    if at is None:
+        encoded = model_list.encode(context.downloads.snapshot(), context.pool.state)
+    else:
+        encoded = await asyncio.to_thread(lambda: models_at(past.at(position_of(context, at))))
     return Response(encoded, media_type="application/json")
 
 
-@get("/v1/models/{model_id:str}", sync_to_thread=False)
-def get_model(context: Context, model_id: FromPath[str]) -> ModelView:
-    """One model, by id or alias."""
+@get("/v1/models/{model_id:str}")
+async def get_model(context: Context, model_id: FromPath[str], past: Past, at: Moment = None) -> ModelView:
+    """One model, by id or alias; with `at` as it was then, with the text of its model.json."""
+    if at is not None:
+        now = context.pipeline.snapshot.catalogue
+        return await asyncio.to_thread(
+            lambda: model_at(context.log, now, past.at(position_of(context, at)), model_id)
+        )
     view = find_view(context.downloads.snapshot(), model_id, context.pool.state)
     if view is None:
         raise ModelNotFound(model_id)

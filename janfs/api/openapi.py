@@ -9,9 +9,22 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
 import janfs
-from janfs.api import archives, chat, completions, downloads, events, hashes, health, models, organising
+from janfs.api import (
+    archives,
+    chat,
+    completions,
+    downloads,
+    events,
+    hashes,
+    health,
+    history,
+    models,
+    organising,
+)
 from janfs.api.chat_request import ChatRequest
 from janfs.api.errors import ErrorBody
+from janfs.past.reasons import Why
+from janfs.past.texts import ModelBlame, ModelDiff
 from janfs.views import EventView, ModelView
 
 _REF = "#/components/schemas/{name}"
@@ -36,6 +49,21 @@ _LAST_EVENT_ID = {
 }
 
 
+def _moment(name: str, description: str) -> dict[str, Any]:
+    said = f"{description} A position of the log, a time, or words such as `yesterday 14:00`."
+    return {"name": name, "in": "query", "schema": {"type": "string"}, "description": said}
+
+
+_AT = _moment("at", "As it was at this moment.")
+_SUBJECT = {
+    "name": "subject",
+    "in": "query",
+    "required": True,
+    "schema": {"type": "string"},
+    "description": "A model's id, alias or uid, or a path below the root.",
+}
+
+
 class Operation(Struct, frozen=True):
     """A handler with what it takes and gives; `streamed` is the type of a message of its event stream."""
 
@@ -47,8 +75,8 @@ class Operation(Struct, frozen=True):
 
 
 OPERATIONS = (
-    Operation(models.list_models, models.ModelListBody),
-    Operation(models.get_model, ModelView),
+    Operation(models.list_models, models.ModelListBody, parameters=(_AT,)),
+    Operation(models.get_model, ModelView, parameters=(_AT,)),
     Operation(models.delete_model, models.Deleted),
     Operation(models.start_model, models.StateChange),
     Operation(models.stop_model, models.StateChange),
@@ -65,6 +93,13 @@ OPERATIONS = (
     Operation(hashes.verify_model, hashes.Verification),
     Operation(hashes.dedupe, hashes.Deduped, body=hashes.DedupeRequest),
     Operation(events.model_history, events.EventPage, parameters=(_AFTER, _LIMIT)),
+    Operation(
+        history.model_diff,
+        ModelDiff,
+        parameters=(_moment("from", "The moment before."), _moment("to", "The moment after; now without.")),
+    ),
+    Operation(history.model_blame, ModelBlame),
+    Operation(history.explain, Why, parameters=(_SUBJECT,)),
     Operation(chat.create_chat_completion, chat.ChatCompletion, body=ChatRequest, streamed=chat.ChatChunk),
     Operation(
         completions.create_completion,

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from janfs.cli import hashes, organising, pull, sharing
-from janfs.cli.common import json_option, key_option, root_option
+from janfs.cli import hashes, history, organising, pull, sharing
+from janfs.cli.common import at_option, json_option, key_option, root_option
 from janfs.cli.errors import exit_code
 from janfs.errors import JanfsError
 from janfs.settings import DEFAULT_HOST, DEFAULT_PORT
@@ -119,12 +119,13 @@ def serve(log_level: Any, log_json: bool, **given: Any) -> None:
 @root_option
 @key_option
 @json_option
-def ls(root: Path, api_key: str | None, as_json: bool) -> None:
+@at_option
+def ls(root: Path, api_key: str | None, as_json: bool, at: str | None) -> None:
     """List the models."""
     from janfs.cli import printing
     from janfs.cli.source import open_source
 
-    models = open_source(root, api_key).models()
+    models = open_source(root, api_key).models(at)
     click.echo(printing.as_json(models) if as_json else printing.table(models))
 
 
@@ -132,32 +133,15 @@ def ls(root: Path, api_key: str | None, as_json: bool) -> None:
 @root_option
 @key_option
 @json_option
+@at_option
 @click.argument("id")
-def show(root: Path, api_key: str | None, as_json: bool, id: str) -> None:
+def show(root: Path, api_key: str | None, as_json: bool, at: str | None, id: str) -> None:
     """Show one model."""
     from janfs.cli import printing
     from janfs.cli.source import open_source
 
-    model = open_source(root, api_key).model(id)
+    model = open_source(root, api_key).model(id, at)
     click.echo(printing.as_json(model) if as_json else printing.details(model))
-
-
-@main.command()
-@root_option
-@key_option
-@json_option
-@click.argument("id", required=False)
-def history(root: Path, api_key: str | None, as_json: bool, id: str | None) -> None:
-    """Print what happened: to one model, or to everything."""
-    from janfs.cli import printing
-    from janfs.cli.source import open_source
-
-    source = open_source(root, api_key)
-    for earlier in source.earlier(id) if id is not None else ():
-        line = printing.event_line(earlier["event"])
-        click.echo(printing.as_json_line(earlier) if as_json else f"[{earlier['archive']}] {line}")
-    for event in source.history(id):
-        click.echo(printing.as_json_line(event) if as_json else printing.event_line(event))
 
 
 @main.command()
@@ -189,6 +173,10 @@ def rebuild(root: Path, as_json: bool, check: bool) -> None:
 
 
 for command in (
+    history.history,
+    history.diff,
+    history.blame,
+    history.why,
     organising.organise,
     organising.pair,
     hashes.verify,

@@ -24,3 +24,8 @@ key_option = click.option(
     "--api-key", envvar="JANFS_API_KEY", show_envvar=True, help="The API key of the running service."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+at_option = click.option(
+    "--at",
+    metavar="WHEN",
+    help='As it was then: a position of the log, a time, or words such as "yesterday 14:00".',
+)

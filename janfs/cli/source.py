@@ -1,8 +1,8 @@
 """Where commands get their answers: from the running service, else from the log and the folder themselves."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -12,20 +12,23 @@ from janfs.errors import InvalidInput, JanfsError, ModelNotFound, NotFound, Root
 from janfs.root import OpenRoot, owner_of, read_log
 
 if TYPE_CHECKING:
+    from janfs.catalogue.catalogue import Catalogue
+    from janfs.log.store import EventLog
     from janfs.pipeline.snapshot import Snapshot
 
+T = TypeVar("T")
 PAGE = 1000  # events asked for at once
 
 
 class Source(Protocol):
     """Answers as the API gives them."""
 
-    def models(self) -> list[dict[str, Any]]:
-        """Every model."""
+    def models(self, at: str | None = None) -> list[dict[str, Any]]:
+        """Every model; with `at` as they were at that moment, for which `InvalidInput` may be raised."""
         ...
 
-    def model(self, name: str) -> dict[str, Any]:
-        """One model. Raises `ModelNotFound`."""
+    def model(self, name: str, at: str | None = None) -> dict[str, Any]:
+        """One model, with `at` as it was then. Raises `ModelNotFound`, `InvalidInput`."""
         ...
 
     def history(self, name: str | None) -> Iterator[dict[str, Any]]:
@@ -62,14 +65,14 @@ class Service:
         self._url = url
         self._headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
 
-    def models(self) -> list[dict[str, Any]]:
+    def models(self, at: str | None = None) -> list[dict[str, Any]]:
         """See `Source.models`."""
-        found: list[dict[str, Any]] = self.ask("GET", "/v1/models")["data"]
+        found: list[dict[str, Any]] = self.ask("GET", "/v1/models", query={"at": at})["data"]
         return found
 
-    def model(self, name: str) -> dict[str, Any]:
+    def model(self, name: str, at: str | None = None) -> dict[str, Any]:
         """See `Source.model`."""
-        return self.ask("GET", f"/v1/models/{quote(name, safe='')}")
+        return self.ask("GET", f"/v1/models/{quote(name, safe='')}", query={"at": at})
 
     def history(self, name: str | None) -> Iterator[dict[str, Any]]:
         """See `Source.history`."""
@@ -101,15 +104,26 @@ class Service:
         raise _refusal(answer.status_code, answer.json(), answer.text)
 
     def ask(
-        self, method: str, path: str, body: Any = None, *, seconds: float | None = 30.0
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str | None] | None = None,
+        seconds: float | None = 30.0,
     ) -> dict[str, Any]:
-        """One request and its answer. Raises `JanfsError` for an answer that says no, or none at all."""
+        """One request and its answer; what is None is left out of the query.
+
+        Raises `JanfsError` for an answer that says no, or none at all.
+        """
         import httpx
 
         try:
             answer = httpx.request(
                 method,
                 self._url + path,
+                # None would take away the query that a path has already.
+                params={name: value for name, value in (query or {}).items() if value is not None} or None,
                 headers=self._headers,
                 json=body,
                 timeout=seconds,
@@ -130,22 +144,26 @@ class Offline:
         read_log(root).close()  # a clear answer where there is no log
         self._root = root
 
-    def models(self) -> list[dict[str, Any]]:
+    def models(self, at: str | None = None) -> list[dict[str, Any]]:
         """See `Source.models`."""
-        from janfs.listing import ModelList
-        from janfs.views import stopped
+        from janfs.past.models import models_at
 
         with OpenRoot(self._root, SystemClock()) as root:
-            data = ModelList().encode(_snapshot(root), stopped)
+            data = models_at(_catalogue(root, at))
         listed: list[dict[str, Any]] = msgspec.json.decode(data)["data"]
         return listed
 
-    def model(self, name: str) -> dict[str, Any]:
+    def model(self, name: str, at: str | None = None) -> dict[str, Any]:
         """See `Source.model`."""
+        from janfs.past.models import model_at
         from janfs.views import find_view, stopped
 
         with OpenRoot(self._root, SystemClock()) as root:
-            view = find_view(_snapshot(root), name, stopped)
+            if at is None:
+                view = find_view(_snapshot(root), name, stopped)
+            else:
+                now = _snapshot(root).catalogue
+                view = model_at(root.log, now, _catalogue(root, at), name)
         if view is None:
             raise ModelNotFound(name)
         return dict(msgspec.to_builtins(view))
@@ -163,6 +181,11 @@ class Offline:
             for archive, record in found
         ]
 
+    def look(self, find: "Callable[[EventLog, Catalogue], T]") -> T:
+        """What is found in the log and the catalogue."""
+        with OpenRoot(self._root, SystemClock()) as root:
+            return find(root.log, _catalogue(root, None))
+
     def history(self, name: str | None) -> Iterator[dict[str, Any]]:
         """See `Source.history`."""
         from janfs.views import event_view, stream_of
@@ -176,6 +199,14 @@ class Offline:
 def _refusal(status: int, said: dict[str, Any], text: str) -> JanfsError:
     detail = str(said.get("error", {}).get("message", text))
     return {404: NotFound, 400: InvalidInput}.get(status, JanfsError)(detail)
+
+
+def _catalogue(root: OpenRoot, at: str | None) -> "Catalogue":
+    from janfs.past.moments import AsOf, position_at
+
+    if at is None:
+        return _snapshot(root).catalogue
+    return AsOf(root.log).at(position_at(root.log, root.log.head.position, at, SystemClock().now()))
 
 
 def _snapshot(root: OpenRoot) -> "Snapshot":

@@ -1,0 +1,180 @@
+"""`janfs history`, `diff`, `blame` and `why`: what happened, and what the log says about it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import click
+
+from janfs.cli.common import json_option, key_option, root_option
+
+if TYPE_CHECKING:
+    from janfs.catalogue.catalogue import Catalogue
+    from janfs.log.store import EventLog
+
+_SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
+_LINKS = {"first": "because", "because": "because", "before": "and before that,"}
+
+
+@click.command()
+@root_option
+@key_option
+@json_option
+@click.argument("id", required=False)
+def history(root: Path, api_key: str | None, as_json: bool, id: str | None) -> None:
+    """Print what happened: to one model, or to everything."""
+    from janfs.cli import printing
+    from janfs.cli.source import open_source
+
+    source = open_source(root, api_key)
+    for earlier in source.earlier(id) if id is not None else ():
+        line = printing.event_line(earlier["event"])
+        click.echo(printing.as_json_line(earlier) if as_json else f"[{earlier['archive']}] {line}")
+    for event in source.history(id):
+        click.echo(printing.as_json_line(event) if as_json else printing.event_line(event))
+
+
+@click.command()
+@root_option
+@key_option
+@json_option
+@click.option("--text", "as_text", is_flag=True, help="The lines of the file, as `diff -u` has them.")
+@click.argument("id")
+@click.argument("start", metavar="[FROM]", required=False)
+@click.argument("end", metavar="[TO]", required=False)
+def diff(
+    *,
+    root: Path,
+    api_key: str | None,
+    as_json: bool,
+    as_text: bool,
+    id: str,
+    start: str | None,
+    end: str | None,
+) -> None:
+    """Print what changed in a model.json; the last change, or since FROM, or from FROM to TO.
+
+    Both are a position of the log, a time, or words such as "yesterday 14:00".
+    """
+    from janfs.cli import printing
+
+    def offline(log: "EventLog", catalogue: "Catalogue") -> object:
+        from janfs.past import texts
+
+        first, last = (None if when is None else _position(log, when) for when in (start, end))
+        return texts.diff(log, catalogue, id, first, last)
+
+    found = _ask(root, api_key, f"/v1/models/{quote(id, safe='')}/diff", offline, {"from": start, "to": end})
+    if as_json:
+        click.echo(printing.as_json(found))
+    elif as_text:
+        for line in found["text"].splitlines():
+            click.secho(line, fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1]))
+    else:
+        _print_changes(found)
+
+
+@click.command()
+@root_option
+@key_option
+@json_option
+@click.argument("id")
+def blame(root: Path, api_key: str | None, as_json: bool, id: str) -> None:
+    """Print who set each leaf of a model.json, and when."""
+    from janfs.cli import printing
+    from janfs.history.diff import spelled
+
+    def offline(log: "EventLog", catalogue: "Catalogue") -> object:
+        from janfs.past import texts
+
+        return texts.blame_of(log, catalogue, id)
+
+    found = _ask(root, api_key, f"/v1/models/{quote(id, safe='')}/blame", offline)
+    if as_json:
+        click.echo(printing.as_json(found))
+        return
+    for leaf in found["leaves"]:
+        when = leaf["recorded_at"][:19].replace("T", " ")
+        value = f"{spelled(leaf['path'])} = {printing.as_json_line(leaf['value'])}"
+        click.echo(f"{leaf['position']:>6}  {when}  {leaf['actor']:<8}  {value}")
+
+
+@click.command()
+@root_option
+@key_option
+@json_option
+@click.argument("subject", metavar="PATH|ID")
+def why(root: Path, api_key: str | None, as_json: bool, subject: str) -> None:
+    """Print why a file or a model is as it is: the chain of causes, in words."""
+    from janfs.cli import printing
+
+    path = _below(root, subject)
+
+    def offline(log: "EventLog", catalogue: "Catalogue") -> object:
+        from janfs.past import reasons
+
+        return reasons.why(log, catalogue, path)
+
+    found = _ask(root, api_key, "/v1/why", offline, {"subject": path})
+    if as_json:
+        click.echo(printing.as_json(found))
+        return
+    click.echo(f"{found['subject']} is as it is")
+    for reason in found["reasons"]:
+        click.echo(f"  {_LINKS[reason['link']]} {reason['words']} (#{reason['position']})")
+
+
+def _ask(
+    root: Path,
+    api_key: str | None,
+    path: str,
+    offline: "Callable[[EventLog, Catalogue], object]",
+    query: Mapping[str, str | None] | None = None,
+) -> dict[str, Any]:
+    """The answer of the service that has the root open, else of its log itself."""
+    import msgspec
+
+    from janfs.cli.source import Offline, running
+
+    service = running(root, api_key)
+    if service is not None:
+        return service.ask("GET", path, query=query)
+    found: dict[str, Any] = msgspec.to_builtins(Offline(root).look(offline))
+    return found
+
+
+def _position(log: "EventLog", when: str) -> int:
+    from janfs.clock import SystemClock
+    from janfs.past.moments import position_at
+
+    return position_at(log, log.head.position, when, SystemClock().now())
+
+
+def _print_changes(found: Mapping[str, Any]) -> None:
+    from janfs.cli import printing
+    from janfs.history.diff import spelled
+
+    for change in found["changes"]:
+        sign, colour = _SIGNS[change["kind"]]
+        values = " -> ".join(printing.as_json_line(change[side]) for side in ("old", "new") if side in change)
+        click.secho(f"{sign} {spelled(change['path'])}: {values}", fg=colour)
+    problem = (found["after"] or {}).get("problem")
+    if problem is not None:
+        click.echo(f"The file cannot be read: {problem['reason']}. What was in force before is.")
+    elif not found["changes"]:
+        click.echo(
+            "No setting is different." if not found["text"] else "Only the text is different (--text)."
+        )
+
+
+def _below(root: Path, subject: str) -> str:
+    """A path as the log spells it: below the root. What is no path of a file there is left as it is."""
+    import os
+
+    from janfs.folder.paths import encode_name
+
+    path = Path(os.path.abspath(subject))  # noqa: PTH100 - a link is the file that is asked about
+    if not path.is_relative_to(root) or (not Path(subject).is_absolute() and not os.path.lexists(path)):
+        return subject
+    return "/".join(encode_name(os.fsencode(part)) for part in path.relative_to(root).parts)

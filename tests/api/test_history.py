@@ -1,0 +1,93 @@
+"""The past as the API tells it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.service import Service
+
+
+@pytest.fixture
+def edited(service: Service) -> Service:
+    """The model `tiny`, whose model.json someone edited once."""
+    service.drop("tiny.gguf")
+    manifest = service.root / "models/tiny/model.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"name": "Mine"}))
+    service.look()
+    return service
+
+
+def last(service: Service) -> int:
+    return service.pipeline.snapshot.catalogue.position
+
+
+def test_a_model_is_shown_as_it_was_with_its_text(edited: Service) -> None:
+    then = last(edited) - 1
+    model = edited.get("/v1/models/tiny", params={"at": str(then)})
+    assert (model["name"], model["at"]) == ("tiny", then)
+    assert json.loads(model["model_json"])["name"] == "tiny"
+    now = edited.get("/v1/models/tiny")
+    assert now["name"] == "Mine"
+    assert "at" not in now
+    assert "model_json" not in now
+
+
+def test_the_list_of_a_moment_has_the_models_of_then(edited: Service) -> None:
+    assert edited.get("/v1/models", params={"at": "0"})["data"] == []
+    assert edited.get("/v1/models", params={"at": "yesterday 14:00"})["data"] == []
+    (model,) = edited.get("/v1/models", params={"at": "now"})["data"]
+    assert model["id"] == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("/v1/models?at=soon", 400, "yesterday 14:00"),
+        ("/v1/models?at=1000000", 400, "yet to come"),
+        ("/v1/models/tiny?at=0", 404, "no model 'tiny' at position 0"),
+        ("/v1/models/nope/diff", 404, "does not exist"),
+        ("/v1/models/tiny/diff?from=soon", 400, "yesterday 14:00"),
+        ("/v1/models/nope/blame", 404, "does not exist"),
+        ("/v1/why?subject=nope", 404, "knows nothing of"),
+        ("/v1/why", 400, "subject"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(edited: Service, path: str, status: int, says: str) -> None:
+    answer = edited.client.get(path)
+    assert answer.status_code == status, answer.text
+    assert says in answer.json()["error"]["message"]
+
+
+def test_a_diff_names_the_moments_and_the_changes(edited: Service) -> None:
+    found = edited.get("/v1/models/tiny/diff")
+    assert (found["object"], found["id"]) == ("diff", "tiny")
+    assert (found["from"], found["to"]) == (last(edited) - 1, last(edited))
+    assert found["changes"] == [{"path": ["name"], "kind": "changed", "old": "tiny", "new": "Mine"}]
+    assert found["text"].startswith("--- model.json #")
+    assert found["after"]["actor"] == "folder"
+    back = edited.get("/v1/models/tiny/diff", params={"from": "now", "to": str(last(edited) - 1)})
+    assert back["changes"][0]["new"] == "tiny"
+
+
+def test_blame_tells_who_set_each_leaf(edited: Service) -> None:
+    found = edited.get("/v1/models/tiny/blame")
+    by: dict[str, Any] = {".".join(leaf["path"]): leaf["actor"] for leaf in found["leaves"]}
+    assert by["name"] == "folder"
+    assert by["engine"] == "janfs"
+
+
+def test_why_tells_the_chain_in_words(edited: Service) -> None:
+    found = edited.get("/v1/why", params={"subject": "models/tiny/tiny.gguf"})
+    assert [reason["link"] for reason in found["reasons"]] == ["first", "because", "because"]
+    assert found["reasons"][0]["words"] == "janfs moved models/tiny.gguf to models/tiny/tiny.gguf"
+
+
+def test_the_past_stays_when_the_model_is_gone(edited: Service, tmp_path: Path) -> None:
+    then = last(edited)
+    assert edited.client.delete("/v1/models/tiny").status_code == 200
+    assert edited.get("/v1/models/tiny", params={"at": str(then)})["name"] == "Mine"
+    found = edited.get("/v1/models/tiny/diff")
+    assert {change["kind"] for change in found["changes"]} == {"removed"}
+    assert edited.get("/v1/why", params={"subject": "tiny"})["reasons"][0]["type"] == "model-deleted"

@@ -1,0 +1,115 @@
+"""The past at the command line, on a root that is being served and on one that nobody has open."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from janfs.cli import main
+from tests.support.ggufs import tiny_gguf
+from tests.support.service import ServiceProcess
+
+
+def live(root: Path, *options: str) -> ServiceProcess:
+    """A service whose model `story` was edited once."""
+    service = ServiceProcess(root, *options)
+    (root / "models" / "story.gguf").write_bytes(tiny_gguf("Story"))
+    service.wait_model("story")
+    manifest = root / "models" / "story" / "model.json"
+    service.wait(manifest.exists, "its model.json", 10)
+    edited = json.loads(manifest.read_text()) | {"name": "Mine"}
+    manifest.write_text(json.dumps(edited, indent=2))
+    service.wait(lambda: service.models()["story"]["name"] == "Mine", "the edit", 10)
+    return service
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    root = tmp_path_factory.mktemp("served") / "jan"
+    with live(root, "--api-key", "geheim"):
+        yield root
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("closed") / "jan"
+    with live(root):
+        pass
+    return root
+
+
+@pytest.fixture(params=["served", "closed"])
+def on(request: pytest.FixtureRequest) -> Callable[..., Result]:
+    """Runs a command on the served root, and on the closed one."""
+    root: Path = request.getfixturevalue(request.param)
+    options = ["--root", str(root), *(["--api-key", "geheim"] if request.param == "served" else [])]
+    return lambda *arguments, **given: CliRunner().invoke(
+        main, [*arguments, *options], catch_exceptions=False, **given
+    )
+
+
+def test_diff_prints_the_last_change_by_setting(on: Callable[..., Result]) -> None:
+    result = on("diff", "story")
+    assert result.exit_code == 0, result.output
+    assert result.output == '~ name: "Story" -> "Mine"\n'
+    assert on("diff", "story", color=True).output.startswith("\x1b[33m~ name")
+
+
+def test_diff_prints_the_lines_of_the_file(on: Callable[..., Result]) -> None:
+    lines = on("diff", "story", "--text").output.splitlines()
+    assert '-  "name": "Story",' in lines
+    assert '+  "name": "Mine",' in lines
+
+
+def test_diff_takes_moments(on: Callable[..., Result]) -> None:
+    whole = on("diff", "story", "0", "now").output.splitlines()
+    assert '+ name: "Mine"' in whole
+    assert on("diff", "story", "now").output == "No setting is different.\n"
+    found = json.loads(on("diff", "story", "yesterday 14:00", "--json").output)
+    assert found["before"] is None
+    refused = on("diff", "story", "soon")
+    assert refused.exit_code == 1
+    assert "yesterday 14:00" in refused.output
+
+
+def test_blame_prints_a_line_for_each_setting(on: Callable[..., Result]) -> None:
+    lines = [line.split() for line in on("blame", "story").output.splitlines()]
+    (mine,) = [line for line in lines if line[4] == "name"]
+    assert mine[3:] == ["folder", "name", "=", '"Mine"']
+    assert any(line[3:5] == ["janfs", "engine"] for line in lines)
+
+
+def test_why_prints_the_chain_in_words(on: Callable[..., Result]) -> None:
+    lines = on("why", "models/story/story.gguf").output.splitlines()
+    assert lines[0] == "models/story/story.gguf is as it is"
+    assert "because janfs moved models/story.gguf to models/story/story.gguf (#" in lines[1]
+    assert "because someone put the file models/story.gguf there (#1)" in lines[-1]
+    assert "someone wrote models/story/model.json" in on("why", "story").output
+
+
+def test_why_takes_a_path_as_a_shell_completes_it(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = closed / "models" / "story" / "story.gguf"
+    monkeypatch.chdir(file.parent)
+    for spelled in (str(file), "story.gguf", "./story.gguf"):
+        result = CliRunner().invoke(main, ["why", spelled, "--root", str(closed)], catch_exceptions=False)
+        assert result.output.startswith("models/story/story.gguf is as it is"), result.output
+
+
+def test_ls_and_show_of_a_moment(on: Callable[..., Result]) -> None:
+    assert "No models yet" in on("ls", "--at", "0").output
+    assert "story" in on("ls", "--at", "now").output
+    events = [json.loads(line) for line in on("history", "story", "--json").output.splitlines()]
+    position = next(event["position"] for event in events if event["type"] == "json-written")
+    shown = json.loads(on("show", "story", "--at", str(position), "--json").output)
+    assert (shown["name"], shown["at"]) == ("Story", position)
+    assert json.loads(shown["model_json"])["name"] == "Story"
+    missing = on("show", "story", "--at", "0")
+    assert missing.exit_code == 3
+    assert "at position 0" in missing.output
+
+
+def test_an_unknown_subject_is_said_to_be_unknown(on: Callable[..., Result]) -> None:
+    for command in ("diff", "blame", "why"):
+        assert on(command, "nope").exit_code == 3
