@@ -29,9 +29,11 @@ from janfs.engines.protocol import (
 )
 from janfs.errors import SettingsError
 from janfs.events import types as e
+from janfs.folder import paths
 from janfs.folder.keeper import WatchKeeper
 from janfs.folder.real import RealFileSystem
 from janfs.folder.watcher import PollingWatcher, choose_watcher
+from janfs.manifest.engine_file import default_engine_file
 from janfs.manifest.spellings import DEFAULT_ENGINE
 from janfs.pipeline.commands import Record
 from janfs.pipeline.hasher import Hasher
@@ -60,7 +62,12 @@ async def serve(settings: Settings, say: Say) -> None:
         if settings.sample and put_sample(root.paths.models):
             say("There was no model yet; a small one was put into the models folder to begin with.")
         pipeline = Pipeline(
-            RealFileSystem(settings.root), root.log, SystemClock(), random_id, organise=settings.organise
+            RealFileSystem(settings.root),
+            root.log,
+            SystemClock(),
+            random_id,
+            organise=settings.organise,
+            engine_files={paths.join(paths.ENGINES, f"{DEFAULT_ENGINE}.json"): default_engine_file()},
         )
         pool = _pool(settings, pipeline)
         host, port = listener.getsockname()[:2]

@@ -2,25 +2,23 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in, files_of, find_model
+from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in, find_model
 from janfs.catalogue.entries import File, Model, Status
 from janfs.catalogue.groups import group
-from janfs.catalogue.status import manifest_of, part_reason
+from janfs.catalogue.status import part_reason
+from janfs.configuration import Configuration, configure
 from janfs.engines.protocol import EngineSettings, RunSpec
 from janfs.errors import InvalidInput, ModelNotFound, ModelNotRunnable
 from janfs.folder import paths
-from janfs.manifest.effective import Layer, effective, values
-from janfs.manifest.generate import generate
-from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS
+from janfs.manifest.effective import values
 from janfs.manifest.schema import Manifest
-from janfs.manifest.spellings import DEFAULT_ENGINE, canonical, canonical_engine
 from janfs.organise.homes import home_of
 from janfs.organise.naming import free_id, id_from_folder
 from janfs.organise.pairing import claimants
@@ -55,13 +53,10 @@ class Outsider(Struct, frozen=True):
     availability: Availability
 
 
-def resolve(
-    snapshot: Snapshot, root: Path, name: str, engine_files: Mapping[str, Mapping[str, Any]] | None = None
-) -> Runnable:
+def resolve(snapshot: Snapshot, root: Path, name: str) -> Runnable:
     """How to run the model with this id or alias.
 
-    `engine_files` are the settings in engines/<engine>.json by engine. Raises `ModelNotFound`, or
-    `ModelNotRunnable` with the reason.
+    Raises `ModelNotFound`, or `ModelNotRunnable` with the reason.
     """
     catalogue = snapshot.catalogue
     model = find_model(catalogue, name)
@@ -75,26 +70,23 @@ def resolve(
     available = availability(model, arrivals_by_place(snapshot).get(model.folder))
     if available.status != "ready" or model.binary is None:
         raise _not_runnable(name, available)
-    parts = _parts(catalogue, model)
-    manifest = manifest_of(files_of(catalogue, model.uid)) or _generated(model, parts)
-    engine = canonical_engine(manifest.engine or DEFAULT_ENGINE)
     try:
-        settings = _settings(manifest, (engine_files or {}).get(engine, {}), engine)
-        parameters = effective(MODEL_PARAMETERS, [Layer("model.json", manifest.model_parameters)])
+        found = configure(catalogue, model)
+        settings = _settings(found)
     except (InvalidInput, msgspec.ValidationError) as error:
         raise ModelNotRunnable(f"The settings of '{name}' cannot be used: {error}", param="model") from error
     return Runnable(
         model=model,
-        manifest=manifest,
+        manifest=found.manifest,
         spec=RunSpec(
             model_id=model.id,
             uid=model.uid,
-            engine=engine,
+            engine=found.engine,
             path=os.fspath(root / os.fsdecode(paths.decode_path(model.binary))),
             settings=settings,
-            fingerprint=fingerprint(parts, engine, settings),
+            fingerprint=fingerprint(found.parts, found.engine, settings),
         ),
-        model_parameters=values(parameters),
+        model_parameters=values(found.model_parameters),
     )
 
 
@@ -182,32 +174,7 @@ def _not_runnable(name: str, now: Availability) -> ModelNotRunnable:
     return ModelNotRunnable(f"The model '{name}' is {now.status}{progress}.{reason}", param="model")
 
 
-def _parts(catalogue: Catalogue, model: Model) -> list[File]:
-    """The files that make up the weights: all shards in order, or the one file."""
-    found = group(files_of(catalogue, model.uid))
-    return next((list(each.files) for each in found if each.head.path == model.binary), [])
-
-
-def _generated(model: Model, parts: list[File]) -> Manifest:
-    """What the model.json would say that could not be written."""
-    first = parts[0]
-    if first.facts is None:
-        return Manifest()
-    document = generate(
-        model_id=model.id,
-        file_names=[paths.shown_name(part.path) for part in parts],
-        size=sum(part.stamp.size for part in parts),
-        created=first.stamp.mtime_ns // 1_000_000_000,
-        facts=first.facts,
-    )
-    return canonical(document)[0]
-
-
-def _settings(manifest: Manifest, engine_file: Mapping[str, Any], engine: str) -> EngineSettings:
-    layers = [
-        Layer(f"engines/{engine}.json", engine_file),
-        Layer("model.json", manifest.engine_parameters),
-    ]
-    found = values(effective(ENGINE_PARAMETERS, layers))
+def _settings(configuration: Configuration) -> EngineSettings:
+    found = values(configuration.engine_parameters)
     fields = {name: found[name] for name in EngineSettings.__struct_fields__ if name in found}
     return msgspec.convert(fields, EngineSettings)

@@ -36,10 +36,28 @@ def test_a_ready_model_is_run_with_the_settings_of_its_model_json() -> None:
 
 
 def test_model_json_wins_over_the_engine_file_which_wins_over_what_is_built_in() -> None:
-    engine_files = {"llama-cpp": {"ctx_len": 512, "n_parallel": 2}}
+    said = Manifest(engine_parameters={"ctx_len": 512, "n_parallel": 2})
+    file = ("engine-llama-cpp", e.JsonEdited("engines/nitro.json", STAMP, "00" * 32, said))
     manifest = Manifest(engine_parameters={"ctx_len": 2048})
-    settings = resolve(snapshot_of(manifest), ROOT, "tiny", engine_files).spec.settings
+    snapshot = Snapshot(catalogue_of(*model_events("tiny", manifest), file))
+    settings = resolve(snapshot, ROOT, "tiny").spec.settings
     assert (settings.ctx_len, settings.n_parallel, settings.n_batch) == (2048, 2, 512)
+
+
+def test_another_engine_file_gives_another_fingerprint() -> None:
+    edited = e.JsonEdited("engines/llama-cpp.json", STAMP, "00" * 32, Manifest(engine_parameters={"ngl": 0}))
+    snapshot = Snapshot(catalogue_of(*model_events("tiny"), ("engine-llama-cpp", edited)))
+    found = resolve(snapshot, ROOT, "tiny").spec
+    assert found.settings.ngl == 0
+    assert found.fingerprint != fingerprint()
+
+
+def test_a_model_json_that_leaves_the_context_open_gets_it_from_the_header() -> None:
+    assert resolve(snapshot_of(Manifest()), ROOT, "tiny").spec.settings.ctx_len == 8192
+    short = replace(FACTS, context_length=512)
+    assert resolve(snapshot_of(Manifest(), facts=short), ROOT, "tiny").spec.settings.ctx_len == 512
+    silent = replace(FACTS, context_length=None)
+    assert resolve(snapshot_of(Manifest(), facts=silent), ROOT, "tiny").spec.settings.ctx_len == 4096
 
 
 def test_a_model_without_model_json_has_the_generated_settings() -> None:

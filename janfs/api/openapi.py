@@ -14,6 +14,7 @@ from janfs.api import (
     chat,
     completions,
     downloads,
+    engines,
     events,
     hashes,
     health,
@@ -23,6 +24,7 @@ from janfs.api import (
 )
 from janfs.api.chat_request import ChatRequest
 from janfs.api.errors import ErrorBody
+from janfs.engine_views import EngineList
 from janfs.past.reasons import Why
 from janfs.past.texts import ModelBlame, ModelDiff
 from janfs.views import EventView, ModelView
@@ -109,6 +111,7 @@ OPERATIONS = (
     ),
     Operation(events.list_events, events.EventPage, parameters=(_AFTER, _LIMIT)),
     Operation(events.stream_events, None, streamed=EventView, parameters=(_AFTER, _LAST_EVENT_ID)),
+    Operation(engines.list_engines, EngineList),
     Operation(health.healthz, health.Health),
     Operation(health.readyz, health.Health),
     Operation(health.metrics, None),

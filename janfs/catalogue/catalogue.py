@@ -7,6 +7,7 @@ from immutables import Map
 from msgspec import Struct
 
 from janfs.catalogue.entries import Entry, File, Model, Plan, Root
+from janfs.folder import paths
 
 Names = Map[str, None]  # a persistent set
 V_co = TypeVar("V_co", covariant=True)
@@ -31,6 +32,8 @@ class Tables(Protocol):
     @property
     def plans(self) -> Lookup[Plan]: ...
     @property
+    def engine_files(self) -> Lookup[File]: ...
+    @property
     def root(self) -> Root: ...
     @property
     def ids(self) -> Lookup[str]: ...
@@ -53,7 +56,8 @@ class Tables(Protocol):
 class Catalogue(Struct, frozen=True):
     """Everything known at one position of the log.
 
-    `files` by path, `models` by uid (removed ones too), `plans` by op. Derived: `ids` and aliases to uids,
+    `files` below `models/` by path, `models` by uid (removed ones too), `plans` by op, `engine_files` (the
+    settings in `engines/`) by path. Derived: `ids` and aliases to uids,
     `folders` of present models and `graves` of removed ones to uids, `children` of each folder, `owned` files
     of each uid, `links` that lead to an inode, files of each of the `hashes`, the
     `spellings` of ids and of names in `models/` that a disk could take for one. `rivals` are
@@ -65,6 +69,7 @@ class Catalogue(Struct, frozen=True):
     files: Map[str, File] = Map()
     models: Map[str, Model] = Map()
     plans: Map[str, Plan] = Map()
+    engine_files: Map[str, File] = Map()
     root: Root = Root()
     ids: Map[str, str] = Map()
     folders: Map[str, str] = Map()
@@ -115,6 +120,11 @@ def uid_at(tables: Tables, place: str) -> str | None:
     return owner_of(tables, place) or tables.graves.get(place)
 
 
+def file_at(tables: Tables, path: str) -> File | None:
+    """The file at a path, below `models/` or in `engines/`."""
+    return tables.engine_files.get(path) if paths.is_engine_file(path) else tables.files.get(path)
+
+
 def files_of(tables: Tables, uid: str) -> list[File]:
     """The files of a model, wherever they lie, by path."""
     return [tables.files[path] for path in sorted(tables.owned.get(uid) or ())]
@@ -136,6 +146,8 @@ def entry(tables: Tables, key: Key) -> Entry | None:
     kind, name = key
     if kind == "file":
         return tables.files.get(name)
+    if kind == "engine":
+        return tables.engine_files.get(name)
     if kind == "model":
         return tables.models.get(name)
     return tables.plans.get(name) if kind == "plan" else tables.root

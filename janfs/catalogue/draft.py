@@ -17,6 +17,7 @@ class Draft:
         self.files = base.files.mutate()
         self.models = base.models.mutate()
         self.plans = base.plans.mutate()
+        self.engine_files = base.engine_files.mutate()
         self.root = base.root
         self.ids = base.ids.mutate()
         self.folders = base.folders.mutate()
@@ -35,6 +36,10 @@ class Draft:
 
     def put_file(self, file: File) -> None:
         """Add or replace a file."""
+        if paths.is_engine_file(file.path):
+            self.engine_files[file.path] = file
+            self.touched.add(("engine", file.path))
+            return
         before = self.files.get(file.path)
         if before is None:
             folder = paths.parent(file.path)
@@ -47,6 +52,9 @@ class Draft:
 
     def drop_file(self, path: str) -> None:
         """Forget a file, if it is known."""
+        if self.engine_files.pop(path, None) is not None:
+            self.touched.add(("engine", path))
+            return
         file = self.files.pop(path, None)
         if file is None:
             return
@@ -139,6 +147,7 @@ class Draft:
             files=self.files.finish(),
             models=self.models.finish(),
             plans=self.plans.finish(),
+            engine_files=self.engine_files.finish(),
             root=self.root,
             ids=self.ids.finish(),
             folders=self.folders.finish(),

@@ -24,7 +24,7 @@ class Problem(Struct, frozen=True, gc=False):
 
 
 class File(Struct, frozen=True, gc=False):
-    """One file below `models/`.
+    """One file below `models/`, or an engine's in `engines/`.
 
     `uid` is the stream of the model it belongs to. `refused` says why it cannot be what its name says;
     `stuck` why we could not move or write it. `sha256` is that of the whole content, once it is known, and

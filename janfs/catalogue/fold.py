@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from janfs.catalogue.catalogue import Catalogue, Key, files_of
+from janfs.catalogue.catalogue import Catalogue, Key, file_at, files_of
 from janfs.catalogue.draft import Draft
 from janfs.catalogue.entries import CORRUPTED, File, Model, Plan, Problem, Root
 from janfs.catalogue.groups import is_part
@@ -126,16 +126,16 @@ def _file_removed(draft: Draft, item: Recorded, event: e.FileRemoved | e.JsonRem
 
 
 def _file_refused(draft: Draft, item: Recorded, event: e.FileRefused) -> None:
-    before = draft.files.get(event.path)
-    # Of a model.json the last good content stays in force.
-    base = before if before is not None and paths.is_manifest(event.path) else None
+    # Of a model.json, and of an engine's file, the last good content stays in force.
+    kept = paths.is_manifest(event.path) or paths.is_engine_file(event.path)
+    base = file_at(draft, event.path) if kept else None
     file = _now(base, item, event.path, event.stamp)
     draft.put_file(replace(file, link=event.link, refused=Problem(event.code, event.reason)))
     _refresh_later(draft, item)
 
 
 def _json_edited(draft: Draft, item: Recorded, event: e.JsonEdited) -> None:
-    before = draft.files.get(event.path)
+    before = file_at(draft, event.path)
     file = File(
         event.path,
         item.stream,
@@ -152,8 +152,9 @@ def _json_edited(draft: Draft, item: Recorded, event: e.JsonEdited) -> None:
 
 
 def _json_rejected(draft: Draft, item: Recorded, event: e.JsonRejected) -> None:
-    before = draft.files.get(event.path)
-    where = f"model.json, line {event.line}, column {event.column}: " if event.line else "model.json: "
+    before = file_at(draft, event.path)
+    name = paths.shown_name(event.path)
+    where = f"{name}, line {event.line}, column {event.column}: " if event.line else f"{name}: "
     problem = Problem("json_invalid", where + event.reason, event.line, event.column)
     draft.put_file(replace(_now(before, item, event.path, event.stamp), refused=problem))
     _refresh_later(draft, item)

@@ -23,6 +23,8 @@ def to_rows(catalogue: Catalogue) -> Iterator[tuple[Key, str]]:
         yield ("model", uid), canonical(model).decode()
     for op, plan in catalogue.plans.items():
         yield ("plan", op), canonical(plan).decode()
+    for path, file in catalogue.engine_files.items():
+        yield ("engine", path), canonical(file).decode()
     if catalogue.root.position:
         yield ("root", ""), canonical(catalogue.root).decode()
 
@@ -41,7 +43,7 @@ def from_rows(rows: Iterable[tuple[str, str, str]], position: int) -> Catalogue:
     draft = Draft(Catalogue())
     draft.position = position
     for kind, _, value in rows:
-        if kind == "file":
+        if kind in ("file", "engine"):
             draft.put_file(_files.decode(value))
         elif kind == "model":
             draft.put_model(_models.decode(value))

@@ -125,8 +125,11 @@ def ls(root: Path, api_key: str | None, as_json: bool, at: str | None) -> None:
     from janfs.cli import printing
     from janfs.cli.source import open_source
 
-    models = open_source(root, api_key).models(at)
+    source = open_source(root, api_key)
+    models = source.models(at)
     click.echo(printing.as_json(models) if as_json else printing.table(models))
+    for problem in () if as_json or at else printing.problems(source.engines()):
+        click.echo(problem)
 
 
 @main.command()

@@ -35,6 +35,13 @@ def table(models: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def problems(engines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is wrong with the engines' files, a line each."""
+    return [
+        f"engine {engine['id']}: {problem['reason']}" for engine in engines for problem in engine["problems"]
+    ]
+
+
 def details(model: Mapping[str, Any]) -> str:
     """One model, a line for each field; blocks of settings a line for each setting."""
     lines = []

@@ -31,6 +31,10 @@ class Source(Protocol):
         """One model, with `at` as it was then. Raises `ModelNotFound`, `InvalidInput`."""
         ...
 
+    def engines(self) -> list[dict[str, Any]]:
+        """Every engine with its settings."""
+        ...
+
     def history(self, name: str | None) -> Iterator[dict[str, Any]]:
         """The events of one model, or all. Raises `ModelNotFound`."""
         ...
@@ -73,6 +77,11 @@ class Service:
     def model(self, name: str, at: str | None = None) -> dict[str, Any]:
         """See `Source.model`."""
         return self.ask("GET", f"/v1/models/{quote(name, safe='')}", query={"at": at})
+
+    def engines(self) -> list[dict[str, Any]]:
+        """See `Source.engines`."""
+        found: list[dict[str, Any]] = self.ask("GET", "/v1/engines")["data"]
+        return found
 
     def history(self, name: str | None) -> Iterator[dict[str, Any]]:
         """See `Source.history`."""
@@ -167,6 +176,15 @@ class Offline:
         if view is None:
             raise ModelNotFound(name)
         return dict(msgspec.to_builtins(view))
+
+    def engines(self) -> list[dict[str, Any]]:
+        """See `Source.engines`."""
+        from janfs.engine_views import engine_list
+
+        with OpenRoot(self._root, SystemClock()) as root:
+            listed = engine_list(_snapshot(root).catalogue)
+        found: list[dict[str, Any]] = msgspec.to_builtins(listed.data)
+        return found
 
     def earlier(self, name: str) -> list[dict[str, Any]]:
         """See `Source.earlier`."""

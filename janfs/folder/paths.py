@@ -143,6 +143,11 @@ def is_archive(path: str) -> bool:
     return path.lower().endswith(ARCHIVE_SUFFIX)
 
 
+def is_engine_file(path: str) -> bool:
+    """Whether a path holds the settings of an engine: `engines/<engine>.json`."""
+    return parent(path) == ENGINES and path.endswith(".json") and not is_ignored(name(path))
+
+
 def is_manifest(path: str) -> bool:
     """Whether a path is a model folder's model.json."""
     return path.endswith(_IN_A_FOLDER) and path != f"{MODELS}/{MANIFEST}"

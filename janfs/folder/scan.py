@@ -1,4 +1,4 @@
-"""Walking the models folder: every file that counts, with one look at each."""
+"""Walking the folders of a root: every file that counts, with one look at each."""
 
 import re
 
@@ -51,3 +51,19 @@ def scan(fs: FileSystem, top: str, *, recursive: bool = True) -> Scan:
             elif recursive and stat.link is None and depth < MAX_DEPTH:
                 folders.append((path, depth + 1))
     return found
+
+
+def scan_engine_files(fs: FileSystem) -> Scan:
+    """The engines' files in `engines/`; whatever else lies there is the user's."""
+    found = scan(fs, paths.ENGINES, recursive=False)
+    kept = {path: stat for path, stat in found.files.items() if paths.is_engine_file(path)}
+    return Scan(kept, found.unreadable, found.temporaries)
+
+
+def places_of(hint: str) -> list[str]:
+    """Where a hint says to look; the few files of `engines/` are always looked at together."""
+    if hint == "":
+        return [paths.MODELS, paths.ENGINES]
+    if paths.is_inside(hint, paths.ENGINES):
+        return [paths.ENGINES]
+    return [hint] if paths.is_inside(hint, paths.MODELS) else []

@@ -14,6 +14,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.folder.gguf import GgufFacts, facts, read_header
 from janfs.manifest import jsonc
+from janfs.manifest.engine_file import read_engine_file
 from janfs.manifest.schema import Manifest
 from janfs.manifest.spellings import read_manifest
 
@@ -51,7 +52,7 @@ class Refused(Struct, frozen=True):
 
 
 class JsonRead(Struct, frozen=True):
-    """A model.json as it was read."""
+    """A model.json or an engine's file as it was read; of the latter, `text` is without its secrets."""
 
     stamp: Stamp
     sha256: str
@@ -61,7 +62,7 @@ class JsonRead(Struct, frozen=True):
 
 
 class JsonWrong(Struct, frozen=True):
-    """A model.json that cannot be read, and where it goes wrong."""
+    """A model.json or an engine's file that cannot be read, and where; `text` is what may be kept of it."""
 
     stamp: Stamp
     sha256: str
@@ -87,7 +88,7 @@ def examine(fs: FileSystem, path: str, stat: Stat, unchanged_for: float) -> Verd
     writing = fs.being_written(path)
     if writing:
         return _being_written(fs, path, stat.stamp)
-    if paths.is_manifest(path):
+    if paths.is_manifest(path) or paths.is_engine_file(path):
         return _examine_json(fs, path, stat.stamp, unchanged_for)
     if paths.is_binary(path):
         return _examine_binary(fs, path, stat.stamp, unchanged_for, writing)
@@ -150,17 +151,24 @@ def _examine_binary(
 
 def _examine_json(fs: FileSystem, path: str, stamp: Stamp, unchanged_for: float) -> Verdict:
     if stamp.size > MAX_JSON:
-        reason = f"It has {stamp.size:,} bytes; a model.json may have {MAX_JSON:,}."
-        return JsonWrong(stamp, hashlib.sha256(b"").hexdigest(), b"", reason)
+        reason = f"It has {stamp.size:,} bytes; {MAX_JSON:,} are allowed."
+        return JsonWrong(stamp, _digest(b""), b"", reason)
     with fs.open(path) as file:
         text = file.read_at(0, MAX_JSON)
         if file.stamp() != stamp or len(text) != stamp.size:
             return Waiting("It changed while it was read.", 0.05)
-    digest = hashlib.sha256(text).hexdigest()
     try:
-        manifest, notes = read_manifest(text)
+        if paths.is_engine_file(path):
+            manifest, notes, text = read_engine_file(path, text)
+        else:
+            manifest, notes = read_manifest(text)
     except ManifestError as error:
         if unchanged_for < EDITING:
             return Waiting("It cannot be read yet.", EDITING - unchanged_for + 0.01)
-        return JsonWrong(stamp, digest, text, error.detail, error.line, error.column)
-    return JsonRead(stamp, digest, text, manifest, notes)
+        kept = b"" if paths.is_engine_file(path) else text  # there may be a key in it, and nobody knows where
+        return JsonWrong(stamp, _digest(kept), kept, error.detail, error.line, error.column)
+    return JsonRead(stamp, _digest(text), text, manifest, notes)
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()

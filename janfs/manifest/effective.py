@@ -1,19 +1,37 @@
 """The settings that hold in the end, and where each of them came from."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from janfs.manifest.parameters import Parameter, checked
 
-BUILT_IN = "built-in"
+
+class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a value comes from. The kinds are the layers, lowest first.
+
+    "generated" is what janfs made of the model's header, "user" what someone wrote into its model.json.
+
+    `file` is a path below the root, `key` the value's path in that file, `line` and `column` where the key
+    stands, counted from 1. `header` is the key of the GGUF header that the value was made from.
+    """
+
+    kind: Literal["built-in", "engine", "generated", "user", "request"]
+    file: str | None = None
+    line: int = 0
+    column: int = 0
+    key: str | None = None
+    header: str | None = None
+
+
+BUILT_IN = Origin("built-in")
 
 
 class Layer(msgspec.Struct, frozen=True):
     """Settings from one place, such as an engine file, a model.json or a request."""
 
-    origin: str
+    origin: Origin
     values: Mapping[str, Any]
 
 
@@ -21,7 +39,7 @@ class Effective(msgspec.Struct, frozen=True):
     """A setting's value and the origin of the layer that gave it."""
 
     value: Any
-    origin: str
+    origin: Origin
 
 
 def effective(known: Mapping[str, Parameter], layers: Sequence[Layer]) -> dict[str, Effective]:

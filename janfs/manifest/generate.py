@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from janfs.folder.gguf import GgufFacts
 from janfs.manifest.spellings import DEFAULT_ENGINE
@@ -11,6 +11,14 @@ from janfs.manifest.spellings import DEFAULT_ENGINE
 MAX_GENERATED_CONTEXT = 8192
 """In tokens. A model trained for more can be told so: a whole context is paid for in memory at once."""
 MAX_GENERATED_TOKENS = 4096
+
+
+class Derived(NamedTuple):
+    """A value, and the key of the GGUF header that it was made from."""
+
+    value: Any
+    key: str
+
 
 _EXTENSION = re.compile(r"\.gguf$", re.IGNORECASE)
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
@@ -91,12 +99,20 @@ def describe(name: str, facts: GgufFacts, *, vision: bool = False) -> str:
     return ", ".join(part for part in parts if part) + "."
 
 
-def _engine_parameters(binary: str, facts: GgufFacts, mmproj: str | None, *, several: bool) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def from_header(facts: GgufFacts) -> dict[str, Derived]:
+    """The engine parameters that follow from a header, for a model.json to be made or one without them."""
+    found: dict[str, Derived] = {}
     if facts.context_length:
-        found["ctx_len"] = min(facts.context_length, MAX_GENERATED_CONTEXT)
+        length = min(facts.context_length, MAX_GENERATED_CONTEXT)
+        found["ctx_len"] = Derived(length, f"{facts.architecture}.context_length")
     if facts.is_embedding:
-        found["embedding"] = True
+        key = "general.architecture" if facts.pooling_type is None else f"{facts.architecture}.pooling_type"
+        found["embedding"] = Derived(True, key)
+    return found
+
+
+def _engine_parameters(binary: str, facts: GgufFacts, mmproj: str | None, *, several: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {name: derived.value for name, derived in from_header(facts).items()}
     if several:
         found["llama_model_path"] = binary
     if mmproj:

@@ -39,7 +39,7 @@ _TOKEN = re.compile(
 _WORDS = {"true": True, "false": False, "null": None}
 _STRING_PART = re.compile(r'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*')
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 
 def parse(text: str | bytes) -> Any:
@@ -75,7 +75,7 @@ def _decode_utf8(content: bytes) -> str:
 
 def position(text: str, offset: int) -> tuple[int, int]:
     """Line and column of an offset, in characters, both counted from 1."""
-    breaks = [found.end() for found in _LINE_BREAK.finditer(text, 0, offset)]
+    breaks = [found.end() for found in LINE_BREAK.finditer(text, 0, offset)]
     return len(breaks) + 1, offset - (breaks[-1] if breaks else 0) + 1
 
 

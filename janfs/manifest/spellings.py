@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from janfs.errors import InvalidInput, ManifestError
 from janfs.manifest import jsonc
 from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS, Parameter, checked
+from janfs.manifest.positions import placed
 from janfs.manifest.schema import Manifest, SourceRef
 
 DEFAULT_ENGINE = "llama-cpp"
@@ -39,17 +40,22 @@ _BINARY_NAME = re.compile(r"([^/\\?#]+\.gguf)([?#].*)?", re.IGNORECASE)
 def read_manifest(text: str | bytes) -> tuple[Manifest, tuple[str, ...]]:
     """A model.json's content, and notes on what was read differently from how it is written.
 
-    Raises `ManifestError`: with line and column if it is not JSON, with the path if a value has a wrong type.
+    Raises `ManifestError` with line and column, and with the path if it is a value that has a wrong type.
     """
-    return canonical(jsonc.parse(text))
+    raw = jsonc.parse(text)
+    try:
+        return canonical(raw)
+    except ManifestError as error:
+        raise placed(error, text) from error
 
 
-def read_engine_file(text: str | bytes) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The engine parameters in an engines/<engine>.json, which holds them side by side, and notes.
+def canonical_engine_file(raw: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The engine parameters in the parsed JSON of an engines/<engine>.json, which holds them side by side.
 
-    Raises `ManifestError` as `read_manifest` does.
+    And notes. Raises `ManifestError`.
     """
-    reader = _Reader(jsonc.parse(text))
+    reader = _Reader(raw)
+    reader.left.pop("$schema", None)
     found: dict[str, Any] = {}
     reader.read_parameters(found, reader.left, ENGINE_PARAMETERS, "")
     return found, tuple(reader.notes)

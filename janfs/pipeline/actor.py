@@ -18,7 +18,9 @@ from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
 from janfs.log.store import EventLog
+from janfs.manifest.engine_file import read_engine_file
 from janfs.manifest.generate import encode, generate
+from janfs.manifest.schema import Manifest
 from janfs.manifest.spellings import canonical
 from janfs.organise import copier, executor, sharing
 from janfs.organise.steps import Copy, Generate, Move
@@ -192,9 +194,14 @@ class Actor:
             stamp = _at_least_once(lambda: executor.write(self._fs, plan, content))
         except FolderError as error:
             return e.WriteFailed(plan.op, plan.target, error.detail)
-        return e.JsonWritten(
-            plan.op, plan.target, stamp, plan.document, canonical(msgspec.json.decode(content))[0]
-        )
+        return e.JsonWritten(plan.op, plan.target, stamp, plan.document, _said(plan.target, content))
+
+
+def _said(path: str, content: bytes) -> Manifest:
+    """What a text of ours says at its place."""
+    if paths.is_engine_file(path):
+        return read_engine_file(path, content).manifest
+    return canonical(msgspec.json.decode(content))[0]
 
 
 def _move_reason(plan: Plan) -> e.MoveReason:

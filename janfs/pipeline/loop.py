@@ -1,8 +1,9 @@
 """The pipeline: one thread, one queue, one tick at a time."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from types import MappingProxyType
 
 import structlog
 
@@ -16,6 +17,7 @@ from janfs.pipeline import root
 from janfs.pipeline.actor import Actor
 from janfs.pipeline.commands import Command, Dedupe, Delete, Look, Organise, Pair, Record, Submitted
 from janfs.pipeline.emptied import Emptied
+from janfs.pipeline.engine_files import EngineFiles
 from janfs.pipeline.inbox import Inbox
 from janfs.pipeline.observer import FOLDER, Observer
 from janfs.pipeline.organiser import Organiser
@@ -36,9 +38,19 @@ class Pipeline:
     """Owns the log and the folder. Only `submit`, `hint` and `snapshot` are for other threads."""
 
     def __init__(
-        self, fs: FileSystem, log: EventLog, clock: Clock, ids: Ids, *, organise: bool = True
+        self,
+        fs: FileSystem,
+        log: EventLog,
+        clock: Clock,
+        ids: Ids,
+        *,
+        organise: bool = True,
+        engine_files: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
-        """With `organise` off nothing is moved; models are registered where they lie."""
+        """With `organise` off nothing is moved; models are registered where they lie.
+
+        Of the `engine_files`, texts by path, each is written once for an engine that never had one.
+        """
         self._fs = fs
         self._clock = clock
         self._inbox = Inbox(clock)
@@ -56,6 +68,7 @@ class Pipeline:
             emptied=Emptied(fs, clock, _left_lately(log)),
             organise=organise,
         )
+        self._engine_files = EngineFiles(engine_files, fs, self._recorder, clock, ids)
         self._next_full_look = clock.monotonic()
         self._listeners: list[Callable[[Snapshot], None]] = []
         self._caught_up = False
@@ -135,8 +148,10 @@ class Pipeline:
         everything = everything or any(isinstance(item.command, Look | Organise) for item in commands)
         looked = self._look(everything, hints)
         self._obey(commands)
-        self._organiser.work()
         self._caught_up = self._caught_up or (everything and looked)
+        if self._caught_up:
+            self._engine_files.work(self._organiser.finish_plans)
+        self._organiser.work()
         self._publish()
         for item in commands:
             if not item.done.done():
@@ -209,6 +224,7 @@ class Pipeline:
     def _patience(self) -> float:
         """Seconds until something is due by itself."""
         due = [self._next_full_look, self._observer.next_due, self._organiser.next_due]
+        due.append(self._engine_files.next_due)
         return max(0.0, min(at for at in due if at is not None) - self._clock.monotonic())
 
 

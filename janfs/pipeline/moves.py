@@ -87,9 +87,9 @@ def _source(catalogue: Catalogue, path: str, stat: Stat, memory: Memory) -> str 
     return source if same else None
 
 
-def _kind(path: str) -> tuple[bool, bool]:
+def _kind(path: str) -> tuple[bool, bool, bool]:
     """What a name makes of a file; under a name of another kind it is looked at as a new one."""
-    return paths.is_manifest(path), paths.is_binary(path)
+    return paths.is_manifest(path), paths.is_binary(path), paths.is_engine_file(path)
 
 
 def _stream(

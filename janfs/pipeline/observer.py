@@ -6,14 +6,14 @@ from typing import assert_never
 import msgspec
 from msgspec import Struct
 
-from janfs.catalogue.catalogue import Catalogue, Key
+from janfs.catalogue.catalogue import Catalogue, Key, file_at
 from janfs.catalogue.entries import CORRUPTED, File
 from janfs.clock import Clock, Ids
 from janfs.errors import ManifestError
 from janfs.events import types as e
 from janfs.folder import claims, paths, settle, spelling
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
-from janfs.folder.scan import Scan, scan
+from janfs.folder.scan import Scan, places_of, scan, scan_engine_files
 from janfs.pipeline import moves
 from janfs.pipeline.recorder import Draft
 from janfs.pipeline.root import MARKER
@@ -76,12 +76,12 @@ class Observer:
     def index(self, catalogue: Catalogue, touched: Iterable[Key]) -> None:
         """Keep up with what became of files in the catalogue."""
         for kind, path in touched:
-            if kind != "file":
+            if kind not in ("file", "engine"):
                 continue
-            file = catalogue.files.get(path)
+            file = file_at(catalogue, path)
             if file is None:
                 self._memory.looked.pop(path, None)
-            elif file.link is None:
+            elif file.link is None and kind == "file":
                 self._memory.by_inode[file.stamp.inode] = path
 
     def look(self, catalogue: Catalogue, hints: Iterable[str]) -> Observation:
@@ -89,14 +89,15 @@ class Observer:
         seen: dict[str, Stat] = {}
         known: set[str] = set()
         temporaries: list[str] = []
-        places = [paths.MODELS if hint in ("", paths.MODELS) else hint for hint in dict.fromkeys(hints)]
-        for place in places:
-            if place in self._waiting:  # it was closed, perhaps, which its times do not show
-                self._waiting[place].due = self._clock.monotonic()
+        hints = dict.fromkeys(hints)
+        for hint in hints:
+            if hint in self._waiting:  # it was closed, perhaps, which its times do not show
+                self._waiting[hint].due = self._clock.monotonic()
+        places = [place for hint in hints for place in places_of(hint)]
         done: set[str] = set()
         while places:
             place = places.pop()
-            if place in done or not paths.is_inside(place, paths.MODELS):
+            if place in done:
                 continue
             done.add(place)
             spelled = spelling.as_spelled(self._fs, place) if self._folds else place
@@ -114,6 +115,8 @@ class Observer:
 
     def _see(self, catalogue: Catalogue, place: str, is_spelled: bool) -> tuple[Scan, list[str]]:
         """What is at a place, and which files the catalogue knows there; nothing is at another's spelling."""
+        if place == paths.ENGINES:
+            return scan_engine_files(self._fs), list(catalogue.engine_files)
         if place == paths.MODELS:
             self._folds = spelling.folds_names(self._fs, MARKER)
             return scan(self._fs, place), list(catalogue.files)
@@ -142,12 +145,14 @@ class Observer:
         drafts, moved = moves.detect(catalogue, seen, missing, self._memory, streams)
         observation = Observation(drafts, {})
         for path, stat in seen.items():
-            file = catalogue.files.get(path)
+            file = file_at(catalogue, path)
             if path not in moved and self._is_new(path, stat, file):
                 self._examine(observation, streams, path, stat, file)
         for path in sorted(missing - moved):
-            kind = e.JsonRemoved if paths.is_manifest(path) else e.FileRemoved
-            drafts.append(Draft(catalogue.files[path].uid, kind(path), FOLDER))
+            file = file_at(catalogue, path)
+            is_json = paths.is_manifest(path) or paths.is_engine_file(path)
+            if file is not None:
+                drafts.append(Draft(file.uid, (e.JsonRemoved if is_json else e.FileRemoved)(path), FOLDER))
         for path in [path for path in self._waiting if path in moved or self._is_gone(path, seen)]:
             del self._waiting[path]
         return observation

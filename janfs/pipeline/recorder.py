@@ -10,7 +10,7 @@ from janfs.catalogue import rows
 from janfs.catalogue.catalogue import Catalogue, Key
 from janfs.catalogue.fold import VERSION, Recorded, fold
 from janfs.events import codec
-from janfs.events.types import Event
+from janfs.events.types import Event, JsonRejected
 from janfs.log import projections
 from janfs.log.projections import Checkpoint
 from janfs.log.reader import LogReader
@@ -64,10 +64,14 @@ class Recorder:
 
         records = self.log.append([new_record(draft) for draft in drafts], documents, project)
         self.catalogue, touched = outcome
-        for record in records:
+        for record, draft in zip(records, drafts, strict=True):
             model = self.catalogue.models.get(record.stream)
             name = model.id if model is not None else record.stream
             _log.info(record.type, position=record.position, model=name, actor=record.actor)
+            if isinstance(draft.event, JsonRejected):
+                said = draft.event
+                place = {"path": said.path, "line": said.line, "column": said.column}
+                _log.warning("file-not-understood", **place, reason=said.reason)
         for listener in self._listeners:
             listener(touched)
         return records

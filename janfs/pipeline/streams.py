@@ -1,8 +1,9 @@
-"""Which stream an event about a path belongs to: its model's, known or to be."""
+"""Which stream an event about a path belongs to: its model's, known or to be, or its engine's."""
 
 from janfs.catalogue.catalogue import Catalogue, owner_of
 from janfs.clock import Ids
 from janfs.folder import paths
+from janfs.manifest import engine_file
 from janfs.organise.homes import home_of
 
 MOST_SHARDS = 1000  # of one set that are looked for one by one
@@ -18,7 +19,9 @@ class Streams:
         self._left: set[str] = set()
 
     def of(self, path: str) -> str:
-        """The stream of the place that `path` belongs to; loose shards of one set have one place."""
+        """The stream of the engine or place that `path` belongs to; loose shards of a set have one place."""
+        if paths.is_engine_file(path):
+            return engine_file.stream_of(path)
         place = paths.place(path)
         shard = paths.shard(path) if place == path else None
         if shard is not None:

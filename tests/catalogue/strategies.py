@@ -14,6 +14,7 @@ UIDS = ("u1", "u2", "u3")
 FOLDERS = ("models/a", "models/b")
 LOOSE = ("models/x.gguf", "models/y.gguf")
 PATHS = (*LOOSE, *(f"{folder}/{name}" for folder in FOLDERS for name in ("x.gguf", "y.gguf", "model.json")))
+ENGINE_FILES = ("engines/llama-cpp.json", "engines/other.json")
 OPS = ("op1", "op2")
 NAMES = ("a", "b", "c")
 STAMPS = tuple(Stamp(size, 1, inode) for size, inode in ((10, 1), (20, 2), (20, 3)))
@@ -63,6 +64,8 @@ def _of(kind: type[e.Event]) -> st.SearchStrategy[e.Event]:
         fields["reason"] = st.sampled_from(["organise", "dedupe"])
     if kind is e.DownloadCompleted:
         fields["seconds"] = st.just(1.5)
+    if kind in (e.JsonEdited, e.JsonRejected, e.JsonRemoved, e.JsonWritten, e.FileRefused, e.WritePlanned):
+        fields["path"] = st.sampled_from([*PATHS, *ENGINE_FILES])
     return st.builds(kind, **fields)
 
 

@@ -121,7 +121,9 @@ def test_the_files_are_those_that_came_and_did_not_go(history: list[Recorded]) -
             case _:
                 pass
     catalogue, _ = fold(Catalogue(), history)
-    assert {path: file.uid for path, file in catalogue.files.items()} == files
+    known_files = [*catalogue.files.values(), *catalogue.engine_files.values()]
+    assert {file.path: file.uid for file in known_files} == files
+    assert all(path.startswith("engines/") for path in catalogue.engine_files)
 
 
 # What single events mean.

@@ -81,6 +81,7 @@ def test_show_prints_one_model(on: Callable[..., Result]) -> None:
 
 def test_history_tells_what_happened_in_order(on: Callable[..., Result]) -> None:
     events = [json.loads(line) for line in on("history", "some-model", "--json").output.splitlines()]
+    events = [event for event in events if event["type"] != "file-hashed"]  # that comes at its own time
     assert [event["type"] for event in events] == [
         "file-dropped",
         "model-registered",
@@ -194,3 +195,15 @@ def test_serve_on_a_root_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     result = janfs("serve", "--root", str(tmp_path / "file" / "jan"), "--port", "0")
     assert result.exit_code == 5
     assert "cannot be made" in result.output
+
+
+def test_ls_says_what_is_wrong_with_an_engine_s_file(tmp_path: Path) -> None:
+    root = tmp_path / "jan"
+    with ServiceProcess(root) as service:
+        made = root / "engines" / "llama-cpp.json"
+        service.wait(made.exists, "the engine's file to be made", 10)
+        made.write_text('{"ngl": "all"}')
+        service.wait(lambda: service.get("/v1/engines")["data"][0]["problems"], "the mistake to be seen", 10)
+        shown = janfs("ls", "--root", str(root)).output
+        assert "engine llama-cpp: llama-cpp.json, line 1, column 2: ngl must be a whole number" in shown
+    assert janfs("ls", "--root", str(root)).output == shown, "offline it says something else"

@@ -113,7 +113,7 @@ def result(world: World) -> dict[str, object]:
     catalogue = world.catalogue
     files = {
         path: (file.link, file.facts, file.refused, file.stuck, file.manifest, file.document)
-        for path, file in catalogue.files.items()
+        for path, file in [*catalogue.files.items(), *catalogue.engine_files.items()]
     }
     models = sorted(repr(_anonymous(model)) for model in catalogue.models.values())
     trash = re.compile(rf"((?:{re.escape(paths.TRASH)}|{re.escape(paths.NEAR_TRASH)})/.*)-[0-9a-f]{{12}}")

@@ -9,6 +9,7 @@ from msgspec import Struct
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.hashing import Sha256
+from janfs.manifest.engine_file import default_engine_file
 from janfs.pipeline.commands import Command, Compared, Dedupe, Delete, Pair, Record, Submitted
 from janfs.pipeline.recorder import Draft
 from janfs.pipeline.root import MARKER
@@ -188,6 +189,13 @@ def lose_the_marker(world: World) -> None:
 one_model = known(("models/a.gguf", gguf("a")))
 delete = obey(Delete("a", "api:test"))
 
+
+def serve_for_the_first_time(world: World) -> None:
+    world.engine_files = {"engines/llama-cpp.json": default_engine_file()}
+    world.stop()
+    world.start()
+
+
 SCENARIOS = {
     "drop": Scenario(nothing, put(("models/A b.gguf", gguf("a")))),
     "drop a folder": Scenario(
@@ -218,6 +226,8 @@ SCENARIOS = {
     ),
     "drop a hub's tree": Scenario(nothing, drop_hub),
     "name a file elsewhere": Scenario(nothing, name_elsewhere),
+    "make an engine's file": Scenario(nothing, serve_for_the_first_time),
+    "edit an engine's file": Scenario(nothing, put(("engines/llama-cpp.json", b'// mine\n{"ngl": 0}'))),
     "edit model.json": Scenario(one_model, put(("models/a/model.json", b'// mine\n{"name": "Mine"}'))),
     "replace the file": Scenario(one_model, replace_binary),
     "move the file out": Scenario(one_model, take_out),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from janfs.errors import ManifestError
 from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS
 from janfs.manifest.schema import Manifest, SourceRef
-from janfs.manifest.spellings import canonical, canonical_engine, read_engine_file, read_manifest
+from janfs.manifest.spellings import canonical, canonical_engine, canonical_engine_file, read_manifest
 
 EXAMPLES = Path(__file__).parent / "examples"
 
@@ -380,17 +380,18 @@ class TestValues:
 
 class TestEngineFile:
     def test_it_holds_the_parameters_side_by_side(self) -> None:
-        found, said = read_engine_file('{"ctx_len": "2048", "ngl": 100, "cont_batching": false, "own": 1}')
+        raw = {"ctx_len": "2048", "ngl": 100, "cont_batching": False, "own": 1}
+        found, said = canonical_engine_file(raw)
         assert found == {"ctx_len": 2048, "ngl": 100, "cont_batching": False, "own": 1}
         assert any("own" in note for note in said)
 
     def test_a_remote_engine_s_file_is_known(self) -> None:
-        text = '{"full_url": "https://example.org/v1/chat/completions", "api_key": "key"}'
-        assert read_engine_file(text) == (json.loads(text), ())
+        raw = {"full_url": "https://example.org/v1/chat/completions", "api_key": "key"}
+        assert canonical_engine_file(raw) == (raw, ())
 
     def test_a_wrong_value_is_named(self) -> None:
         with pytest.raises(ManifestError) as caught:
-            read_engine_file('{"ngl": "all"}')
+            canonical_engine_file({"ngl": "all"})
         assert caught.value.path == "ngl"
 
 

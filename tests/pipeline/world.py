@@ -85,6 +85,8 @@ class World:
         self.clock = FakeClock()
         self.fs = FakeFileSystem(self.clock, **disk)
         self.fs.mkdir(paths.MODELS)
+        self.fs.mkdir(paths.ENGINES)
+        self.engine_files: dict[str, bytes] = {}  # to be made at the next start
         self.hints: list[str] = []
         self.fs.on_change = self._changed
         self._database = database
@@ -96,7 +98,7 @@ class World:
     def start(self) -> None:
         """Open the log, and begin as a new process does."""
         self.log = open_log(self._database, self.clock, self._prepare)
-        self.pipeline = Pipeline(self._port, self.log, self.clock, self._ids)
+        self.pipeline = Pipeline(self._port, self.log, self.clock, self._ids, engine_files=self.engine_files)
 
     def stop(self) -> None:
         """End as a killed process does: whatever was not committed is gone."""
@@ -167,7 +169,7 @@ class World:
         return list(self.log.read(after))
 
     def _changed(self, path: str) -> None:
-        if paths.is_inside(path, paths.MODELS):
+        if paths.is_inside(path, paths.MODELS) or paths.is_inside(path, paths.ENGINES):
             self.hints.append(path)
 
 

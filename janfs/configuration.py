@@ -1,0 +1,94 @@
+"""A model's settings as they hold, from every layer that has a say. Pure."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from janfs.catalogue.catalogue import Catalogue, files_of
+from janfs.catalogue.entries import File, Model
+from janfs.catalogue.groups import group
+from janfs.folder import paths
+from janfs.manifest.effective import Effective, Layer, Origin, effective
+from janfs.manifest.engine_file import engine_of
+from janfs.manifest.generate import from_header, generate
+from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS
+from janfs.manifest.schema import Manifest
+from janfs.manifest.spellings import DEFAULT_ENGINE, canonical, canonical_engine
+
+
+class Configuration(Struct, frozen=True):
+    """What holds for a model, and the files that say so, as far as they are there and could be read."""
+
+    engine: str
+    manifest: Manifest
+    parts: list[File]
+    json_file: File | None
+    engine_file: File | None
+    engine_parameters: dict[str, Effective]
+    model_parameters: dict[str, Effective]
+
+
+def configure(catalogue: Catalogue, model: Model) -> Configuration:
+    """What holds for a model. Raises `InvalidInput`, naming the parameter that cannot be used."""
+    files = files_of(catalogue, model.uid)
+    parts = _parts(files, model)
+    json_file = next((file for file in files if paths.is_manifest(file.path) and file.manifest), None)
+    manifest = json_file.manifest if json_file is not None else None
+    said = manifest or _generated(model, parts)
+    own = Origin("generated") if json_file is None else Origin("user", json_file.path)
+    engine = canonical_engine(said.engine or DEFAULT_ENGINE)
+    engine_file = engine_file_of(catalogue, engine)
+    layers = [*_engine_layer(engine_file), *_header_layers(parts), Layer(own, said.engine_parameters)]
+    return Configuration(
+        engine=engine,
+        manifest=said,
+        parts=parts,
+        json_file=json_file,
+        engine_file=engine_file,
+        engine_parameters=effective(ENGINE_PARAMETERS, layers),
+        model_parameters=effective(MODEL_PARAMETERS, [Layer(own, said.model_parameters)]),
+    )
+
+
+def engine_file_of(catalogue: Catalogue, engine: str) -> File | None:
+    """The file with an engine's settings that counts: of several names the one that is its id today."""
+    named = [file for path, file in catalogue.engine_files.items() if engine_of(path) == engine]
+    readable = [file for file in named if file.manifest is not None]
+    return min(
+        readable, key=lambda file: (not file.path.endswith(f"/{engine}.json"), file.path), default=None
+    )
+
+
+def _engine_layer(file: File | None) -> list[Layer]:
+    said = file.manifest if file is not None else None
+    if file is None or said is None:
+        return []
+    return [Layer(Origin("engine", file.path), said.engine_parameters)]
+
+
+def _header_layers(parts: list[File]) -> list[Layer]:
+    """What a model.json would say if janfs made it now, for all that the one that is there leaves open."""
+    facts = parts[0].facts if parts else None
+    made = from_header(facts) if facts is not None else {}
+    return [Layer(Origin("generated", header=each.key), {name: each.value}) for name, each in made.items()]
+
+
+def _parts(files: list[File], model: Model) -> list[File]:
+    """The files that make up the weights: all shards in order, or the one file."""
+    found = group(files)
+    return next((list(each.files) for each in found if each.head.path == model.binary), [])
+
+
+def _generated(model: Model, parts: list[File]) -> Manifest:
+    """What the model.json would say that could not be written."""
+    first = parts[0] if parts else None
+    if first is None or first.facts is None:
+        return Manifest()
+    document: dict[str, Any] = generate(
+        model_id=model.id,
+        file_names=[paths.shown_name(part.path) for part in parts],
+        size=sum(part.stamp.size for part in parts),
+        created=first.stamp.mtime_ns // 1_000_000_000,
+        facts=first.facts,
+    )
+    return canonical(document)[0]
