@@ -70,9 +70,9 @@ class TestHalfCopies:
         writer = world.fs.start_write(LOOSE, size=len(WHOLE))
         for offset in range(0, len(WHOLE), 50):
             writer.write(WHOLE[offset : offset + 50])
-            world.wait(1.5)
+            world.wait(1.2)
             assert not world.events(), f"taken with {writer.offset} of {len(WHOLE)} bytes"
-        world.wait(1)
+        world.wait(1.5)
         assert world.model("whole").status == "ready"
 
     def test_a_header_that_is_still_coming_is_waited_for(self, world: World) -> None:
