@@ -17,7 +17,17 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 DOCS = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
 API = DOCS["api.md"]
-COMMANDS = sorted(main.commands)
+
+
+def _every(group: click.Group, prefix: str = "") -> dict[str, click.Command]:
+    found: dict[str, click.Command] = {}
+    for name, command in group.commands.items():
+        inner = _every(command, f"{prefix}{name} ") if isinstance(command, click.Group) else {}
+        found |= inner or {prefix + name: command}
+    return found
+
+
+COMMANDS = _every(main)
 SERVE = [option for option in main.commands["serve"].params if isinstance(option, click.Option)]
 # Read and shown, without an effect of their own yet.
 WITHOUT_EFFECT = {
@@ -27,15 +37,17 @@ WITHOUT_EFFECT = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_is_in_the_readme_and_has_help(command: str) -> None:
     assert f"`janfs {command}" in README, f"README.md does not tell of `janfs {command}`"
-    assert main.commands[command].help, f"`janfs {command} --help` says nothing"
+    assert COMMANDS[command].help, f"`janfs {command} --help` says nothing"
 
 
 def test_every_command_takes_root() -> None:
     without = [
-        name for name in COMMANDS if not any("--root" in option.opts for option in main.commands[name].params)
+        name
+        for name, command in COMMANDS.items()
+        if not any("--root" in option.opts for option in command.params)
     ]
     assert not without, f"these commands take no --root: {without}"
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from janfs.cli import hashes, history, organising, pull, sharing
+from janfs.cli import log as log_commands
 from janfs.cli.common import at_option, json_option, key_option, root_option
 from janfs.cli.errors import exit_code
 from janfs.errors import JanfsError
@@ -187,5 +188,6 @@ for command in (
     pull.pull,
     sharing.export,
     sharing.import_,
+    log_commands.log,
 ):
     main.add_command(command)

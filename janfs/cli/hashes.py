@@ -9,6 +9,7 @@ from urllib.parse import quote
 import click
 
 from janfs.cli.common import json_option, key_option, root_option
+from janfs.cli.log import verify_log
 from janfs.errors import FilesCorrupt
 
 
@@ -17,15 +18,20 @@ from janfs.errors import FilesCorrupt
 @key_option
 @json_option
 @click.option("--files", is_flag=True, help="Read the models' files from end to end, not the log.")
+@click.option("--head", metavar="HASH[@POSITION]", help="What `janfs log head` printed before.")
 @click.argument("id", required=False)
-def verify(root: Path, api_key: str | None, as_json: bool, files: bool, id: str | None) -> None:
+def verify(
+    *, root: Path, api_key: str | None, as_json: bool, files: bool, head: str | None, id: str | None
+) -> None:
     """Check that the log is what was written, or with --files that the models are (ID: only this one)."""
+    if files and head is not None:
+        raise click.UsageError("--head goes without --files.")
     if files:
         _verify_files(root, api_key, as_json, id)
     elif id is not None:
         raise click.UsageError("An ID goes with --files.")
     else:
-        _verify_log(root, as_json)
+        verify_log(root, as_json, head)
 
 
 @click.command()
@@ -51,28 +57,6 @@ def dedupe(root: Path, api_key: str | None, as_json: bool, dry_run: bool, id: st
         click.echo(f"{each['path']} = {each['original']}  {printing.size(each['size'])}")
     would = "would be" if dry_run else "are"
     click.echo(f"{printing.size(found['freed'])} {would} free now." if found["files"] else "No duplicates.")
-
-
-def _verify_log(root: Path, as_json: bool) -> None:
-    from janfs.cli import printing
-    from janfs.errors import LogCorrupt
-    from janfs.log.verify import verify as walk
-    from janfs.root import read_log
-
-    log = read_log(root)
-    try:
-        verdict = walk(log)
-    finally:
-        log.close()
-    if as_json:
-        click.echo(printing.as_json(verdict))
-    elif verdict.ok:
-        click.echo(
-            f"{verdict.events:,} events and {verdict.documents:,} documents stand. Head {verdict.head}"
-        )
-    if not verdict.ok:
-        where = "" if verdict.bad_position is None else f" at position {verdict.bad_position}"
-        raise LogCorrupt(f"The log is not what was written{where}: {verdict.reason}.")
 
 
 def _verify_files(root: Path, api_key: str | None, as_json: bool, id: str | None) -> None:

@@ -3,18 +3,21 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DatabaseError
 
 from janfs.errors import LogError
-from janfs.log.records import GENESIS, Record
+from janfs.log.records import GENESIS, Head, Record
 from janfs.log.schema import documents
+from janfs.log.seam import Seam, read_seam
 
 # Rows a read transaction. Short ones let the WAL be checkpointed, and stay in the processor's cache: pages of
 # 5,000 rows are read at two thirds of the speed.
 PAGE = 1_000
+DOCUMENTS = 64  # of them a read transaction
 
 _COLUMNS = "position, stream, version, type, schema, recorded_at, actor, cause, correlation, data"
 # Texts as bytes, for whoever looks for damage: the driver refuses a text that is not UTF-8.
@@ -32,6 +35,22 @@ class LogReader:
 
     def __init__(self, readers: Engine) -> None:
         self._readers = readers
+
+    @cached_property
+    def seam(self) -> Seam | None:
+        """Where the log begins, if it was compacted; no open log ever is."""
+        with self._reading() as connection:
+            found = read_seam(connection)
+        return None if found is None else found[0]
+
+    def last(self) -> Head:
+        """The end of the log as it is now."""
+        rows = self._fetch("SELECT position, hash FROM events ORDER BY position DESC LIMIT 1", ())
+        if rows:
+            return Head(*rows[0])
+        return (
+            Head(0, GENESIS) if self.seam is None else Head(self.seam.position, bytes.fromhex(self.seam.hash))
+        )
 
     def read(
         self, after: int = 0, *, stream: str | None = None, until: int | None = None, limit: int | None = None
@@ -83,14 +102,14 @@ class LogReader:
             yield page
             after = page[-1][0]
 
-    def read_hashed(self, after: int = 0) -> Iterator[tuple[Record, bytes]]:
+    def read_hashed(self, after: int = 0, page: int = PAGE) -> Iterator[tuple[Record, bytes]]:
         """Like `read`, with the hash that is stored beside each record; damaged text has U+FFFD in it."""
         query = f"SELECT {_RAW} FROM events WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608
         while True:
-            rows = self._fetch(query, (after, PAGE))
+            rows = self._fetch(query, (after, page))
             for row in rows:
                 yield Record(*map(_text, row[:-1])), row[-1]
-            if len(rows) < PAGE:
+            if len(rows) < page:
                 return
             after = rows[-1][0]
 
@@ -104,8 +123,8 @@ class LogReader:
                     "SELECT hash FROM events WHERE position BETWEEN ? AND ? ORDER BY position",
                     (record.position - 1, record.position),
                 )
-                own = rows[-1][0]
-                yield record, rows[0][0] if len(rows) > 1 else GENESIS, own
+                start = GENESIS if self.seam is None else bytes.fromhex(self.seam.hash)
+                yield record, rows[0][0] if len(rows) > 1 else start, rows[-1][0]
             if len(records) < PAGE:
                 return
             after = records[-1].position
@@ -116,10 +135,19 @@ class LogReader:
             return connection.scalar(select(documents.c.content).where(documents.c.sha256 == digest))
 
     def document_digests(self) -> Iterator[tuple[str, bytes]]:
-        """Every stored document with the SHA-256 it is stored under."""
-        with self._reading() as connection:
-            for row in connection.execute(select(documents)):
-                yield row.sha256, row.content
+        """Every stored document with the SHA-256 it is stored under, in their order."""
+        after = ""
+        query = "SELECT CAST(sha256 AS BLOB), content FROM documents WHERE sha256 > ? ORDER BY sha256 LIMIT ?"
+        while rows := self._fetch(query, (after, DOCUMENTS)):
+            for digest, content in rows:
+                yield _text(digest), content
+            after = _text(rows[-1][0])
+
+    def archived_streams(self) -> Iterator[tuple[str, int]]:
+        """The streams of a compacted log before its seam, with the versions they had reached, in order."""
+        if self.seam is not None:
+            query = "SELECT CAST(stream AS BLOB), version FROM archived_streams ORDER BY stream"
+            yield from ((_text(stream), version) for stream, version in self._fetch(query, ()))
 
     def query(self) -> Connection:
         """A connection that only reads, for projections; the caller closes it."""

@@ -39,6 +39,13 @@ class Record(Struct, frozen=True, gc=False):
     data: str
 
 
+class Head(Struct, frozen=True):
+    """The end of the log: the last position (0 when empty) and its hash."""
+
+    position: int
+    hash: bytes
+
+
 def chain_hash(previous: bytes, record: Record) -> bytes:
     """SHA-256 over the previous hash (32 bytes; zeros before position 1) and the record's own bytes.
 

@@ -1,4 +1,4 @@
-"""The tables of today, and the names of the guards that keep the log append-only against any SQL."""
+"""The tables of today. The guards that keep them append-only are in `guards.py`."""
 
 from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
@@ -50,15 +50,20 @@ projected = Table(
     sqlite_with_rowid=False,
 )
 
-# The triggers that refuse every other change; their text stands in the migrations.
-GUARDS = frozenset(
-    {
-        "events_no_update",
-        "events_no_delete",
-        "events_next_position",
-        "events_next_version",
-        "documents_no_update",
-        "documents_no_delete",
-        "documents_no_replace",
-    }
+# Where a compacted log begins. `data` is the text of the event that tells of the compaction.
+seam = Table(
+    "seam",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("data", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+archived_streams = Table(
+    "archived_streams",
+    metadata,
+    Column("stream", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    sqlite_strict=True,
 )

@@ -5,16 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DatabaseError
 
 from janfs.clock import Clock, timestamp
 from janfs.errors import LogCorrupt, LogError, WrongExpectedVersion
+from janfs.log.guards import wrong_guards
 from janfs.log.reader import LogReader
-from janfs.log.records import GENESIS, NewRecord, Record, chain_hash
-from janfs.log.schema import GUARDS, documents, events
+from janfs.log.records import Head, NewRecord, Record, chain_hash
+from janfs.log.schema import archived_streams, documents, events
 
 _INSERT_EVENT = str(events.insert().compile(dialect=sqlite.dialect()))
 _INSERT_DOCUMENT = str(documents.insert().compile(dialect=sqlite.dialect()))
@@ -23,27 +23,20 @@ _CACHED = 100_000  # streams and positions remembered
 Within = Callable[[Connection, Sequence[Record]], None]
 
 
-class Head(Struct, frozen=True):
-    """The end of the log: the last position (0 when empty) and its hash."""
-
-    position: int
-    hash: bytes
-
-
 class EventLog(LogReader):
     """The log of one root, open for appending. `append` belongs to one thread; reading is open to all."""
 
     def __init__(self, writer: Engine, readers: Engine, clock: Clock) -> None:
-        """Raises `LogCorrupt` when a guard is missing, `LogError` when the database cannot be read."""
+        """Raises `LogCorrupt` when a guard is not as it should be, `LogError` when it cannot be read."""
         super().__init__(readers)
         self._engine = writer
-        self._writer = writer.connect()
         self._clock = clock
         self._versions: dict[str, int] = {}
         self._correlations: dict[int, int] = {}
         try:
+            self._writer = writer.connect()
             self._check_guards()
-            self.head = self._read_head()
+            self.head = self.last()
         except DatabaseError as error:
             raise LogError(f"The event log could not be opened: {error.orig}.") from error
 
@@ -90,19 +83,13 @@ class EventLog(LogReader):
 
     def _check_guards(self) -> None:
         with self._writer.begin():
-            rows = self._writer.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-            missing = sorted(GUARDS - {row[0] for row in rows})
-        if missing:
+            wrong = wrong_guards(self._writer)
+        if wrong:
             raise LogCorrupt(
-                f"The guards that keep the log append-only are gone: {', '.join(missing)}. "
-                "Someone changed the database by hand; `janfs verify` tells whether its content still stands."
+                f"The guards that keep the log append-only are not as they should be: {', '.join(wrong)}. "
+                "Someone changed the database by hand. `janfs verify` tells whether its content still "
+                "stands, `janfs log guard` puts the guards back if it does."
             )
-
-    def _read_head(self) -> Head:
-        with self._writer.begin():
-            query = select(events.c.position, events.c.hash).order_by(events.c.position.desc()).limit(1)
-            row = self._writer.execute(query).first()
-        return Head(0, GENESIS) if row is None else Head(row.position, row.hash)
 
     def _chain(
         self, new: Sequence[NewRecord], recorded_at: str
@@ -142,8 +129,11 @@ class EventLog(LogReader):
         known = self._versions.get(stream)
         if known is not None:
             return known
-        query = select(func.coalesce(func.max(events.c.version), 0)).where(events.c.stream == stream)
-        return int(self._writer.scalar(query) or 0)
+        known = self._writer.scalar(select(func.max(events.c.version)).where(events.c.stream == stream))
+        if known is None and self.seam is not None:
+            archived = select(archived_streams.c.version).where(archived_streams.c.stream == stream)
+            known = self._writer.scalar(archived)
+        return int(known or 0)
 
     def _correlation(self, cause: int, batch: Sequence[Record]) -> int:
         first = self.head.position + 1
@@ -151,6 +141,8 @@ class EventLog(LogReader):
             if cause - first >= len(batch):
                 raise LogError(f"An event cannot be caused by position {cause}, which comes after it.")
             return batch[cause - first].correlation
+        if self.seam is not None and 0 < cause <= self.seam.position:
+            return cause  # where its chain began is in the archive
         known = self._correlations.get(cause)
         if known is None:
             known = self._writer.scalar(select(events.c.correlation).where(events.c.position == cause))

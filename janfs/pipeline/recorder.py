@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+import msgspec
 import structlog
 from msgspec import Struct
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import DatabaseError
 
 from janfs.catalogue import rows
 from janfs.catalogue.catalogue import Catalogue, Key
@@ -15,6 +17,7 @@ from janfs.log import projections
 from janfs.log.projections import Checkpoint
 from janfs.log.reader import LogReader
 from janfs.log.records import NewRecord, Record
+from janfs.log.schema import events as events_table
 from janfs.log.store import EventLog
 
 PROJECTION = "catalogue"
@@ -77,26 +80,27 @@ class Recorder:
         return records
 
     def _load(self) -> Catalogue:
-        with self.log.query() as connection:
-            at = projections.checkpoint(connection, PROJECTION)
-            usable = at is not None and at.version == VERSION
-            base = (
-                rows.from_rows(projections.rows(connection, PROJECTION), at.position)
-                if at is not None and usable
-                else Catalogue()
-            )
-        if usable and base.position == self.log.head.position:
+        base = _projected(self.log)
+        if base is not None and base.position == self.log.head.position:
             return base
+        if base is None:
+            return restore(self.log)
         catalogue, touched = fold(base, replay(self.log, base.position))
-
-        def project(connection: Connection, _: Sequence[Record]) -> None:
-            if usable:
-                _save(connection, catalogue, touched)
-            else:
-                _replace(connection, catalogue)
-
-        self.log.append([], None, project)
+        self.log.append([], None, lambda connection, _: _save(connection, catalogue, touched))
         return catalogue
+
+
+def _projected(log: LogReader) -> Catalogue | None:
+    """The stored catalogue; None where it has to be made anew."""
+    try:
+        with log.query() as connection:
+            at = projections.checkpoint(connection, PROJECTION)
+            if at is None or at.version != VERSION or at.position > log.last().position:
+                return None
+            return rows.from_rows(projections.rows(connection, PROJECTION), at.position)
+    except (DatabaseError, msgspec.MsgspecError) as error:
+        _log.warning("catalogue-unreadable", reason=str(error), next="it is made anew from the log")
+        return None
 
 
 def replay(
@@ -131,16 +135,28 @@ class Comparison(Struct, frozen=True):
 
 def compare(log: LogReader) -> Comparison:
     """Rebuild the catalogue beside the projected one and compare them byte for byte."""
-    with log.query() as connection:
-        at = projections.checkpoint(connection, PROJECTION)
-        position = 0 if at is None else at.position
-        live = {(kind, key): value for kind, key, value in projections.rows(connection, PROJECTION)}
-    anew = dict(rows.to_rows(rebuild(log, until=position)))
-    return Comparison(len(anew), position, _first_difference(live, anew))
+    try:
+        with log.query() as connection:  # one look at all of it: a service may be writing
+            at = projections.checkpoint(connection, PROJECTION)
+            last = connection.scalar(select(func.max(events_table.c.position))) or log.last().position
+            live = {(kind, key): value for kind, key, value in projections.rows(connection, PROJECTION)}
+    except DatabaseError as error:
+        return Comparison(0, 0, f"it cannot be read: {error.orig}")
+    if at is None:
+        return Comparison(0, 0, None if not (live or last) else "it was never made, or its name is gone")
+    if at.version != VERSION:
+        reason = (
+            f"it is of version {at.version}, this janfs makes version {VERSION}; the next start makes it anew"
+        )
+        return Comparison(0, at.position, reason)
+    if at.position != last:
+        return Comparison(0, at.position, f"it is at position {at.position}, the log at {last}")
+    anew = dict(rows.to_rows(rebuild(log, until=at.position)))
+    return Comparison(len(anew), at.position, _first_difference(live, anew))
 
 
 def _first_difference(live: Mapping[Key, str], anew: Mapping[Key, str]) -> str | None:
-    for key in sorted(live.keys() | anew.keys()):
+    for key in sorted(live.keys() | anew.keys(), key=repr):
         if live.get(key) != anew.get(key):
             return (
                 f"{key[0]} {key[1]}: projected {live.get(key, 'nothing')}, rebuilt {anew.get(key, 'nothing')}"

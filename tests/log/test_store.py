@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 from janfs.errors import LogCorrupt, LogError, WrongExpectedVersion
 from janfs.log import store
 from janfs.log.connection import reader_engine, writer_engine
-from janfs.log.records import GENESIS, Record, chain_hash
-from janfs.log.schema import GUARDS
-from janfs.log.store import EventLog, Head
+from janfs.log.guards import GUARDS, renew_guards
+from janfs.log.reader import LogReader
+from janfs.log.records import GENESIS, Head, Record, chain_hash
+from janfs.log.store import EventLog
 from janfs.log.verify import verify
 from tests.fakes.clock import FakeClock
 from tests.log.kit import DIGEST, DOCUMENT, by_hand, everything, fill, new, open_log
@@ -219,13 +220,38 @@ def test_a_document_is_stored_once_under_its_digest(log: EventLog) -> None:
 # Starting.
 
 
-@pytest.mark.parametrize("guard", sorted(GUARDS))
-def test_a_log_without_a_guard_is_not_opened(database: Path, guard: str) -> None:
-    by_hand(database, f"DROP TRIGGER {guard}")
+TAMPERED = {f"{guard} is gone": [f"DROP TRIGGER {guard}"] for guard in sorted(GUARDS)}
+TAMPERED |= {
+    "events_no_update was changed": [
+        "DROP TRIGGER events_no_update",
+        "CREATE TRIGGER events_no_update BEFORE UPDATE ON events WHEN 0 BEGIN SELECT RAISE(ABORT, ''); END",
+    ],
+    "silencer is not ours": [
+        "CREATE TRIGGER silencer BEFORE INSERT ON events BEGIN SELECT RAISE(IGNORE); END",
+    ],
+}
+
+
+@pytest.mark.parametrize(("complaint", "statements"), TAMPERED.items(), ids=TAMPERED.keys())
+def test_a_log_whose_guards_were_touched_is_not_opened_and_has_a_way_out(
+    database: Path, complaint: str, statements: list[str]
+) -> None:
+    with closing(open_log(database)) as log:
+        fill(log)
+    by_hand(database, *statements)
     writer, readers = writer_engine(database), reader_engine(database)
-    with pytest.raises(LogCorrupt, match=guard):
+    with pytest.raises(LogCorrupt, match=complaint) as refused:
         EventLog(writer, readers, FakeClock())
+    assert "janfs log guard" in refused.value.detail
+    reader = LogReader(readers)
+    assert complaint in (verify(reader).reason or ""), "verify must name it too"
+    assert verify(reader, guarded=False).ok, "the content is as it was"
+    with writer.begin() as connection:
+        renew_guards(connection)
+    reader.close()
     writer.dispose()
+    with closing(open_log(database)) as log:
+        assert verify(log).ok
 
 
 def test_a_damaged_file_is_not_opened(database: Path) -> None:

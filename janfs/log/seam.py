@@ -1,0 +1,45 @@
+"""Where a compacted log begins: what was before is in an archive, and the chain goes on from its end."""
+
+import hashlib
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection
+
+EVENT = "log-compacted"  # the type of the event whose data the seam repeats
+
+
+class Seam(Struct, frozen=True):
+    """The last position that was archived, with its hash (hexadecimal), and where it went.
+
+    `archive` is the file's name and `sha256` that of its content; `events` how many it holds. `state` is the
+    document that says what they had come to; `streams` the SHA-256 of their streams and versions.
+    """
+
+    position: int
+    hash: str
+    archive: str
+    sha256: str
+    events: int
+    state: str
+    streams: str
+
+
+def read_seam(connection: Connection) -> tuple[Seam, str] | None:
+    """The seam of a log and its text; None where the log is whole. Raises `msgspec.MsgspecError`."""
+    tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'seam'"
+    if connection.exec_driver_sql(tables).first() is None:  # tables of an older janfs
+        return None
+    row = connection.exec_driver_sql("SELECT CAST(data AS BLOB) FROM seam").first()
+    if row is None:
+        return None
+    return msgspec.json.decode(row[0], type=Seam), bytes(row[0]).decode(errors="replace")
+
+
+def streams_digest(streams: Iterable[tuple[str, int]]) -> str:
+    """The SHA-256 over streams and the versions they had reached, a line each, in order."""
+    digest = hashlib.sha256()
+    for stream, version in streams:
+        digest.update(f"{version} {stream}\n".encode())
+    return digest.hexdigest()

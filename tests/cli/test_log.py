@@ -1,0 +1,73 @@
+"""`janfs log`, `janfs backup` and `janfs restore`, by whoever has the root."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from janfs.cli import main
+from janfs.root import OpenRoot, RootPaths
+from tests.fakes.clock import FakeClock
+from tests.log.kit import by_hand
+from tests.support.lives import live
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A root in which models lived and that nobody has open."""
+    with OpenRoot(tmp_path / "jan", FakeClock()) as opened:
+        live(opened.log)
+    return tmp_path / "jan"
+
+
+def janfs(root: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, [*arguments, "--root", str(root)], catch_exceptions=False)
+
+
+def test_what_head_prints_verify_takes(root: Path) -> None:
+    printed = janfs(root, "log", "head")
+    assert printed.exit_code == 0, printed.output
+    shown = json.loads(janfs(root, "log", "head", "--json").output)
+    assert printed.output.strip() == f"{shown['hash']}@{shown['position']}"
+    result = janfs(root, "verify", "--head", printed.output.strip())
+    assert result.exit_code == 0, result.output
+    assert printed.output.strip() in result.output
+    other = janfs(root, "verify", "--head", f"{'0' * 64}@{shown['position']}")
+    assert other.exit_code == 6
+    assert f"at position {shown['position']}" in other.output
+    assert "written anew" in other.output
+    assert janfs(root, "verify", "--head", "nonsense").exit_code == 1
+    assert janfs(root, "verify", "--files", "--head", "0" * 64).exit_code == 2
+
+
+def test_verify_names_a_catalogue_that_is_not_what_the_log_says(root: Path) -> None:
+    by_hand(RootPaths(root).database, "UPDATE projected SET value = '{}' WHERE key = 'uid-0'")
+    result = janfs(root, "verify")
+    assert result.exit_code == 6
+    assert "model uid-0" in result.output
+    shown = janfs(root, "verify", "--json")
+    assert "model uid-0" in json.loads(shown.stdout)["catalogue"]["difference"]
+    assert janfs(root, "rebuild").exit_code == 0
+    assert janfs(root, "verify").exit_code == 0
+
+
+def test_guards_that_were_dropped_are_put_back_where_the_content_stands(root: Path) -> None:
+    database = RootPaths(root).database
+    by_hand(database, "DROP TRIGGER events_no_update")
+    refused = janfs(root, "ls")
+    assert (refused.exit_code, "janfs log guard" in refused.output) == (6, True), refused.output
+    assert "events_no_update" in janfs(root, "verify").output
+    assert "events_no_update" in janfs(root, "log", "guard").output
+    assert janfs(root, "log", "guard").output == "The guards are as they should be.\n"
+    assert janfs(root, "ls").exit_code == 0
+    assert janfs(root, "verify").exit_code == 0
+    by_hand(database, "UPDATE events SET actor = 'me' WHERE position = 2", guarded=False)
+    refused = janfs(root, "log", "guard")
+    assert refused.exit_code == 6
+    assert "position 2" in refused.output
+    with closing(sqlite3.connect(database)) as connection:
+        triggers = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").fetchone()
+    assert triggers == (0,), "a damaged log must not look as if it had been guarded all along"
