@@ -59,5 +59,13 @@ def need(source: str | None) -> str:
 
 def explain(error: OSError, source: str, target: str) -> str:
     """What went wrong, and what to do about it, in words."""
-    reason = _HINTS.get(error.errno or 0, error.strerror or str(error))
-    return f"{source} could not become {target}: {reason}"
+    return f"{source} could not become {target}: {_reason(error)}"
+
+
+def explain_write(error: OSError, target: str) -> str:
+    """The same of a new file."""
+    return f"{target} could not be written: {_reason(error)}"
+
+
+def _reason(error: OSError) -> str:
+    return _HINTS.get(error.errno or 0, error.strerror or str(error))

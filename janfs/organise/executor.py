@@ -13,7 +13,7 @@ from janfs.catalogue.entries import Plan
 from janfs.errors import FolderError, OtherDisk
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
-from janfs.organise.disk import clean_up, explain, forget, make_parents, need, temporary_of
+from janfs.organise.disk import clean_up, explain, explain_write, forget, make_parents, need, temporary_of
 
 
 class Moved(Struct, frozen=True):
@@ -43,7 +43,7 @@ def write(fs: FileSystem, plan: Plan, content: bytes) -> Stamp:
         return _write(fs, temporary, plan.target, content)
     except OSError as error:
         clean_up(fs.unlink, temporary)
-        raise FolderError(explain(error, temporary, plan.target)) from error
+        raise FolderError(explain_write(error, plan.target)) from error
 
 
 def _move(fs: FileSystem, source: str, plan: Plan) -> Moved:
