@@ -101,7 +101,11 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorB
         error = _nothing_there(request)
     answer = answer_to(error)
     if answer.status == 500:
-        _log.error("request-failed", method=request.method, path=request.url.path, exc_info=error)
+        where = {"method": request.method, "path": request.url.path}
+        if isinstance(error, errors.JanfsError):
+            _log.warning("request-failed", **where, reason=error.detail)
+        else:
+            _log.error("request-failed", **where, exc_info=error)
     return Response(
         ErrorBody(answer.detail),
         status_code=answer.status,
