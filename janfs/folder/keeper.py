@@ -26,6 +26,7 @@ class WatchKeeper:
         self._check_every = check_every
         self._closing = threading.Event()
         self.watcher = self._start()
+        self._said = self.watcher.problem()
         self._thread = threading.Thread(target=self._mind, name="watch-keeper", daemon=True)
         self._thread.start()
 
@@ -52,3 +53,13 @@ class WatchKeeper:
                 self.watcher.close()
                 self.watcher = self._start()
                 self._on_hint(EVERYTHING)
+            self._say_what_is_new()
+
+    def _say_what_is_new(self) -> None:
+        """Watches run out when folders come, long after the start."""
+        problem = self.watcher.problem()
+        if problem and not self._said:
+            _log.warning("changes-seen-late", reason=problem)
+        elif self._said and not problem:
+            _log.warning("changes-seen-at-once-again")
+        self._said = problem
