@@ -14,6 +14,7 @@ from janfs.api.moments import Moment, Past, position_of
 from janfs.catalogue.catalogue import find_model
 from janfs.errors import ModelNotFound, ModelNotRunnable, UnsupportedParameter
 from janfs.listing import ModelList
+from janfs.origins import ModelConfig, config_of
 from janfs.past.models import model_at, models_at
 from janfs.pipeline.commands import Delete
 from janfs.serving import find_outsider, resolve
@@ -74,6 +75,18 @@ async def get_model(context: Context, model_id: FromPath[str], past: Past, at: M
     if view is None:
         raise ModelNotFound(model_id)
     return view
+
+
+@get("/v1/models/{model_id:str}/config")
+async def get_config(context: Context, model_id: FromPath[str], past: Past, at: Moment = None) -> ModelConfig:
+    """The settings that hold for a model, each with the place it comes from; with `at` those of then."""
+
+    def find() -> ModelConfig:
+        now = context.pipeline.snapshot.catalogue
+        then = now if at is None else past.at(position_of(context, at))
+        return config_of(then, model_id, context.log.document)
+
+    return await asyncio.to_thread(find)
 
 
 @delete("/v1/models/{model_id:str}", status_code=200)

@@ -25,6 +25,7 @@ from janfs.api import (
 from janfs.api.chat_request import ChatRequest
 from janfs.api.errors import ErrorBody
 from janfs.engine_views import EngineList
+from janfs.origins import ModelConfig
 from janfs.past.reasons import Why
 from janfs.past.texts import ModelBlame, ModelDiff
 from janfs.views import EventView, ModelView
@@ -79,6 +80,7 @@ class Operation(Struct, frozen=True):
 OPERATIONS = (
     Operation(models.list_models, models.ModelListBody, parameters=(_AT,)),
     Operation(models.get_model, ModelView, parameters=(_AT,)),
+    Operation(models.get_config, ModelConfig, parameters=(_AT,)),
     Operation(models.delete_model, models.Deleted),
     Operation(models.start_model, models.StateChange),
     Operation(models.stop_model, models.StateChange),

@@ -138,14 +138,17 @@ def ls(root: Path, api_key: str | None, as_json: bool, at: str | None) -> None:
 @key_option
 @json_option
 @at_option
+@click.option("--origin", is_flag=True, help="Show the settings that hold, and where each comes from.")
 @click.argument("id")
-def show(root: Path, api_key: str | None, as_json: bool, at: str | None, id: str) -> None:
+def show(root: Path, api_key: str | None, *, as_json: bool, at: str | None, origin: bool, id: str) -> None:
     """Show one model."""
     from janfs.cli import printing
     from janfs.cli.source import open_source
 
-    model = open_source(root, api_key).model(id, at)
-    click.echo(printing.as_json(model) if as_json else printing.details(model))
+    source = open_source(root, api_key)
+    found = source.config(id, at) if origin else source.model(id, at)
+    told = printing.origins if origin else printing.details
+    click.echo(printing.as_json(found) if as_json else told(found))
 
 
 @main.command()

@@ -28,11 +28,17 @@ def table(models: Sequence[Mapping[str, Any]]) -> str:
     rows += [
         (model["id"], _status(model), model["state"], size(model["size"]), _remark(model)) for model in models
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return "\n".join(
-        "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4])).rstrip()
-        for row in rows
-    )
+    return _aligned(rows)
+
+
+def origins(config: Mapping[str, Any]) -> str:
+    """The settings of a model as aligned columns, with where each comes from."""
+    rows = [
+        (name, _plain(setting["value"]), _origin(setting["origin"]))
+        for block in ("engine_parameters", "model_parameters")
+        for name, setting in config[block].items()
+    ]
+    return f"engine: {config['engine']}\n" + _aligned([("SETTING", "VALUE", "FROM"), *rows])
 
 
 def problems(engines: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -72,6 +78,24 @@ def size(count: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1000
     raise AssertionError("unreachable")
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows as columns; the last one may be of any width."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    return "\n".join(
+        "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1])).rstrip()
+        for row in rows
+    )
+
+
+def _origin(origin: Mapping[str, Any]) -> str:
+    """A layer, and the place in words: `user (models/x/model.json, line 4)`."""
+    places = [origin["file"]] if "file" in origin else []
+    places += [f"line {origin['line']}"] if "line" in origin else []
+    places += ["null there"] if places and origin["kind"] == "built-in" else []
+    places += [f"header {origin['header']}"] if "header" in origin else []
+    return f"{origin['kind']} ({', '.join(places)})" if places else str(origin["kind"])
 
 
 def _status(model: Mapping[str, Any]) -> str:

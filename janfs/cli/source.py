@@ -31,6 +31,10 @@ class Source(Protocol):
         """One model, with `at` as it was then. Raises `ModelNotFound`, `InvalidInput`."""
         ...
 
+    def config(self, name: str, at: str | None = None) -> dict[str, Any]:
+        """The settings that hold for a model, with their origins. Raises `ModelNotFound`."""
+        ...
+
     def engines(self) -> list[dict[str, Any]]:
         """Every engine with its settings."""
         ...
@@ -77,6 +81,10 @@ class Service:
     def model(self, name: str, at: str | None = None) -> dict[str, Any]:
         """See `Source.model`."""
         return self.ask("GET", f"/v1/models/{quote(name, safe='')}", query={"at": at})
+
+    def config(self, name: str, at: str | None = None) -> dict[str, Any]:
+        """See `Source.config`."""
+        return self.ask("GET", f"/v1/models/{quote(name, safe='')}/config", query={"at": at})
 
     def engines(self) -> list[dict[str, Any]]:
         """See `Source.engines`."""
@@ -176,6 +184,14 @@ class Offline:
         if view is None:
             raise ModelNotFound(name)
         return dict(msgspec.to_builtins(view))
+
+    def config(self, name: str, at: str | None = None) -> dict[str, Any]:
+        """See `Source.config`."""
+        from janfs.origins import config_of
+
+        with OpenRoot(self._root, SystemClock()) as root:
+            found = config_of(_catalogue(root, at), name, root.log.document)
+        return dict(msgspec.to_builtins(found))
 
     def engines(self) -> list[dict[str, Any]]:
         """See `Source.engines`."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from janfs.manifest.parameters import Parameter, checked
 
@@ -14,7 +15,8 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     "generated" is what janfs made of the model's header, "user" what someone wrote into its model.json.
 
     `file` is a path below the root, `key` the value's path in that file, `line` and `column` where the key
-    stands, counted from 1. `header` is the key of the GGUF header that the value was made from.
+    stands, counted from 1. `header` is the key of the GGUF header that the value was made from. What is built
+    in has a file where a null there asks for it.
     """
 
     kind: Literal["built-in", "engine", "generated", "user", "request"]
@@ -60,7 +62,7 @@ def effective(known: Mapping[str, Parameter], layers: Sequence[Layer]) -> dict[s
             if value is not None:
                 found[name] = Effective(value, layer.origin)
             elif name in built_in:
-                found[name] = built_in[name]
+                found[name] = Effective(built_in[name].value, replace(layer.origin, kind="built-in"))
             else:
                 found.pop(name, None)
     return found

@@ -111,6 +111,16 @@ def from_header(facts: GgufFacts) -> dict[str, Derived]:
     return found
 
 
+def stop_from_header(facts: GgufFacts) -> dict[str, Derived]:
+    """The texts that end an answer of a model that generates any, as its header has them."""
+    if facts.is_embedding or facts.is_reranker:
+        return {}
+    ends = {"eos": facts.eos_token, "eot": facts.eot_token}
+    named = {name: text for name, text in ends.items() if text and text.strip()}
+    keys = " and ".join(f"tokenizer.ggml.{name}_token_id" for name in named)
+    return {"stop": Derived(list(dict.fromkeys(named.values())), keys or "tokenizer.ggml.eos_token_id")}
+
+
 def _engine_parameters(binary: str, facts: GgufFacts, mmproj: str | None, *, several: bool) -> dict[str, Any]:
     found: dict[str, Any] = {name: derived.value for name, derived in from_header(facts).items()}
     if several:
@@ -123,13 +133,12 @@ def _engine_parameters(binary: str, facts: GgufFacts, mmproj: str | None, *, sev
 def _model_parameters(facts: GgufFacts) -> dict[str, Any]:
     if facts.is_embedding or facts.is_reranker:
         return {}  # they generate no text
-    ends = (facts.eos_token, facts.eot_token)
     return {
         "temperature": 0.7,
         "top_p": 0.95,
         "stream": True,
         "max_tokens": min(MAX_GENERATED_TOKENS, facts.context_length or MAX_GENERATED_TOKENS),
-        "stop": list(dict.fromkeys(text for text in ends if text and text.strip())),
+        "stop": stop_from_header(facts)["stop"].value,
         "frequency_penalty": 0,
         "presence_penalty": 0,
     }

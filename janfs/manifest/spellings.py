@@ -61,6 +61,19 @@ def canonical_engine_file(raw: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     return found, tuple(reader.notes)
 
 
+def paths_of_parameters(raw: Any, *, side_by_side: bool = False) -> dict[tuple[str, str], str]:
+    """Where in a parsed model.json, or an engine's file, each parameter was read from.
+
+    By the block, such as `engine_parameters`, and the name that it has today. Raises `ManifestError`.
+    """
+    reader = _Reader(raw)
+    if side_by_side:
+        reader.read_parameters({}, reader.left, ENGINE_PARAMETERS, "")
+    else:
+        reader.parameters(reader.object("metadata"))
+    return reader.read_from
+
+
 def canonical(raw: Any) -> tuple[Manifest, tuple[str, ...]]:
     """The parsed JSON of a model.json in the specification's spelling, and notes. Raises `ManifestError`."""
     reader = _Reader(raw)
@@ -99,6 +112,7 @@ class _Reader:
             raise ManifestError(f"The file must hold an object, {{...}}, not {_kind(raw)}.")
         self.left = dict(raw)
         self.notes: list[str] = []
+        self.read_from: dict[tuple[str, str], str] = {}
 
     def text(self, key: str) -> str | None:
         return _text(self.left.pop(key, None), key)
@@ -207,8 +221,7 @@ class _Reader:
         self, into: dict[str, Any], block: Mapping[str, Any], known: Mapping[str, Parameter], name: str
     ) -> None:
         if block:
-            now = "engine_parameters" if known is ENGINE_PARAMETERS else "model_parameters"
-            self.notes.append(f"{name} is read as {now}: {', '.join(block)}.")
+            self.notes.append(f"{name} is read as {_block(known)}: {', '.join(block)}.")
             self.read_parameters(into, block, known, f"{name}.")
 
     def read_parameters(
@@ -228,6 +241,7 @@ class _Reader:
                 if into[name] != value:
                     self.notes.append(f"{path} is ignored: {name} is given already.")
                 continue
+            self.read_from[_block(known), name] = path
             try:
                 into[name] = value if parameter is None else checked(path, parameter, value)
             except InvalidInput as error:
@@ -239,6 +253,10 @@ class _Reader:
             self.notes.append("state is ignored: it is seen from the folder.")
         self.notes.extend(f"{key} is not a field that is known here; it is kept." for key in self.left)
         return self.left
+
+
+def _block(known: Mapping[str, Parameter]) -> str:
+    return "engine_parameters" if known is ENGINE_PARAMETERS else "model_parameters"
 
 
 def _current_names_first(block: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:

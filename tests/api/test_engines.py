@@ -51,3 +51,18 @@ def test_of_two_names_the_one_that_is_not_read_is_named(service: Service) -> Non
     [engine] = service.get("/v1/engines")["data"]
     assert (engine["file"], engine["engine_parameters"]) == ("engines/llama-cpp.json", {"ngl": 2})
     assert "engines/nitro.json is not read" in engine["problems"][0]["reason"]
+
+
+def test_the_settings_of_a_model_tell_where_they_come_from(service: Service) -> None:
+    service.drop("tiny.gguf")
+    edit(service, "nitro.json", '{\n  "ngl": 0\n}')
+    eventually(lambda: service.get("/v1/engines")["data"][0]["file"], "the file was not read")
+    config = service.get("/v1/models/tiny/config")
+    assert (config["id"], config["object"], config["engine"]) == ("tiny", "model.config", "llama-cpp")
+    origin = {"kind": "engine", "file": "engines/nitro.json", "line": 2, "column": 3, "key": "ngl"}
+    assert config["engine_parameters"]["ngl"] == {"value": 0, "origin": origin}
+    temperature = config["model_parameters"]["temperature"]["origin"]
+    assert (temperature["kind"], temperature["file"]) == ("generated", "models/tiny/model.json")
+    before = service.get("/v1/models/tiny/config?at=6")["engine_parameters"]["ngl"]
+    assert before == {"value": 100, "origin": {"kind": "built-in"}}, "then there was no such file"
+    assert service.client.get("/v1/models/none/config").status_code == 404

@@ -79,6 +79,17 @@ def test_show_prints_one_model(on: Callable[..., Result]) -> None:
     assert json.loads(on("show", "some-model", "--json").output)["id"] == "some-model"
 
 
+def test_show_origin_says_where_each_setting_comes_from(on: Callable[..., Result]) -> None:
+    lines = on("show", "some-model", "--origin").output.splitlines()
+    assert lines[1].split() == ["SETTING", "VALUE", "FROM"]
+    by_name = {line.split()[0]: line for line in lines[2:]}
+    assert by_name["ngl"].split(maxsplit=2)[1:] == ["100", "engine (engines/llama-cpp.json, line 2)"]
+    assert "generated (models/some-model/model.json, line " in by_name["temperature"]
+    assert by_name["top_k"].split()[1:] == ["40", "built-in"]
+    config = json.loads(on("show", "some-model", "--origin", "--json").output)
+    assert config["model_parameters"]["top_k"] == {"value": 40, "origin": {"kind": "built-in"}}
+
+
 def test_history_tells_what_happened_in_order(on: Callable[..., Result]) -> None:
     events = [json.loads(line) for line in on("history", "some-model", "--json").output.splitlines()]
     events = [event for event in events if event["type"] != "file-hashed"]  # that comes at its own time

@@ -7,12 +7,18 @@ from hypothesis import strategies as st
 
 from janfs.engines.protocol import EngineSettings, SamplingParams
 from janfs.errors import InvalidInput
-from janfs.manifest.effective import BUILT_IN, Effective, Layer, effective, values
+from janfs.manifest.effective import BUILT_IN, Effective, Layer, Origin, effective, values
 from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS, Parameter, checked
 
+ENGINE, USER, REQUEST = Origin("engine", "engines/x.json"), Origin("user", "m/model.json"), Origin("request")
 
-def engine(*layers: tuple[str, dict[str, Any]]) -> dict[str, Effective]:
+
+def engine(*layers: tuple[Origin, dict[str, Any]]) -> dict[str, Effective]:
     return effective(ENGINE_PARAMETERS, [Layer(origin, given) for origin, given in layers])
+
+
+def null_in(origin: Origin) -> Origin:
+    return Origin("built-in", origin.file)
 
 
 class TestLayers:
@@ -22,36 +28,34 @@ class TestLayers:
         assert {setting.origin for setting in found.values()} == {BUILT_IN}
 
     def test_the_highest_layer_that_gives_a_value_wins(self) -> None:
-        found = engine(
-            ("engine file", {"ctx_len": 1, "ngl": 2}), ("model.json", {"ctx_len": 3}), ("request", {})
-        )
-        assert found["ctx_len"] == Effective(3, "model.json")
-        assert found["ngl"] == Effective(2, "engine file")
+        found = engine((ENGINE, {"ctx_len": 1, "ngl": 2}), (USER, {"ctx_len": 3}), (REQUEST, {}))
+        assert found["ctx_len"] == Effective(3, USER)
+        assert found["ngl"] == Effective(2, ENGINE)
         assert found["n_batch"] == Effective(512, BUILT_IN)
 
     def test_zero_and_false_are_values(self) -> None:
-        found = engine(("engine file", {"ngl": 50}), ("model.json", {"ngl": 0, "cont_batching": False}))
-        assert found["ngl"] == Effective(0, "model.json")
-        assert found["cont_batching"] == Effective(False, "model.json")
+        found = engine((ENGINE, {"ngl": 50}), (USER, {"ngl": 0, "cont_batching": False}))
+        assert found["ngl"] == Effective(0, USER)
+        assert found["cont_batching"] == Effective(False, USER)
 
     def test_null_goes_back_to_what_is_built_in_past_the_layers_below(self) -> None:
-        found = engine(("engine file", {"ngl": 7}), ("model.json", {"ngl": None}))
-        assert found["ngl"] == Effective(100, BUILT_IN)
+        found = engine((ENGINE, {"ngl": 7}), (USER, {"ngl": None}))
+        assert found["ngl"] == Effective(100, null_in(USER)), "and it is known whose null it was"
 
     def test_a_layer_above_null_still_counts(self) -> None:
-        found = engine(("engine file", {"ngl": 7}), ("model.json", {"ngl": None}), ("request", {"ngl": 9}))
-        assert found["ngl"] == Effective(9, "request")
+        found = engine((ENGINE, {"ngl": 7}), (USER, {"ngl": None}), (REQUEST, {"ngl": 9}))
+        assert found["ngl"] == Effective(9, REQUEST)
 
     def test_null_takes_away_what_nothing_built_in_stands_behind(self) -> None:
-        assert "mmproj" not in engine(("engine file", {"mmproj": "a"}), ("model.json", {"mmproj": None}))
-        assert "own" not in engine(("engine file", {"own": 1}), ("model.json", {"own": None}))
+        assert "mmproj" not in engine((ENGINE, {"mmproj": "a"}), (USER, {"mmproj": None}))
+        assert "own" not in engine((ENGINE, {"own": 1}), (USER, {"own": None}))
 
     def test_unknown_settings_pass_through(self) -> None:
-        assert engine(("model.json", {"own": [1]}))["own"] == Effective([1], "model.json")
+        assert engine((USER, {"own": [1]}))["own"] == Effective([1], USER)
 
     def test_a_wrong_value_is_refused_by_name(self) -> None:
         with pytest.raises(InvalidInput, match="temperature must be a number from 0 to 2") as caught:
-            effective(MODEL_PARAMETERS, [Layer("request", {"temperature": 9})])
+            effective(MODEL_PARAMETERS, [Layer(REQUEST, {"temperature": 9})])
         assert caught.value.param == "temperature"
 
     @given(
@@ -63,13 +67,18 @@ class TestLayers:
         )
     )
     def test_it_is_what_asking_layer_by_layer_from_the_top_gives(self, layers: list[dict[str, Any]]) -> None:
-        found = engine(*((str(number), layer) for number, layer in enumerate(layers)))
+        origins = [Origin("user", str(number)) for number in range(len(layers))]
+        found = engine(*zip(origins, layers, strict=True))
         for name in ("ctx_len", "ngl", "own"):
             default = None if name == "own" else ENGINE_PARAMETERS[name].default
             expected = None if default is None else Effective(default, BUILT_IN)
             for number, layer in reversed(list(enumerate(layers))):
                 if name in layer:
-                    expected = expected if layer[name] is None else Effective(layer[name], str(number))
+                    asked = origins[number]
+                    if layer[name] is not None:
+                        expected = Effective(layer[name], asked)
+                    elif default is not None:
+                        expected = Effective(default, null_in(asked))
                     break
             assert found.get(name) == expected, name
 
