@@ -31,7 +31,7 @@ COMMANDS = _every(main)
 SERVE = [option for option in main.commands["serve"].params if isinstance(option, click.Option)]
 # Read and shown, without an effect of their own yet.
 WITHOUT_EFFECT = {
-    *("pre_prompt", "vision_model", "text_model", "model_type", "caching_enabled", "clean_cache_threshold"),
+    *("pre_prompt", "vision_model", "text_model", "model_type", "clean_cache_threshold"),
     *("grp_attn_n", "grp_attn_w", "grammar_file", "llama_log_folder", "full_url", "api_key", "mmproj"),
     *("max_temperature", "tfs_z", "penalize_nl", "n_probs", "min_keep"),
 }

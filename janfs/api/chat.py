@@ -161,7 +161,12 @@ async def create_chat_completion(request: Request[Any, Any, Any], context: Conte
         generated(
             context,
             runnable.spec.model_id,
-            GenerateRequest(request_id=format_.id, prompt=prompt, sampling=each),
+            GenerateRequest(
+                request_id=format_.id,
+                prompt=prompt,
+                sampling=each,
+                cache_prompt=asked.cache_prompt is not False,
+            ),
         )
         for each in choices_of(asked, sampling)
     ]

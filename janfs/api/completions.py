@@ -128,7 +128,12 @@ async def create_completion(request: Request[Any, Any, Any], context: Context, b
         generated(
             context,
             runnable.spec.model_id,
-            GenerateRequest(request_id=format_.id, prompt=prompt, sampling=each),
+            GenerateRequest(
+                request_id=format_.id,
+                prompt=prompt,
+                sampling=each,
+                cache_prompt=asked.cache_prompt is not False,
+            ),
         )
         for each in choices_of(asked, sampling)
     ]

@@ -25,12 +25,19 @@ _log = structlog.get_logger()
 T = TypeVar("T")
 
 
+class PromptDetails(Struct, frozen=True):
+    """Of the prompt's tokens, those that were computed already for an earlier request."""
+
+    cached_tokens: int
+
+
 class Usage(Struct, frozen=True):
     """OpenAI's count of tokens."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: PromptDetails
 
 
 class Answered(Struct, frozen=True):
@@ -177,7 +184,8 @@ def _usage(ends: Sequence[Finished]) -> Usage:
     """All answers together; their prompt is the same, and counts once."""
     prompt = ends[0].usage.prompt_tokens
     completion = sum(end.usage.completion_tokens for end in ends)
-    return Usage(prompt, completion, prompt + completion)
+    cached = min(end.usage.cached_tokens for end in ends)
+    return Usage(prompt, completion, prompt + completion, PromptDetails(cached))
 
 
 async def _unless_gone(request: Request[Any, Any, Any], work: Coroutine[Any, Any, T]) -> T:

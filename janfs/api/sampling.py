@@ -45,6 +45,7 @@ class GenerationFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     repeat_penalty: float | None = None
     repeat_last_n: int | None = None
     ignore_eos: bool | None = None
+    cache_prompt: bool | None = None
 
     # For the caller's own books; they change nothing in an answer.
     user: Any = None
@@ -54,7 +55,6 @@ class GenerationFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     prompt_cache_key: Any = None
     prompt_cache_retention: Any = None
     service_tier: Any = None
-    cache_prompt: Any = None
 
     n: int | None = None
     logit_bias: dict[str, float] | None = None

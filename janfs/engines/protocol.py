@@ -30,6 +30,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     `ctx_len` is the number of tokens that all parallel sequences share; 0 takes the trained length.
     `ngl` is the number of layers on the GPU, `cpu_threads` defaults to the physical cores, `n_batch` is
     the most tokens computed at once. Without `cont_batching` a request waits until the running ones end.
+    Without `caching_enabled` every prompt is computed from its first token.
     A `prompt_template` (placeholders `{system_message}` and `{prompt}`) or one of the three prompts, where
     given, takes the place of the file's own chat template. Raises `InvalidInput` out of range.
     """
@@ -41,6 +42,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     cont_batching: bool = True
     cpu_threads: int | None = None
     n_batch: int = 512
+    caching_enabled: bool = True
     use_mmap: bool = True
     mlock: bool = False
     flash_attn: Literal["auto", "on", "off"] = "auto"
@@ -174,18 +176,26 @@ Prompt = TextPrompt | TokenPrompt | ChatPrompt
 
 
 class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for one completion. `request_id` names it to people; it need not be unique."""
+    """A request for one completion. `request_id` names it to people; it need not be unique.
+
+    Without `cache_prompt` all of the prompt is computed anew, and nothing of it is kept for others.
+    """
 
     request_id: str
     prompt: Prompt
     sampling: SamplingParams = SamplingParams()
+    cache_prompt: bool = True
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Counts in tokens. The token that ended the answer is not in `completion_tokens`."""
+    """Counts in tokens. The token that ended the answer is not in `completion_tokens`.
+
+    `cached_tokens` are those of the prompt that were computed already, for a request before this one.
+    """
 
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
 
 
 class Likely(msgspec.Struct, frozen=True, gc=False):

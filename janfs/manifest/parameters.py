@@ -67,6 +67,7 @@ ENGINE_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "n_parallel": _integer(4, 1, 256, automatic=(0,)),
         "embedding": Parameter("boolean", False),
         "cont_batching": Parameter("boolean", True),
+        "caching_enabled": Parameter("boolean", True),
         "cpu_threads": _integer(None, 1, 1024, automatic=(0, -1)),  # null: the physical cores
         "n_batch": _integer(512, 1, 2**16),
         "flash_attn": Parameter("choice", "auto", choices=("auto", "on", "off")),
@@ -85,7 +86,6 @@ ENGINE_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "vision_model": _ANY_BOOLEAN,
         "text_model": _ANY_BOOLEAN,
         "model_type": _ANY_TEXT,
-        "caching_enabled": _ANY_BOOLEAN,
         "clean_cache_threshold": _ANY_INTEGER,
         "grp_attn_n": _ANY_INTEGER,
         "grp_attn_w": _ANY_INTEGER,

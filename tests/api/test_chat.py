@@ -12,6 +12,12 @@ from janfs.engines.protocol import ChatMessage, ChatPrompt, Likely, TokenLogprob
 from janfs.errors import Busy, ContextExceeded, LoadFailed, WorkerCrashed
 from tests.api.service import Service, eventually
 
+USAGE = {
+    "prompt_tokens": 7,
+    "completion_tokens": 2,
+    "total_tokens": 9,
+    "prompt_tokens_details": {"cached_tokens": 5},
+}
 HELLO = [{"role": "user", "content": "Hello?"}]
 
 
@@ -47,7 +53,7 @@ def test_a_whole_answer_has_openais_shape(tiny: Service) -> None:
         "object": "chat.completion",
         "model": "tiny",
         "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
+        "usage": USAGE,
     }
 
 
@@ -72,7 +78,7 @@ def test_a_stream_has_openais_chunks(tiny: Service) -> None:
 def test_a_stream_tells_its_usage_when_asked(tiny: Service) -> None:
     *found, last, _ = chunks(ask(tiny, stream=True, stream_options={"include_usage": True}))
     assert last["choices"] == []
-    assert last["usage"] == {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+    assert last["usage"] == USAGE
     assert all(chunk["usage"] is None for chunk in found)
 
 
@@ -135,6 +141,16 @@ def test_every_sampling_field_reaches_the_engine(tiny: Service) -> None:
     ask(tiny, stop="c", max_tokens=1, max_completion_tokens=2)
     assert tiny.pool.asked[-1][1].sampling.stop == ("c",)
     assert tiny.pool.asked[-1][1].sampling.max_tokens == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "cached"),
+    [({}, True), ({"cache_prompt": None}, True)]
+    + [({"cache_prompt": value}, value) for value in (True, False)],
+)
+def test_a_request_may_keep_out_of_the_cache(tiny: Service, asked: dict[str, Any], cached: bool) -> None:
+    assert ask(tiny, **asked).status_code == 200
+    assert tiny.pool.asked[-1][1].cache_prompt is cached
 
 
 def test_content_may_come_in_parts_and_developers_speak_as_the_system(tiny: Service) -> None:
@@ -222,7 +238,7 @@ def test_several_answers_are_told_apart_and_their_prompt_counts_once(tiny: Servi
     body = ask(tiny, n=3, seed=7).json()
     assert [choice["index"] for choice in body["choices"]] == [0, 1, 2]
     assert {choice["message"]["content"] for choice in body["choices"]} == {"Hello there"}
-    assert body["usage"] == {"prompt_tokens": 7, "completion_tokens": 6, "total_tokens": 13}
+    assert body["usage"] == {**USAGE, "completion_tokens": 6, "total_tokens": 13}
     assert sorted(request.sampling.seed for _, request in tiny.pool.asked) == [7, 8, 9]
     *found, done = chunks(ask(tiny, n=2, stream=True))
     assert done == "[DONE]"

@@ -7,7 +7,7 @@ import openai
 
 from janfs.engines.protocol import Likely, TextPrompt, TokenLogprob, TokenPrompt
 from tests.api.service import Service
-from tests.api.test_chat import chunks
+from tests.api.test_chat import USAGE, chunks
 
 
 def ask(service: Service, **fields: Any) -> httpx.Response:
@@ -23,7 +23,7 @@ def test_a_whole_answer_has_openais_shape(tiny: Service) -> None:
         "object": "text_completion",
         "model": "tiny",
         "choices": [{"index": 0, "text": "Hello there", "finish_reason": "stop", "logprobs": None}],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
+        "usage": USAGE,
     }
 
 

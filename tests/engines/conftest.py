@@ -4,13 +4,29 @@ from pathlib import Path
 import pytest
 
 from janfs.engines.protocol import EngineSettings, RunSpec
-from tests.engines.tiny_model import write_tiny_model
+from tests.engines.tiny_model import (
+    write_tiny_model,
+    write_tiny_model_with_a_window,
+    write_tiny_recurrent_model,
+)
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of 100 kB that writes noise, without a chat template."""
     return write_tiny_model(tmp_path_factory.mktemp("tiny") / "tiny.gguf")
+
+
+@pytest.fixture(scope="session")
+def windowed_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a layer that sees only the last 16 tokens."""
+    return write_tiny_model_with_a_window(tmp_path_factory.mktemp("tiny") / "windowed.gguf")
+
+
+@pytest.fixture(scope="session")
+def recurrent_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without attention: a state, which can be neither shared nor cut."""
+    return write_tiny_recurrent_model(tmp_path_factory.mktemp("tiny") / "recurrent.gguf")
 
 
 @pytest.fixture(scope="session")

@@ -73,6 +73,6 @@ class FakePool:
                     raise text
                 yield TextDelta(text, self.logprobs)
             ended = True
-            yield Finished(self.finish, Usage(7, len(self.texts)))
+            yield Finished(self.finish, Usage(7, len(self.texts), 5))
         finally:
             self.cancelled += not ended

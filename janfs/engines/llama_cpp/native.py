@@ -17,33 +17,13 @@ import llama_cpp as llama
 
 from janfs.engines.llama_cpp.candidates import Candidates
 from janfs.engines.llama_cpp.grammar import Grammars
+from janfs.engines.llama_cpp.parameters import context_params, model_params
 from janfs.engines.llama_cpp.sampling import ChainSampler, CloseSampler, sampler_chain
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.protocol import EngineSettings, SamplingParams
 from janfs.errors import EngineError, InvalidInput, LoadFailed
 
 _WARN, _ERROR, _CONTINUED = 3, 4, 5  # enum ggml_log_level
-_CACHE_TYPES = {
-    "f32": llama.GGML_TYPE_F32,
-    "f16": llama.GGML_TYPE_F16,
-    "bf16": 30,  # ggml.h: GGML_TYPE_BF16, which the package does not name
-    "q8_0": llama.GGML_TYPE_Q8_0,
-    "q5_1": llama.GGML_TYPE_Q5_1,
-    "q5_0": llama.GGML_TYPE_Q5_0,
-    "q4_1": llama.GGML_TYPE_Q4_1,
-    "q4_0": llama.GGML_TYPE_Q4_0,
-}
-_FLASH_ATTN = {
-    "auto": llama.LLAMA_FLASH_ATTN_TYPE_AUTO,
-    "on": llama.LLAMA_FLASH_ATTN_TYPE_ENABLED,
-    "off": llama.LLAMA_FLASH_ATTN_TYPE_DISABLED,
-}
-_LOAD_MODES = {  # (use_mmap, mlock)
-    (False, False): llama.LLAMA_LOAD_MODE_NONE,
-    (True, False): llama.LLAMA_LOAD_MODE_MMAP,
-    (False, True): llama.LLAMA_LOAD_MODE_MLOCK,
-    (True, True): llama.LLAMA_LOAD_MODE_MMAP_MLOCK,
-}
 
 
 class Log:
@@ -78,12 +58,12 @@ class NativeModel:
             raise LoadFailed(f"The model file {path.decode('utf-8', 'replace')} does not exist.")
         log.errors.clear()
         llama.llama_backend_init()
-        self._model = llama.llama_model_load_from_file(path, _model_params(settings))
+        self._model = llama.llama_model_load_from_file(path, model_params(settings))
         if not self._model:
             raise LoadFailed(_reason(log))
         if llama.llama_model_has_encoder(self._model):
             raise LoadFailed("Encoder-decoder models cannot be run yet.")
-        params = _context_params(settings, threads)
+        params = context_params(settings, threads)
         self._ctx = llama.llama_init_from_model(self._model, params)
         if not self._ctx:
             raise LoadFailed(_reason(log))
@@ -92,6 +72,13 @@ class NativeModel:
         self.grammars = Grammars(self._vocab)
         self._batch = llama.llama_batch_init(params.n_batch, 0, 1)
         self._abort_flag = _set_abort_flag(self._ctx)
+        # What can be moved can be cut and shared, but for a recurrent state, which is all or nothing.
+        self.can_share = bool(
+            llama.llama_memory_can_shift(self._memory)
+            and not llama.llama_model_is_recurrent(self._model)
+            and not llama.llama_model_is_hybrid(self._model)
+        )
+        self._window = int(llama.llama_model_n_swa(self._model))  # 0: none
         self.n_batch = int(params.n_batch)
         self.n_ctx = int(llama.llama_n_ctx(self._ctx))
         self.n_ctx_train = int(llama.llama_model_n_ctx_train(self._model))
@@ -169,6 +156,19 @@ class NativeModel:
         """While True, a decode stops at the next node of its graph. May be called from any thread."""
         self._abort_flag[0] = b"\1" if now else b"\0"
 
+    def share(self, source: int, target: int, start: int, end: int) -> bool:
+        # Behind a sliding window cells are given to others. A hole in `target` would show only as a wrong
+        # answer, so a middle part must be whole; of a beginning, what the next token can see must be there.
+        needed = start or max(0, end - self._window)
+        if self._window and llama.llama_memory_seq_pos_min(self._memory, source) > needed:
+            return False
+        llama.llama_memory_seq_rm(self._memory, target, start, end)
+        llama.llama_memory_seq_cp(self._memory, source, target, start, end)
+        return True
+
+    def cut(self, seq: int, start: int) -> bool:
+        return self.can_share and bool(llama.llama_memory_seq_rm(self._memory, seq, start, -1))
+
     def release(self, seq: int) -> None:
         llama.llama_memory_seq_rm(self._memory, seq, -1, -1)
 
@@ -192,31 +192,6 @@ class NativeModel:
     @cached_property
     def _candidates(self) -> Candidates:
         return Candidates(self._ctx, self.n_vocab, lambda token: self._piece(token, special=True))
-
-
-def _model_params(settings: EngineSettings) -> llama.llama_model_params:
-    params = llama.llama_model_default_params()
-    params.n_gpu_layers = settings.ngl
-    params.load_mode = _LOAD_MODES[settings.use_mmap, settings.mlock]
-    return params
-
-
-def _context_params(settings: EngineSettings, threads: int) -> llama.llama_context_params:
-    params = llama.llama_context_default_params()
-    params.n_ctx = settings.ctx_len
-    params.n_batch = max(settings.n_batch, settings.n_parallel)
-    params.n_ubatch = min(params.n_batch, 512)
-    params.n_seq_max = settings.n_parallel
-    # One token of a sequence is sampled at a time. The default, n_batch, cost 80 MB more with a vocabulary
-    # of 49,152.
-    params.n_outputs_max = settings.n_parallel
-    params.kv_unified = True
-    params.n_threads = params.n_threads_batch = threads
-    params.type_k = params.type_v = _CACHE_TYPES[settings.cache_type]
-    params.flash_attn_type = _FLASH_ATTN[settings.flash_attn]
-    params.embeddings = settings.embedding
-    params.no_perf = True
-    return params
 
 
 def _set_abort_flag(ctx: object) -> ctypes.Array[ctypes.c_char]:

@@ -1,31 +1,24 @@
 """Continuous batching: which tokens of which requests go into the next decode. Knows no ctypes.
 
-All sequences share one pool of `n_ctx` cells (llama.cpp's unified KV cache); a token that was computed
-takes one. Requests are admitted in the order they came. When the pool runs full the youngest request
-gives its cells back and is computed again later, so the oldest always goes on and every request ends.
+Requests are admitted in the order they came. One whose prompt begins as an older one's does waits until that
+has computed what they share. When the cells run out, finished prefixes are given up; when that is not enough,
+the youngest request gives its cells back and is computed again later, so the oldest always goes on and every
+request ends.
 """
 
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-import msgspec
-
-from janfs.engines.llama_cpp.choice import Chosen
+from janfs.engines.llama_cpp.budget import Pace, shares
+from janfs.engines.llama_cpp.kv_pool import KvPool, Memory
+from janfs.engines.llama_cpp.prefix_tree import common_length
+from janfs.engines.llama_cpp.run import Run, Sampler
 from janfs.engines.llama_cpp.text import TextStream
-from janfs.engines.protocol import (
-    Finished,
-    FinishReason,
-    Reply,
-    SamplingParams,
-    TextDelta,
-    TokenLogprob,
-    Usage,
-)
+from janfs.engines.protocol import Finished, Reply, SamplingParams
 from janfs.errors import ContextExceeded, EngineError, JanfsError
-
-PREFILL_CHUNK = 128  # prompt tokens in a step that others decode in: what a prompt may cost them
 
 
 class Entry(NamedTuple):
@@ -45,21 +38,8 @@ class Decoded(Enum):
     ABORTED = "aborted"
 
 
-class Sampler(Protocol):
-    """Chooses tokens for one request and remembers those it chose."""
-
-    def sample(self, index: int) -> Chosen:
-        """The next token, from the logits of the last decode's entry `index`. Raises `EngineError`."""
-        ...
-
-    def close(self) -> None: ...
-
-
-class Model(Protocol):
+class Model(Memory, Protocol):
     """What the scheduler needs of a loaded model."""
-
-    @property
-    def n_ctx(self) -> int: ...
 
     @property
     def n_batch(self) -> int:
@@ -68,10 +48,6 @@ class Model(Protocol):
 
     def decode(self, batch: Sequence[Entry]) -> Decoded:
         """Compute a batch. Raises `EngineError` when llama.cpp fails."""
-        ...
-
-    def release(self, seq: int) -> None:
-        """Free all cells of a sequence."""
         ...
 
     def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> Sampler: ...
@@ -90,40 +66,24 @@ class Event(NamedTuple):
     reply: Reply | JanfsError
 
 
-class _Run(msgspec.Struct, eq=False):
-    request_id: str
-    tokens: list[int]  # the prompt, then what was generated
-    n_prompt: int
-    sampling: SamplingParams
-    text: TextStream
-    sampler: Sampler | None = None
-    seq: int = -1
-    n_computed: int = 0
-    logprobs: tuple[TokenLogprob, ...] = ()  # of tokens whose text is held back
-
-    @property
-    def missing(self) -> int:
-        """Tokens not computed yet. One, while decoding."""
-        return len(self.tokens) - self.n_computed
-
-    @property
-    def n_generated(self) -> int:
-        return len(self.tokens) - self.n_prompt
-
-    def delta(self, text: str) -> TextDelta:
-        delta, self.logprobs = TextDelta(text, self.logprobs), ()
-        return delta
-
-
 class Scheduler:
     """Runs many requests on one model. One thread calls it; each `step` is at most one decode."""
 
-    def __init__(self, model: Model, *, n_parallel: int, continuous: bool = True) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        n_parallel: int,
+        continuous: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._model = model
         self._continuous = continuous
-        self._free = list(range(n_parallel - 1, -1, -1))
-        self._waiting: deque[_Run] = deque()
-        self._live: list[_Run] = []  # oldest first
+        self._clock = clock
+        self._pool = KvPool(model, n_parallel)
+        self._pace = Pace()
+        self._waiting: deque[Run] = deque()
+        self._live: list[Run] = []  # oldest first
 
     @property
     def idle(self) -> bool:
@@ -134,13 +94,30 @@ class Scheduler:
         """The requests that hold a sequence."""
         return frozenset(run.request_id for run in self._live)
 
+    @property
+    def free_cells(self) -> int:
+        """Cells of the KV cache that hold nothing."""
+        return self._pool.free
+
     def submit(
-        self, request_id: str, tokens: Sequence[int], sampling: SamplingParams, stop: Sequence[str]
+        self,
+        request_id: str,
+        tokens: Sequence[int],
+        sampling: SamplingParams,
+        stop: Sequence[str],
+        *,
+        caching: bool = True,
     ) -> None:
-        """Queue a request. Raises `ContextExceeded` if not even one token could follow the prompt."""
+        """Queue a request; without `caching` it neither uses nor leaves what others could use.
+
+        Raises `ContextExceeded` if not even one token could follow the prompt.
+        """
         if len(tokens) >= self._model.n_ctx:
             raise ContextExceeded(len(tokens), self._model.n_ctx)
-        self._waiting.append(_Run(request_id, list(tokens), len(tokens), sampling, TextStream(stop)))
+        caching = caching and self._model.can_share
+        self._waiting.append(
+            Run(request_id, list(tokens), len(tokens), sampling, TextStream(stop), caching=caching)
+        )
 
     def cancel(self, request_id: str) -> None:
         """Forget a request and free what it holds; nothing more is heard of it. Unknown ids have ended."""
@@ -151,20 +128,22 @@ class Scheduler:
     def step(self) -> list[Event]:
         """Admit, decode once, sample. Returns what there is to tell, in order."""
         self._admit()
-        self._make_room()
+        for run in self._live:
+            self._follow(run)
+        self._send_back_what_does_not_fit()
+        given = shares([self._missing(run) for run in self._live], self._model.n_batch, self._pace.chunk)
         batch: list[Entry] = []
-        sampled: list[tuple[_Run, int]] = []  # whose last token is in the batch, and where
-        shares = list(zip(self._live, self._shares(), strict=True))
-        for run, share in shares:
-            end = run.n_computed + share
-            batch += [
-                Entry(run.tokens[at], at, run.seq, at == len(run.tokens) - 1)
-                for at in range(run.n_computed, end)
-            ]
-            if end == len(run.tokens):
+        sampled: list[tuple[Run, int]] = []  # whose last token is in the batch, and where
+        for run, count in zip(self._live, given, strict=True):
+            start = self._pool.computed(run.seq)
+            last = len(run.tokens) - 1
+            batch += [Entry(run.tokens[at], at, run.seq, at == last) for at in range(start, start + count)]
+            if start + count > last:
                 sampled.append((run, len(batch) - 1))
         if not batch:
             return []
+        self._pool.make_room(len(batch))
+        began = self._clock()
         try:
             outcome = self._model.decode(batch)
         except EngineError as error:
@@ -173,11 +152,11 @@ class Scheduler:
             return self._too_full()
         if outcome is Decoded.ABORTED:
             for run in self._live:
-                self._model.release(run.seq)
-                run.n_computed = 0
+                self._pool.rewind(run.seq)
             return []
-        for run, share in shares:
-            run.n_computed += share
+        self._pace.saw(len(batch) - len(sampled), self._clock() - began)
+        for run, count in zip(self._live, given, strict=True):
+            self._computed(run, count)
         return [event for run, index in sampled for event in self._sample(run, index)]
 
     def _admit(self) -> None:
@@ -185,78 +164,81 @@ class Scheduler:
             return
         # Room to grow in, so that an admitted request is not sent back within a few steps.
         headroom = self._model.n_ctx // 16
-        used = sum(len(run.tokens) for run in self._live)
-        while self._waiting and self._free:
+        while self._waiting and self._pool.has_seat:
             run = self._waiting[0]
-            if self._live and used + len(run.tokens) + headroom > self._model.n_ctx:
+            self._choose_leader(run, self._live)
+            if self._live and self._claimed() + len(run.tokens) - run.shared + headroom > self._model.n_ctx:
                 return  # in order: a small request never overtakes a big one for good
             self._waiting.popleft()
-            run.seq = self._free.pop()
+            run.seq = self._pool.open()
+            run.n_base = len(run.tokens) - 1
             run.sampler = run.sampler or self._model.sampler(run.sampling, run.tokens)
             self._live.append(run)
-            used += len(run.tokens)
+            if run.caching:
+                self._pool.adopt(run.seq, run.base)
 
-    def _make_room(self) -> None:
-        while len(self._live) > 1 and sum(len(run.tokens) for run in self._live) > self._model.n_ctx:
+    def _choose_leader(self, run: Run, older: Sequence[Run]) -> None:
+        """Let a request follow the one among `older` that has most in common with it."""
+        run.leader, run.shared = None, 0
+        if not run.caching:
+            return
+        for other in older:
+            common = common_length(other.base, run.tokens[:-1]) if other.caching else 0
+            if common > run.shared:
+                run.leader, run.shared = other, common
+
+    def _follow(self, run: Run) -> None:
+        """Take what the leader has computed, and part from it when that is all that they share."""
+        if run.leader is None:
+            return
+        self._pool.adopt(run.seq, run.base)
+        if max(map(self._pool.computed, (run.leader.seq, run.seq))) >= run.shared:
+            run.leader = None
+
+    def _missing(self, run: Run) -> int:
+        """Tokens that a live request is to compute now: one while it writes, none while it follows."""
+        return 0 if run.leader else len(run.tokens) - self._pool.computed(run.seq)
+
+    def _claimed(self) -> int:
+        """Cells that the live requests have, and those that they need for the tokens they know of."""
+        lacking = 0
+        for run in self._live:
+            known = max(self._pool.computed(run.seq), run.shared if run.leader else 0)
+            lacking += len(run.tokens) - known
+        return self._pool.pinned + lacking
+
+    def _send_back_what_does_not_fit(self) -> None:
+        while len(self._live) > 1 and self._claimed() > self._model.n_ctx:
             self._send_back(self._live[-1])
 
-    def _send_back(self, run: _Run) -> None:
+    def _send_back(self, run: Run) -> None:
         """Take the cells of a running request. It keeps its text and sampler and is computed again later."""
-        self._live.remove(run)
-        self._release(run)
+        self._leave(run)
         self._waiting.appendleft(run)
 
-    def _shares(self) -> list[int]:
-        """How many tokens of each live run to compute now.
+    def _computed(self, run: Run, count: int) -> None:
+        if count and run.n_cached is None:
+            run.n_cached = self._pool.computed(run.seq)
+        self._pool.advance(run.seq, count)
+        if run.caching:
+            self._pool.publish(run.seq, run.base)
 
-        One for everybody. What is left goes to prompts: half of it to the oldest, so that it is not put off
-        by shorter ones for good, the rest to the shortest first, which gives the earliest first tokens.
-        """
-        shares = [1] * len(self._live)
-        prompts = sorted((run.missing, place) for place, run in enumerate(self._live) if run.missing > 1)
-        left = self._model.n_batch - len(shares)
-        if len(prompts) < len(shares):
-            left = min(left, max(0, PREFILL_CHUNK - len(prompts)))
-        oldest = sorted(prompts, key=lambda prompt: prompt[1])[:1]
-        for (missing, place), most in [
-            *((prompt, left // 2) for prompt in oldest),
-            *((p, left) for p in prompts),
-        ]:
-            more = min(missing - shares[place], most, left)
-            shares[place] += more
-            left -= more
-        return shares
-
-    def _sample(self, run: _Run, index: int) -> list[Event]:
+    def _sample(self, run: Run, index: int) -> list[Event]:
         assert run.sampler is not None
         try:
             token, logprob = run.sampler.sample(index)
         except EngineError as error:
             return [self._fail(run, error)]
-        if self._model.is_end(token) and not run.sampling.ignore_eos:
-            return self._end(run, "stop")
-        run.tokens.append(token)
-        run.logprobs += (logprob,) if logprob is not None else ()
-        delta = run.text.feed(self._model.piece(token))
-        events = [Event(run.request_id, run.delta(delta))] if delta else []
-        if run.text.stopped:
-            return events + self._end(run, "stop")
-        if run.n_generated == run.sampling.max_tokens or len(run.tokens) >= self._model.n_ctx:
-            return events + self._end(run, "length")
-        return events
-
-    def _end(self, run: _Run, reason: FinishReason) -> list[Event]:
-        rest = run.text.finish()
-        self._drop(run)
-        texts = [Event(run.request_id, run.delta(rest))] if rest else []
-        usage = Usage(run.n_prompt, run.n_generated)
-        # Of a stop string nothing is shown, and neither are its tokens.
-        left = () if run.text.stopped else run.logprobs
-        finished = Finished("stop" if run.text.stopped else reason, usage, left)
-        return [*texts, Event(run.request_id, finished)]
+        model = self._model
+        replies = run.take(token, model.piece(token), logprob, ends=model.is_end(token), n_ctx=model.n_ctx)
+        if replies and isinstance(replies[-1], Finished):
+            self._drop(run)
+        return [Event(run.request_id, reply) for reply in replies]
 
     def _too_full(self) -> list[Event]:
-        """llama.cpp found no place although our count says there is one: make do with fewer sequences."""
+        """llama.cpp found no place although our count says there is one: make do with less."""
+        if self._pool.forget_kept():
+            return []
         if len(self._live) > 1:
             self._send_back(self._live[-1])
             return []
@@ -265,21 +247,26 @@ class Scheduler:
             for run in self._live[:]
         ]
 
-    def _fail(self, run: _Run, error: JanfsError) -> Event:
+    def _fail(self, run: Run, error: JanfsError) -> Event:
+        run.caching = False  # who knows what is in its cells
         self._drop(run)
         return Event(run.request_id, error)
 
-    def _drop(self, run: _Run) -> None:
-        if run.seq >= 0:
-            self._live.remove(run)
-            self._release(run)
+    def _drop(self, run: Run) -> None:
+        if run.live:
+            self._leave(run)
         else:
             self._waiting.remove(run)
         if run.sampler is not None:
             run.sampler.close()
             run.sampler = None
 
-    def _release(self, run: _Run) -> None:
-        self._model.release(run.seq)
-        self._free.append(run.seq)
-        run.seq, run.n_computed = -1, 0
+    def _leave(self, run: Run) -> None:
+        """Take the sequence of a live request; those that followed it look for somebody else."""
+        self._live.remove(run)
+        self._pool.close(run.seq, run.tokens if run.caching else ())
+        run.seq, run.leader = -1, None
+        for place, other in enumerate(self._live):
+            if other.leader is run:
+                self._pool.adopt(other.seq, other.base)
+                self._choose_leader(other, self._live[:place])

@@ -70,6 +70,7 @@ class _Submit(NamedTuple):
     sampling: SamplingParams
     tokens: list[int]
     stop: tuple[str, ...]
+    caching: bool
 
 
 class Worker:
@@ -82,6 +83,7 @@ class Worker:
         self._model = model
         self._chat = chat
         self._embedding = settings.embedding
+        self._caching = settings.caching_enabled
         self._scheduler = Scheduler(model, n_parallel=settings.n_parallel, continuous=settings.cont_batching)
         self._commands: queue.SimpleQueue[wire.Command] = queue.SimpleQueue()
         self._computing: queue.SimpleQueue[_Submit | wire.Cancel] = queue.SimpleQueue()
@@ -118,7 +120,9 @@ class Worker:
                     raise InvalidInput("This model makes embeddings; it cannot write text.", param="model")
                 self._model.check(request.sampling)
                 tokens, stop = prepare(request.prompt, self._model, self._chat)
-                self._computing.put(_Submit(id_, request.sampling, tokens, (*request.sampling.stop, *stop)))
+                stop = (*request.sampling.stop, *stop)
+                caching = self._caching and request.cache_prompt
+                self._computing.put(_Submit(id_, request.sampling, tokens, stop, caching))
             case wire.Cancel():
                 self._computing.put(command)
             case wire.Tokenize(id_, prompt):
@@ -141,7 +145,7 @@ class Worker:
             self._cancelled.discard(item.id)
             return
         try:
-            self._scheduler.submit(item.id, item.tokens, item.sampling, item.stop)
+            self._scheduler.submit(item.id, item.tokens, item.sampling, item.stop, caching=item.caching)
         except JanfsError as error:
             self._channel.send([wire.failure(item.id, error)])
 

@@ -1,22 +1,77 @@
 """A model whose every rule is checked: what llama.cpp would answer with a crash is an assertion here."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from janfs.engines.llama_cpp.choice import Chosen
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
-from janfs.engines.protocol import SamplingParams
+from janfs.engines.protocol import MAX_PARALLEL, SamplingParams
 from janfs.errors import EngineError
 
 END = 0
 PIECES = [b"", b"a", b"b", b"ab", "é".encode()[:1], "é".encode()[1:], b" ", b"\xff"]
+_START, _BROKEN = 7, -1
+
+
+def _after(value: int, token: int) -> int:
+    return (value * 31 + token + 1) % 65_521
 
 
 def next_token(tokens: Sequence[int]) -> int:
     """Depends on the whole prefix, so that one wrong or missing cell changes the answer."""
-    value = 7
+    value = _START
     for token in tokens:
-        value = (value * 31 + token + 1) % 65_521
+        value = _after(value, token)
     return value % 11 % len(PIECES)
+
+
+@dataclass(eq=False)
+class Cell:
+    """What was computed for a token, of it and all tokens before it."""
+
+    value: int
+
+
+class FakeMemory:
+    """Cells that sequences share, counted as llama.cpp counts them."""
+
+    def __init__(self, n_ctx: int = 64, *, can_share: bool = True) -> None:
+        self.n_ctx = n_ctx
+        self.can_share = can_share
+        self.cells: dict[int, list[Cell]] = {}
+        self.sharing_refused = False
+
+    @property
+    def used(self) -> int:
+        return len({id(cell) for cells in self.cells.values() for cell in cells})
+
+    def add(self, seq: int, position: int, token: int) -> Cell:
+        cells = self.cells.setdefault(seq, [])
+        assert position == len(cells), f"position {position} of sequence {seq} after {len(cells)} cells"
+        cells.append(Cell(_after(cells[-1].value if cells else _START, token)))
+        assert self.used <= self.n_ctx, f"{self.used} cells used, of {self.n_ctx}"
+        return cells[-1]
+
+    def share(self, source: int, target: int, start: int, end: int) -> bool:
+        assert self.can_share
+        assert source != target
+        assert 0 <= target < MAX_PARALLEL
+        if self.sharing_refused:
+            return False
+        shared = self.cells[source][start:end]
+        assert len(shared) == end - start, "shared more than there is"
+        cells = self.cells.setdefault(target, [])
+        assert len(cells) >= start, "a hole in the target"
+        cells[start:end] = shared
+        return True
+
+    def cut(self, seq: int, start: int) -> bool:
+        if self.can_share:
+            del self.cells.get(seq, [])[start:]
+        return self.can_share
+
+    def release(self, seq: int) -> None:
+        self.cells.pop(seq, None)
 
 
 class FakeSampler:
@@ -34,15 +89,19 @@ class FakeSampler:
         self.closed = True
 
 
-class FakeModel:
-    def __init__(self, n_ctx: int = 64, n_batch: int = 16) -> None:
-        self.n_ctx = n_ctx
+class FakeModel(FakeMemory):
+    def __init__(self, n_ctx: int = 64, n_batch: int = 16, *, can_share: bool = True) -> None:
+        super().__init__(n_ctx, can_share=can_share)
         self.n_batch = n_batch
-        self.cells: dict[int, list[int]] = {}
         self.logits: dict[int, int] = {}
         self.samplers: list[FakeSampler] = []
         self.next_outcome: Decoded | EngineError = Decoded.OK
         self.batches: list[list[Entry]] = []
+
+    @property
+    def n_computed(self) -> int:
+        """Tokens in all batches so far."""
+        return sum(map(len, self.batches))
 
     def decode(self, batch: Sequence[Entry]) -> Decoded:
         assert 0 < len(batch) <= self.n_batch, f"a batch of {len(batch)}, of at most {self.n_batch}"
@@ -54,17 +113,12 @@ class FakeModel:
         if outcome is Decoded.FULL:
             return outcome
         for index, (token, position, seq, wanted) in enumerate(batch):
-            cells = self.cells.setdefault(seq, [])
-            assert position == len(cells), f"position {position} of sequence {seq} after {len(cells)} cells"
-            cells.append(token)
-            if wanted and outcome is Decoded.OK:
-                self.logits[index] = next_token(cells)
-        used = sum(map(len, self.cells.values()))
-        assert used <= self.n_ctx, f"{used} cells used, of {self.n_ctx}"
+            cell = self.add(seq, position, token)
+            if outcome is Decoded.ABORTED:
+                cell.value = _BROKEN
+            elif wanted:
+                self.logits[index] = cell.value % 11 % len(PIECES)
         return outcome
-
-    def release(self, seq: int) -> None:
-        self.cells.pop(seq, None)
 
     def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> FakeSampler:
         return FakeSampler(self)

@@ -8,16 +8,17 @@ from types import ModuleType
 from typing import Any
 
 import llama_cpp as llama
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from janfs.engines.llama_cpp import candidates, grammar, native, sampling
+from janfs.engines.llama_cpp import candidates, grammar, native, parameters, sampling
 from janfs.engines.llama_cpp.native import Log, NativeModel
 from janfs.engines.llama_cpp.sampling import seed_of
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
-from janfs.engines.protocol import CacheType, EngineSettings, SamplingParams
+from janfs.engines.protocol import MAX_PARALLEL, CacheType, EngineSettings, SamplingParams
 from janfs.errors import EngineError, InvalidInput, LoadFailed
 
 SMALL = EngineSettings(ctx_len=256, n_parallel=2, n_batch=256)
@@ -245,6 +246,79 @@ def test_every_way_of_loading_can_be_used(tiny_model: Path, log: Log, use_mmap: 
     assert NativeModel(os.fsencode(tiny_model), chosen, 1, log).n_ctx == 256
 
 
+def go_on(model: NativeModel, seq: int, tokens: list[int], start: int) -> int:
+    """Compute the tokens from position `start` on; the likeliest that follows them."""
+    last = len(tokens) - 1
+    batch = [Entry(tokens[at], at, seq, at == last) for at in range(start, len(tokens))]
+    assert model.decode(batch) is Decoded.OK
+    sampler = model.sampler(GREEDY, tokens)
+    token = sampler.sample(len(batch) - 1)
+    sampler.close()
+    return token
+
+
+TEXT = [1, *(3 + n % 250 for n in range(0, 600, 7))]  # 87 tokens
+
+
+def answers(model: NativeModel) -> list[int]:
+    """What follows each beginning of a text of more than 40 tokens, computed from its first token."""
+    found = []
+    for length in range(40, len(TEXT)):
+        found.append(go_on(model, 0, TEXT[:length], 0))
+        model.release(0)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["tiny_model", "windowed_model"])
+def test_shared_cells_are_as_good_as_ones_own(kind: str, request: pytest.FixtureRequest, log: Log) -> None:
+    model = NativeModel(os.fsencode(request.getfixturevalue(kind)), SMALL, 1, log)
+    assert model.can_share
+    expected = answers(model)
+    assert len(set(expected)) > 5, "the answers say nothing of the prompt"
+    go_on(model, 0, TEXT, 0)
+    kept = MAX_PARALLEL - 1
+    assert kept >= SMALL.n_parallel, "a number that no batch may have, but the memory knows"
+    assert model.share(0, kept, 0, len(TEXT))
+    model.release(0)
+    for length, answer in zip(range(40, len(TEXT)), expected, strict=True):
+        assert model.share(kept, 1, 0, length - 1)
+        assert go_on(model, 1, TEXT[:length], length - 1) == answer
+        model.release(1)
+
+
+def test_a_part_that_was_computed_twice_can_be_given_up_for_the_others(tiny: NativeModel) -> None:
+    expected = go_on(tiny, 0, TEXT, 0)
+    other = go_on(tiny, 1, [*TEXT[:60], 5, 6, 7], 0)
+    assert tiny.share(0, 1, 20, 60)
+    assert tiny.cut(1, 62)
+    assert go_on(tiny, 1, [*TEXT[:60], 5, 6, 7], 62) == other
+    tiny.release(1)
+    assert tiny.cut(0, 86)
+    assert go_on(tiny, 0, TEXT, 86) == expected
+
+
+def test_behind_a_window_a_cell_that_is_gone_is_not_shared(windowed_model: Path, log: Log) -> None:
+    three = msgspec.structs.replace(SMALL, n_parallel=3)
+    model = NativeModel(os.fsencode(windowed_model), three, 1, log)
+    go_on(model, 0, [5] * 100, 0)
+    go_on(model, 1, [6] * 100, 0)
+    go_on(model, 2, [7] * 50, 0)
+    model.release(1)
+    go_on(model, 1, [8] * 104, 0)  # more than came free: takes 4 cells that the third cannot see any more
+    assert model.share(0, 5, 0, 20)
+    assert not model.share(2, 6, 0, 10), "its first cells were given away"
+    assert not model.share(2, 5, 2, 50), "this would leave a hole"
+    assert model.share(2, 6, 0, 50)
+
+
+def test_a_recurrent_state_is_neither_shared_nor_cut(recurrent_model: Path, log: Log) -> None:
+    model = NativeModel(os.fsencode(recurrent_model), SMALL, 1, log)
+    assert not model.can_share
+    assert len(set(answers(model))) > 1
+    go_on(model, 0, TEXT, 0)
+    assert not model.cut(0, 50)
+
+
 class Recorder(ModuleType):
     """Stands in for llama_cpp and notes which of its functions are called."""
 
@@ -265,10 +339,10 @@ class Recorder(ModuleType):
 
 
 def test_every_function_of_llama_cpp_that_is_used_can_be_called(
-    templated_model: Path, monkeypatch: pytest.MonkeyPatch, log: Log
+    templated_model: Path, windowed_model: Path, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
     recorder = Recorder()
-    for module in (native, sampling, candidates, grammar):
+    for module in (native, parameters, sampling, candidates, grammar):
         monkeypatch.setattr(module, "llama", recorder)
     own_log = Log()
     model = NativeModel(os.fsencode(templated_model), SMALL, 1, own_log)
@@ -286,7 +360,12 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     ]
     for params in (everything, GREEDY, *others):
         model.piece(first(model, params, model.tokenize("once upon a time")))
-    source = "".join(inspect.getsource(module) for module in (native, sampling, candidates, grammar))
+    windowed = NativeModel(os.fsencode(windowed_model), SMALL, 1, own_log)
+    go_on(windowed, 0, TEXT, 0)
+    assert windowed.share(0, 1, 0, len(TEXT))
+    source = "".join(
+        inspect.getsource(module) for module in (native, parameters, sampling, candidates, grammar)
+    )
     named = set(re.findall(r"llama\.(llama_\w+)\(", source))
     functions = {name for name in named if not inspect.isclass(getattr(llama, name))}
     assert len(functions) > 25, "the search in the source finds too little to be right"

@@ -1,11 +1,14 @@
 import codecs
+from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from janfs.engines.llama_cpp.scheduler import PREFILL_CHUNK, Decoded, Scheduler
+from janfs.engines.llama_cpp.budget import STEP_SECONDS
+from janfs.engines.llama_cpp.scheduler import Decoded, Entry, Scheduler
 from janfs.engines.protocol import Finished, SamplingParams, TextDelta, Usage
 from janfs.errors import ContextExceeded, EngineError, JanfsError
 from tests.engines.llama_cpp.fake_model import END, PIECES, FakeModel, next_token
@@ -36,7 +39,8 @@ def alone(
     return text, Finished(reason, Usage(len(prompt), len(tokens) - len(prompt)))
 
 
-prompts = st.lists(st.integers(1, len(PIECES) - 1), min_size=1, max_size=N_CTX - 1)
+# Of few different tokens, so that prompts begin alike.
+prompts = st.lists(st.integers(1, 2), min_size=1, max_size=N_CTX - 1)
 samplings = st.builds(
     SamplingParams, max_tokens=st.one_of(st.none(), st.integers(1, 40)), ignore_eos=st.booleans()
 )
@@ -46,22 +50,35 @@ stops = st.lists(st.text(alphabet="ab ", min_size=1, max_size=4), max_size=2).ma
 class Batching(RuleBasedStateMachine):
     """Requests come, go and are cancelled; decodes fail; and each request gets what it would get alone."""
 
+    can_share = True
+
     def __init__(self) -> None:
         super().__init__()
-        self.model = FakeModel(N_CTX, n_batch=8)
+        self.model = FakeModel(N_CTX, n_batch=8, can_share=self.can_share)
         self.scheduler = Scheduler(self.model, n_parallel=N_PARALLEL)
         self.expected: dict[str, tuple[str, Finished]] = {}
         self.text: dict[str, str] = {}
-        self.ended: dict[str, object] = {}
+        self.asked: list[list[int]] = []
         self.count = 0
 
-    @rule(prompt=prompts, sampling=samplings, stop=stops)
-    def submit(self, prompt: list[int], sampling: SamplingParams, stop: tuple[str, ...]) -> None:
+    @rule(prompt=prompts, sampling=samplings, stop=stops, caching=st.integers(0, 3).map(bool))
+    def submit(
+        self, prompt: list[int], sampling: SamplingParams, stop: tuple[str, ...], caching: bool
+    ) -> None:
         self.count += 1
         request_id = f"r{self.count}"
-        self.scheduler.submit(request_id, prompt, sampling, stop)
+        self.scheduler.submit(request_id, prompt, sampling, stop, caching=caching)
         self.expected[request_id] = alone(prompt, sampling, stop, N_CTX)
         self.text[request_id] = ""
+        self.asked.append(prompt)
+
+    @precondition(lambda self: self.asked)
+    @rule(data=st.data(), sampling=samplings, more=prompts)
+    def submit_one_that_begins_like_another(
+        self, data: st.DataObject, sampling: SamplingParams, more: list[int]
+    ) -> None:
+        before = data.draw(st.sampled_from(self.asked))
+        self.submit((before + more)[: N_CTX - 1], sampling, (), caching=True)
 
     @precondition(lambda self: self.expected)
     @rule(data=st.data())
@@ -74,6 +91,10 @@ class Batching(RuleBasedStateMachine):
     def next_decode_goes_wrong(self, outcome: Decoded | EngineError) -> None:
         self.model.next_outcome = outcome
 
+    @rule(refused=st.booleans())
+    def the_window_moves_on(self, refused: bool) -> None:
+        self.model.sharing_refused = refused
+
     @rule(times=st.integers(1, 20))
     def step(self, times: int) -> None:
         for _ in range(times):
@@ -83,7 +104,9 @@ class Batching(RuleBasedStateMachine):
                     assert reply.text, "an empty delta"
                     self.text[request_id] += reply.text
                 elif isinstance(reply, Finished):
-                    assert (self.text[request_id], reply) == self.expected[request_id]
+                    usage = reply.usage
+                    assert 0 <= usage.cached_tokens < usage.prompt_tokens
+                    assert (self.text[request_id], without_cached(reply)) == self.expected[request_id]
                     self.forget(request_id)
                 else:
                     self.forget(request_id)
@@ -94,9 +117,14 @@ class Batching(RuleBasedStateMachine):
     @invariant()
     def nothing_is_held_for_who_has_ended(self) -> None:
         assert self.scheduler.live <= set(self.expected)
-        assert len(self.model.cells) <= len(self.scheduler.live), "cells of a sequence that nobody has"
+        live = [seq for seq in self.model.cells if seq < N_PARALLEL]
+        assert len(live) <= len(self.scheduler.live), "cells of a sequence that nobody has"
         open_samplers = sum(not sampler.closed for sampler in self.model.samplers)
         assert open_samplers <= len(self.expected), "a sampler was leaked"
+
+    @invariant()
+    def every_cell_is_accounted_for(self) -> None:
+        assert self.scheduler.free_cells == N_CTX - self.model.used
 
     def teardown(self) -> None:
         self.model.next_outcome = Decoded.OK
@@ -107,12 +135,29 @@ class Batching(RuleBasedStateMachine):
             self.step(1)
         assert self.scheduler.idle, f"not all requests ended within {bound} steps: {sorted(self.expected)}"
         assert not self.expected, f"no end was heard of {sorted(self.expected)}"
-        assert not self.model.cells
         assert all(sampler.closed for sampler in self.model.samplers)
+        assert self.scheduler.free_cells == N_CTX - self.model.used
+        assert not [seq for seq in self.model.cells if seq < N_PARALLEL], "a live sequence was leaked"
 
 
+class BatchingWithoutSharing(Batching):
+    """The same with a recurrent model, whose state can be neither shared nor cut."""
+
+    can_share = False
+
+    def teardown(self) -> None:
+        super().teardown()
+        assert not self.model.cells
+
+
+TestBatchingWithoutSharing = BatchingWithoutSharing.TestCase
+TestBatchingWithoutSharing.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
 TestBatching = Batching.TestCase
 TestBatching.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def without_cached(finished: Finished) -> Finished:
+    return msgspec.structs.replace(finished, usage=msgspec.structs.replace(finished.usage, cached_tokens=0))
 
 
 def drain(scheduler: Scheduler) -> dict[str, list[object]]:
@@ -140,25 +185,129 @@ def test_a_full_context_ends_a_request_with_length() -> None:
     assert drain(scheduler)["r"][-1] == Finished("length", Usage(3, 13))
 
 
-def test_a_long_prompt_is_computed_in_chunks_while_others_write() -> None:
-    model = FakeModel(n_ctx=4096, n_batch=512)
-    scheduler = Scheduler(model, n_parallel=2)
-    scheduler.submit("writer", [1], SamplingParams(ignore_eos=True, max_tokens=20), ())
+class SlowModel(FakeModel):
+    """Takes the same time for every token, by a clock of its own."""
+
+    def __init__(self, seconds_per_token: float) -> None:
+        super().__init__(n_ctx=4096, n_batch=512)
+        self.seconds_per_token = seconds_per_token
+        self.now = 0.0
+
+    def decode(self, batch: Sequence[Entry]) -> Decoded:
+        self.now += len(batch) * self.seconds_per_token
+        return super().decode(batch)
+
+
+@pytest.mark.parametrize("seconds_per_token", [0.0005, 0.002, 0.005])
+def test_a_long_prompt_never_holds_up_who_writes(seconds_per_token: float) -> None:
+    model = SlowModel(seconds_per_token)
+    scheduler = Scheduler(model, n_parallel=2, clock=lambda: model.now)
+    scheduler.submit("writer", [1], SamplingParams(ignore_eos=True), ())
     scheduler.step()
-    scheduler.submit("reader", [1] * 1000, SamplingParams(max_tokens=1), ())
-    for _ in range(5):
+    scheduler.submit("reader", [2] * 1000, SamplingParams(max_tokens=1), ())
+    for number in range(200):
+        before = model.now
         heard = [request_id for request_id, _ in scheduler.step()]
-        batch = model.batches[-1]
-        assert len(batch) <= PREFILL_CHUNK + 1
-        assert sum(entry.logits for entry in batch) >= 1, "the writer got no token in this step"
-        assert "reader" not in heard
+        if number:  # nothing is known of the model's pace in the first
+            assert model.now - before <= STEP_SECONDS + 2 * seconds_per_token
+        assert sum(entry.logits for entry in model.batches[-1]) >= 1, "the writer got no token in this step"
+        if "reader" in heard:
+            return
+    raise AssertionError("200 steps did not get 1,000 tokens computed")
+
+
+ONCE = SamplingParams(max_tokens=1, ignore_eos=True)
+
+
+def ask(scheduler: Scheduler, prompt: list[int], sampling: SamplingParams = ONCE) -> Finished:
+    scheduler.submit("r", prompt, sampling, ())
+    end = drain(scheduler)["r"][-1]
+    assert isinstance(end, Finished)
+    return end
+
+
+def test_what_requests_share_is_computed_once_also_while_it_is_computed() -> None:
+    model = FakeModel(n_ctx=1024, n_batch=32)
+    scheduler = Scheduler(model, n_parallel=8)
+    for number in range(8):
+        scheduler.submit(str(number), [1] * 100 + [number + 2] * 5, ONCE, ())
+        if number == 3:
+            scheduler.step()
+    heard = drain(scheduler)
+    assert model.n_computed == 100 + 8 * 5
+    cached = [heard[str(number)][-1].usage.cached_tokens for number in range(8)]  # type: ignore[attr-defined]
+    assert cached == [0] + [100] * 7
+
+
+def test_the_next_turn_of_a_chat_computes_only_what_is_new() -> None:
+    model = FakeModel(n_ctx=1024)
+    scheduler = Scheduler(model, n_parallel=1)
+    first = list(range(1, 4)) * 20
+    answer = SamplingParams(max_tokens=10, ignore_eos=True)
+    assert ask(scheduler, first, answer).usage == Usage(60, 10, 0)
+    tokens = list(first)
+    for _ in range(10):
+        tokens.append(next_token(tokens))
+    before = model.n_computed
+    assert ask(scheduler, [*tokens, 1, 2, 3]).usage == Usage(73, 1, 69), "all but the last of the answer"
+    assert model.n_computed - before == 4
+
+
+def test_a_prompt_that_is_known_whole_still_has_its_last_token_computed() -> None:
+    model = FakeModel(n_ctx=1024)
+    scheduler = Scheduler(model, n_parallel=1)
+    assert ask(scheduler, [1] * 50).usage.cached_tokens == 0
+    assert ask(scheduler, [1] * 50).usage.cached_tokens == 49
+    assert model.n_computed == 51
+    assert model.used == 50, "the last token has two cells"
+
+
+def test_when_the_first_of_those_who_share_is_cancelled_the_next_one_goes_on_from_there() -> None:
+    model = FakeModel(n_ctx=1024, n_batch=16)
+    scheduler = Scheduler(model, n_parallel=3)
+    for name in ("leader", "next", "last"):
+        scheduler.submit(name, [1] * 100 + [ord(name[0])] * 5, ONCE, ())
+    scheduler.step()
+    scheduler.step()
+    computed = model.n_computed
+    assert computed == 32
+    scheduler.cancel("leader")
+    assert set(drain(scheduler)) == {"next", "last"}
+    assert model.n_computed == 100 + 2 * 5
+
+
+def test_without_caching_a_request_neither_takes_nor_leaves_anything() -> None:
+    model = FakeModel(n_ctx=1024)
+    scheduler = Scheduler(model, n_parallel=2)
+    scheduler.submit("private", [1] * 50, ONCE, (), caching=False)
+    drain(scheduler)
+    assert not model.used
+    assert ask(scheduler, [1] * 50).usage.cached_tokens == 0
+    scheduler.submit("private", [1] * 50, ONCE, (), caching=False)
+    heard = drain(scheduler)
+    assert heard["private"][-1] == Finished("length", Usage(50, 1, 0))
+    assert model.n_computed == 150
+
+
+def test_a_full_cache_gives_up_finished_prefixes_before_anyone_waits() -> None:
+    model = FakeModel(n_ctx=128, n_batch=16)
+    scheduler = Scheduler(model, n_parallel=2)
+    for number in range(1, 6):
+        ask(scheduler, [number] * 40)
+    assert model.used > 100, "finished prompts are kept as long as there is room"
+    scheduler.submit("a", [6] * 50, ONCE, ())
+    scheduler.submit("b", [7] * 50, ONCE, ())
+    scheduler.step()
+    assert scheduler.live == {"a", "b"}
+    assert all(isinstance(replies[-1], Finished) for replies in drain(scheduler).values())
+    assert ask(scheduler, [7] * 50).usage.cached_tokens == 49, "the latest was given up, not the oldest"
 
 
 def order_of_first_tokens(*prompts: int) -> list[int]:
     """The step in which each of these prompts, by length, gets its token, at 64 tokens a step."""
     scheduler = Scheduler(FakeModel(n_ctx=4096, n_batch=64), n_parallel=len(prompts))
     for number, length in enumerate(prompts):
-        scheduler.submit(str(number), [1] * length, SamplingParams(max_tokens=1, ignore_eos=True), ())
+        scheduler.submit(str(number), [number + 1] * length, ONCE, ())
     seen: dict[str, int] = {}
     for step in range(1, 200):
         for request_id, _ in scheduler.step():
@@ -181,10 +330,9 @@ def test_prompts_of_one_length_are_computed_one_after_the_other() -> None:
 
 def test_the_oldest_prompt_is_not_put_off_by_shorter_ones() -> None:
     scheduler = Scheduler(FakeModel(n_ctx=4096, n_batch=64), n_parallel=3)
-    once = SamplingParams(max_tokens=1, ignore_eos=True)
-    scheduler.submit("long", [1] * 1000, once, ())
+    scheduler.submit("long", [1] * 1000, ONCE, ())
     for step in range(60):
-        scheduler.submit(f"short {step}", [1] * 64, once, ())
+        scheduler.submit(f"short {step}", [step + 2] * 64, ONCE, ())
         if "long" in {request_id for request_id, _ in scheduler.step()}:
             return
     raise AssertionError("60 steps did not get 1,000 tokens computed, at half of 64 a step")

@@ -29,6 +29,7 @@ from janfs.engines.protocol import (
     SamplingParams,
     TextDelta,
     TextPrompt,
+    TokenPrompt,
 )
 from janfs.errors import EngineError, InvalidInput, LoadFailed
 
@@ -55,9 +56,13 @@ class Client:
 
         return self.runner.run(awaited())
 
-    async def answer(self, prompt: Prompt, sampling: SamplingParams = GREEDY) -> tuple[list[str], Finished]:
+    async def answer(
+        self, prompt: Prompt, sampling: SamplingParams = GREEDY, *, cache_prompt: bool = True
+    ) -> tuple[list[str], Finished]:
         self._count += 1
-        request = GenerateRequest(request_id=f"r{self._count}", prompt=prompt, sampling=sampling)
+        request = GenerateRequest(
+            request_id=f"r{self._count}", prompt=prompt, sampling=sampling, cache_prompt=cache_prompt
+        )
         *deltas, end = [reply async for reply in self.engine.generate(request)]
         assert isinstance(end, Finished)
         return [delta.text for delta in deltas if isinstance(delta, TextDelta)], end
@@ -74,7 +79,7 @@ def client(sample_spec: Callable[..., RunSpec]) -> Iterator[Client]:
 @pytest.fixture(scope="module")
 def oracle(sample_model: Path) -> Llama:
     """llama-cpp-python's own loop, one sequence."""
-    return Llama(str(sample_model), n_ctx=512, n_threads=1, flash_attn=True, verbose=False)
+    return Llama(str(sample_model), n_ctx=512, n_threads=1, n_threads_batch=1, flash_attn=True, verbose=False)
 
 
 def oracle_says(oracle: Llama, prompt: str, max_tokens: int = 16) -> tuple[str, str, int, int]:
@@ -100,6 +105,91 @@ def test_greedy_answers_are_the_oracles_alone_and_in_company(client: Client, ora
         return [as_told(*answer) for answer in answers]
 
     assert client.run(together()) == expected * 2
+
+
+SYSTEM = "<|im_start|>system\n" + " ".join(
+    f"Rule {number}: answer in short plain words." for number in range(8)
+)
+QUESTIONS = ("What is the capital of France?", "What is 1 plus 1?", "Name a colour.")
+
+
+def asking(question: str) -> str:
+    return f"{SYSTEM}<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.mark.model
+def test_greedy_answers_are_the_oracles_with_and_without_a_cached_prefix(
+    client: Client, oracle: Llama
+) -> None:
+    expected = [oracle_says(oracle, asking(question)) for question in QUESTIONS]
+
+    async def together() -> list[tuple[list[str], Finished]]:
+        return list(await asyncio.gather(*(client.answer(TextPrompt(asking(each))) for each in QUESTIONS)))
+
+    # At once: one computes what they share, the others have it from there. Again: all of it is there.
+    for least in (70, 90):
+        answers = client.run(together())
+        assert [as_told(*answer) for answer in answers] == expected
+        assert sorted(end.usage.cached_tokens for _, end in answers)[1] >= least
+    prompt = TextPrompt(asking(QUESTIONS[0]))
+    deltas, end = client.run(client.answer(prompt, cache_prompt=False))
+    assert as_told(deltas, end) == expected[0]
+    assert end.usage.cached_tokens == 0
+
+
+@pytest.mark.model
+def test_the_next_turn_of_a_chat_is_the_oracles_and_computes_only_what_is_new(
+    client: Client, oracle: Llama
+) -> None:
+    chat = asking(QUESTIONS[0])
+    for question in QUESTIONS[1:]:
+        deltas, end = client.run(client.answer(TextPrompt(chat)))
+        known = end.usage.prompt_tokens + end.usage.completion_tokens
+        chat += "".join(deltas) + f"<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n"
+        chat += "<|im_start|>assistant\n"
+        # The thirteenth token of the last answer is a matter of the last bits: 0.003 between two.
+        short = msgspec.structs.replace(GREEDY, max_tokens=12)
+        answer = client.run(client.answer(TextPrompt(chat), short))
+        assert as_told(*answer) == oracle_says(oracle, chat, 12)
+        assert answer[1].usage.cached_tokens >= known - 2, "the last turn was computed again"
+
+
+def test_where_caching_is_off_every_prompt_is_computed_whole(tiny_model: Path) -> None:
+    async def cached(engine: Engine) -> int:
+        ends = []
+        for number in range(2):
+            request = GenerateRequest(request_id=str(number), prompt=TextPrompt("a" * 50), sampling=GREEDY)
+            ends += [reply async for reply in engine.generate(request) if isinstance(reply, Finished)]
+        return ends[-1].usage.cached_tokens
+
+    async def some(engine: Engine) -> None:
+        assert await cached(engine) == 50
+
+    async def none(engine: Engine) -> None:
+        assert await cached(engine) == 0
+
+    run_tiny(tiny_model, some)
+    run_tiny(tiny_model, none, caching_enabled=False)
+
+
+@pytest.mark.parametrize("kind", ["tiny_model", "windowed_model", "recurrent_model"])
+def test_whatever_the_memory_answers_do_not_depend_on_who_else_asks(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    """Few cells for many requests that begin alike: prefixes are shared, given up and computed again."""
+    prompts = [(1, *range(3, 3 + shared), *range(100 + n, 140 + n)) for n in range(3) for shared in (30, 80)]
+
+    async def answer(engine: Engine, prompt: tuple[int, ...]) -> str:
+        sampling = SamplingParams(temperature=0, max_tokens=24, ignore_eos=True)
+        asked = GenerateRequest(request_id="r", prompt=TokenPrompt(prompt), sampling=sampling)
+        return "".join([r.text async for r in engine.generate(asked) if isinstance(r, TextDelta)])
+
+    async def scenario(engine: Engine) -> None:
+        alone = [await answer(engine, prompt) for prompt in prompts]
+        for _ in range(3):
+            assert await asyncio.gather(*(answer(engine, prompt) for prompt in prompts)) == alone
+
+    run_tiny(request.getfixturevalue(kind), scenario, ctx_len=256, n_parallel=4)
 
 
 @pytest.mark.model

@@ -1,0 +1,53 @@
+"""What a step may compute of prompts, so that running answers do not wait long. Pure."""
+
+from collections.abc import Sequence
+
+STEP_SECONDS = 0.2  # what a prompt may put between two tokens of somebody else's answer
+LEAST_CHUNK = 16  # prompt tokens in a step, however slow the machine is
+_FIRST_CHUNK = 64  # before anything was measured
+_WEIGHT = 0.3  # of the latest step in the running average
+
+
+class Pace:
+    """How many prompt tokens take `STEP_SECONDS`, learnt from the steps there were."""
+
+    def __init__(self) -> None:
+        self._seconds_per_token: float | None = None
+
+    @property
+    def chunk(self) -> int:
+        """Prompt tokens for a step in which others decode."""
+        if self._seconds_per_token is None:
+            return _FIRST_CHUNK
+        return max(LEAST_CHUNK, int(STEP_SECONDS / self._seconds_per_token))
+
+    def saw(self, tokens: int, seconds: float) -> None:
+        """Learn from a step that computed so many tokens. Few say nothing: they too cost a whole pass."""
+        if tokens < LEAST_CHUNK or seconds <= 0:
+            return
+        latest, before = seconds / tokens, self._seconds_per_token
+        self._seconds_per_token = latest if before is None else before + _WEIGHT * (latest - before)
+
+
+def shares(missing: Sequence[int], room: int, chunk: int) -> list[int]:
+    """How many tokens of each request to compute now: `missing` ones, of requests with the oldest first.
+
+    One that misses a single token is writing and gets it; one that misses none waits and gets none. What
+    is left of `room` goes to prompts, `chunk` at most while anyone writes: half of it to the oldest, so
+    that it is not put off by shorter ones for good, the rest to the shortest first, which gives the earliest
+    first tokens. `room` is at least the number of requests.
+    """
+    given = [min(1, each) for each in missing]
+    prompts = sorted((each, place) for place, each in enumerate(missing) if each > 1)
+    left = room - sum(given)
+    if any(each == 1 for each in missing):
+        left = min(left, max(0, chunk - len(prompts)))
+    oldest = sorted(prompts, key=lambda prompt: prompt[1])[:1]
+    for (lacking, place), most in [
+        *((prompt, left // 2) for prompt in oldest),
+        *((prompt, left) for prompt in prompts),
+    ]:
+        more = min(lacking - given[place], most, left)
+        given[place] += more
+        left -= more
+    return given

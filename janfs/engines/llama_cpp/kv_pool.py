@@ -1,0 +1,171 @@
+"""Who has which cells of the KV cache: a prompt's beginning is computed once, shared, kept, and let go last.
+
+All sequences share one pool of `n_ctx` cells (llama.cpp's unified KV cache); a token that was computed takes
+one. What live sequences publish and finished ones leave behind is in a prefix tree, and sharing it copies
+nothing. The cells of finished sequences are given up when room is needed, those of the longest unused first.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from janfs.engines.llama_cpp.prefix_tree import PrefixTree
+from janfs.engines.protocol import MAX_PARALLEL
+
+
+class Memory(Protocol):
+    """The KV cache of a model. Sequences have numbers below `MAX_PARALLEL`."""
+
+    @property
+    def n_ctx(self) -> int:
+        """Cells."""
+        ...
+
+    @property
+    def can_share(self) -> bool:
+        """Whether cells can be shared and sequences be cut; a recurrent state is all or nothing."""
+        ...
+
+    def share(self, source: int, target: int, start: int, end: int) -> bool:
+        """Let `target` have `source`'s cells of positions `start` to `end` in place of its own.
+
+        False where `source` has not kept all of them, as behind a sliding window; then nothing happens.
+        """
+        ...
+
+    def cut(self, seq: int, start: int) -> bool:
+        """Free a sequence's cells from position `start` on. False where that cannot be done."""
+        ...
+
+    def release(self, seq: int) -> None:
+        """Free all cells of a sequence."""
+        ...
+
+
+class KvPool:
+    """The cells of one model. At most `n_live` sequences live at a time; they have the lowest numbers."""
+
+    def __init__(self, memory: Memory, n_live: int) -> None:
+        self._memory = memory
+        self._tree = PrefixTree()
+        self._free_live = list(range(n_live - 1, -1, -1))
+        self._free_kept = list(range(MAX_PARALLEL - 1, n_live - 1, -1)) if memory.can_share else []
+        self._computed: dict[int, int] = {}  # of live sequences
+        self._kept: dict[int, None] = {}  # finished sequences, the longest unused first
+
+    @property
+    def has_seat(self) -> bool:
+        """Whether another sequence may live."""
+        return bool(self._free_live)
+
+    @property
+    def free(self) -> int:
+        """Cells that hold nothing."""
+        private = sum(count - self._tree.length(seq) for seq, count in self._computed.items())
+        return self._memory.n_ctx - self._tree.cells - private
+
+    @property
+    def pinned(self) -> int:
+        """Cells that live sequences have; all others are free or can be made so."""
+        private = sum(count - self._tree.length(seq) for seq, count in self._computed.items())
+        return self._tree.held_by(self._computed) + private
+
+    def computed(self, seq: int) -> int:
+        """How many tokens of a live sequence have cells."""
+        return self._computed[seq]
+
+    def open(self) -> int:
+        """A new live sequence, where `has_seat`."""
+        seq = self._free_live.pop()
+        self._computed[seq] = 0
+        return seq
+
+    def adopt(self, seq: int, tokens: Sequence[int]) -> None:
+        """Let a live sequence have the cells that others have for the beginning of its `tokens`."""
+        start = self._computed[seq]
+        if start != self._tree.length(seq):
+            return
+        match = self._tree.match(tokens)
+        if match.length > start and any(
+            self._memory.share(source, seq, start, match.length) for source in match.holders
+        ):
+            self._tree.hold(seq, tokens[: match.length])
+            self._computed[seq] = match.length
+
+    def advance(self, seq: int, count: int) -> None:
+        """Take note that `count` more tokens of a live sequence were computed."""
+        self._computed[seq] += count
+
+    def publish(self, seq: int, tokens: Sequence[int]) -> None:
+        """Let others have what a live sequence has computed of `tokens`, its first ones."""
+        start, end = self._tree.length(seq), min(self._computed[seq], len(tokens))
+        if self._memory.can_share and start < end and self._tree.can_extend(seq, tokens[start]):
+            self._tree.extend(seq, tokens[start:end])
+
+    def rewind(self, seq: int) -> None:
+        """Free what a broken-off decode left of a live sequence, which may be computed anew from 0."""
+        if not self._memory.cut(seq, self._computed[seq]):
+            self._let_go(seq)
+            self._computed[seq] = 0
+
+    def close(self, seq: int, tokens: Sequence[int] = ()) -> None:
+        """End a live sequence. What it computed of `tokens`, its first ones, is kept for others."""
+        computed = self._computed.pop(seq)
+        known = tokens[:computed]
+        if known and (self._free_kept or self._kept) and self._is_worth_keeping(seq, known):
+            kept = self._number_to_keep()
+            if self._memory.share(seq, kept, 0, len(known)):
+                self._tree.rename(seq, kept)
+                self._kept[kept] = None
+            else:
+                self._free_kept.append(kept)
+        self._let_go(seq)
+        self._free_live.append(seq)
+
+    def make_room(self, cells: int) -> bool:
+        """Give up cells of finished sequences until so many are free. False if there are not so many."""
+        while (lacking := cells - self.free) > 0 and self._kept:
+            oldest = next(iter(self._kept))
+            rest = self._tree.length(oldest) - lacking
+            if self._tree.own(oldest) > lacking and self._memory.cut(oldest, rest):
+                self._tree.cut(oldest, rest)
+            else:
+                self._evict(oldest)
+        return lacking <= 0
+
+    def forget_kept(self) -> bool:
+        """Give up all cells of finished sequences; whether there were any."""
+        found = bool(self._kept)
+        for seq in list(self._kept):
+            self._evict(seq)
+        return found
+
+    def _is_worth_keeping(self, seq: int, tokens: Sequence[int]) -> bool:
+        """Put all `tokens` of a sequence into the tree, unless others hold them anyway."""
+        match = self._tree.match(tokens)
+        others = match.holders - {seq}
+        if match.length == len(tokens) and others:
+            for used in self._kept.keys() & others:
+                self._kept[used] = self._kept.pop(used)
+            return False
+        if match.length > self._tree.length(seq):  # computed twice: both now use the cells that are known
+            start = self._tree.length(seq)
+            if not any(self._memory.share(source, seq, start, match.length) for source in others):
+                return False
+            self._tree.hold(seq, tokens[: match.length])
+        if match.length < len(tokens):
+            self._tree.extend(seq, tokens[match.length :])
+        return True
+
+    def _number_to_keep(self) -> int:
+        if not self._free_kept:
+            self._evict(next(iter(self._kept)))
+        return self._free_kept.pop()
+
+    def _evict(self, seq: int) -> None:
+        del self._kept[seq]
+        self._let_go(seq)
+        self._free_kept.append(seq)
+
+    def _let_go(self, seq: int) -> None:
+        self._tree.cut(seq, 0)
+        self._memory.release(seq)

@@ -1,0 +1,92 @@
+"""One request while it is answered: its tokens, its text, and what each new token means for it."""
+
+from typing import Protocol
+
+import msgspec
+
+from janfs.engines.llama_cpp.choice import Chosen
+from janfs.engines.llama_cpp.text import TextStream
+from janfs.engines.protocol import (
+    Finished,
+    FinishReason,
+    Reply,
+    SamplingParams,
+    TextDelta,
+    TokenLogprob,
+    Usage,
+)
+
+
+class Sampler(Protocol):
+    """Chooses tokens for one request and remembers those it chose."""
+
+    def sample(self, index: int) -> Chosen:
+        """The next token, from the logits of the last decode's entry `index`. Raises `EngineError`."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Run(msgspec.Struct, eq=False):
+    """A request that was not answered to its end yet. It has a sequence while it is `live`.
+
+    `leader` is an older one whose prompt begins with the same `shared` tokens: they are its to compute.
+    """
+
+    request_id: str
+    tokens: list[int]  # the prompt, then what was generated
+    n_prompt: int
+    sampling: SamplingParams
+    text: TextStream
+    caching: bool = True
+    sampler: Sampler | None = None
+    seq: int = -1
+    n_base: int = 0  # of its tokens, those that were known when it became live, without the last
+    n_cached: int | None = None  # of its prompt, those that were computed before it came; None: not known yet
+    leader: "Run | None" = None
+    shared: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()  # of tokens whose text is held back
+
+    @property
+    def live(self) -> bool:
+        return self.seq >= 0
+
+    @property
+    def n_generated(self) -> int:
+        return len(self.tokens) - self.n_prompt
+
+    @property
+    def base(self) -> list[int]:
+        """What may be had from others, and given to them, before the next token is sampled."""
+        return self.tokens[: self.n_base]
+
+    def take(
+        self, token: int, piece: bytes, logprob: TokenLogprob | None, *, ends: bool, n_ctx: int
+    ) -> list[Reply]:
+        """The replies that a new token gives; with a `Finished` the request has ended.
+
+        `ends` says that the model ends its answer with this token, which then is no part of it.
+        """
+        if ends and not self.sampling.ignore_eos:
+            return self._end("stop")
+        self.tokens.append(token)
+        self.logprobs += (logprob,) if logprob is not None else ()
+        text = self.text.feed(piece)
+        replies: list[Reply] = [self._delta(text)] if text else []
+        if self.text.stopped:
+            return replies + self._end("stop")
+        if self.n_generated == self.sampling.max_tokens or len(self.tokens) >= n_ctx:
+            return replies + self._end("length")
+        return replies
+
+    def _delta(self, text: str) -> TextDelta:
+        delta, self.logprobs = TextDelta(text, self.logprobs), ()
+        return delta
+
+    def _end(self, reason: FinishReason) -> list[Reply]:
+        rest = self.text.finish()
+        replies: list[Reply] = [self._delta(rest)] if rest else []
+        usage = Usage(self.n_prompt, self.n_generated, self.n_cached or 0)
+        # Of a stop string nothing is shown, and neither are its tokens.
+        left = () if self.text.stopped else self.logprobs
+        return [*replies, Finished("stop" if self.text.stopped else reason, usage, left)]

@@ -1,0 +1,44 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from janfs.engines.llama_cpp.budget import LEAST_CHUNK, STEP_SECONDS, Pace, shares
+
+missing = st.lists(st.integers(0, 300), max_size=8)
+
+
+@given(missing, st.integers(8, 200), st.integers(1, 200))
+def test_a_step_is_shared_out(missing: list[int], room: int, chunk: int) -> None:
+    given = shares(missing, room, chunk)
+    assert sum(given) <= room
+    assert all(share <= each for share, each in zip(given, missing, strict=True))
+    assert all(share >= 1 for share, each in zip(given, missing, strict=True) if each), "somebody goes idle"
+    prompts = [(share, each) for share, each in zip(given, missing, strict=True) if each > 1]
+    most = chunk if 1 in missing else room
+    taken = sum(share for share, _ in prompts)
+    assert taken <= max(most, len(prompts)), "those who write wait longer than they should"
+    left = room - sum(given)
+    if prompts and left and taken < most:
+        assert all(share == each for share, each in prompts), "there was room left"
+    if prompts:
+        share, each = prompts[0]
+        assert share >= min(each, (taken - len(prompts)) // 2), "the oldest has not its half"
+
+
+def test_nothing_is_measured_where_only_a_few_tokens_were_computed() -> None:
+    pace = Pace()
+    before = pace.chunk
+    pace.saw(LEAST_CHUNK - 1, 100.0)
+    pace.saw(LEAST_CHUNK, 0.0)
+    assert pace.chunk == before
+
+
+@pytest.mark.parametrize("seconds_per_token", [0.0001, 0.001, 0.01])
+def test_the_chunk_follows_the_machine(seconds_per_token: float) -> None:
+    pace = Pace()
+    for _ in range(20):
+        pace.saw(pace.chunk, 10 * seconds_per_token * pace.chunk)
+    for _ in range(20):
+        pace.saw(pace.chunk, seconds_per_token * pace.chunk)
+    expected = max(LEAST_CHUNK, STEP_SECONDS / seconds_per_token)
+    assert expected * 0.95 <= pace.chunk <= expected * 1.05

@@ -1,0 +1,154 @@
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from janfs.engines.llama_cpp.kv_pool import KvPool
+from janfs.engines.protocol import MAX_PARALLEL
+from tests.engines.llama_cpp.fake_model import FakeMemory
+
+N_LIVE, N_CTX = 3, 40
+texts = st.lists(st.integers(1, 2), min_size=1, max_size=16)
+
+
+class Pooling(RuleBasedStateMachine):
+    """Sequences come, compute, publish and go; every cell and every number of a sequence is somebody's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory = FakeMemory(N_CTX)
+        self.pool = KvPool(self.memory, N_LIVE)
+        self.live: dict[int, list[int]] = {}
+
+    def some(self, data: st.DataObject) -> int:
+        return data.draw(st.sampled_from(sorted(self.live)))
+
+    @precondition(lambda self: self.pool.has_seat)
+    @rule(tokens=texts)
+    def open(self, tokens: list[int]) -> None:
+        seq = self.pool.open()
+        assert seq not in self.live
+        self.live[seq] = tokens
+        self.pool.adopt(seq, tokens[:-1])
+
+    @precondition(lambda self: self.live)
+    @rule(data=st.data(), count=st.integers(1, 8), publish=st.booleans())
+    def compute(self, data: st.DataObject, count: int, publish: bool) -> None:
+        seq = self.some(data)
+        start = self.pool.computed(seq)
+        new = self.live[seq][start : start + count]
+        if not new or not self.pool.make_room(len(new)):
+            return
+        for at, token in enumerate(new, start):
+            self.memory.add(seq, at, token)
+        self.pool.advance(seq, len(new))
+        if publish:
+            self.pool.publish(seq, self.live[seq][:-1])
+
+    @precondition(lambda self: self.live)
+    @rule(data=st.data())
+    def adopt(self, data: st.DataObject) -> None:
+        seq = self.some(data)
+        before = self.pool.computed(seq)
+        self.pool.adopt(seq, self.live[seq])
+        assert self.pool.computed(seq) >= before
+
+    @precondition(lambda self: self.live)
+    @rule(data=st.data(), keep=st.booleans())
+    def close(self, data: st.DataObject, keep: bool) -> None:
+        seq = self.some(data)
+        tokens = self.live.pop(seq)
+        self.pool.close(seq, tokens if keep else ())
+
+    @rule(refused=st.booleans())
+    def the_window_moves_on(self, refused: bool) -> None:
+        self.memory.sharing_refused = refused
+
+    @rule(cells=st.integers(0, N_CTX))
+    def make_room(self, cells: int) -> None:
+        possible = cells <= N_CTX - self.pool.pinned
+        assert self.pool.make_room(cells) == possible
+        if possible:
+            assert self.pool.free >= cells
+
+    @invariant()
+    def every_cell_is_accounted_for(self) -> None:
+        assert self.pool.free == N_CTX - self.memory.used
+        live = {id(cell) for seq in self.live for cell in self.memory.cells.get(seq, [])}
+        assert self.pool.pinned == len(live)
+
+    @invariant()
+    def a_live_sequence_has_what_it_computed(self) -> None:
+        for seq in self.live:
+            assert self.pool.computed(seq) == len(self.memory.cells.get(seq, []))
+
+    def teardown(self) -> None:
+        for seq in list(self.live):
+            self.pool.close(seq, self.live.pop(seq))
+        assert self.pool.pinned == 0
+        assert self.pool.make_room(N_CTX)
+        assert not any(self.memory.cells.values()), "cells are left that nobody knows of"
+        assert sorted(self.pool._free_live) == list(range(N_LIVE)), "a number was lost"
+
+
+TestPooling = Pooling.TestCase
+TestPooling.settings = settings(max_examples=100, stateful_step_count=40)
+
+
+def finished(pool: KvPool, memory: FakeMemory, tokens: list[int]) -> int:
+    """Run a sequence from beginning to end; how many of its tokens were there already."""
+    seq = pool.open()
+    pool.adopt(seq, tokens)
+    known = pool.computed(seq)
+    assert pool.make_room(len(tokens) - known)
+    for at in range(known, len(tokens)):
+        memory.add(seq, at, tokens[at])
+    pool.advance(seq, len(tokens) - known)
+    pool.close(seq, tokens)
+    return known
+
+
+def test_the_longest_unused_is_given_up_first() -> None:
+    memory = FakeMemory(30)
+    pool = KvPool(memory, 1)
+    one, two, three, four = ([number] * 10 for number in (1, 2, 3, 4))
+    for tokens in (one, two, three):
+        assert finished(pool, memory, tokens) == 0
+    assert finished(pool, memory, one) == 10, "it is used again, and two is the oldest now"
+    assert finished(pool, memory, four) == 0
+    assert finished(pool, memory, one) == 10
+    assert finished(pool, memory, three) == 10
+    assert finished(pool, memory, two) == 0
+
+
+def test_no_more_is_given_up_than_is_needed_and_from_the_end() -> None:
+    memory = FakeMemory(30)
+    pool = KvPool(memory, 1)
+    finished(pool, memory, [1] * 20)
+    finished(pool, memory, [2] * 14)
+    assert memory.used == 30
+    assert finished(pool, memory, [1] * 16) == 16
+
+
+def test_what_others_still_need_of_the_oldest_stays() -> None:
+    memory = FakeMemory(30)
+    pool = KvPool(memory, 1)
+    finished(pool, memory, [1] * 10 + [2] * 5)
+    finished(pool, memory, [1] * 10 + [3] * 5)
+    finished(pool, memory, [4] * 15)
+    assert finished(pool, memory, [1] * 10 + [3] * 5) == 15
+
+
+def test_there_are_never_more_sequences_than_llama_cpp_has() -> None:
+    memory = FakeMemory(2000)
+    pool = KvPool(memory, MAX_PARALLEL - 4)
+    for number in range(10):
+        finished(pool, memory, [number] * 5)
+    assert memory.used == 4 * 5
+    assert finished(pool, memory, [9] * 5) == 5
+
+
+def test_where_every_number_may_be_live_nothing_is_kept() -> None:
+    memory = FakeMemory(100)
+    pool = KvPool(memory, MAX_PARALLEL)
+    finished(pool, memory, [1] * 5)
+    assert memory.used == 0
