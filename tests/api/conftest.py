@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from janfs import logs
 from tests.api.service import Service, running_service
 
 
@@ -12,7 +13,7 @@ def quiet() -> Iterator[None]:
     """Logs go nowhere; what went wrong is seen from outside."""
     structlog.configure(processors=[_drop])
     yield
-    structlog.reset_defaults()
+    logs.configure()
 
 
 def _drop(*_: object) -> str:

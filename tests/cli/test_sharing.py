@@ -87,6 +87,21 @@ def test_a_tree_is_taken_in_and_organised(tmp_path: Path, mode: str) -> None:
     assert mode == "--move" or "it is here already" in again.output
 
 
+@pytest.mark.parametrize("command", [("import", "TREE"), ("organise",)])
+def test_nothing_but_the_answer_is_printed(tmp_path: Path, command: tuple[str, ...]) -> None:
+    put(tmp_path / "lm/publisher/story/story-Q4_0.gguf")
+    put(tmp_path / "jan/models/other.gguf", "Other")
+    given = [str(tmp_path / "lm") if word == "TREE" else word for word in command]
+    done = subprocess.run(
+        [sys.executable, "-m", "janfs", *given, "--json", *at(tmp_path / "jan")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert isinstance(json.loads(done.stdout), dict)
+    assert done.stderr == ""
+
+
 def test_a_running_service_organises_what_is_imported(tmp_path: Path) -> None:
     source = put(tmp_path / "a story.gguf")
     with ServiceProcess(tmp_path / "jan") as service:
