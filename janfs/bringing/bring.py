@@ -16,7 +16,7 @@ from janfs.errors import FolderError
 from janfs.folder import paths
 from janfs.folder.copying import copy_content, share_content
 from janfs.folder.staging import Staging
-from janfs.organise.naming import id_from_folder
+from janfs.organise.naming import id_from_file_name, id_from_folder
 
 Mode = Literal["copy", "move", "link"]
 How = Literal["shared", "hard-linked", "copied", "moved", "linked"]
@@ -111,12 +111,29 @@ def _publish(place: Staging, found: Find, root: Path) -> str:
             name = f"{stem}-{number}{suffix}" if number > 1 else f"{stem}{suffix}"
             with contextlib.suppress(FileExistsError):
                 return place.publish_file(found.pieces[0].name, name)
-    wanted = id_from_folder(found.name)
+    wanted = _folder_name(found)
     for number in range(1, 10_000):
         name = f"{wanted}-{number}" if number > 1 else wanted
         with contextlib.suppress(FileExistsError):
             return place.publish(name)
     raise FolderError(f"Too many things are called {wanted} in {root / paths.MODELS}.")
+
+
+def _folder_name(found: Find) -> str:
+    """After its only model, as if the file were dropped: a repository's name does not say the quantisation.
+
+    After the folder, where there are more, or where its model.json makes it a model already.
+    """
+    names = [piece.name for piece in found.pieces if piece.is_binary]
+    shards = [paths.shard(name) for name in names]
+    models = {
+        shard.stem if shard is not None else name
+        for name, shard in zip(names, shards, strict=True)
+        if not name.lower().startswith("mmproj")
+    }
+    if len(models) != 1 or any(piece.name == paths.MANIFEST for piece in found.pieces):
+        return id_from_folder(found.name)
+    return id_from_file_name(models.pop(), found.name)
 
 
 def _note_digests(found: Find, mode: Mode, folder: Path) -> None:

@@ -140,9 +140,9 @@ def test_a_move_takes_the_original_away_but_not_what_is_behind_a_link(root: Path
     assert not source.exists()
     assert blob.read_bytes() == CONTENT
     assert sorted(tree(root)) == [
-        "story-GGUF/.cache/huggingface/download/story.gguf.metadata",
-        "story-GGUF/README.md",
-        "story-GGUF/story.gguf",
+        "story-2/.cache/huggingface/download/story.gguf.metadata",
+        "story-2/README.md",
+        "story-2/story.gguf",
         "story/story.gguf",
     ]
 
@@ -150,10 +150,31 @@ def test_a_move_takes_the_original_away_but_not_what_is_behind_a_link(root: Path
 def test_a_link_leads_to_the_weights_where_they_are(root: Path, tmp_path: Path) -> None:
     blob = hub(tmp_path / "hub")
     take(root, tmp_path / "hub", "link")
-    link = root / "models/story-GGUF/story.gguf"
+    link = root / "models/story/story.gguf"
     assert link.is_symlink()
     assert link.resolve() == blob
     assert not (root / "models/story-GGUF/README.md").is_symlink(), "only weights are worth a link"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["Qwen-Q8_0.gguf"], "qwen-q8_0"),
+        (["Qwen-Q8_0.gguf", "mmproj-Qwen-f16.gguf", "LICENSE"], "qwen-q8_0"),
+        (["Qwen-Q8_0-00001-of-00002.gguf", "Qwen-Q8_0-00002-of-00002.gguf"], "qwen-q8_0"),
+        (["model.gguf", "model.yml"], "qwen-gguf"),
+        (["Qwen-Q8_0.gguf", "Qwen-Q4_0.gguf"], "Qwen-GGUF"),
+        (["Qwen-Q8_0.gguf", "model.json"], "Qwen-GGUF"),
+        (["mmproj-f16.gguf"], "Qwen-GGUF"),
+    ],
+)
+def test_an_only_model_has_its_own_name_and_several_that_of_their_folder(
+    root: Path, tmp_path: Path, files: list[str], expected: str
+) -> None:
+    for name in files:
+        put(tmp_path / "publisher" / "Qwen-GGUF" / name)
+    take(root, tmp_path / "publisher", "copy")
+    assert [path.name for path in (root / "models").iterdir() if path.is_dir()] == [expected]
 
 
 def test_nothing_is_overwritten(root: Path, tmp_path: Path) -> None:
