@@ -89,7 +89,7 @@ def _stamp_at(fs: FileSystem, path: str) -> Stamp | None:
 
 
 def _link_text(source: str, target: str) -> str:
-    """What a link at `target` says to lead to `source`; relative inside the root, so that it can be moved."""
+    """What a link at `target` says; relative to lead to a `source` inside `models/`, which may be a link."""
     if source.startswith("/"):
         return source
-    return "../" * target.count("/") + source
+    return "../" * (target.count("/") - 1) + source.removeprefix(f"{paths.MODELS}/")

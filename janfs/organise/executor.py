@@ -125,10 +125,18 @@ def _has_content(fs: FileSystem, path: str, stat: Stat, content: bytes) -> bool:
 
 
 def _moved_link(link: str, source: str, target: str) -> str:
-    """What a link says at its new place; a relative one goes up to the root, and down the old way."""
+    """What a link says at its new place.
+
+    A relative one goes up to `models/`, which may itself be a link, and down again; the way does not lead
+    through the old folder, which may be empty and removed next.
+    """
     if link.startswith("/"):
         return link
-    return "../" * target.count("/") + paths.join(paths.parent(source), link)
+    folders = paths.parent(source).split("/")[1:]
+    while folders and link.startswith("../"):
+        folders.pop()
+        link = link[3:]
+    return "../" * (target.count("/") - 1) + "/".join((*folders, link))
 
 
 def _sync(fs: FileSystem, source: str, target: str) -> None:

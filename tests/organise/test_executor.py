@@ -13,7 +13,7 @@ from janfs.errors import FolderError
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp
 from janfs.folder.real import RealFileSystem
-from janfs.organise import executor
+from janfs.organise import copier, executor
 from tests.fakes.faults import Crash, Fault, Faults, HookedFileSystem
 from tests.fakes.filesystem import FakeFileSystem
 
@@ -449,3 +449,29 @@ def test_a_move_that_stopped_between_link_and_unlink_is_finished(hands: Hands) -
     plan = move_plan(hands.port)
     assert executor.move(hands.port, plan) == executor.Moved(plan.stamp)
     assert hands.tree() == {"models": None, "models/x": None, TARGET: CONTENT}
+
+
+def test_a_moved_link_does_not_lead_through_the_folder_that_it_left() -> None:
+    fs = FakeFileSystem()
+    fs.put("models/blobs/1", b"blob")
+    fs.symlink("models/org/alpha/l.gguf", "../../blobs/1")
+    stat = fs.stat("models/org/alpha/l.gguf")
+    assert stat is not None
+    plan = Plan("op", "u", 1, "models/alpha/l.gguf", "models/org/alpha/l.gguf", stat.stamp)
+    assert executor.move(fs, plan).link == "../blobs/1"
+    fs.remove_tree("models/org")
+    assert fs.read("models/alpha/l.gguf") == b"blob"
+
+
+def test_links_hold_where_the_models_folder_is_a_link_itself() -> None:
+    fs = FakeFileSystem()
+    fs.mkdir("/mnt/disk/big")
+    fs.symlink("models", "/mnt/disk/big")
+    fs.put("models/hub/snapshots/x.gguf", b"blob")
+    fs.symlink("models/loose.gguf", "hub/snapshots/x.gguf")
+    plan = Plan("op", "u", 1, "models/x/x.gguf", "models/hub/snapshots/x.gguf", how="symbolic-link")
+    copier.copy(fs, plan)
+    stat = fs.stat("models/loose.gguf")
+    assert stat is not None
+    executor.move(fs, Plan("op", "u", 1, "models/loose/loose.gguf", "models/loose.gguf", stat.stamp))
+    assert fs.read("models/x/x.gguf") == fs.read("models/loose/loose.gguf") == b"blob"
