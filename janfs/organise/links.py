@@ -33,6 +33,8 @@ def adopt(catalogue: Catalogue, linked: Group, uid: str, policy: Policy, *, retr
     mine = files_of(catalogue, uid)
     if not policy.organise or (not mine and uid in catalogue.models):
         return None
+    if _is_left_to_another(catalogue, linked.head, uid):
+        return None
     folder = paths.parent(mine[0].path) if mine else None
     for file in linked.files:
         if _adopter(catalogue, file):
@@ -58,6 +60,17 @@ def wanted(catalogue: Catalogue, model: Model, manifest: Manifest | None, *, ret
         if target not in catalogue.files:
             return Copy(model.uid, place, target, "symbolic-link", None, model.position)
     return None
+
+
+def _is_left_to_another(catalogue: Catalogue, file: File, uid: str) -> bool:
+    """Whether another link to the same content goes first, so that it does not matter which is looked at."""
+    rivals = [catalogue.files[path] for path in others(catalogue, file)]
+    rivals = [each for each in rivals if each.uid != uid and each.facts is not None and not each.refused]
+    return any(_rank(each) < _rank(file) for each in rivals)
+
+
+def _rank(file: File) -> tuple[bool, str]:
+    return paths.parent(file.path) != paths.MODELS, file.path
 
 
 def _adopter(catalogue: Catalogue, file: File) -> bool:

@@ -33,9 +33,14 @@ def next_step(
     model = catalogue.models.get(catalogue.folders.get(place) or "")
     if model is None:
         return _organise_folder(catalogue, place, files, policy, retry)
-    if not catalogue.owned.get(model.uid):
+    if not any(_makes_a_model(path) for path in catalogue.owned.get(model.uid) or ()):
         return Decide(((model.uid, ModelRemoved("Nothing is left in its folder.")),), model.position)
     return _tend(catalogue, model, files, policy, retry) or _name_duplicates(catalogue, files)
+
+
+def _makes_a_model(path: str) -> bool:
+    """Whether a file says that there is a model; what else lies in a folder may stay behind by itself."""
+    return paths.is_manifest(path) or paths.is_binary(path)
 
 
 def _name_duplicates(catalogue: Catalogue, files: list[File]) -> Step | None:
@@ -71,7 +76,7 @@ def _bring_home(catalogue: Catalogue, model: Model, file: File, policy: Policy, 
     elsewhere = move_on(catalogue, model, policy)
     if elsewhere is not None:
         return elsewhere
-    if not policy.organise or (file.stuck is not None and not retry):
+    if not policy.organise or links.leads_here(catalogue, file) or (file.stuck is not None and not retry):
         return None
     target = paths.join(model.folder, paths.name(file.path))
     return Move(model.uid, file.path, target, file.stamp, max(file.position, model.position))
@@ -90,7 +95,7 @@ def _organise_folder(
     if not any(paths.is_manifest(file.path) for file in free):
         if len(models) > 1 or (models and policy.organise and splitting.is_nested(place)):
             return splitting.register(catalogue, place, models, policy, retry=retry)
-        for part in (each for each in found if each.kind in ("projector", "adapter") and not models):
+        for part in _lone_parts(place, free, found, policy):
             paired = _pair(catalogue, part)
             if paired is not None:
                 return paired
@@ -128,15 +133,22 @@ def _tend(catalogue: Catalogue, model: Model, files: list[File], policy: Policy,
     wanted = wanted or _named_projector(catalogue, model, manifest, policy, retry)
     if wanted is not None:
         return wanted
-    part = next((each for each in found if each.kind in ("projector", "adapter")), None)
-    if part is not None and not models and manifest is None:
-        return _pair(catalogue, part)
+    parts = _lone_parts(model.folder, own, found, policy)
+    if parts and manifest is None:
+        return _pair(catalogue, parts[0])
     return _generate(model, files, found, retry)
 
 
 def _first_to_stay(catalogue: Catalogue, each: Group) -> tuple[bool, int, str]:
     """What must not move goes before what was here first."""
     return not links.leads_here(catalogue, each.head), each.head.position, each.head.path
+
+
+def _lone_parts(place: str, files: list[File], found: list[Group], policy: Policy) -> list[Group]:
+    """Projectors and adapters that have no model beside them, not even a broken one or one on its way."""
+    if place in policy.arriving or any(paths.is_binary(f.path) and not groups.is_part(f) for f in files):
+        return []
+    return [each for each in found if each.kind in ("projector", "adapter")]
 
 
 def _pair(catalogue: Catalogue, part: Group) -> Step | None:

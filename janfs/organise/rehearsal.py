@@ -7,12 +7,13 @@ from msgspec import Struct
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.catalogue.fold import Recorded, fold
+from janfs.catalogue.groups import is_part
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 from janfs.manifest.schema import Manifest
 from janfs.organise.planner import next_step
-from janfs.organise.steps import Copy, Decide, Generate, Move, Policy
+from janfs.organise.steps import Copy, Decide, Generate, Move, Policy, is_pairing
 
 _MOST_STEPS = 100  # of one place; what ends at all ends far sooner
 
@@ -29,7 +30,11 @@ def rehearse(catalogue: Catalogue, policy: Policy) -> tuple[Catalogue, list[Deed
     """The catalogue once all is organised, and the deeds that lead there, in order."""
     deeds: list[Deed] = []
     dirty = _places(catalogue)
+    late = {paths.place(path) for path, file in catalogue.files.items() if is_part(file)}
     for _ in range(_MOST_STEPS):
+        last = not dirty
+        if last:
+            dirty, late = late, set()
         if not dirty:
             break
         touched: set[str] = set()
@@ -37,6 +42,9 @@ def rehearse(catalogue: Catalogue, policy: Policy) -> tuple[Catalogue, list[Deed
             for _ in range(_MOST_STEPS):
                 step = next_step(catalogue, place, policy)
                 if step is None:
+                    break
+                if isinstance(step, Decide) and is_pairing(step) and not last:
+                    late.add(place)  # when all models are known
                     break
                 if not isinstance(step, Decide):
                     deeds.append(_deed(step))

@@ -80,10 +80,10 @@ def next_step(
         for file in _shares(catalogue, model, strays, files):
             if file.stuck is not None and not retry:
                 return None  # first all that belongs together, then the models themselves
-            return _share(model, file, is_last=is_last)
+            return _share(model, file, moves=is_last and not links.leads_here(catalogue, file))
     for model, strays in leaving:
         for file in strays:
-            if file.stuck is None or retry:
+            if (file.stuck is None or retry) and not links.leads_here(catalogue, file):
                 target = paths.join(model.folder, paths.name(file.path))
                 return Move(model.uid, file.path, target, file.stamp, max(file.position, model.position))
     return None
@@ -99,10 +99,10 @@ def _leaving(catalogue: Catalogue, place: str, files: Sequence[File]) -> list[tu
     return [(catalogue.models[uid], strays) for uid, strays in sorted(found.items())]
 
 
-def _share(model: Model, file: File, *, is_last: bool) -> Step:
+def _share(model: Model, file: File, *, moves: bool) -> Step:
     target = paths.join(model.folder, paths.name(file.path))
     cause = max(file.position, model.position)
-    if is_last:
+    if moves:
         return Move(model.uid, file.path, target, file.stamp, cause)
     how: CopyHow = "hard-link" if paths.is_binary(file.path) else "copy"
     return Copy(model.uid, file.path, target, how, file.stamp, cause)

@@ -4,7 +4,7 @@ from collections.abc import Container
 
 from msgspec import Struct
 
-from janfs.events.types import CopyHow, Event
+from janfs.events.types import CopyHow, Event, PartPaired
 from janfs.folder.filesystem import Stamp
 from janfs.folder.gguf import GgufFacts
 
@@ -26,6 +26,11 @@ class Decide(Struct, frozen=True):
 
     events: tuple[tuple[str, Event], ...]
     cause: int
+
+
+def is_pairing(step: Decide) -> bool:
+    """Whether a part joins a model: the one that it fits of those that are known, or one that names it."""
+    return any(isinstance(event, PartPaired) for _, event in step.events)
 
 
 class Move(Struct, frozen=True):

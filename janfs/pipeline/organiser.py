@@ -10,7 +10,7 @@ from janfs.events import types as e
 from janfs.folder import paths
 from janfs.organise import links, pairing, planner
 from janfs.organise.disk import OTHER_DISK
-from janfs.organise.steps import Copy, Decide, Generate, Move, Policy
+from janfs.organise.steps import Copy, Decide, Generate, Move, Policy, is_pairing
 from janfs.pipeline.actor import Actor
 from janfs.pipeline.backoff import Backoff
 from janfs.pipeline.emptied import Emptied
@@ -87,17 +87,21 @@ class Organiser:
         retry = self._backoff.take_due(self._clock.monotonic())
         self._dirty.update(retry, self._held)
         self._held.clear()
+        late: set[str] = set()  # places of parts, whose models are known only when all else is done
         for _ in range(ROUNDS):
-            if not self._dirty or not self._catalogue.root.available:
+            if not (self._dirty or late) or not self._catalogue.root.available:
                 break
-            places = sorted(self._dirty)[:BATCH]
+            last = not self._dirty
+            places = sorted(self._dirty or late)[:BATCH]
             self._dirty.difference_update(places)
+            late.difference_update(places)
             self._parts.difference_update(places)
-            self._round(places, retry)
+            late |= self._round(places, retry, last=last)
             if self._dirty and len(places) == BATCH:
                 self._publish()
         else:
             raise RuntimeError("planning does not come to an end")
+        self._dirty |= late
         if self._catalogue.root.available:
             self._emptied.work()
 
@@ -112,8 +116,12 @@ class Organiser:
         self._emptied.note(event.source for event in done if event.reason == "organise")
         return [draft.event for draft in outcomes]
 
-    def _round(self, places: list[str], retry: set[str]) -> None:
-        """One step of each place; those in `retry` try once more what failed."""
+    def _round(self, places: list[str], retry: set[str], *, last: bool) -> set[str]:
+        """One step of each place; those in `retry` try once more what failed.
+
+        Gives the places where a part is to join a model: they wait until that is all that is `last` to do.
+        """
+        late: set[str] = set()
         decisions: list[Draft] = []
         intents: list[Draft] = []
         acting: list[str] = []
@@ -123,6 +131,9 @@ class Organiser:
         for place in places:
             step = planner.next_step(self._catalogue, place, policy, retry=place in retry)
             if isinstance(step, Decide):
+                if not last and is_pairing(step):
+                    late.add(place)
+                    continue
                 self._dirty.add(place)
                 if _claim(step, claimed):
                     decisions += [Draft(uid, event, cause=step.cause) for uid, event in step.events]
@@ -148,6 +159,7 @@ class Organiser:
             for place, intent in zip(acting, intents, strict=True)
             if isinstance(intent.event, INTENTS) and intent.event.op in failed
         )
+        return late
 
     def _note_links(self, place: str) -> None:
         """Remember which links keep files at a place where they are."""
@@ -157,11 +169,10 @@ class Organiser:
 
     def _waits_for_a_model(self, place: str) -> bool:
         """Whether a projector or adapter is by itself at a place; another model may make a difference."""
-        file = self._catalogue.files.get(place)
-        if file is None:
-            uid = self._catalogue.folders.get(place)
-            return uid is not None and self._catalogue.models[uid].status == "part"
-        return is_part(file)
+        if not any(is_part(file) for file in self._files_at(place)):
+            return False
+        uid = self._catalogue.folders.get(place)
+        return uid is None or self._catalogue.models[uid].binary is None
 
     def _policy(self) -> Policy:
         """What is arriving now, and where it came so lately that more of the same may follow."""
@@ -201,11 +212,15 @@ class Organiser:
 
 
 def _places(step: Move | Copy | Generate) -> set[str]:
-    """What no other deed of the same round may touch: where it goes, and what a link leads to."""
+    """What no other deed of the same round may touch: where it goes, and of a link, what it leads to and the
+    folder, which was free for one model alone.
+    """
     if isinstance(step, Generate):
         return {step.path}
     shared = isinstance(step, Copy) and step.how == "symbolic-link" and step.stamp is not None
-    return {step.target, *([f"inode {step.stamp.inode}"] if shared and step.stamp is not None else [])}
+    if not shared or step.stamp is None:
+        return {step.target}
+    return {step.target, paths.parent(step.target), f"inode {step.stamp.inode}"}
 
 
 def _claim(step: Decide, claimed: set[str]) -> bool:

@@ -125,3 +125,14 @@ def test_a_link_that_a_model_json_asks_for_and_that_cannot_be_made_is_tried_once
     assert "disk is full" in (world.model("imported").reason or "")
     world.fails = False
     assert [step.how for step in world.settle(retry=True) if isinstance(step, Copy)] == ["symbolic-link"]
+
+
+def test_a_file_waiting_to_be_moved_stays_once_a_link_leads_to_it(world: World) -> None:
+    world.fails = True
+    world.say("u1", e.FileDropped("models/x.gguf", Stamp(10, 1, 5), facts=facts()))
+    world.settle()
+    world.fails = False
+    world.say("u2", e.FileDropped("models/mine/y.gguf", Stamp(10, 1, 5), "../x.gguf", facts()))
+    world.settle(retry=True)
+    assert "models/x.gguf" in world.catalogue.files
+    assert {model.id: model.status for model in world.present()} == {"x": "ready", "mine": "ready"}

@@ -148,9 +148,8 @@ def check_models(world: World) -> None:
         assert stays or not _is_whole(fs, path), f"{path!r} still lies loose: {file}"
     for folder, inside in binaries.items():
         known = {path: catalogue.files[path] for path in inside if path in catalogue.files}
-        is_tree = any(
-            file.link is not None for file in known.values()
-        )  # somebody else's: what is broken stays
+        # In somebody else's tree, what is broken stays as it is.
+        is_tree = any(file.link is not None for file in known.values())
         alone = [
             path
             for path, file in known.items()
@@ -170,6 +169,8 @@ def check_models(world: World) -> None:
         if len(inside) != 1 or not whole or folder not in by_folder:
             continue
         model = by_folder[folder]
+        if model.status == "part":
+            continue
         assert fs.stat(manifest) is not None, f"{folder!r} has no model.json: {model}"
         readable = catalogue.files[manifest].manifest is not None
         wanted = "ready" if readable else "invalid"
@@ -195,7 +196,10 @@ def _stays(world: World, file: File, served: set[int], beside: Iterable[str]) ->
 
 def _was_removed(world: World, file: File, beside: Iterable[str]) -> bool:
     """Whether a file is a link of somebody's tree for which a model was made, that someone removed again."""
-    made = (world.catalogue.models.get(uid_for(file.uid, head)) for head in beside)
+    catalogue = world.catalogue
+    same = [catalogue.files[path] for path in catalogue.links.get(str(file.stamp.inode)) or ()]
+    uids = [uid_for(file.uid, head) for head in beside] + [uid_for(each.uid, each.path) for each in same]
+    made = [catalogue.models.get(uid) for uid in uids]
     return file.link is not None and any(model is not None and model.removed is not None for model in made)
 
 
