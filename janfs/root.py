@@ -1,6 +1,7 @@
 """The root: which folders it has, and opening it for one owner."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,7 @@ from janfs.log.lock import Owner, RootLock, read_owner
 from janfs.log.migrate import migrate
 from janfs.log.reader import LogReader
 from janfs.log.store import EventLog
+from janfs.log.swap import discard_leftovers
 
 
 class RootPaths:
@@ -26,6 +28,7 @@ class RootPaths:
         self.private = root / paths.PRIVATE
         self.trash = root / paths.TRASH
         self.database = self.private / "log.db"
+        self.backups = self.private / "backups"
         self.lock = self.private / "lock"
 
 
@@ -39,6 +42,7 @@ class OpenRoot:
         with ExitStack() as stack:
             self.lock = RootLock(self.paths.lock)
             stack.callback(self.lock.release)
+            discard_leftovers(self.paths.database)
             writer, readers = writer_engine(self.paths.database), reader_engine(self.paths.database)
             stack.callback(writer.dispose)
             migrate(writer, self.paths.database)
@@ -57,6 +61,21 @@ class OpenRoot:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@contextmanager
+def owned(root: Path) -> Iterator[RootPaths]:
+    """A root that is ours with its log closed, so that another can be put in its place.
+
+    Raises `RootLocked` or `RootUnusable`.
+    """
+    where = RootPaths(root)
+    _make_folders(where)
+    lock = RootLock(where.lock)
+    try:
+        yield where
+    finally:
+        lock.release()
 
 
 def owner_of(root: Path) -> Owner | None:

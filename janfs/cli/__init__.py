@@ -192,5 +192,7 @@ for command in (
     sharing.export,
     sharing.import_,
     log_commands.log,
+    log_commands.backup,
+    log_commands.restore,
 ):
     main.add_command(command)

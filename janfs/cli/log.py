@@ -9,7 +9,7 @@ from janfs.cli.common import json_option, root_option
 
 @click.group()
 def log() -> None:
-    """The event log itself: its head, its guards."""
+    """The event log itself: its head, its guards, writing it out and reading it in."""
 
 
 @log.command()
@@ -60,6 +60,72 @@ def guard(root: Path) -> None:
         writer.dispose()
         lock.release()
     click.echo(f"Put back: {', '.join(wrong)}." if wrong else "The guards are as they should be.")
+
+
+@log.command()
+@root_option
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+def export(root: Path, file: Path | None) -> None:
+    """Write the log as JSON lines, with its hashes and documents, into a new FILE or to standard output."""
+    import sys
+
+    from janfs.cli import printing
+    from janfs.log import lines
+    from janfs.root import read_log
+    from janfs.safekeeping import write_out
+
+    if file is not None:
+        click.echo(f"{file}: {printing.size(write_out(root, file))}.")
+        return
+    opened = read_log(root)
+    try:
+        for line in lines.write(opened):
+            sys.stdout.buffer.write(line)
+    finally:
+        opened.close()
+
+
+@log.command("import")
+@root_option
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+def import_(root: Path, files: tuple[Path, ...]) -> None:
+    """Make the log of an empty root out of what `janfs log export` wrote; archives of it come first."""
+    from janfs.clock import SystemClock
+    from janfs.safekeeping import read_in
+
+    end = read_in(root, files, SystemClock())
+    click.echo(f"The log ends at position {end.position:,}. Head {end.hash.hex()}@{end.position}")
+
+
+@click.command()
+@root_option
+@json_option
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+def backup(root: Path, as_json: bool, file: Path | None) -> None:
+    """Copy the log into one verified file, also while janfs runs; by default into .janfs/backups."""
+    from janfs.cli import printing
+    from janfs.safekeeping import back_up
+
+    path, verdict = back_up(root, file)
+    position = verdict.after + verdict.events
+    if as_json:
+        click.echo(printing.as_json({"file": str(path), "position": position, "hash": verdict.head}))
+    else:
+        click.echo(f"{path}: {printing.size(path.stat().st_size)}. Head {verdict.head}@{position}")
+
+
+@click.command()
+@root_option
+@click.argument("file", type=click.Path(path_type=Path))
+def restore(root: Path, file: Path) -> None:
+    """Put a backup in the place of the log; the old log is kept beside it. No janfs may run on the root."""
+    from janfs.clock import SystemClock
+    from janfs.safekeeping import restore as put_back
+
+    end, kept = put_back(root, file, SystemClock())
+    click.echo(f"The log ends at position {end.position:,}. Head {end.hash.hex()}@{end.position}")
+    if kept is not None:
+        click.echo(f"The log that was there is kept as {kept}.")
 
 
 def verify_log(root: Path, as_json: bool, noted_head: str | None) -> None:

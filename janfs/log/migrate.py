@@ -22,7 +22,7 @@ def newest_revision() -> str:
     return max(script.name.partition("_")[0] for script in (scripts_folder() / "versions").glob("[0-9]*.py"))
 
 
-def migrate(engine: Engine, path: Path) -> None:
+def migrate(engine: Engine, path: Path, *, keep_copy: bool = True) -> None:
     """Bring the database at `path` to the newest revision, after copying it beside itself.
 
     Raises `LogTooNew` when a newer janfs has written it, `LogCorrupt` when it is no database, and `LogError`
@@ -38,7 +38,7 @@ def migrate(engine: Engine, path: Path) -> None:
         )
     copy = path.with_name(f"{path.name}.before-{newest}")
     try:
-        if current is not None:
+        if current is not None and keep_copy:
             copy_database(path, copy)
         _upgrade(engine)
     except (sqlite3.Error, DBAPIError) as error:

@@ -46,11 +46,22 @@ class LogReader:
     def last(self) -> Head:
         """The end of the log as it is now."""
         rows = self._fetch("SELECT position, hash FROM events ORDER BY position DESC LIMIT 1", ())
-        if rows:
-            return Head(*rows[0])
-        return (
-            Head(0, GENESIS) if self.seam is None else Head(self.seam.position, bytes.fromhex(self.seam.hash))
-        )
+        return Head(*rows[0]) if rows else self.start
+
+    @property
+    def start(self) -> Head:
+        """What the first event follows: nothing, or the last one that was archived."""
+        seam = self.seam
+        return Head(0, GENESIS) if seam is None else Head(seam.position, bytes.fromhex(seam.hash))
+
+    def head_at(self, position: int) -> Head:
+        """A position with its hash. Raises `LogError` for one that is not here."""
+        if position == self.start.position:
+            return self.start
+        rows = self._fetch("SELECT position, hash FROM events WHERE position = ?", (position,))
+        if not rows:
+            raise LogError(f"The log has no position {position}; it begins at {self.start.position + 1}.")
+        return Head(*rows[0])
 
     def read(
         self, after: int = 0, *, stream: str | None = None, until: int | None = None, limit: int | None = None
@@ -123,8 +134,7 @@ class LogReader:
                     "SELECT hash FROM events WHERE position BETWEEN ? AND ? ORDER BY position",
                     (record.position - 1, record.position),
                 )
-                start = GENESIS if self.seam is None else bytes.fromhex(self.seam.hash)
-                yield record, rows[0][0] if len(rows) > 1 else start, rows[-1][0]
+                yield record, rows[0][0] if len(rows) > 1 else self.start.hash, rows[-1][0]
             if len(records) < PAGE:
                 return
             after = records[-1].position

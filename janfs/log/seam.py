@@ -25,11 +25,21 @@ class Seam(Struct, frozen=True):
     state: str
     streams: str
 
+    @property
+    def text(self) -> str:
+        """The seam as the log keeps it: canonical JSON, as the data of an event is."""
+        return msgspec.json.encode(self, order="sorted").decode()
+
+
+def has_seam(connection: Connection) -> bool:
+    """Whether the tables are those of a janfs that knows of seams."""
+    tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'seam'"
+    return connection.exec_driver_sql(tables).first() is not None
+
 
 def read_seam(connection: Connection) -> tuple[Seam, str] | None:
     """The seam of a log and its text; None where the log is whole. Raises `msgspec.MsgspecError`."""
-    tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'seam'"
-    if connection.exec_driver_sql(tables).first() is None:  # tables of an older janfs
+    if not has_seam(connection):
         return None
     row = connection.exec_driver_sql("SELECT CAST(data AS BLOB) FROM seam").first()
     if row is None:

@@ -142,7 +142,8 @@ class _Walk:
     def check_guards(self) -> None:
         """Whether the guards are in place. Raises `_Damage`."""
         with self._log.query() as connection:
-            wrong = wrong_guards(connection)
+            # An older janfs had other guards; the start that changes the tables changes them, and looks.
+            wrong = wrong_guards(connection) if seams.has_seam(connection) else []
         if wrong:
             raise _Damage(f"the guards are not as they should be: {', '.join(wrong)}")
 

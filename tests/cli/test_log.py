@@ -71,3 +71,24 @@ def test_guards_that_were_dropped_are_put_back_where_the_content_stands(root: Pa
     with closing(sqlite3.connect(database)) as connection:
         triggers = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").fetchone()
     assert triggers == (0,), "a damaged log must not look as if it had been guarded all along"
+
+
+def test_a_log_goes_out_and_comes_in_and_a_backup_goes_back(root: Path, tmp_path: Path) -> None:
+    head = janfs(root, "log", "head").output.strip()
+    out = tmp_path / "log.jsonl"
+    assert janfs(root, "log", "export", str(out)).exit_code == 0
+    assert janfs(root, "log", "export").stdout_bytes == out.read_bytes()
+    other = tmp_path / "other"
+    imported = janfs(other, "log", "import", str(out))
+    assert head in imported.output, imported.output
+    assert janfs(other, "verify", "--head", head).exit_code == 0
+    refused = janfs(other, "log", "import", str(out))
+    assert refused.exit_code == 1
+    assert "has a log already" in refused.output
+    backup = json.loads(janfs(root, "backup", "--json").output)
+    assert f"{backup['hash']}@{backup['position']}" == head
+    restored = janfs(tmp_path / "third", "restore", backup["file"])
+    assert head in restored.output
+    assert "kept as" not in restored.output
+    assert "kept as" in janfs(other, "restore", backup["file"]).output
+    assert janfs(other, "ls").output == janfs(root, "ls").output

@@ -13,10 +13,12 @@ from alembic.script import ScriptDirectory
 
 from janfs.errors import LogCorrupt, LogError, LogTooNew
 from janfs.log import migrate as module
-from janfs.log.connection import writer_engine
+from janfs.log.connection import reader_engine, writer_engine
 from janfs.log.guards import GUARDS
 from janfs.log.migrate import copy_database, migrate, newest_revision, scripts_folder
+from janfs.log.reader import LogReader
 from janfs.log.verify import verify
+from janfs.pipeline.recorder import Recorder, compare, rebuild
 from tests.log.kit import by_hand, everything, fill, new, open_log
 
 RELEASED = Path(__file__).parent / "released"
@@ -97,6 +99,33 @@ def test_the_log_of_every_release_is_kept_whole(tmp_path: Path, released: str) -
         assert verdict.ok, verdict.reason
         assert verdict.documents > 0
         assert log.append([new("a")])[0].position == len(before) + 1
+
+
+@pytest.mark.parametrize("dump", sorted(RELEASED.glob("*-lived.sql")), ids=lambda dump: dump.stem)
+def test_what_models_lived_through_under_every_release_makes_a_catalogue_today(
+    tmp_path: Path, dump: Path
+) -> None:
+    path = tmp_path / "log.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(dump.read_text(encoding="utf-8"))
+    run(path)
+    with closing(open_log(path)) as log:
+        catalogue = Recorder(log).catalogue
+        assert {catalogue.models[catalogue.ids[name]].status for name in ("m0", "m1")} == {"ready"}
+        assert "m2" not in catalogue.ids, "the model that was deleted is back"
+        assert compare(log).difference is None
+        assert rebuild(log) == catalogue
+
+
+def test_a_log_of_an_older_release_can_be_verified_before_it_is_upgraded(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((RELEASED / "0001-lived.sql").read_text(encoding="utf-8"))
+    log = LogReader(reader_engine(path))
+    assert verify(log).ok
+    by_hand(path, "UPDATE events SET actor = 'me' WHERE position = 4", guarded=False)
+    assert verify(log).bad_position == 4
+    log.close()
 
 
 def test_a_database_of_today_is_left_alone(database: Path) -> None:
