@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
+import msgspec
 import uvicorn
 import uvloop
 
@@ -35,6 +36,7 @@ from janfs.folder.real import RealFileSystem
 from janfs.folder.watcher import PollingWatcher, choose_watcher
 from janfs.manifest.engine_file import default_engine_file
 from janfs.manifest.spellings import DEFAULT_ENGINE
+from janfs.past.fingerprints import started_parts
 from janfs.pipeline.commands import Record
 from janfs.pipeline.hasher import Hasher
 from janfs.pipeline.loop import Pipeline, start_thread
@@ -193,7 +195,15 @@ def _pool(settings: Settings, pipeline: Pipeline) -> EnginePool:
 def _event(fact: EngineFact) -> e.Event:
     match fact:
         case EngineStarted():
-            return e.ModelStarted(DEFAULT_ENGINE, fact.fingerprint, fact.load_seconds, fact.pid)
+            spec = fact.spec
+            return e.ModelStarted(
+                spec.engine,
+                spec.fingerprint,
+                fact.load_seconds,
+                fact.pid,
+                msgspec.to_builtins(spec.settings),
+                started_parts(spec.parts),
+            )
         case EngineStopped():
             return e.ModelStopped(fact.fingerprint, fact.reason)
         case EngineStartFailed():

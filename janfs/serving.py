@@ -14,7 +14,7 @@ from janfs.catalogue.entries import File, Model, Status
 from janfs.catalogue.groups import group
 from janfs.catalogue.status import part_reason
 from janfs.configuration import Configuration, configure
-from janfs.engines.protocol import EngineSettings, RunSpec
+from janfs.engines.protocol import EngineSettings, RunSpec, SpecPart
 from janfs.errors import InvalidInput, ModelNotFound, ModelNotRunnable
 from janfs.folder import paths
 from janfs.manifest.effective import values
@@ -85,6 +85,7 @@ def resolve(snapshot: Snapshot, root: Path, name: str) -> Runnable:
             path=os.fspath(root / os.fsdecode(paths.decode_path(model.binary))),
             settings=settings,
             fingerprint=fingerprint(found.parts, found.engine, settings),
+            parts=tuple(map(_spec_part, found.parts)),
         ),
         model_parameters=values(found.model_parameters),
     )
@@ -102,6 +103,12 @@ def fingerprint(parts: Iterable[File], engine: str, settings: EngineSettings) ->
         header = part.facts.header_sha256 if part.facts is not None else None
         digest.update(msgspec.json.encode([header, part.stamp]))
     return digest.hexdigest()[:_FINGERPRINT_LENGTH]
+
+
+def _spec_part(file: File) -> SpecPart:
+    header = file.facts.header_sha256 if file.facts is not None else None
+    stamp = file.stamp
+    return SpecPart(file.path, stamp.size, stamp.mtime_ns, stamp.inode, header, file.sha256)
 
 
 def availability(model: Model, arrival: Arrival | None) -> Availability:

@@ -7,8 +7,9 @@ from litestar import get
 from litestar.params import FromPath, QueryParameter
 
 from janfs.api.context import Context
-from janfs.api.moments import position_of
+from janfs.api.moments import Past, position_of
 from janfs.past import reasons, texts
+from janfs.past.fingerprints import Fingerprint, find_fingerprint
 from janfs.past.reasons import Why
 from janfs.past.texts import ModelBlame, ModelDiff
 
@@ -34,6 +35,12 @@ async def model_diff(
 def model_blame(context: Context, model_id: FromPath[str]) -> ModelBlame:
     """Each leaf of a model's model.json, with who set it and when."""
     return texts.blame_of(context.log, context.pipeline.snapshot.catalogue, model_id)
+
+
+@get("/v1/fingerprints/{fingerprint:str}", sync_to_thread=True)
+def get_fingerprint(context: Context, fingerprint: FromPath[str], past: Past) -> Fingerprint:
+    """The files, settings and engine that the `system_fingerprint` of an answer stands for."""
+    return find_fingerprint(context.log, context.pipeline.snapshot.catalogue, past.at, fingerprint)
 
 
 @get("/v1/why", sync_to_thread=True)

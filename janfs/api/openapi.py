@@ -26,6 +26,7 @@ from janfs.api.chat_request import ChatRequest
 from janfs.api.errors import ErrorBody
 from janfs.engine_views import EngineList
 from janfs.origins import ModelConfig
+from janfs.past.fingerprints import Fingerprint
 from janfs.past.reasons import Why
 from janfs.past.texts import ModelBlame, ModelDiff
 from janfs.views import EventView, ModelView
@@ -103,6 +104,7 @@ OPERATIONS = (
         parameters=(_moment("from", "The moment before."), _moment("to", "The moment after; now without.")),
     ),
     Operation(history.model_blame, ModelBlame),
+    Operation(history.get_fingerprint, Fingerprint),
     Operation(history.explain, Why, parameters=(_SUBJECT,)),
     Operation(chat.create_chat_completion, chat.ChatCompletion, body=ChatRequest, streamed=chat.ChatChunk),
     Operation(

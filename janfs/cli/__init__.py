@@ -139,14 +139,32 @@ def ls(root: Path, api_key: str | None, as_json: bool, at: str | None) -> None:
 @json_option
 @at_option
 @click.option("--origin", is_flag=True, help="Show the settings that hold, and where each comes from.")
-@click.argument("id")
-def show(root: Path, api_key: str | None, *, as_json: bool, at: str | None, origin: bool, id: str) -> None:
-    """Show one model."""
+@click.option("--fingerprint", metavar="FP", help="Show what the system_fingerprint of an answer stands for.")
+@click.argument("id", required=False)
+def show(
+    *,
+    root: Path,
+    api_key: str | None,
+    as_json: bool,
+    at: str | None,
+    origin: bool,
+    fingerprint: str | None,
+    id: str | None,
+) -> None:
+    """Show one model, or what gave an answer."""
     from janfs.cli import printing
     from janfs.cli.source import open_source
 
-    source = open_source(root, api_key)
-    found = source.config(id, at) if origin else source.model(id, at)
+    if (id is None) == (fingerprint is None):
+        raise click.UsageError("Give the ID of a model, or --fingerprint.")
+    if fingerprint is not None and (at is not None or origin):
+        raise click.UsageError("A fingerprint alone says it all; leave --at and --origin out.")
+    if id is None:
+        found = history.resolve_fingerprint(root, api_key, fingerprint or "")
+    elif origin:
+        found = open_source(root, api_key).config(id, at)
+    else:
+        found = open_source(root, api_key).model(id, at)
     told = printing.origins if origin else printing.details
     click.echo(printing.as_json(found) if as_json else told(found))
 

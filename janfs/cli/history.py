@@ -125,6 +125,18 @@ def why(root: Path, api_key: str | None, as_json: bool, subject: str) -> None:
         click.echo(f"  {_LINKS[reason['link']]} {reason['words']} (#{reason['position']})")
 
 
+def resolve_fingerprint(root: Path, api_key: str | None, said: str) -> dict[str, Any]:
+    """What the fingerprint of an answer stands for. Raises `NotFound`."""
+
+    def offline(log: "EventLog", catalogue: "Catalogue") -> object:
+        from janfs.past.fingerprints import find_fingerprint
+        from janfs.past.moments import AsOf
+
+        return find_fingerprint(log, catalogue, AsOf(log).at, said)
+
+    return _ask(root, api_key, f"/v1/fingerprints/{quote(said, safe='')}", offline)
+
+
 def _ask(
     root: Path,
     api_key: str | None,

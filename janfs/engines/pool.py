@@ -180,9 +180,7 @@ class EnginePool:
         self._places.look_again()
         seconds, pid = engine.info.load_seconds, engine.info.pid
         try:
-            await self._record(
-                EngineStarted(uid=spec.uid, fingerprint=spec.fingerprint, load_seconds=seconds, pid=pid)
-            )
+            await self._record(EngineStarted(spec=spec, load_seconds=seconds, pid=pid))
             crash = await instance.serve(engine)
         finally:
             instance.open = False

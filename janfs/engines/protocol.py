@@ -60,11 +60,23 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         _within("n_batch", self.n_batch, 1, 2**16)
 
 
+class SpecPart(msgspec.Struct, frozen=True):
+    """A file that a spec covers: its path below the root, what it is on disk, and digests, where known."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+    header_sha256: str | None = None
+    sha256: str | None = None
+
+
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     """All that an engine needs to run a model.
 
     `path` is the absolute path of the GGUF (of its first shard, where it is split). Two specs with equal
-    `fingerprint` are interchangeable: an engine started from one may serve the other.
+    `fingerprint` are interchangeable: an engine started from one may serve the other. `parts` are all
+    the files that it covers; engines have no need of them.
     """
 
     model_id: str
@@ -73,6 +85,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     settings: EngineSettings
     fingerprint: str
+    parts: tuple[SpecPart, ...] = ()
 
 
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -303,10 +316,19 @@ class EngineFactory(Protocol):
 class EngineStarted(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
     """A model was loaded and is ready."""
 
-    uid: str
-    fingerprint: str
+    spec: RunSpec
     load_seconds: float
     pid: int
+
+    @property
+    def uid(self) -> str:
+        """The model's."""
+        return self.spec.uid
+
+    @property
+    def fingerprint(self) -> str:
+        """That of what was loaded."""
+        return self.spec.fingerprint
 
 
 class EngineStopped(msgspec.Struct, frozen=True, kw_only=True, tag="stopped"):

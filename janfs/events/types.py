@@ -5,7 +5,7 @@ and an upcast step (`janfs.events.upcast`). Paths are spelled as in `janfs.folde
 """
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -346,13 +346,27 @@ class DownloadCancelled(Struct, frozen=True, gc=False):
 # --- engines: what ran ------------------------------------------------------------------------
 
 
+class StartedPart(Struct, frozen=True, gc=False):
+    """A file that an engine was given, as it was then. `sha256` is that of its whole content, if known."""
+
+    path: str
+    stamp: Stamp
+    header_sha256: str | None = None
+    sha256: str | None = None
+
+
 class ModelStarted(Struct, frozen=True, gc=False):
-    """An engine has loaded the model. `fingerprint` names the file and settings it runs with."""
+    """An engine has loaded the model. `fingerprint` names the `parts` (files) and `settings` it runs with.
+
+    Both are empty in logs of versions that did not record them.
+    """
 
     engine: str
     fingerprint: str
     load_seconds: float
     pid: int
+    settings: dict[str, Any] = {}
+    parts: tuple[StartedPart, ...] = ()
 
 
 class ModelStopped(Struct, frozen=True, gc=False):

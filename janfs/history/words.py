@@ -39,9 +39,8 @@ def _copied(event: e.CopyPlanned | e.CopyCompleted, who: str, done: bool) -> str
 
 
 def _start(event: e.ModelStarted, _: str) -> str:
-    return f"{event.engine} loaded the model in {event.load_seconds:.1f} s, with the fingerprint " + (
-        event.fingerprint
-    )
+    seconds = f"{event.load_seconds:.1f} s"
+    return f"{event.engine} loaded the model in {seconds}, with the fingerprint {event.fingerprint}"
 
 
 _WORDS: Mapping[type[e.Event], Callable[[Any, str], str]] = {

@@ -6,6 +6,11 @@ from typing import Any
 
 import pytest
 
+from janfs.events.types import ModelStarted
+from janfs.past.fingerprints import started_parts
+from janfs.pipeline.commands import Record
+from janfs.pipeline.recorder import Draft
+from janfs.serving import resolve
 from tests.api.service import Service
 
 
@@ -91,3 +96,20 @@ def test_the_past_stays_when_the_model_is_gone(edited: Service, tmp_path: Path) 
     found = edited.get("/v1/models/tiny/diff")
     assert {change["kind"] for change in found["changes"]} == {"removed"}
     assert edited.get("/v1/why", params={"subject": "tiny"})["reasons"][0]["type"] == "model-deleted"
+
+
+def test_the_fingerprint_of_an_answer_and_of_its_chunks_is_resolved(edited: Service) -> None:
+    asked = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]}
+    whole = edited.client.post("/v1/chat/completions", json=asked).json()
+    said = whole["system_fingerprint"]
+    streamed = edited.client.post("/v1/chat/completions", json=asked | {"stream": True}).text
+    chunks = [json.loads(line[6:]) for line in streamed.splitlines() if line.startswith("data: {")]
+    assert {chunk["system_fingerprint"] for chunk in chunks} == {said}
+    assert edited.client.get(f"/v1/fingerprints/{said}").status_code == 404, "no engine was started for real"
+    spec = resolve(edited.pipeline.snapshot, edited.root, "tiny").spec
+    event = ModelStarted(spec.engine, spec.fingerprint, 1.0, 1, {"ctx_len": 7}, started_parts(spec.parts))
+    edited.pipeline.submit(Record((Draft(spec.uid, event),))).result(10)
+    found = edited.get(f"/v1/fingerprints/{said}")
+    assert (found["id"], found["position"]) == ("tiny", last(edited))
+    assert found["settings"] == {"ctx_len": 7}
+    assert found["parts"][0]["path"] == "models/tiny/tiny.gguf"

@@ -42,6 +42,8 @@ _values: dict[str, st.SearchStrategy[Any]] = {
     "op": st.sampled_from(OPS),
     "reason": st.just("why"),
     "error": st.just("The disk is full."),
+    "settings": st.just({}),
+    "parts": st.just(()),
     "trash": st.just(".janfs/trash/1"),
     "manifest": st.sampled_from(
         [

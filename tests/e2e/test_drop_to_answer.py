@@ -63,6 +63,13 @@ def test_a_dropped_model_is_organised_listed_and_answers(start: Start, sample_mo
         text = client.completions.create(model=SAMPLE_ID, prompt="1, 2, 3, 4,", temperature=0, max_tokens=6)
         assert "5" in text.choices[0].text
 
+    fingerprint = answer.system_fingerprint
+    assert {piece.system_fingerprint for piece in pieces} == {fingerprint}
+    meant = service.get(f"/v1/fingerprints/{fingerprint}")
+    assert meant["parts"][0]["path"] == f"models/{SAMPLE_ID}/{sample_model.name}"
+    assert meant["parts"][0]["stamp"]["size"] == sample_model.stat().st_size
+    assert meant["settings"]["ctx_len"] > 0
+
     types = [event["type"] for event in service.get(f"/v1/models/{SAMPLE_ID}/history")["data"]]
     assert types == [
         "file-dropped",

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from janfs.events.types import EVENT_TYPES, Event
+from janfs.events.types import EVENT_TYPES, Event, StartedPart
 from janfs.folder.filesystem import Stamp
 from janfs.folder.gguf import GgufFacts
 from janfs.manifest.schema import Manifest, SourceRef
@@ -47,6 +47,10 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "manifest": manifests,
     "load_seconds": st.floats(0, 1e9),
     "seconds": st.floats(0, 1e9),
+    "settings": json_objects,
+    "parts": st.lists(
+        st.builds(StartedPart, path=st.text(), stamp=stamps, sha256=st.none() | st.text()), max_size=2
+    ).map(tuple),
 }
 
 
