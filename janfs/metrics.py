@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from janfs.engines.protocol import EngineState, Finished, Reply, TextDelta
+from janfs.engines.protocol import EngineState, Finished, Reply
 from janfs.errors import JanfsError
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -65,12 +65,12 @@ class Metrics:
         try:
             async with aclosing(replies):
                 async for reply in replies:
-                    if isinstance(reply, TextDelta):
+                    if not isinstance(reply, Finished):
                         now = time.perf_counter()
                         measure = self._first_token if first else self._between_tokens
                         measure.labels(model_id).observe(now - last)
                         last, first = now, False
-                    elif isinstance(reply, Finished):
+                    else:
                         outcome = reply.finish_reason
                         self._prompt_tokens.labels(model_id).inc(reply.usage.prompt_tokens)
                         self._tokens.labels(model_id).inc(reply.usage.completion_tokens)

@@ -13,13 +13,16 @@ from msgspec import UNSET, Struct, UnsetType
 from janfs.api.chat_request import ChatRequest, logprobs_of, prompt_of
 from janfs.api.context import Context
 from janfs.api.errors import decode_body
-from janfs.api.generation import Answered, Usage, answer, generated
+from janfs.api.generation import Answered, Part, Usage, answer, generated
 from janfs.api.logprobs import ChatLogprobs, chat_logprobs
 from janfs.api.sampling import choices_of, sampling_of, wants_usage
+from janfs.api.tools import FunctionCall, ToolCallView
 from janfs.engines.protocol import (
+    CallDelta,
     Finished,
     FinishReason,
     GenerateRequest,
+    ReasoningDelta,
     TextDelta,
     TokenLogprob,
 )
@@ -29,9 +32,11 @@ from janfs.serving import resolve
 class AnswerMessage(Struct, frozen=True):
     """The model's message."""
 
-    content: str
+    content: str | None
     role: Literal["assistant"] = "assistant"
     refusal: None = None
+    reasoning_content: str | UnsetType = UNSET
+    tool_calls: list[ToolCallView] | UnsetType = UNSET
 
 
 class Choice(Struct, frozen=True):
@@ -60,6 +65,8 @@ class Delta(Struct, frozen=True):
 
     role: Literal["assistant"] | UnsetType = UNSET
     content: str | UnsetType = UNSET
+    reasoning_content: str | UnsetType = UNSET
+    tool_calls: list[ToolCallView] | UnsetType = UNSET
 
 
 class ChunkChoice(Struct, frozen=True, kw_only=True):
@@ -95,7 +102,7 @@ class ChatFormat(Struct, frozen=True, kw_only=True):
 
     def whole(self, answers: Sequence[Answered], usage: Usage) -> ChatCompletion:
         choices = [
-            Choice(AnswerMessage(each.text), each.end.finish_reason, number, self._logprobs(each.logprobs))
+            Choice(_message_of(each), each.end.finish_reason, number, self._logprobs(each.logprobs))
             for number, each in enumerate(answers)
         ]
         return ChatCompletion(
@@ -110,9 +117,9 @@ class ChatFormat(Struct, frozen=True, kw_only=True):
     def opening(self, number: int) -> ChatChunk:
         return self._chunk([ChunkChoice(index=number, delta=Delta(role="assistant", content=""))])
 
-    def piece(self, number: int, delta: TextDelta) -> ChatChunk:
-        logprobs = self._logprobs(delta.logprobs)
-        return self._chunk([ChunkChoice(index=number, delta=Delta(content=delta.text), logprobs=logprobs)])
+    def piece(self, number: int, part: Part) -> ChatChunk:
+        logprobs = self._logprobs(part.logprobs) if isinstance(part, TextDelta) else None
+        return self._chunk([ChunkChoice(index=number, delta=_delta_of(part), logprobs=logprobs)])
 
     def closing(self, number: int, end: Finished) -> ChatChunk:
         logprobs = self._logprobs(end.logprobs) if end.logprobs else None
@@ -134,6 +141,37 @@ class ChatFormat(Struct, frozen=True, kw_only=True):
             choices=choices,
             usage=usage if self.include_usage else UNSET,
         )
+
+
+def _message_of(answered: Answered) -> AnswerMessage:
+    calls = [
+        ToolCallView(id=_call_id(), type="function", function=FunctionCall(call.arguments, call.name or ""))
+        for call in answered.calls
+    ]
+    return AnswerMessage(
+        None if calls and not answered.text else answered.text,
+        reasoning_content=answered.reasoning or UNSET,
+        tool_calls=calls or UNSET,
+    )
+
+
+def _delta_of(part: Part) -> Delta:
+    match part:
+        case TextDelta():
+            return Delta(content=part.text)
+        case ReasoningDelta():
+            return Delta(reasoning_content=part.text)
+        case CallDelta(index, None, arguments):
+            return Delta(tool_calls=[ToolCallView(index=index, function=FunctionCall(arguments))])
+        case CallDelta(index, name, arguments):
+            call = FunctionCall(arguments, name or "")
+            return Delta(
+                tool_calls=[ToolCallView(index=index, id=_call_id(), type="function", function=call)]
+            )
+
+
+def _call_id() -> str:
+    return f"call_{uuid.uuid4().hex[:24]}"
 
 
 @post("/v1/chat/completions", status_code=200)

@@ -6,10 +6,17 @@ from typing import Any
 from msgspec import Struct
 
 from janfs.api.sampling import GenerationFields, refuse_unsupported
+from janfs.api.tools import CallRequest, ToolChoice, ToolRequest, calls_of, tools_of
 from janfs.engines.protocol import ChatMessage, ChatPrompt
 from janfs.errors import InvalidInput, UnsupportedParameter
 
-_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+_ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
 
 
 class ContentPart(Struct, frozen=True):
@@ -20,13 +27,18 @@ class ContentPart(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A message of a chat. The role is system, developer (read as system), user or assistant."""
+    """A message of a chat. The role is system, developer (read as system), user, assistant or tool.
+
+    An assistant's may hold calls in place of content, and its `reasoning_content`; a tool's answers the call
+    `tool_call_id`. A last message of the assistant's is gone on with.
+    """
 
     role: str
     content: str | list[ContentPart] | None = None
-    name: Any = None
-    tool_calls: Any = None
-    tool_call_id: Any = None
+    name: str | None = None
+    tool_calls: list[CallRequest] | None = None
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None
     function_call: Any = None
     refusal: Any = None
     audio: Any = None
@@ -41,9 +53,9 @@ class ChatRequest(GenerationFields, frozen=True, kw_only=True, forbid_unknown_fi
     logprobs: bool | None = None
     top_logprobs: int | None = None
 
-    tools: Any = None
-    tool_choice: Any = None
-    parallel_tool_calls: Any = None
+    tools: list[ToolRequest] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
     functions: Any = None
     function_call: Any = None
     modalities: Any = None
@@ -55,9 +67,6 @@ class ChatRequest(GenerationFields, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 _NOT_YET: Mapping[str, tuple[Any, ...]] = {
-    "tools": ([],),
-    "tool_choice": ("none", "auto"),
-    "parallel_tool_calls": (True, False),
     "functions": ([],),
     "function_call": ("none", "auto"),
     "modalities": (["text"],),
@@ -68,9 +77,6 @@ _NOT_YET: Mapping[str, tuple[Any, ...]] = {
     "web_search_options": (),
 }
 _NOT_IN_MESSAGES: Mapping[str, tuple[Any, ...]] = {
-    "name": (),
-    "tool_calls": ([],),
-    "tool_call_id": (),
     "function_call": (),
     "refusal": (),
     "audio": (),
@@ -90,8 +96,19 @@ def prompt_of(asked: ChatRequest) -> ChatPrompt:
     refuse_unsupported(asked, _NOT_YET)
     if not asked.messages:
         raise InvalidInput("'messages' is empty; there is nothing to answer.", param="messages")
+    tools, must_call = tools_of(asked.tools, asked.tool_choice)
+    bound = asked.grammar or asked.json_schema is not None
+    bound = bound or (asked.response_format is not None and asked.response_format.type != "text")
+    if tools and bound:
+        raise UnsupportedParameter(
+            "An answer that is bound to a form cannot call tools. Leave one out, or say tool_choice 'none'.",
+            param="tools",
+        )
     return ChatPrompt(
-        tuple(_message(item, f"messages[{number}]") for number, item in enumerate(asked.messages))
+        tuple(_message(item, f"messages[{number}]") for number, item in enumerate(asked.messages)),
+        tools,
+        must_call,
+        asked.parallel_tool_calls is not False,
     )
 
 
@@ -100,14 +117,23 @@ def _message(item: Message, place: str) -> ChatMessage:
         value = getattr(item, name)
         if value is not None and value not in neutral:
             raise UnsupportedParameter(f"'{place}.{name}' is not supported yet.", param=f"{place}.{name}")
-    if item.role in ("tool", "function"):
+    if item.role == "function":
         raise UnsupportedParameter(
-            f"{place}.role: '{item.role}' is not supported yet.", param=f"{place}.role"
+            f"{place}.role: 'function' is not supported; 'tool' is.", param=f"{place}.role"
         )
     if item.role not in _ROLES:
         known = ", ".join(_ROLES)
         raise InvalidInput(f"{place}.role: '{item.role}' is not one of {known}.", param=f"{place}.role")
-    return ChatMessage(_ROLES[item.role], _text(item.content, f"{place}.content"))
+    if (item.role == "tool") != (item.tool_call_id is not None):
+        param = f"{place}.tool_call_id"
+        raise InvalidInput(f"'{param}' belongs to the role 'tool', and to no other.", param=param)
+    calls = calls_of(item.tool_calls or (), f"{place}.tool_calls")
+    if calls and item.role != "assistant":
+        raise InvalidInput(f"Only the assistant calls tools, not {place}.", param=f"{place}.tool_calls")
+    content = "" if calls and item.content is None else _text(item.content, f"{place}.content")
+    return ChatMessage(
+        _ROLES[item.role], content, calls, item.tool_call_id, item.name, item.reasoning_content
+    )
 
 
 def _text(content: str | list[ContentPart] | None, place: str) -> str:

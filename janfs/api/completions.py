@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from janfs.api.context import Context
 from janfs.api.errors import decode_body
-from janfs.api.generation import Answered, Usage, answer, generated
+from janfs.api.generation import Answered, Part, Usage, answer, generated
 from janfs.api.logprobs import TextLogprobs, text_logprobs
 from janfs.api.sampling import GenerationFields, choices_of, refuse_unsupported, sampling_of, wants_usage
 from janfs.engines.protocol import (
@@ -88,8 +88,10 @@ class CompletionFormat:
     def opening(self, _number: int) -> None:
         return None
 
-    def piece(self, number: int, delta: TextDelta) -> Completion:
-        return self._chunk([self._choice(number, delta.text, delta.logprobs)])
+    def piece(self, number: int, part: Part) -> Completion:
+        if not isinstance(part, TextDelta):  # a raw prompt is continued by nothing but text
+            return self._chunk([])
+        return self._chunk([self._choice(number, part.text, part.logprobs)])
 
     def closing(self, number: int, end: Finished) -> Completion:
         return self._chunk([self._choice(number, "", end.logprobs, end.finish_reason)])

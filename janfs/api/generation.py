@@ -16,7 +16,15 @@ from janfs.api.body import ClientGone
 from janfs.api.context import ApiContext
 from janfs.api.errors import ErrorBody, answer_to
 from janfs.api.sse import DONE, EventStream, message
-from janfs.engines.protocol import Finished, GenerateRequest, Reply, TextDelta, TokenLogprob
+from janfs.engines.protocol import (
+    CallDelta,
+    Finished,
+    GenerateRequest,
+    ReasoningDelta,
+    Reply,
+    TextDelta,
+    TokenLogprob,
+)
 from janfs.errors import EngineError
 
 _CLIENT_GONE = 499  # nobody reads it; nginx's number for a client that closed the connection
@@ -40,12 +48,36 @@ class Usage(Struct, frozen=True):
     prompt_tokens_details: PromptDetails
 
 
-class Answered(Struct, frozen=True):
-    """A whole answer, one of `n`; `logprobs` are there if asked for."""
+Part = TextDelta | ReasoningDelta | CallDelta
 
-    text: str
+
+class Answered:
+    """An answer, one of `n`, as it is put together of its parts."""
+
     end: Finished
-    logprobs: tuple[TokenLogprob, ...]
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.reasoning = ""
+        self.calls: list[CallDelta] = []  # each whole
+        self.logprobs: tuple[TokenLogprob, ...] = ()
+
+    def add(self, reply: Reply) -> None:
+        """Add what comes next."""
+        match reply:
+            case TextDelta():
+                self.text += reply.text
+                self.logprobs += reply.logprobs
+            case ReasoningDelta():
+                self.reasoning += reply.text
+            case CallDelta(index, name, arguments) if index < len(self.calls):
+                known = self.calls[index]
+                self.calls[index] = CallDelta(index, known.name or name, known.arguments + arguments)
+            case CallDelta():
+                self.calls.append(reply)
+            case Finished():
+                self.end = reply
+                self.logprobs += reply.logprobs
 
 
 class Format(Protocol):
@@ -58,7 +90,7 @@ class Format(Protocol):
 
     def opening(self, number: int, /) -> Struct | None: ...
 
-    def piece(self, number: int, delta: TextDelta, /) -> Struct: ...
+    def piece(self, number: int, part: Part, /) -> Struct: ...
 
     def closing(self, number: int, end: Finished, /) -> Struct: ...
 
@@ -119,18 +151,11 @@ async def merged(answers: Sequence[AsyncGenerator[Reply]]) -> AsyncGenerator[tup
 
 
 async def _collect(replies: AsyncGenerator[tuple[int, Reply]], count: int, format_: Format) -> Struct:
-    texts: list[list[str]] = [[] for _ in range(count)]
-    logprobs: list[tuple[TokenLogprob, ...]] = [()] * count
-    ends: dict[int, Finished] = {}
+    answers = [Answered() for _ in range(count)]
     async with aclosing(replies):
         async for number, reply in replies:
-            logprobs[number] += reply.logprobs
-            if isinstance(reply, TextDelta):
-                texts[number].append(reply.text)
-            else:
-                ends[number] = reply
-    answers = [Answered("".join(texts[n]), ends[n], logprobs[n]) for n in range(count)]
-    return format_.whole(answers, _usage([ends[n] for n in range(count)]))
+            answers[number].add(reply)
+    return format_.whole(answers, _usage([each.end for each in answers]))
 
 
 async def _messages(
@@ -145,11 +170,11 @@ async def _messages(
         item = first
         while True:
             number, reply = item
-            if isinstance(reply, TextDelta):
-                yield message(_encode(format_.piece(number, reply)))
-            else:
+            if isinstance(reply, Finished):
                 ends.append(reply)
                 yield message(_encode(format_.closing(number, reply)))
+            else:
+                yield message(_encode(format_.piece(number, reply)))
             if len(ends) == count:
                 break
             item = await _next(replies)

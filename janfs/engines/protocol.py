@@ -160,11 +160,34 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
                 )
 
 
+class Tool(msgspec.Struct, frozen=True):
+    """What a model may call. `parameters` is the text of the JSON Schema of its arguments, an object."""
+
+    name: str
+    description: str | None = None
+    parameters: str = '{"type": "object"}'
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A call that a model made; `arguments` is JSON text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
 class ChatMessage(msgspec.Struct, frozen=True):
-    """One message of a chat. `role` is usually system, user or assistant; the chat template decides."""
+    """One message of a chat. `role` is usually system, user, assistant or tool; the chat template decides.
+
+    An assistant's message may hold calls and the `reasoning` before them; a tool's answers `tool_call_id`.
+    """
 
     role: str
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+    reasoning: str | None = None
 
 
 class TextPrompt(msgspec.Struct, frozen=True, tag="text"):
@@ -180,9 +203,15 @@ class TokenPrompt(msgspec.Struct, frozen=True, tag="tokens"):
 
 
 class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
-    """Messages, to be put through the model's chat template."""
+    """Messages, to be put through the model's chat template. A last one of the assistant's is gone on with.
+
+    The model may call the `tools`; with `must_call` it has to, and with `parallel` more than once.
+    """
 
     messages: tuple[ChatMessage, ...]
+    tools: tuple[Tool, ...] = ()
+    must_call: bool = False
+    parallel: bool = True
 
 
 Prompt = TextPrompt | TokenPrompt | ChatPrompt
@@ -238,12 +267,27 @@ class TextDelta(msgspec.Struct, frozen=True, tag="delta"):
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
-FinishReason = Literal["stop", "length"]
+class ReasoningDelta(msgspec.Struct, frozen=True, tag="reasoning"):
+    """The next piece of what the model thinks before it answers; never empty."""
+
+    text: str
+
+
+class CallDelta(msgspec.Struct, frozen=True, tag="call"):
+    """The beginning of the answer's call number `index`, with a `name`, or more of its arguments' JSON."""
+
+    index: int
+    name: str | None = None
+    arguments: str = ""
+
+
+FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """The last reply of a request. "stop": the model or a stop string ended it; "length": a limit did.
+    """The last reply of a request.
 
+    "stop": the model or a stop string ended it; "tool_calls": it ended with a call; "length": a limit did.
     `logprobs` are those of tokens that gave no text.
     """
 
@@ -252,7 +296,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
-Reply = TextDelta | Finished
+Reply = TextDelta | ReasoningDelta | CallDelta | Finished
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):

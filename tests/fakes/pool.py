@@ -5,10 +5,13 @@ from collections.abc import AsyncGenerator
 from typing import Literal
 
 from janfs.engines.protocol import (
+    CallDelta,
     EngineInfo,
     EngineState,
     Finished,
+    FinishReason,
     GenerateRequest,
+    ReasoningDelta,
     Reply,
     TextDelta,
     TokenLogprob,
@@ -34,8 +37,8 @@ class FakePool:
 
     def reset(self) -> None:
         """Be as new."""
-        self.texts: list[str | Exception] = ["Hello", " there"]
-        self.finish: Literal["stop", "length"] = "stop"
+        self.texts: list[str | ReasoningDelta | CallDelta | Exception] = ["Hello", " there"]
+        self.finish: FinishReason = "stop"
         self.held: int | None = None
         self.logprobs: tuple[TokenLogprob, ...] = ()
         self.asked: list[tuple[str, GenerateRequest]] = []
@@ -71,7 +74,7 @@ class FakePool:
                 if isinstance(text, Exception):
                     ended = True
                     raise text
-                yield TextDelta(text, self.logprobs)
+                yield TextDelta(text, self.logprobs) if isinstance(text, str) else text
             ended = True
             yield Finished(self.finish, Usage(7, len(self.texts), 5))
         finally:

@@ -1,18 +1,31 @@
 """How a model wants its chats: the template in its file, or the formats that model.json may name. Pure."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
+from janfs.engines.llama_cpp.dialects.marks import GENERIC, HARMONY, THINK, Marks, family_of
+from janfs.engines.llama_cpp.dialects.telling import in_words, template_messages, template_tools
 from janfs.engines.llama_cpp.template import ChatTemplate
-from janfs.engines.protocol import ChatMessage, EngineSettings
+from janfs.engines.protocol import ChatMessage, EngineSettings, Tool
 from janfs.errors import LoadFailed
 
 
-class ChatFormat(NamedTuple):
-    """`render` makes the prompt, up to where the answer begins; `stop` ends the answer, besides the model."""
+class Render(Protocol):
+    def __call__(self, messages: Sequence[ChatMessage], tools: Sequence[Tool] = (), /) -> str:
+        """The prompt, up to where the answer begins."""
+        ...
 
-    render: Callable[[Sequence[ChatMessage]], str]
+
+class ChatFormat(NamedTuple):
+    """How prompts are made, and answers read.
+
+    `stop` ends the answer, besides the model. `thinks` says that answers may begin with a thought.
+    """
+
+    render: Render
     stop: tuple[str, ...] = ()
+    marks: Marks = GENERIC
+    thinks: bool = False
 
 
 def chat_format(settings: EngineSettings, template: str | None, bos: str, eos: str) -> ChatFormat:
@@ -30,8 +43,17 @@ def chat_format(settings: EngineSettings, template: str | None, bos: str, eos: s
             _or(settings.ai_prompt, "ASSISTANT: "),
         )
     if template:
-        return ChatFormat(ChatTemplate(template, bos, eos).render)
+        return _templated(ChatTemplate(template, bos, eos), family_of(template), THINK in template)
     return turns("", "\nUser: ", "\nAssistant:")
+
+
+def _templated(template: ChatTemplate, marks: Marks, thinks: bool) -> ChatFormat:
+    def render(messages: Sequence[ChatMessage], tools: Sequence[Tool] = ()) -> str:
+        if marks.knows_tools:
+            return template.render(template_messages(messages, marks), template_tools(tools))
+        return template.render(template_messages(in_words(messages, tools), marks))
+
+    return ChatFormat(render, marks=marks, thinks=thinks or marks is HARMONY)
 
 
 def turns(system: str, user: str, assistant: str, *, always_system: bool = False) -> ChatFormat:
@@ -40,7 +62,8 @@ def turns(system: str, user: str, assistant: str, *, always_system: bool = False
     The answer ends where the model begins to write the next question.
     """
 
-    def render(messages: Sequence[ChatMessage]) -> str:
+    def render(messages: Sequence[ChatMessage], tools: Sequence[Tool] = ()) -> str:
+        messages = in_words(messages, tools)
         rules = [message.content for message in messages if message.role == "system"]
         text = system + "\n".join(rules) if rules or always_system else ""
         for message in messages:

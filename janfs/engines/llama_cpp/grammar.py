@@ -60,7 +60,7 @@ class Grammars:
 def gbnf_of(params: SamplingParams) -> str | None:
     """The grammar that a request asks for. Raises `InvalidInput`."""
     if params.json_schema is not None:
-        return _gbnf_of_schema(params.json_schema)
+        return gbnf_of_schema(params.json_schema)
     if params.grammar:
         if len(params.grammar) > MAX_GRAMMAR or _depth(params.grammar) > MAX_DEPTH or "\0" in params.grammar:
             raise InvalidInput(
@@ -72,7 +72,8 @@ def gbnf_of(params: SamplingParams) -> str | None:
 
 
 @lru_cache(maxsize=KEPT)
-def _gbnf_of_schema(schema: str) -> str:
+def gbnf_of_schema(schema: str) -> str:
+    """GBNF of a JSON Schema's text. Raises `InvalidInput`."""
     if len(schema) > MAX_SCHEMA:
         raise InvalidInput(f"The JSON schema may have {MAX_SCHEMA:,} characters.", param="response_format")
     try:

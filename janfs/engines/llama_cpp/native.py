@@ -111,9 +111,9 @@ class NativeModel:
             raise EngineError(f"llama.cpp could not tokenize {len(data)} bytes.")
         return list(tokens[:count])
 
-    def piece(self, token: int) -> bytes:
-        """The bytes of a token, which may be a part of a character; empty for control tokens."""
-        return self._piece(token, special=False)
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """The bytes of a token, which may be a part of a character; of control tokens only if asked for."""
+        return self._piece(token, special=special)
 
     def special_text(self, token: int) -> str:
         """How a special token is spelled in a template; empty for -1, none."""

@@ -3,6 +3,11 @@
 from typing import NamedTuple, Protocol
 
 from janfs.engines.llama_cpp.chat import ChatFormat
+from janfs.engines.llama_cpp.dialects import harmony
+from janfs.engines.llama_cpp.dialects.forced import forced
+from janfs.engines.llama_cpp.dialects.marks import HARMONY, THINK
+from janfs.engines.llama_cpp.dialects.reading import Reader, reader
+from janfs.engines.llama_cpp.grammar import gbnf_of_schema
 from janfs.engines.protocol import ChatPrompt, Prompt, TextPrompt, TokenPrompt
 from janfs.errors import InvalidInput
 
@@ -30,10 +35,17 @@ class Vocabulary(Protocol):
 
 
 class Prepared(NamedTuple):
-    """Tokens, at least one, and the stop strings that come with the format of the prompt."""
+    """Tokens, at least one, and what comes with the format of the prompt.
+
+    `stop` strings end the answer; `read` tells thoughts and calls in it from words, None where it is only
+    words; `shown` are special tokens whose text it needs for that; a `grammar` (GBNF) binds the answer.
+    """
 
     tokens: list[int]
     stop: tuple[str, ...] = ()
+    read: Reader | None = None
+    shown: frozenset[int] = frozenset()
+    grammar: str | None = None
 
 
 def prepare(prompt: Prompt, vocabulary: Vocabulary, chat: ChatFormat) -> Prepared:
@@ -49,8 +61,29 @@ def prepare(prompt: Prompt, vocabulary: Vocabulary, chat: ChatFormat) -> Prepare
             return Prepared(_at_least_one(list(tokens), vocabulary))
         case TextPrompt(text):
             return Prepared(_from_text(text, vocabulary))
-        case ChatPrompt(messages):
-            return Prepared(_from_text(chat.render(messages), vocabulary), chat.stop)
+        case ChatPrompt():
+            return _from_chat(prompt, vocabulary, chat)
+
+
+def _from_chat(prompt: ChatPrompt, vocabulary: Vocabulary, chat: ChatFormat) -> Prepared:
+    last = prompt.messages[-1]
+    goes_on = last.role == "assistant" and not last.tool_calls and len(prompt.messages) > 1
+    text = chat.render(prompt.messages[:-1] if goes_on else prompt.messages, prompt.tools)
+    text += last.content if goes_on else ""
+    tokens = _from_text(text, vocabulary)
+    if not prompt.tools and not chat.thinks:
+        return Prepared(tokens, chat.stop)
+    marks = chat.marks
+    if marks is HARMONY:
+        read: Reader = harmony.read
+    else:
+        read = reader(marks, tools=bool(prompt.tools), thinking=text.rstrip().endswith(THINK))
+    alone = [vocabulary.tokenize(mark) for mark in (harmony.SPECIAL if marks is HARMONY else marks.special)]
+    shown = frozenset(tokens[0] for tokens in alone if len(tokens) == 1)
+    grammar = None
+    if prompt.must_call:
+        grammar = forced(marks, prompt.tools, several=prompt.parallel, gbnf_of=gbnf_of_schema)
+    return Prepared(tokens, chat.stop, read, shown, grammar)
 
 
 def _from_text(text: str, vocabulary: Vocabulary) -> list[int]:

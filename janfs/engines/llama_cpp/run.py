@@ -5,6 +5,7 @@ from typing import Protocol
 import msgspec
 
 from janfs.engines.llama_cpp.choice import Chosen
+from janfs.engines.llama_cpp.dialects.stream import Part, PartStream
 from janfs.engines.llama_cpp.text import TextStream
 from janfs.engines.protocol import (
     Finished,
@@ -46,6 +47,8 @@ class Run(msgspec.Struct, eq=False):
     leader: "Run | None" = None
     shared: int = 0
     logprobs: tuple[TokenLogprob, ...] = ()  # of tokens whose text is held back
+    parts: PartStream | None = None  # tells thoughts and calls from words, where there may be some
+    shown: frozenset[int] = frozenset()  # special tokens that it has to see
 
     @property
     def live(self) -> bool:
@@ -71,22 +74,31 @@ class Run(msgspec.Struct, eq=False):
             return self._end("stop")
         self.tokens.append(token)
         self.logprobs += (logprob,) if logprob is not None else ()
-        text = self.text.feed(piece)
-        replies: list[Reply] = [self._delta(text)] if text else []
+        replies = self._tell(self.text.feed(piece))
         if self.text.stopped:
             return replies + self._end("stop")
         if self.n_generated == self.sampling.max_tokens or len(self.tokens) >= n_ctx:
             return replies + self._end("length")
         return replies
 
-    def _delta(self, text: str) -> TextDelta:
-        delta, self.logprobs = TextDelta(text, self.logprobs), ()
-        return delta
+    def _tell(self, text: str, *, last: bool = False) -> list[Reply]:
+        """The replies that a piece of text gives. Logprobs go with the words that their tokens led to."""
+        parts: list[Part] = [TextDelta(text)] if text else []
+        if self.parts is not None:
+            parts = self.parts.feed(text) if text else []
+            parts += self.parts.finish() if last else []
+        for place, part in enumerate(parts):
+            if isinstance(part, TextDelta) and self.logprobs:
+                parts[place], self.logprobs = TextDelta(part.text, self.logprobs), ()
+        return list(parts)
 
     def _end(self, reason: FinishReason) -> list[Reply]:
-        rest = self.text.finish()
-        replies: list[Reply] = [self._delta(rest)] if rest else []
+        replies = self._tell(self.text.finish(), last=True)
+        if reason == "stop" and self.parts is not None and self.parts.called:
+            reason = "tool_calls"
         usage = Usage(self.n_prompt, self.n_generated, self.n_cached or 0)
         # Of a stop string nothing is shown, and neither are its tokens.
         left = () if self.text.stopped else self.logprobs
-        return [*replies, Finished("stop" if self.text.stopped else reason, usage, left)]
+        if self.text.stopped and reason == "length":
+            reason = "stop"
+        return [*replies, Finished(reason, usage, left)]

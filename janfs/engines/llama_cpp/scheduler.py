@@ -13,6 +13,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from janfs.engines.llama_cpp.budget import Pace, shares
+from janfs.engines.llama_cpp.dialects.stream import PartStream
 from janfs.engines.llama_cpp.kv_pool import KvPool, Memory
 from janfs.engines.llama_cpp.prefix_tree import common_length
 from janfs.engines.llama_cpp.run import Run, Sampler
@@ -52,7 +53,9 @@ class Model(Memory, Protocol):
 
     def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> Sampler: ...
 
-    def piece(self, token: int) -> bytes: ...
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """The text of a token, which may be a part of a character; of special ones only if asked for."""
+        ...
 
     def is_end(self, token: int) -> bool:
         """Whether the model ends its answer with this token."""
@@ -107,17 +110,21 @@ class Scheduler:
         stop: Sequence[str],
         *,
         caching: bool = True,
+        parts: PartStream | None = None,
+        shown: frozenset[int] = frozenset(),
     ) -> None:
         """Queue a request; without `caching` it neither uses nor leaves what others could use.
+
+        Its answer goes through `parts`, which has to see the special tokens `shown`.
 
         Raises `ContextExceeded` if not even one token could follow the prompt.
         """
         if len(tokens) >= self._model.n_ctx:
             raise ContextExceeded(len(tokens), self._model.n_ctx)
         caching = caching and self._model.can_share
-        self._waiting.append(
-            Run(request_id, list(tokens), len(tokens), sampling, TextStream(stop), caching=caching)
-        )
+        run = Run(request_id, list(tokens), len(tokens), sampling, TextStream(stop), caching=caching)
+        run.parts, run.shown = parts, shown
+        self._waiting.append(run)
 
     def cancel(self, request_id: str) -> None:
         """Forget a request and free what it holds; nothing more is heard of it. Unknown ids have ended."""
@@ -230,7 +237,8 @@ class Scheduler:
         except EngineError as error:
             return [self._fail(run, error)]
         model = self._model
-        replies = run.take(token, model.piece(token), logprob, ends=model.is_end(token), n_ctx=model.n_ctx)
+        piece = model.piece(token, special=token in run.shown)
+        replies = run.take(token, piece, logprob, ends=model.is_end(token), n_ctx=model.n_ctx)
         if replies and isinstance(replies[-1], Finished):
             self._drop(run)
         return [Event(run.request_id, reply) for reply in replies]

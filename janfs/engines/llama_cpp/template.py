@@ -7,7 +7,7 @@ templates expect is there: the names, filters and block settings of Hugging Face
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
 from typing import Any, NoReturn
@@ -21,7 +21,6 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from janfs.engines.llama_cpp.limits import limited
-from janfs.engines.protocol import ChatMessage
 from janfs.errors import EngineError, InvalidInput
 
 MAX_SOURCE = 2**20  # characters of a template; the longest published ones have some 20,000
@@ -36,21 +35,20 @@ class ChatTemplate:
 
     def __init__(self, source: str, bos: str, eos: str) -> None:
         self._source = source
-        self._constants = {"bos_token": bos, "eos_token": eos, "tools": None, "add_generation_prompt": True}
+        self._constants = {"bos_token": bos, "eos_token": eos, "add_generation_prompt": True}
         self._compiled: Template | None = None
 
-    def render(self, messages: Sequence[ChatMessage]) -> str:
-        """The prompt for these messages, up to where the answer begins.
+    def render(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] | None = None) -> str:
+        """The prompt for these messages and tools, up to where the answer begins.
 
         Raises `InvalidInput` when the template refuses the messages, `EngineError` when it is broken or
         goes beyond a limit.
         """
-        values = [{"role": message.role, "content": message.content} for message in messages]
         try:
             with limited(MAX_SECONDS, MAX_MEMORY):
                 if self._compiled is None:
                     self._compiled = _compile(self._source)
-                return _collect(self._compiled, {**self._constants, "messages": values})
+                return _collect(self._compiled, {**self._constants, "messages": messages, "tools": tools})
         except _Refused as refusal:
             raise InvalidInput(
                 f"The chat template refuses these messages: {refusal}", param="messages"

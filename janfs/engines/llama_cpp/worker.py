@@ -18,11 +18,14 @@ import traceback
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from janfs.engines.llama_cpp import wire
 from janfs.engines.llama_cpp.chat import ChatFormat, chat_format
 from janfs.engines.llama_cpp.cores import available_cores
+from janfs.engines.llama_cpp.dialects.stream import PartStream
 from janfs.engines.llama_cpp.native import Log, NativeModel
-from janfs.engines.llama_cpp.prompt import prepare
+from janfs.engines.llama_cpp.prompt import Prepared, prepare
 from janfs.engines.llama_cpp.scheduler import Scheduler
 from janfs.engines.protocol import EngineInfo, EngineSettings, Reply, SamplingParams
 from janfs.errors import InvalidInput, JanfsError
@@ -68,7 +71,7 @@ class Channel:
 class _Submit(NamedTuple):
     id: str
     sampling: SamplingParams
-    tokens: list[int]
+    prepared: Prepared
     stop: tuple[str, ...]
     caching: bool
 
@@ -118,11 +121,13 @@ class Worker:
             case wire.Generate(id_, request):
                 if self._embedding:
                     raise InvalidInput("This model makes embeddings; it cannot write text.", param="model")
-                self._model.check(request.sampling)
-                tokens, stop = prepare(request.prompt, self._model, self._chat)
-                stop = (*request.sampling.stop, *stop)
+                prepared, sampling = prepare(request.prompt, self._model, self._chat), request.sampling
+                if prepared.grammar is not None:
+                    sampling = msgspec.structs.replace(sampling, grammar=prepared.grammar)
+                self._model.check(sampling)
+                stop = (*sampling.stop, *prepared.stop)
                 caching = self._caching and request.cache_prompt
-                self._computing.put(_Submit(id_, request.sampling, tokens, stop, caching))
+                self._computing.put(_Submit(id_, sampling, prepared, stop, caching))
             case wire.Cancel():
                 self._computing.put(command)
             case wire.Tokenize(id_, prompt):
@@ -145,7 +150,16 @@ class Worker:
             self._cancelled.discard(item.id)
             return
         try:
-            self._scheduler.submit(item.id, item.tokens, item.sampling, item.stop, caching=item.caching)
+            tokens, _, read, shown, _ = item.prepared
+            self._scheduler.submit(
+                item.id,
+                tokens,
+                item.sampling,
+                item.stop,
+                caching=item.caching,
+                parts=PartStream(read) if read is not None else None,
+                shown=shown,
+            )
         except JanfsError as error:
             self._channel.send([wire.failure(item.id, error)])
 

@@ -123,7 +123,7 @@ class FakeModel(FakeMemory):
     def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> FakeSampler:
         return FakeSampler(self)
 
-    def piece(self, token: int) -> bytes:
+    def piece(self, token: int, *, special: bool = False) -> bytes:
         return PIECES[token]
 
     def is_end(self, token: int) -> bool:

@@ -4,11 +4,14 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from janfs.engines.llama_cpp.chat import ChatFormat
+from janfs.engines.llama_cpp.dialects.reading import Said
 from janfs.engines.llama_cpp.prompt import prepare
-from janfs.engines.protocol import ChatMessage, ChatPrompt, TextPrompt, TokenPrompt
+from janfs.engines.protocol import ChatMessage, ChatPrompt, TextPrompt, TokenPrompt, Tool
 from janfs.errors import InvalidInput
 
-CHAT = ChatFormat(lambda messages: "^" + "".join(message.content for message in messages), ("stop here",))
+CHAT = ChatFormat(
+    lambda messages, tools=(): "^" + "".join(message.content for message in messages), ("stop here",)
+)
 BOS = ord("^")
 
 
@@ -61,3 +64,27 @@ def test_an_empty_prompt_is_the_token_that_begins_or_else_ends_texts() -> None:
     assert spell(prepare(TokenPrompt(()), Letters(adds_bos=False, bos=-1), CHAT).tokens) == "$"
     with pytest.raises(InvalidInput, match="empty"):
         prepare(TextPrompt(""), Letters(adds_bos=False, bos=-1, eos=-1), CHAT)
+
+
+def test_a_last_message_of_the_assistants_is_gone_on_with() -> None:
+    begun = ChatPrompt((ChatMessage("user", "hi"), ChatMessage("assistant", "hel")))
+    assert spell(prepare(begun, Letters(), CHAT).tokens) == "^hihel"
+    alone = ChatPrompt((ChatMessage("assistant", "hel"),))
+    assert spell(prepare(alone, Letters(), CHAT).tokens) == "^hel"
+
+
+def test_an_answer_is_read_only_where_there_is_something_to_tell_apart() -> None:
+    asked = (ChatMessage("user", "hi"),)
+    assert prepare(ChatPrompt(asked), Letters(), CHAT).read is None
+    assert prepare(ChatPrompt(asked, (Tool("x"),)), Letters(), CHAT).read is not None
+    thinking = ChatFormat(lambda messages, tools=(): "<think>\n", thinks=True)
+    read = prepare(ChatPrompt(asked), Letters(), thinking).read
+    assert read is not None
+    assert read("Hm.</think>Yes.", True) == Said("Yes.", "Hm.")
+
+
+def test_who_must_call_is_bound_by_a_grammar() -> None:
+    prompt = ChatPrompt((ChatMessage("user", "hi"),), (Tool("x"),), must_call=True)
+    grammar = prepare(prompt, Letters(), CHAT).grammar
+    assert grammar is not None
+    assert '\\"name\\": \\"x\\"' in grammar

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from janfs.engines.llama_cpp import template as template_module
+from janfs.engines.llama_cpp.dialects.marks import GENERIC
+from janfs.engines.llama_cpp.dialects.telling import template_messages
 from janfs.engines.llama_cpp.template import ChatTemplate
 from janfs.engines.protocol import ChatMessage
 from janfs.errors import EngineError, InvalidInput
@@ -40,13 +42,16 @@ LLAMA2 = """\
 
 
 def render(source: str, *messages: ChatMessage) -> str:
-    return ChatTemplate(source, "<s>", "</s>").render(messages or HELLO)
+    return ChatTemplate(source, "<s>", "</s>").render(template_messages(messages or HELLO, GENERIC))
 
 
 @given(st.lists(st.builds(ChatMessage, st.sampled_from(["system", "user", "assistant"]), st.text())))
 def test_chatml_renders_every_conversation_as_published(messages: list[ChatMessage]) -> None:
     expected = "".join(f"<|im_start|>{m.role}\n{m.content}<|im_end|>\n" for m in messages)
-    assert ChatTemplate(CHATML, "", "").render(messages) == expected + "<|im_start|>assistant\n"
+    assert (
+        ChatTemplate(CHATML, "", "").render(template_messages(messages, GENERIC))
+        == expected + "<|im_start|>assistant\n"
+    )
 
 
 def test_special_tokens_are_there_and_a_refusal_is_the_callers_mistake() -> None:

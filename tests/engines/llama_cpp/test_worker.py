@@ -18,6 +18,7 @@ from llama_cpp import Llama
 
 from janfs.engines.llama_cpp.client import LlamaCppEngine, start_worker
 from janfs.engines.protocol import (
+    CallDelta,
     ChatMessage,
     ChatPrompt,
     Engine,
@@ -30,6 +31,7 @@ from janfs.engines.protocol import (
     TextDelta,
     TextPrompt,
     TokenPrompt,
+    Tool,
 )
 from janfs.errors import EngineError, InvalidInput, LoadFailed
 
@@ -260,6 +262,40 @@ def test_logprobs_come_with_their_text_and_change_nothing(client: Client) -> Non
         assert token.logprob == token.top[0].logprob, "greedy takes the likeliest"
         assert token.logprob <= 0
         assert len(token.top) == 3
+
+
+WEATHER = Tool(
+    "weather",
+    "Tells the weather.",
+    json.dumps({"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}}, "required": ["city"]}),
+)
+
+
+@pytest.mark.model
+def test_a_model_that_must_call_calls_with_arguments_that_fit(client: Client) -> None:
+    chat = ChatPrompt((ChatMessage("user", "How is the weather in Rome?"),), (WEATHER, Tool("time")), True)
+
+    chat = msgspec.structs.replace(chat, parallel=False)
+    sampling = msgspec.structs.replace(GREEDY, max_tokens=60)
+
+    async def called() -> list[Any]:
+        request = GenerateRequest(request_id="c", prompt=chat, sampling=sampling)
+        return [reply async for reply in client.engine.generate(request)]
+
+    *parts, end = client.run(called())
+    assert end.finish_reason == "tool_calls"
+    assert all(isinstance(part, CallDelta) for part in parts), parts
+    assert parts[0].name in ("weather", "time")
+    arguments = json.loads("".join(part.arguments for part in parts))
+    assert parts[0].name == "time" or arguments["city"] in ("Paris", "Rome")
+
+
+@pytest.mark.model
+def test_an_answer_is_gone_on_with(client: Client) -> None:
+    question = ChatMessage("user", "Count from one to five.")
+    begun = ChatPrompt((question, ChatMessage("assistant", "One, two, three,")))
+    text = "".join(client.run(client.answer(begun))[0])
+    assert text.lstrip().startswith("four"), text
 
 
 @pytest.mark.model

@@ -1,0 +1,38 @@
+"""OpenAI's harmony format, in which gpt-oss writes: messages on channels. Pure.
+
+Format: https://cookbook.openai.com/articles/openai-harmony
+"""
+
+import re
+
+from janfs.engines.llama_cpp.dialects.reading import Call, Said, without_beginning
+
+SPECIAL = ("<|channel|>", "<|message|>", "<|constrain|>", "<|start|>", "<|end|>", "<|call|>", "<|return|>")
+_MESSAGE = re.compile(
+    r"(?P<header>(?:(?!<\|message\|>)(?s:.))*)<\|message\|>(?P<body>(?s:.)*?)"
+    r"(?:<\|(?P<end>end|call|return)\|>|\Z)"
+)
+_TO = re.compile(r"to=(?:functions\.)?([A-Za-z0-9_.-]+)")
+
+
+def read(text: str, final: bool) -> Said:
+    """What an answer says: its analysis is a thought, what goes to a function a call, the rest are words."""
+    begins = text.lstrip()
+    if not final and len(begins) < 2 and "<|".startswith(begins):
+        return Said()
+    if not begins.startswith("<|") or (final and "<|message|>" not in text):
+        return Said(content=text)
+    content, reasoning = [], []
+    calls: list[Call] = []
+    for message in _MESSAGE.finditer(text):
+        header, body = message["header"], message["body"]
+        if message["end"] is None and not final:
+            body = without_beginning(body, ("<|end|>", "<|call|>", "<|return|>"))
+        called = _TO.search(header)
+        if called is not None:
+            calls.append(Call(called[1], body.strip()))
+        elif "analysis" in header:
+            reasoning.append(body)
+        else:
+            content.append(body)
+    return Said("".join(content), "\n".join(reasoning), tuple(calls))

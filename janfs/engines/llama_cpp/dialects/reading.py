@@ -1,0 +1,183 @@
+"""What a text, whole or still being written, says: words, thoughts and calls of tools. Pure.
+
+Each time the whole text is read anew. What was read of a beginning is never taken back by what follows: what
+could still turn out to be something else is left for later.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from janfs.engines.llama_cpp.dialects.marks import THINK, THINK_END, Marks
+
+
+class Call(NamedTuple):
+    """A call of a tool; `arguments` is the JSON text of them, as far as it is there."""
+
+    name: str
+    arguments: str
+
+
+class Said(NamedTuple):
+    """What an answer says."""
+
+    content: str = ""
+    reasoning: str = ""
+    calls: tuple[Call, ...] = ()
+
+
+Reader = Callable[[str, bool], Said]
+"""Reads a text; True if it is whole."""
+
+_decoder = json.JSONDecoder(strict=False)
+_NAME = re.compile(r'"(?:name|function)"\s*:\s*("(?:[^"\\]|\\.)*")')
+_ARGUMENTS = re.compile(r'"(?:arguments|parameters|args)"\s*:\s*')
+_FENCE = re.compile(r"\s*```(?:json)?\s*(?=\{)")  # DeepSeek puts arguments into a fenced block
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+
+def reader(marks: Marks, *, tools: bool, thinking: bool) -> Reader:
+    """How to read answers of a family; `thinking` if the prompt began a thought; calls only with tools."""
+
+    def read(text: str, final: bool) -> Said:
+        reasoning, rest = _thought(text, thinking=thinking, final=final)
+        if rest is None:
+            return Said(reasoning=reasoning)
+        content, calls = _words_and_calls(rest, marks, final) if tools else (rest, ())
+        return Said(content, reasoning, calls)
+
+    return read
+
+
+def _thought(text: str, *, thinking: bool, final: bool) -> tuple[str, str | None]:
+    """The thought at the beginning of a text and what follows it; None while that has not begun."""
+    if not thinking:
+        begins = text.lstrip()
+        if not begins.startswith(THINK):
+            undecided = not final and THINK.startswith(begins)
+            return "", None if undecided else text
+        text = begins[len(THINK) :]
+    thought, ended, rest = text.partition(THINK_END)
+    if not ended:
+        return (thought if final else without_beginning(thought, (THINK_END,)).rstrip()).lstrip(), None
+    return thought.strip(), rest.lstrip()
+
+
+def _words_and_calls(text: str, marks: Marks, final: bool) -> tuple[str, tuple[Call, ...]]:
+    if marks.bare_json and text.lstrip().startswith("{"):
+        call, _ = _object(text, len(text) - len(text.lstrip()))
+        if call is not None:
+            return "", (call,)
+        return (text, ()) if final else ("", ())
+    openings = tuple(mark for mark in (marks.around[0], marks.call) if mark)
+    starts = [at for mark in openings if (at := text.find(mark)) >= 0]
+    if not starts:
+        return (text if final else without_beginning(text, openings).rstrip(), ())
+    calls = tuple(_calls(text, text.find(marks.call, min(starts)), marks))
+    if not calls and final:
+        return text, ()  # it looked like a call, and is none
+    return text[: min(starts)].rstrip(), calls
+
+
+def _calls(text: str, start: int, marks: Marks) -> Iterator[Call]:
+    while start >= 0:
+        at = _skip(text, start + len(marks.call))
+        if text[at : at + 1] in ("{", "["):
+            at = at + 1 if text[at] == "[" else at
+            while True:
+                call, end = _object(text, at)
+                if call is not None:
+                    yield call
+                at = _skip(text, end) if end is not None else -1
+                if at < 0 or text[at : at + 1] != ",":
+                    break
+                at += 1
+        elif marks.separator:
+            call, end = _headed(text, at, marks)
+            if call is not None:
+                yield call
+        else:
+            return
+        start = text.find(marks.call, end) if end is not None else -1
+
+
+def _object(text: str, start: int) -> tuple[Call | None, int | None]:
+    """The call that a JSON object is, as far as it is there, and where it ends; None while it does not."""
+    start = _skip(text, start)
+    if text[start : start + 1] != "{":
+        return None, None
+    _, end = _value(text, start)
+    arguments = _ARGUMENTS.search(text, start, len(text) if end is None else end)
+    before = len(text) if arguments is None else arguments.start()
+    name = _NAME.search(text, start, before)
+    if arguments is None:
+        whole = name is not None and end is not None
+        return (Call(_text(name[1]), "{}") if whole and name is not None else None), end
+    _, closed = _value(text, arguments.end())
+    if name is None and closed is not None:
+        name = _NAME.search(text, closed, len(text) if end is None else end)
+    if name is None:
+        return None, end
+    return Call(_text(name[1]), _arguments(text, arguments.end(), closed)), end
+
+
+def _headed(text: str, start: int, marks: Marks) -> tuple[Call | None, int | None]:
+    """A call that is a name, the separator and the arguments; behind the prefix a fence separates them."""
+    if marks.prefix and text.startswith(marks.prefix, start):
+        start += len(marks.prefix)
+        stop, at = _span(_FENCE.search(text, start))
+    else:
+        stop = text.find(marks.separator, start)
+        at = stop + len(marks.separator)
+        at = max(at, _span(_FENCE.match(text, at))[1])
+    name = text[start:stop].strip() if stop >= 0 else ""
+    at = _skip(text, at)
+    if not _TOOL_NAME.fullmatch(name) or text[at : at + 1] in ("", "`"):
+        return None, None
+    _, closed = _value(text, at)
+    return Call(name, _arguments(text, at, closed)), closed
+
+
+def _span(found: re.Match[str] | None) -> tuple[int, int]:
+    return (-1, -1) if found is None else found.span()
+
+
+def _arguments(text: str, start: int, end: int | None) -> str:
+    """The arguments' own text; where they are a text that holds JSON, what is in it."""
+    raw = text[start:end]
+    if not raw.startswith('"'):
+        return raw if end is not None else raw.rstrip()
+    return _text(raw) if end is not None else ""
+
+
+def _value(text: str, start: int) -> tuple[Any, int | None]:
+    try:
+        return _decoder.raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return None, None
+
+
+def _text(quoted: str) -> str:
+    """What a JSON text says; as it stands where it is none. Half a surrogate pair is no character."""
+    try:
+        said = str(_decoder.decode(quoted))
+    except ValueError:
+        said = quoted[1:-1]
+    return said.encode("utf-8", "replace").decode()
+
+
+def _skip(text: str, at: int) -> int:
+    while at < len(text) and text[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def without_beginning(text: str, marks: tuple[str, ...]) -> str:
+    """The text without an end that could be the beginning of a mark."""
+    most = max((_overlap(text, mark) for mark in marks if mark), default=0)
+    return text[: len(text) - most]
+
+
+def _overlap(text: str, mark: str) -> int:
+    return next((n for n in range(min(len(text), len(mark) - 1), 0, -1) if text.endswith(mark[:n])), 0)

@@ -1,0 +1,45 @@
+"""An answer as it comes, as parts: words, thoughts and calls. Pure."""
+
+from janfs.engines.llama_cpp.dialects.reading import Reader, Said
+from janfs.engines.protocol import CallDelta, ReasoningDelta, TextDelta
+
+Part = TextDelta | ReasoningDelta | CallDelta
+
+
+class PartStream:
+    """Tells, of a text that grows, what each piece adds to what it says."""
+
+    def __init__(self, read: Reader) -> None:
+        self._read = read
+        self._text = ""
+        self._told = Said()
+
+    @property
+    def called(self) -> bool:
+        """Whether a tool was called."""
+        return bool(self._told.calls)
+
+    def feed(self, text: str) -> list[Part]:
+        """The parts that this text sets free."""
+        self._text += text
+        return self._tell(final=False)
+
+    def finish(self) -> list[Part]:
+        """The rest, at the end of the text."""
+        return self._tell(final=True)
+
+    def _tell(self, *, final: bool) -> list[Part]:
+        before, now = self._told, self._read(self._text, final)
+        self._told = now
+        parts: list[Part] = []
+        if len(now.reasoning) > len(before.reasoning):
+            parts.append(ReasoningDelta(now.reasoning[len(before.reasoning) :]))
+        if len(now.content) > len(before.content):
+            parts.append(TextDelta(now.content[len(before.content) :]))
+        for number, call in enumerate(now.calls):
+            known = before.calls[number] if number < len(before.calls) else None
+            if known is None:
+                parts.append(CallDelta(number, call.name, call.arguments))
+            elif len(call.arguments) > len(known.arguments):
+                parts.append(CallDelta(number, None, call.arguments[len(known.arguments) :]))
+        return parts

@@ -1,0 +1,79 @@
+"""Messages and tools as a chat template takes them, or as plain words where it knows no tools. Pure."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from janfs.engines.llama_cpp.dialects.marks import GENERIC, Marks
+from janfs.engines.protocol import ChatMessage, Tool, ToolCall
+
+_TOLD = """\
+You can call these tools. Each is described by a JSON object:
+{tools}
+
+To call one, answer with nothing but a JSON object between tags, once for each call:
+{call}{{"name": "the tool's name", "arguments": {{"an argument": "its value"}}}}{call_end}
+What it gives comes back to you. When no tool is needed, answer in words."""
+
+
+def template_messages(messages: Sequence[ChatMessage], marks: Marks) -> list[dict[str, Any]]:
+    """The messages as Hugging Face's templates expect them."""
+    return [_message(message, marks) for message in messages]
+
+
+def template_tools(tools: Sequence[Tool]) -> list[dict[str, Any]] | None:
+    """The tools as Hugging Face's templates expect them; None where there are none."""
+    return [_described(tool) for tool in tools] or None
+
+
+def in_words(messages: Sequence[ChatMessage], tools: Sequence[Tool]) -> list[ChatMessage]:
+    """The same chat for a template that knows no tools: told in the system's words, or the first user's."""
+    found = [_in_words(message) for message in messages]
+    first = next((n for n, message in enumerate(found) if message.role in ("system", "user")), None)
+    if not tools or first is None:
+        return found
+    told = _TOLD.format(
+        tools="\n".join(json.dumps(_described(tool), ensure_ascii=False) for tool in tools),
+        call=GENERIC.call,
+        call_end=GENERIC.call_end,
+    )
+    found[first] = ChatMessage(found[first].role, f"{told}\n\n{found[first].content}".rstrip())
+    return found
+
+
+def _message(message: ChatMessage, marks: Marks) -> dict[str, Any]:
+    found: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        found["tool_calls"] = [_call(call, marks) for call in message.tool_calls]
+    if message.tool_call_id is not None:
+        found["tool_call_id"] = message.tool_call_id
+    if message.name is not None:
+        found["name"] = message.name
+    if message.reasoning is not None:
+        found["reasoning_content"] = message.reasoning
+    return found
+
+
+def _call(call: ToolCall, marks: Marks) -> dict[str, Any]:
+    arguments = call.arguments if marks.takes_text else json.loads(call.arguments or "{}")
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def _described(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name}
+    if tool.description is not None:
+        function["description"] = tool.description
+    return {"type": "function", "function": {**function, "parameters": json.loads(tool.parameters)}}
+
+
+def _in_words(message: ChatMessage) -> ChatMessage:
+    if message.tool_call_id is not None:
+        return ChatMessage("user", f"<tool_response>\n{message.content}\n</tool_response>")
+    if not message.tool_calls:
+        return message
+    calls = [
+        f'{GENERIC.call}{{"name": {json.dumps(call.name)}, "arguments": {call.arguments or "{}"}}}'
+        f"{GENERIC.call_end}"
+        for call in message.tool_calls
+    ]
+    return ChatMessage(message.role, "\n".join([message.content, *calls]).lstrip("\n"))

@@ -1,0 +1,177 @@
+"""Tools in a chat, as clients see them; the engine is a fake."""
+
+import json
+import re
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from janfs.engines.protocol import CallDelta, ChatMessage, ChatPrompt, ReasoningDelta, Tool, ToolCall
+from tests.api.service import Service
+from tests.api.test_chat import HELLO, chunks
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+WEATHER = {
+    "type": "function",
+    "function": {"name": "weather", "description": "Tells it.", "parameters": SCHEMA},
+}
+TIME = {"type": "function", "function": {"name": "time"}}
+TOOLS = [WEATHER, TIME]
+PARTS = [
+    ReasoningDelta("Hm"),
+    ReasoningDelta("."),
+    "Let me see.",
+    CallDelta(0, "weather", '{"city": '),
+    CallDelta(0, None, '"Paris"}'),
+    CallDelta(1, "time", "{}"),
+]
+
+
+def ask(service: Service, **fields: Any) -> httpx.Response:
+    return service.client.post("/v1/chat/completions", json={"model": "tiny", "messages": HELLO} | fields)
+
+
+def prompt(service: Service) -> ChatPrompt:
+    """What the last request gave the engine."""
+    found = service.pool.asked[-1][1].prompt
+    assert isinstance(found, ChatPrompt)
+    return found
+
+
+@pytest.fixture
+def calling(tiny: Service) -> Service:
+    tiny.pool.texts = list(PARTS)
+    tiny.pool.finish = "tool_calls"
+    return tiny
+
+
+def test_calls_and_thoughts_stand_beside_the_words(calling: Service) -> None:
+    [choice] = ask(calling, tools=TOOLS).json()["choices"]
+    message = choice["message"]
+    assert choice["finish_reason"] == "tool_calls"
+    assert (message["content"], message["reasoning_content"]) == ("Let me see.", "Hm.")
+    first, second = message["tool_calls"]
+    assert first["function"] == {"name": "weather", "arguments": '{"city": "Paris"}'}
+    assert second["function"] == {"name": "time", "arguments": "{}"}
+    for call in (first, second):
+        assert call["type"] == "function"
+        assert re.fullmatch("call_[0-9a-f]{24}", call["id"])
+    assert first["id"] != second["id"]
+
+
+def test_calls_without_words_have_no_content(calling: Service) -> None:
+    calling.pool.texts = [CallDelta(0, "time", "{}")]
+    message = ask(calling, tools=TOOLS).json()["choices"][0]["message"]
+    assert message["content"] is None
+    assert "reasoning_content" not in message
+
+
+def test_arguments_are_streamed_as_they_come(calling: Service) -> None:
+    *found, done = chunks(ask(calling, tools=TOOLS, stream=True))
+    assert done == "[DONE]"
+    deltas = [chunk["choices"][0]["delta"] for chunk in found]
+    calls = [call for delta in deltas for call in delta.get("tool_calls", [])]
+    assert [call["index"] for call in calls] == [0, 0, 1]
+    assert [call["function"]["arguments"] for call in calls] == ['{"city": ', '"Paris"}', "{}"]
+    assert {"id", "type"} <= set(calls[0])
+    assert calls[0]["function"]["name"] == "weather"
+    assert set(calls[1]) == {"index", "function"}, "a call begins once"
+    assert set(calls[1]["function"]) == {"arguments"}, "a call begins once"
+    assert "".join(delta.get("reasoning_content", "") for delta in deltas) == "Hm."
+    assert found[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_the_openai_client_makes_a_round_of_calls(calling: Service) -> None:
+    messages: list[Any] = list(HELLO)
+    tools: Any = TOOLS
+    with openai.OpenAI(base_url=f"{calling.url}/v1", api_key="none") as client:
+        message = (
+            client.chat.completions.create(model="tiny", messages=messages, tools=tools).choices[0].message
+        )
+        assert message.tool_calls is not None
+        messages.append(message)
+        for call in message.tool_calls:
+            messages.append({"role": "tool", "tool_call_id": call.id, "content": "sunny"})
+        client.chat.completions.create(model="tiny", messages=messages, tools=tools)
+        with client.chat.completions.stream(model="tiny", messages=messages, tools=tools) as stream:
+            final = stream.get_final_completion().choices[0].message
+    assert final.tool_calls is not None
+    assert [call.function.arguments for call in final.tool_calls] == ['{"city": "Paris"}', "{}"]
+    asked = prompt(calling)
+    ids = [call.id for call in message.tool_calls]
+    assert asked.messages[1].tool_calls == (
+        ToolCall(ids[0], "weather", '{"city": "Paris"}'),
+        ToolCall(ids[1], "time", "{}"),
+    )
+    assert asked.messages[2:] == tuple(ChatMessage("tool", "sunny", tool_call_id=id_) for id_ in ids)
+
+
+def test_tools_reach_the_engine_as_the_choice_says(tiny: Service) -> None:
+    weather, time = Tool("weather", "Tells it.", json.dumps(SCHEMA)), Tool("time")
+    cases: list[tuple[dict[str, Any], tuple[Tool, ...], bool]] = [
+        ({}, (weather, time), False),
+        ({"tool_choice": "auto"}, (weather, time), False),
+        ({"tool_choice": "none"}, (), False),
+        ({"tool_choice": "required"}, (weather, time), True),
+        ({"tool_choice": {"type": "function", "function": {"name": "time"}}}, (time,), True),
+    ]
+    for fields, tools, must_call in cases:
+        assert ask(tiny, tools=TOOLS, **fields).status_code == 200, fields
+        assert (prompt(tiny).tools, prompt(tiny).must_call) == (tools, must_call), fields
+    assert prompt(tiny).parallel
+    ask(tiny, tools=TOOLS, parallel_tool_calls=False)
+    assert not prompt(tiny).parallel
+
+
+def call(arguments: str) -> dict[str, Any]:
+    return {"id": "1", "type": "function", "function": {"name": "x", "arguments": arguments}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"tools": [{"type": "function"}]}, "tools[0].function", "invalid_value"),
+        ({"tools": [{"type": "file"}]}, "tools[0].type", "invalid_value"),
+        ({"tools": [TIME, TIME]}, "tools[1].function.name", "invalid_value"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "a b"}}]},
+            "tools[0].function.name",
+            "invalid_value",
+        ),
+        ({"tools": [TIME] * 257}, "tools", "invalid_value"),
+        ({"tool_choice": "required"}, "tool_choice", "invalid_value"),
+        ({"tool_choice": "perhaps"}, "tool_choice", "invalid_value"),
+        (
+            {"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "none"}}},
+            "tool_choice",
+            "invalid_value",
+        ),
+        ({"tools": TOOLS, "response_format": {"type": "json_object"}}, "tools", "unsupported_parameter"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id", "invalid_value"),
+        (
+            {"messages": [{"role": "user", "content": "x", "tool_call_id": "1"}]},
+            "messages[0].tool_call_id",
+            "invalid_value",
+        ),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [call("[1]")]}]},
+            "messages[0].tool_calls[0].function.arguments",
+            "invalid_value",
+        ),
+        (
+            {"messages": [{"role": "user", "content": "x", "tool_calls": [call("{}")]}]},
+            "messages[0].tool_calls",
+            "invalid_value",
+        ),
+    ],
+)
+def test_what_is_wrong_with_tools_is_said_with_its_place(
+    tiny: Service, fields: dict[str, Any], param: str, code: str
+) -> None:
+    answer = ask(tiny, **fields)
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert (error["param"], error["code"]) == (param, code), error
+    assert tiny.pool.asked == []

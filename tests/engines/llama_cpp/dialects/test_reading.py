@@ -1,0 +1,195 @@
+"""What families write, read as it comes."""
+
+import itertools
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from janfs.engines.llama_cpp.dialects import harmony
+from janfs.engines.llama_cpp.dialects.marks import GENERIC, THINK, THINK_END, Marks, family_of
+from janfs.engines.llama_cpp.dialects.reading import Call, Reader, Said, reader
+from janfs.engines.llama_cpp.dialects.stream import PartStream
+from janfs.engines.protocol import CallDelta, ReasoningDelta, TextDelta
+
+TEMPLATES = {
+    "hermes": "{% if tools %}<tool_call>{% endif %}",
+    "mistral": "{% if tools %}[TOOL_CALLS]{% endif %}",
+    "mistral-args": "{% if tools %}[TOOL_CALLS]{{ name }}[ARGS]{% endif %}",
+    "llama3": "{% if tools %}<|python_tag|>{% endif %}",
+    "deepseek": "{% if tools %}<｜tool▁calls▁begin｜>{% endif %}",
+    "gpt-oss": "{% if tools %}<|channel|>{% endif %}",
+    "generic": "<|im_start|>{{ content }}",
+}
+FAMILIES = {name: family_of(template) for name, template in TEMPLATES.items()}
+
+CITY = '{"city": "Paris, } \\"x\\""}'
+WEATHER, TIME = Call("weather", CITY), Call("time", "{}")
+# What each family writes for some words and two calls.
+WRITTEN = {
+    "hermes": f'Let me see.\n<tool_call>\n{{"name": "weather", "arguments": {CITY}}}\n</tool_call>\n'
+    '<tool_call>\n{"name": "time", "arguments": {}}\n</tool_call>',
+    "generic": f'Let me see. <tool_call>{{"arguments": {CITY}, "name": "weather"}}</tool_call>\n'
+    '<tool_call>{"name": "time"}</tool_call>',
+    "mistral": f'Let me see.[TOOL_CALLS][{{"name": "weather", "arguments": {CITY}}}, '
+    '{"name": "time", "arguments": {}, "id": "a1b2c3d4e"}]',
+    "mistral-args": f"Let me see.[TOOL_CALLS]weather[ARGS]{CITY}[TOOL_CALLS]time[ARGS]{{}}",
+    "llama3": f'Let me see.<|python_tag|>{{"name": "weather", "parameters": {CITY}}}; '
+    '<|python_tag|>{"type": "function", "function": {"name": "time", "parameters": {}}}',
+    "deepseek": "Let me see.<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>weather\n"
+    f"```json\n{CITY}\n```<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>time<｜tool▁sep｜>{{}}"
+    "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+    "gpt-oss": "<|channel|>final<|message|>Let me see.<|end|><|start|>assistant<|channel|>commentary "
+    f"to=functions.weather <|constrain|>json<|message|>{CITY}<|call|><|start|>assistant "
+    "to=functions.time<|channel|>commentary<|message|>{}<|call|>",
+}
+
+
+def reads(name: str, *, tools: bool = True, thinking: bool = False) -> Reader:
+    return harmony.read if name == "gpt-oss" else reader(FAMILIES[name], tools=tools, thinking=thinking)
+
+
+def put_together(stream: PartStream, pieces: list[str]) -> Said:
+    """What the parts add up to, each kind for itself."""
+    parts = [part for piece in pieces for part in stream.feed(piece)] + stream.finish()
+    content = "".join(part.text for part in parts if isinstance(part, TextDelta))
+    reasoning = "".join(part.text for part in parts if isinstance(part, ReasoningDelta))
+    calls: list[Call] = []
+    for part in parts:
+        if isinstance(part, CallDelta) and part.name is not None:
+            assert part.index == len(calls), f"call {part.index} begins after {len(calls)}"
+            calls.append(Call(part.name, part.arguments))
+        elif isinstance(part, CallDelta):
+            assert part.index == len(calls) - 1, "arguments of a call that is not the last"
+            calls[-1] = Call(calls[-1].name, calls[-1].arguments + part.arguments)
+    return Said(content, reasoning, tuple(calls))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_template_tells_its_family(name: str) -> None:
+    assert FAMILIES[name].name == name
+    assert family_of(None) == GENERIC
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_words_and_calls_are_told_apart(name: str) -> None:
+    assert reads(name)(WRITTEN[name], True) == Said("Let me see.", "", (WEATHER, TIME))
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_arguments_come_as_they_are_written(name: str) -> None:
+    stream = PartStream(reads(name))
+    growing = [
+        part for character in WRITTEN[name] for part in stream.feed(character) if isinstance(part, CallDelta)
+    ]
+    if name == "generic":
+        return  # its arguments come before the name, and wait for it
+    assert len([part for part in growing if part.index == 0]) > 10, "they came all at once"
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@given(cuts=st.lists(st.integers(1, 40), max_size=40))
+def test_however_an_answer_is_cut_it_says_the_same(name: str, cuts: list[int]) -> None:
+    text, at, pieces = WRITTEN[name], 0, []
+    for length in itertools.chain(cuts, itertools.repeat(7)):
+        pieces.append(text[at : at + length])
+        at += length
+        if at >= len(text):
+            break
+    assert put_together(PartStream(reads(name)), pieces) == reads(name)(text, True)
+
+
+MARKS = [mark for name in ("deepseek", "mistral-args", "hermes") for mark in FAMILIES[name].special]
+HARMONYS = ["<|python_tag|>", "<|channel|>", "<|message|>", "<|end|>", "to=functions.x", "final"]
+marks = st.sampled_from([*MARKS, *HARMONYS, "```json\n"])
+scraps = st.one_of(
+    marks,
+    marks.map(lambda mark: mark[: len(mark) // 2]),
+    st.sampled_from(
+        ['{"name": "x"', '"arguments": ', "{", "}", "[", "]", ",", '"', "\\", " ", "\n", "word", "12"]
+    ),
+)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@given(pieces=st.lists(scraps, max_size=14), thinking=st.booleans(), tools=st.booleans())
+def test_no_text_takes_back_what_it_said(name: str, pieces: list[str], thinking: bool, tools: bool) -> None:
+    read = reads(name, tools=tools, thinking=thinking)
+    text = "".join(pieces)
+    before = Said()
+    for end in range(len(text) + 1):
+        now = read(text[:end], False)
+        _only_grows(before, now, text[:end])
+        before = now
+    _only_grows(before, read(text, True), text)
+
+
+def _only_grows(before: Said, now: Said, text: str) -> None:
+    assert now.content.startswith(before.content), f"{text!r}: {before.content!r} became {now.content!r}"
+    assert now.reasoning.startswith(before.reasoning), f"{text!r}: {before} became {now}"
+    assert len(now.calls) >= len(before.calls), f"{text!r}: {before} became {now}"
+    for one, other in zip(before.calls, now.calls, strict=False):
+        assert (one.name, other.arguments[: len(one.arguments)]) == (other.name, one.arguments), text
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="<[{")))
+def test_plain_words_are_words(text: str) -> None:
+    for name in WRITTEN:
+        assert reads(name)(text, True) == Said(text)
+        assert reads(name, tools=False)(text, True) == Said(text)
+
+
+def test_a_thought_is_no_answer_whether_the_prompt_began_it_or_not() -> None:
+    text = "Hm. <tool_call> would do.\n</think>\n\nYes."
+    said = Said("Yes.", "Hm. <tool_call> would do.")
+    for tools in (True, False):
+        assert reads("hermes", tools=tools, thinking=True)(text, True) == said
+        assert reads("hermes", tools=tools)(f"<think>\n{text}", True) == said
+    assert reads("hermes")("<think>\nHm.", True) == Said("", "Hm.")
+
+
+def test_harmony_thinks_on_a_channel_of_its_own() -> None:
+    text = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes."
+    assert harmony.read(text, True) == Said("Yes.", "Hm.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<tool_call>",
+        "<tool_call>\nnothing",
+        '<tool_call>{"arguments": {}}</tool_call>',
+        "a <tool_call",
+        "<tool_call>[",
+    ],
+)
+def test_what_only_looks_like_a_call_comes_out_as_words(text: str) -> None:
+    assert reads("hermes")(text, True) == Said(text)
+
+
+def test_without_tools_a_call_is_only_text() -> None:
+    assert reads("hermes", tools=False)(WRITTEN["hermes"], True).content == WRITTEN["hermes"]
+
+
+def test_a_bare_object_is_a_call_where_the_family_writes_them_so() -> None:
+    text = '{"name": "time", "parameters": {}}'
+    assert reads("llama3")(text, True).calls == (TIME,)
+    assert reads("hermes")(text, True) == Said(text)
+    assert reads("llama3")('{"a": 1}', True) == Said('{"a": 1}'), "an answer in JSON is no call"
+
+
+def test_arguments_that_are_written_as_a_text_are_what_is_in_it() -> None:
+    arguments = json.dumps({"a": 'b "c"'})
+    call = json.dumps({"name": "x", "arguments": arguments})
+    assert reads("hermes")(f"<tool_call>{call}</tool_call>", True).calls == (Call("x", arguments),)
+
+
+@pytest.mark.parametrize(("written", "name"), [('"\\q"', "\\q"), ('"\\ud800"', "?"), ('"\\u00e9"', "é")])
+def test_a_name_that_is_no_json_does_no_harm(written: str, name: str) -> None:
+    text = f'<tool_call>{{"name": {written}, "arguments": {{}}}}</tool_call>'
+    assert reads("hermes")(text, True).calls[0].name == name
+
+
+def test_marks_name_what_must_be_seen() -> None:
+    assert Marks(name="x", call="<c>").special == ("<c>", THINK, THINK_END)
