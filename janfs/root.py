@@ -6,6 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import structlog
+
 from janfs.clock import Clock
 from janfs.errors import RootUnusable
 from janfs.folder import paths
@@ -15,6 +17,10 @@ from janfs.log.migrate import migrate
 from janfs.log.reader import LogReader
 from janfs.log.store import EventLog
 from janfs.log.swap import discard_leftovers
+from janfs.manifest.generate import encode
+from janfs.manifest.json_schema import FOLDER, schemas
+
+_log = structlog.get_logger()
 
 
 class RootPaths:
@@ -42,6 +48,7 @@ class OpenRoot:
         with ExitStack() as stack:
             self.lock = RootLock(self.paths.lock)
             stack.callback(self.lock.release)
+            _put_schemas(self.paths)
             discard_leftovers(self.paths.database)
             writer, readers = writer_engine(self.paths.database), reader_engine(self.paths.database)
             stack.callback(writer.dispose)
@@ -107,3 +114,17 @@ def _make_folders(where: RootPaths) -> None:
             f"{error.filename} cannot be made: {error.strerror}. "
             "Make it writable, or use another --root (or JANFS_ROOT)."
         ) from error
+
+
+def _put_schemas(where: RootPaths) -> None:
+    """What may stand in a model.json, for editors; a disk that takes it not serves all the same."""
+    try:
+        for name, schema in schemas().items():
+            target, text = where.root / FOLDER / name, encode(schema)
+            target.parent.mkdir(exist_ok=True)
+            if not target.exists() or target.read_bytes() != text:
+                new = target.with_suffix(".new")
+                new.write_bytes(text)
+                new.replace(target)
+    except OSError as error:
+        _log.warning("schemas-not-written", reason=str(error))

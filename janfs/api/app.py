@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from litestar import Litestar
 from litestar.di import Provide
 
-from janfs.api import docs
+from janfs.api import docs, schemas
 from janfs.api.access import Access
 from janfs.api.bell import Bell
 from janfs.api.context import ApiContext
@@ -17,7 +17,13 @@ from janfs.api.openapi import OPERATIONS
 from janfs.listing import ModelList
 from janfs.past.moments import AsOf
 
-HANDLERS = (*(operation.handler for operation in OPERATIONS), docs.get_openapi, docs.get_docs, docs.get_root)
+HANDLERS = (
+    *(operation.handler for operation in OPERATIONS),
+    docs.get_openapi,
+    docs.get_docs,
+    docs.get_root,
+    schemas.get_schema,
+)
 
 
 def create_api(context: ApiContext) -> Access:

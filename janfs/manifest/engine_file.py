@@ -7,10 +7,11 @@ from janfs.errors import ManifestError
 from janfs.folder import paths
 from janfs.manifest import jsonc
 from janfs.manifest.generate import encode
+from janfs.manifest.json_schema import ENGINE, reference
 from janfs.manifest.parameters import ENGINE_PARAMETERS
 from janfs.manifest.positions import placed
 from janfs.manifest.schema import Manifest
-from janfs.manifest.spellings import canonical_engine, canonical_engine_file
+from janfs.manifest.spellings import DEFAULT_ENGINE, canonical_engine, canonical_engine_file
 
 HIDDEN = "***"  # stands for a secret that is there
 
@@ -61,7 +62,8 @@ def stream_of(path: str) -> str:
 
 def default_engine_file() -> bytes:
     """The file of an engine that has none: every setting that may be wanted there, as it is built in."""
-    return encode({name: ENGINE_PARAMETERS[name].default for name in _OFFERED})
+    offered = {name: ENGINE_PARAMETERS[name].default for name in _OFFERED}
+    return encode({"$schema": reference(f"{paths.ENGINES}/{DEFAULT_ENGINE}.json", ENGINE), **offered})
 
 
 def _hide(value: Any, *, secret: bool = False) -> Any:

@@ -248,7 +248,8 @@ class _Reader:
                 raise ManifestError(error.detail, path=path) from error
 
     def rest(self) -> dict[str, Any]:
-        """What no field has claimed. `state` was once required, and means nothing now."""
+        """What no field has claimed. `state` was once required, `$schema` is for editors; neither counts."""
+        self.left.pop("$schema", None)
         if self.left.pop("state", None) is not None:
             self.notes.append("state is ignored: it is seen from the folder.")
         self.notes.extend(f"{key} is not a field that is known here; it is kept." for key in self.left)
