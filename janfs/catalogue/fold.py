@@ -16,7 +16,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 4
+VERSION = 5
 
 
 class Recorded(Struct, frozen=True, gc=False):
@@ -219,7 +219,8 @@ def _model_renamed(draft: Draft, item: Recorded, event: e.ModelRenamed) -> None:
     if model is None:
         return
     aliases = tuple(name for name in dict.fromkeys((*model.aliases, event.was)) if name != event.id)
-    draft.put_model(replace(model, id=event.id, folder=event.folder, aliases=aliases, position=item.position))
+    renamed = replace(model, id=event.id, folder=event.folder, aliases=aliases, position=item.position)
+    draft.put_model(replace(renamed, stuck=None))  # as is what could not be written there
     for file in files_of(draft, item.stream):
         if file.stuck is not None:  # what kept it out of the old folder is past
             draft.put_file(replace(file, stuck=None, position=item.position))

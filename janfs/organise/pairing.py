@@ -7,7 +7,7 @@ do not, or more than one model is left, it is for a person to say.
 import re
 from collections.abc import Iterable
 
-from janfs.catalogue.catalogue import Catalogue, Tables, files_in
+from janfs.catalogue.catalogue import Catalogue, Tables, files_in, files_of
 from janfs.catalogue.entries import Model
 from janfs.catalogue.groups import Group, named
 from janfs.catalogue.status import manifest_of
@@ -73,6 +73,15 @@ def naming(tables: Catalogue, file_name: str) -> list[Model]:
         model
         for model in tables.models.values()
         if model.removed is None and named(manifest_of(files_in(tables, model.folder)), "mmproj") == file_name
+    ]
+
+
+def lacking(tables: Catalogue, file_name: str) -> list[Model]:
+    """The present models whose model.json names this projector, and that have none of that name yet."""
+    return [
+        model
+        for model in naming(tables, file_name)
+        if all(paths.shown_name(file.path) != file_name for file in files_of(tables, model.uid))
     ]
 
 

@@ -136,7 +136,7 @@ def _tend(catalogue: Catalogue, model: Model, files: list[File], policy: Policy,
     parts = _lone_parts(model.folder, own, found, policy)
     if parts and manifest is None:
         return _pair(catalogue, parts[0])
-    return _generate(model, files, found, retry)
+    return _generate(catalogue, model, found, retry)
 
 
 def _first_to_stay(catalogue: Catalogue, each: Group) -> tuple[bool, int, str]:
@@ -153,6 +153,8 @@ def _lone_parts(place: str, files: list[File], found: list[Group], policy: Polic
 
 def _pair(catalogue: Catalogue, part: Group) -> Step | None:
     """Give a projector or adapter to the one model that it fits."""
+    if pairing.lacking(catalogue, paths.shown_name(part.head.path)):
+        return None  # a person's word goes first
     fitting = [model for model in pairing.claimants(catalogue, part) if model.uid != part.head.uid]
     if len(fitting) != 1:
         return None
@@ -171,7 +173,7 @@ def _named_projector(
     for file in sorted((file for file in same if groups.is_part(file)), key=lambda file: file.path):
         owner = catalogue.models.get(file.uid)
         cause = max(file.position, model.position)
-        if owner is None or owner.removed is not None or owner.status == "part":
+        if owner is None or owner.removed is not None or _is_by_itself(catalogue, owner, name):
             return Decide(((model.uid, PartPaired(file.path, "model.json")),), cause)
         target = paths.join(model.folder, paths.name(file.path))
         if policy.organise and (file.stuck is None or retry) and target not in catalogue.files:
@@ -179,10 +181,17 @@ def _named_projector(
     return None
 
 
-def _generate(model: Model, files: list[File], found: list[Group], retry: bool) -> Step | None:
+def _is_by_itself(catalogue: Catalogue, owner: Model, projector: str) -> bool:
+    """Whether a projector waits for its model in a folder whose model.json does not ask for it, too."""
+    manifest = manifest_of(files_in(catalogue, owner.folder))
+    return owner.status == "part" and groups.named(manifest, "mmproj") != projector
+
+
+def _generate(catalogue: Catalogue, model: Model, found: list[Group], retry: bool) -> Step | None:
     """The model.json that is not there, for the binary that is, once all its shards are."""
     if model.stuck is not None and not retry:
         return None
+    files = files_in(catalogue, model.folder) + files_of(catalogue, model.uid)  # one may be yet to move in
     if any(paths.is_manifest(file.path) for file in files) or model.binary is None:
         return None
     mine = next((each for each in found if each.head.path == model.binary), None)

@@ -224,13 +224,14 @@ def _places(step: Move | Copy | Generate) -> set[str]:
 
 
 def _claim(step: Decide, claimed: set[str]) -> bool:
-    """Claim the folder and id that a decision gives; False when another of this round has them already."""
+    """Claim the folder and id, or the part, that a decision gives; False when another of this round did."""
     wanted = {
         name
         for _, event in step.events
         if isinstance(event, e.ModelRegistered | e.ModelRestored | e.ModelRenamed)
         for name in (event.folder, event.id)
     }
+    wanted |= {event.path for _, event in step.events if isinstance(event, e.PartPaired)}
     if wanted & claimed:
         return False
     claimed |= wanted

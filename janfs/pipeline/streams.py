@@ -26,6 +26,10 @@ class Streams:
         shard = paths.shard(path) if place == path else None
         if shard is not None:
             return self._of_shard(path, shard)
+        leaving = self._catalogue.files.get(path) if place != path and place not in self._given else None
+        model = self._catalogue.models.get(leaving.uid) if leaving is not None else None
+        if model is not None and model.removed is None:
+            return model.uid  # it lies among files of other models, and stays its own model's
         found = self.known(place) or self._returning(path, place) or self._ids()
         self._given[place] = found
         return found

@@ -12,6 +12,7 @@ from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 from janfs.folder.gguf import GgufFacts
+from janfs.manifest.schema import Manifest
 from janfs.organise.homes import home_of
 from janfs.organise.planner import next_step
 from janfs.organise.steps import Decide, Generate, Move
@@ -228,3 +229,28 @@ def test_every_catalogue_has_an_answer_for_every_place(history: list[Recorded], 
             assert 1 <= first.cause <= catalogue.position
         if isinstance(first, Generate):
             assert not any(paths.is_manifest(path) for path in catalogue.children[place])
+
+
+def test_no_model_json_is_made_while_one_is_on_its_way() -> None:
+    world = World()
+    uid = world.drop("models/mine/a.gguf")
+    world.say(uid, e.ModelRegistered("mine", "models/mine"))
+    world.say(uid, e.JsonEdited("models/old/model.json", Stamp(2, 2, 99), "ab", Manifest()))
+    assert not isinstance(world.step("models/mine"), Generate)
+
+
+def test_what_could_not_be_written_is_tried_in_the_new_folder_of_a_renamed_model() -> None:
+    world = World()
+    uid = world.drop("models/mine/a.gguf")
+    world.say(
+        uid, e.ModelRegistered("mine", "models/mine"), e.WriteFailed("op", "models/mine/model.json", "No.")
+    )
+    assert world.step("models/mine") is None
+    world.say(
+        uid,
+        e.FileMoved(
+            "models/mine/a.gguf", "models/yours/a.gguf", world.catalogue.files["models/mine/a.gguf"].stamp
+        ),
+    )
+    world.say(uid, e.ModelRenamed("yours", "models/yours", "mine"))
+    assert isinstance(world.step("models/yours"), Generate)

@@ -84,3 +84,36 @@ def test_papers_that_a_projector_leaves_behind_are_no_model(world: World) -> Non
     assert [m.id for m in present_models(world.catalogue)] == ["alpha"]
     assert folders(world) == {"alpha": {"alpha.gguf", "mmproj.gguf", "model.json"}, "vision": {"README.md"}}
     check_at_rest(world)
+
+
+def test_a_projector_that_two_models_name_does_not_go_to_and_fro(world: World) -> None:
+    for folder in ("one", "two"):
+        world.fs.put(f"models/{folder}/model.json", b'{"engine_parameters": {"mmproj": "mmproj.gguf"}}')
+    world.fs.put("models/nest/mmproj.gguf", projector("Alpha 7B"))
+    world.wait(10)
+    assert {name for name, inside in folders(world).items() if "mmproj.gguf" in inside} == {"one", "two"}
+    assert len(world.events()) < 20
+    check_at_rest(world)
+
+
+def test_who_names_a_projector_goes_before_whom_it_fits(world: World) -> None:
+    world.fs.put("models/zeta/model.json", b'{"engine_parameters": {"mmproj": "mmproj.gguf"}}')
+    world.fs.put("models/alpha/alpha.gguf", ALPHA)
+    world.fs.put("models/mmproj.gguf", projector("Alpha 7B"))
+    world.wait(10)
+    assert folders(world)["zeta"] == {"model.json", "mmproj.gguf"}
+    check_at_rest(world)
+
+
+def test_a_file_that_changes_while_it_waits_to_leave_stays_its_models_own(world: World) -> None:
+    for variant in ("Q4_0", "Q8_0"):
+        world.fs.put(f"models/both/alpha-{variant}.gguf", model("Alpha 7B", variant))
+    for variant in ("q4_0", "q8_0"):  # in the way
+        world.fs.put(f"models/alpha-{variant}/alpha-{variant.upper()}.gguf", BROKEN[1])
+    world.tick("models/both")
+    uids = {path: file.uid for path, file in world.catalogue.files.items() if path.startswith("models/both/")}
+    assert len(set(uids.values())) == 2
+    for path in uids:
+        world.fs.put(path, BROKEN[3])
+    world.tick()
+    assert {path: world.file(path).uid for path in uids} == uids
