@@ -205,7 +205,11 @@ ONE = {"general.architecture": make.text("llama")}
 ARRAY_OF_2_60 = make.string("many") + struct.pack("<IIQ", 9, 8, 2**60)
 
 BAD = {
-    "not GGUF at all": (b"PK\x03\x04" + bytes(40), "Not a GGUF file"),
+    "not GGUF at all": (b"What?" + bytes(40), "Not a GGUF file: it starts with b'What' instead of b'GGUF'.$"),
+    "a pointer of Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "git lfs pull"),
+    "a web page": (b"\n<!DOCTYPE html>\n<html>", "It is a web page"),
+    "an archive": (b"PK\x03\x04" + bytes(40), "It is a ZIP archive: unpack it"),
+    "compressed": (b"\x1f\x8b\x08" + bytes(40), "compressed with gzip"),
     "zeros": (bytes(64), "starts with zeros"),
     "version 1": (make.header(ONE, version=1), "version 1"),
     "version 4": (make.header(ONE, version=4), "version 4 is unknown"),

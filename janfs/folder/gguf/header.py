@@ -12,6 +12,7 @@ import msgspec
 
 from janfs.errors import GgufError
 from janfs.folder.gguf.cursor import SMALL_BLOCK, STRIDE, Cursor, ReadAt
+from janfs.folder.gguf.impostors import what_it_is
 from janfs.folder.gguf.tables import ARRAY, SCALARS, STRING, TENSOR_TYPES
 
 Scalar = bool | int | float | str
@@ -121,8 +122,10 @@ def _fixed_part(read_at: ReadAt, size: int, cursor: Cursor) -> tuple[int, int, i
     """Version, number of tensors, number of metadata keys; the counts are possible ones."""
     start = read_at(0, min(size, 8)) if size else b""
     if not MAGIC.startswith(start[:4]):
-        zeros = " It starts with zeros: space reserved for a download?" if not any(start) else ""
-        raise GgufError(f"Not a GGUF file: it starts with {start[:4]!r} instead of {MAGIC!r}.{zeros}")
+        seems = what_it_is(read_at, size)
+        raise GgufError(
+            f"Not a GGUF file: it starts with {start[:4]!r} instead of {MAGIC!r}. {seems}".strip()
+        )
     if len(start) == 8:
         _check_version(*_U32.unpack_from(start, 4))
     version, tensors, keys = cursor.unpack(_FIXED, "the file header")[1:]
