@@ -110,6 +110,7 @@ async def serve(settings: Settings, say: Say) -> None:
         say(f"janfs serves {root.paths.models} at {url}/v1. Drop .gguf files in there; Ctrl-C ends it.")
         if problem := keeper.watcher.problem():
             say(problem)
+        stack.callback(pipeline.wind_down)  # first of all: the others wait for what they record
         await server.serve(sockets=[listener])
 
 

@@ -4,10 +4,14 @@ import errno
 from collections.abc import Iterable
 
 from janfs.clock import Clock
+from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
+from janfs.log.store import EventLog
+from janfs.pipeline.recorder import replay
 
 QUIET = 5.0  # seconds; a copy that is still going on makes its next file much sooner
+CLEARED_UP = 50_000  # events, beyond which folders that were left empty are not looked for any more
 AGAIN = 60.0  # seconds until a folder that could not be removed is tried once more
 _IN_USE_OR_GONE = (
     errno.ENOTEMPTY,
@@ -71,3 +75,13 @@ class Emptied:
                 folder = paths.parent(folder)
             except OSError:  # it cannot be looked into, and so not be removed
                 return
+
+
+def left_lately(log: EventLog) -> list[str]:
+    """Where the last moves took files from; a process that was killed may not have cleared up there."""
+    moves = (
+        item.event for item in replay(log, max(0, log.head.position - CLEARED_UP), only="move-completed")
+    )
+    return [
+        event.source for event in moves if isinstance(event, e.MoveCompleted) and event.reason == "organise"
+    ]

@@ -16,17 +16,17 @@ from janfs.log.store import EventLog
 from janfs.pipeline import root
 from janfs.pipeline.actor import Actor
 from janfs.pipeline.commands import Command, Dedupe, Delete, Look, Organise, Pair, Record, Submitted
-from janfs.pipeline.emptied import Emptied
+from janfs.pipeline.emptied import Emptied, left_lately
 from janfs.pipeline.engine_files import EngineFiles
 from janfs.pipeline.inbox import Inbox
 from janfs.pipeline.observer import FOLDER, Observer
 from janfs.pipeline.organiser import Organiser
-from janfs.pipeline.recorder import Draft, Recorder, replay
+from janfs.pipeline.recorder import Draft, Recorder
 from janfs.pipeline.snapshot import Snapshot
 
 FULL_LOOK_EVERY = 60.0  # seconds
-CLEARED_UP = 50_000  # events, beyond which folders that were left empty are not looked for any more
 MANY_HINTS = 64  # more than these are one look at everything
+LAST_WORK = 2.0  # seconds of organising after the word to stop
 _SOON = 10.0  # seconds; what is due later than this need not be waited for
 
 ROOT_STREAM = "root"
@@ -59,13 +59,15 @@ class Pipeline:
         self._recorder.on_touched(lambda touched: self._observer.index(self.catalogue, touched))
         self._observer.index(self.catalogue, [("file", path) for path in self.catalogue.files])
         self._actor = Actor(fs, log, ids)
+        self._work_until: float | None = None
         self._organiser = Organiser(
             self._recorder,
             self._actor,
             clock,
             lambda: self._observer.arrivals,
             publish=self._publish,
-            emptied=Emptied(fs, clock, _left_lately(log)),
+            emptied=Emptied(fs, clock, left_lately(log)),
+            enough=lambda: self._work_until is not None and clock.monotonic() > self._work_until,
             organise=organise,
         )
         self._engine_files = EngineFiles(engine_files, fs, self._recorder, clock, ids)
@@ -100,7 +102,12 @@ class Pipeline:
 
     def stop(self) -> None:
         """End `run` once it has done what it was asked before."""
+        self.wind_down()
         self._inbox.stop()
+
+    def wind_down(self) -> None:
+        """Leave what is not organised soon to the next start."""
+        self._work_until = self._clock.monotonic() + LAST_WORK
 
     def run(self) -> None:
         """Tick until stopped."""
@@ -226,16 +233,6 @@ class Pipeline:
         due = [self._next_full_look, self._observer.next_due, self._organiser.next_due]
         due.append(self._engine_files.next_due)
         return max(0.0, min(at for at in due if at is not None) - self._clock.monotonic())
-
-
-def _left_lately(log: EventLog) -> list[str]:
-    """Where the last moves took files from; a process that was killed may not have cleared up there."""
-    moves = (
-        item.event for item in replay(log, max(0, log.head.position - CLEARED_UP), only="move-completed")
-    )
-    return [
-        event.source for event in moves if isinstance(event, e.MoveCompleted) and event.reason == "organise"
-    ]
 
 
 def start_thread(pipeline: Pipeline) -> threading.Thread:

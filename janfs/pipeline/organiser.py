@@ -37,13 +37,16 @@ class Organiser:
         *,
         publish: Callable[[], None],
         emptied: Emptied,
+        enough: Callable[[], bool] = lambda: False,
         organise: bool = True,
     ) -> None:
+        """`enough` says, between two rounds, that the rest is to be left to the next start."""
         self._recorder = recorder
         self._actor = actor
         self._clock = clock
         self._arriving = arriving
         self._publish = publish
+        self._enough = enough
         self._organise = organise
         self._held: set[str] = set()
         self._parts: set[str] = set()  # places of projectors and adapters that wait for their model
@@ -89,7 +92,7 @@ class Organiser:
         self._held.clear()
         late: set[str] = set()  # places of parts, whose models are known only when all else is done
         for _ in range(ROUNDS):
-            if not (self._dirty or late) or not self._catalogue.root.available:
+            if not (self._dirty or late) or not self._catalogue.root.available or self._enough():
                 break
             last = not self._dirty
             places = sorted(self._dirty or late)[:BATCH]

@@ -211,34 +211,56 @@ def test_on_a_disk_that_folds_case_a_model_is_one_model(start: Start, models: Pa
         service.stop()
 
 
-def flood(start: Start, models: Path, count: int, within: float, suffix: str) -> None:
-    """More files at once than the kernel keeps events for, while nobody reads them."""
+def flood(
+    start: Start, models: Path, *, count: int, suffix: str, events: int, within: float
+) -> ServiceProcess:
+    """Make more files at once than the kernel keeps events for, while nobody reads them.
+
+    Then wait until each has led to so many events.
+    """
     service = start("--hashing", "off")
     service.wait_ready()
     process = psutil.Process(service.process.pid)
     service.process.send_signal(signal.SIGSTOP)
     for number in range(count):
         (models / f"note-{number:05d}.{suffix}").write_bytes(tiny_gguf(f"note {number}"))
-    put(models, "needle")
     service.process.send_signal(signal.SIGCONT)
-    service.wait_model("needle", within=within)
     peak = 0
 
     def all_recorded() -> bool:
         nonlocal peak
         peak = max(peak, process.memory_info().rss)
         position: int = service.client.get("/readyz").json()["position"]
-        return position > count
+        return position >= count * events
 
     service.wait(all_recorded, "every file to be recorded", within)
     assert peak < 600 << 20, f"{peak:,} bytes of memory"
+    return service
 
 
 def test_more_files_than_the_kernel_tells_of_are_found(start: Start, models: Path) -> None:
-    flood(start, models, 17_000, 120, "txt")  # the queue holds 16,384
+    service = flood(start, models, count=17_000, suffix="txt", events=1, within=100)  # the queue holds 16,384
+    put(models, "needle")
+    service.wait_model("needle", within=IN_THE_END)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_forty_thousand_models_at_once_are_all_ready_in_the_end(start: Start, models: Path) -> None:
-    flood(start, models, 40_000, 1500, "gguf")
+    service = flood(start, models, count=40_000, suffix="gguf", events=6, within=1500)
+    assert sum(model["status"] == "ready" for model in service.models().values()) == 40_000
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_it_stops_soon_while_much_is_still_to_be_organised(start: Start, models: Path) -> None:
+    service = flood(start, models, count=5_000, suffix="gguf", events=2, within=100)
+    position = service.client.get("/readyz").json()["position"]
+    service.stop()
+    assert service.process.returncode == 0
+    assert position < 5_000 * 6, "all was done before it was told to stop"
+    service = start("--hashing", "off")
+    service.wait_ready(100)
+    service.wait(
+        lambda: service.client.get("/readyz").json()["position"] >= 5_000 * 6, "the rest of the work", 100
+    )

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from janfs.catalogue.catalogue import present_models
 from janfs.errors import LogError
 from janfs.events import types as e
 from janfs.log.records import NewRecord, Record
 from janfs.pipeline import commands
 from janfs.pipeline.commands import Look, Submitted
-from janfs.pipeline.loop import Pipeline, start_thread
+from janfs.pipeline.loop import LAST_WORK, Pipeline, start_thread
+from janfs.pipeline.organiser import BATCH
 from janfs.pipeline.recorder import Draft
 from janfs.pipeline.snapshot import Snapshot
 from tests.pipeline.world import World, gguf
@@ -78,6 +80,25 @@ def test_stopping_does_first_what_was_asked_before(world: World) -> None:
     world.pipeline.run()
     assert done.result(0) == world.log.head.position
     assert world.model("a").status == "ready"
+
+
+def test_stopping_cuts_a_long_organising_short_and_the_next_start_goes_on(world: World) -> None:
+    for number in range(3 * BATCH):
+        world.fs.put(f"models/m{number}.gguf", gguf(str(number)))
+
+    def stop_in_time(snapshot: Snapshot) -> None:
+        if any(model.status == "ready" for model in present_models(snapshot.catalogue)):
+            world.pipeline.stop()
+            world.clock.advance(LAST_WORK + 0.1)
+
+    world.pipeline.on_publish(stop_in_time)
+    world.pipeline.hint("")
+    world.pipeline.run()
+    described = [path for path in world.catalogue.files if path.endswith("model.json")]
+    assert len(described) < 3 * BATCH, "it was not cut short"
+    world.restart()
+    world.tick()
+    assert sum(model.status == "ready" for model in present_models(world.catalogue)) == 3 * BATCH
 
 
 def test_a_look_finds_what_no_hint_told(world: World) -> None:

@@ -66,6 +66,7 @@ class ServiceProcess:
             self.process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
             raise
         return self.output.read_text()
 
