@@ -15,6 +15,7 @@ import structlog
 
 import janfs
 from janfs.engines.llama_cpp import wire
+from janfs.engines.llama_cpp.cores import waiting_policy
 from janfs.engines.protocol import (
     ChatMessage,
     EngineExit,
@@ -256,7 +257,8 @@ class _Process:
 def _environment() -> dict[str, str]:
     """Ours, and janfs found where it is: `-P` leaves the working directory out."""
     paths = [str(Path(janfs.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    found = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return {**os.environ, **waiting_policy(os.environ), **found}
 
 
 async def _next(events: "asyncio.Queue[wire.Event | JanfsError]") -> wire.Event:

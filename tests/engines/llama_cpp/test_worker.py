@@ -17,6 +17,7 @@ import pytest
 from llama_cpp import Llama
 
 from janfs.engines.llama_cpp.client import LlamaCppEngine, start_worker
+from janfs.engines.llama_cpp.cores import waiting_policy
 from janfs.engines.protocol import (
     CallDelta,
     ChatMessage,
@@ -392,6 +393,16 @@ def test_a_name_that_is_not_unicode_is_loaded_all_the_same(tiny_model: Path, tmp
         assert engine.info.n_ctx == 512
 
     run_tiny(odd, scenario)
+
+
+def test_a_workers_threads_give_way_to_other_processes(tiny_model: Path) -> None:
+    async def scenario(engine: Engine) -> None:
+        environment = Path(f"/proc/{engine.info.pid}/environ").read_bytes().split(b"\0")
+        found = dict(each.decode().partition("=")[::2] for each in environment if each)
+        assert waiting_policy(os.environ).items() <= found.items()
+        assert {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(found)
+
+    run_tiny(tiny_model, scenario)
 
 
 def test_an_embedding_model_does_not_write(tiny_model: Path) -> None:
