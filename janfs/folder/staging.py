@@ -1,7 +1,6 @@
 """Folders in the making: what is to appear in `models/` all at once is put together under a hidden name."""
 
 import contextlib
-import errno
 import fcntl
 import os
 import shutil
@@ -13,6 +12,7 @@ from janfs.clock import random_id
 from janfs.errors import FolderError
 from janfs.folder import paths
 from janfs.folder.real import RealFileSystem
+from janfs.folder.whole import sync
 
 PREFIX = f"{paths.TEMP_PREFIX}staging-"
 
@@ -33,9 +33,15 @@ class Staging:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def publish(self, name: str) -> str:
-        """Give the folder its name, whole; its path below the root. Raises `FileExistsError`, `OSError`."""
-        for folder, _, _ in os.walk(self.path, topdown=False):
-            _sync(Path(folder))
+        """Give the folder its name, whole and flushed; its path below the root.
+
+        Raises `FileExistsError`, `OSError`.
+        """
+        for folder, _, files in os.walk(self.path, topdown=False):
+            for path in (Path(folder, name) for name in files):
+                if not path.is_symlink():
+                    sync(path)
+            sync(Path(folder))
         target = paths.join(paths.MODELS, _spelled(name))
         self._fs.rename(paths.join(paths.MODELS, self.name), target)
         self._fs.sync_folder(paths.MODELS)
@@ -43,7 +49,7 @@ class Staging:
 
     def publish_file(self, file_name: str, name: str) -> str:
         """Give one file of the folder its name in `models/`; as `publish`."""
-        _sync(self.path)
+        sync(self.path / file_name)
         target = paths.join(paths.MODELS, _spelled(name))
         self._fs.rename(paths.join(paths.MODELS, self.name, _spelled(file_name)), target)
         self._fs.sync_folder(paths.MODELS)
@@ -73,14 +79,3 @@ def sweep(root: Path) -> None:
 
 def _spelled(name: str) -> str:
     return paths.encode_name(os.fsencode(name))
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that cannot do it, and needs no telling
-            raise
-    finally:
-        os.close(descriptor)
