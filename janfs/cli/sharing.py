@@ -86,22 +86,13 @@ def _target(output: Path | None, name: str) -> Path:
 
 
 def _save(target: Path, pieces: Iterator[bytes]) -> int:
-    """Write a file that shows once it is whole."""
-    waiting = target.with_name(f".{target.name}.part")
-    size = 0
+    """Write a file that shows once it is whole, and overwrites nothing."""
+    from janfs.folder.whole import write_new
+
     try:
-        with waiting.open("xb") as file:
-            for piece in pieces:
-                size += file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(waiting, target)  # unlike a rename it overwrites nothing
+        return write_new(target, pieces)
     except OSError as error:
         raise FolderError(f"{target} cannot be written: {error.strerror}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            waiting.unlink()
-    return size
 
 
 def _export(root: Path, name: str, target: Path) -> int:
