@@ -88,7 +88,8 @@ class Downloader:
         """Go on with what was coming when janfs ended; what failed waits to be asked for."""
         catalogue = self._pipeline.snapshot.catalogue
         for model in present_models(catalogue):
-            sweep(self._root / model.folder)
+            if self.progress(model.uid) is None:
+                sweep(self._root / model.folder)
             if model.status != "ready" and model.download_error is None:
                 named = {state.file_name for state in parts_in(self._root / model.folder)}
                 if named:
@@ -181,6 +182,7 @@ class Downloader:
                 self._fs.exchange(temporary, path)
                 if (self._root / temporary).read_bytes() != first:  # edited at the last moment
                     self._fs.exchange(temporary, path)
+                self._fs.sync_folder(model.folder)
             self._fs.unlink(temporary)
         self._pipeline.submit(Look()).result()
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from janfs.downloads.web import Remote
 from janfs.errors import DownloadError
+from janfs.folder.whole import replace_content, unfinished
 
 PIECE = 64 * 1024 * 1024  # bytes that one request asks for
 PREFIX = ".janfs-download-"
@@ -74,9 +75,7 @@ class Part:
 
     def _note(self, pieces: list[int]) -> None:
         state = State(self.url, self.file_name, self.size, self.validator, pieces)
-        new = self.note.with_suffix(".new")
-        new.write_bytes(msgspec.json.encode(state))
-        new.replace(self.note)
+        replace_content(self.note, msgspec.json.encode(state))
 
     def bounds(self, number: int) -> tuple[int, int]:
         """Where a piece begins and ends, in bytes, the end left out."""
@@ -113,7 +112,7 @@ class Part:
     def remove(self) -> None:
         """Forget all of it."""
         self.close()
-        for path in (self.note, self.data, self.note.with_suffix(".new")):
+        for path in (self.note, self.data, unfinished(self.note)):
             path.unlink(missing_ok=True)
 
     def _known(self) -> State | None:
@@ -135,11 +134,17 @@ class Part:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the notes of files that got their names in the moment before the end."""
+    """Remove what a process left that died in its last moment.
+
+    That is the note of a file that has got its name, a note that was not finished, and bytes without a note.
+    """
     for state in parts_in(folder):
         part = Part(folder, state.url, state.file_name)
         if (folder / state.file_name).exists() and not part.data.exists():
             part.remove()
+    for path in folder.glob(f"{PREFIX}*"):
+        if path.suffix == ".new" or (path.suffix == ".part" and not path.with_suffix(".json").exists()):
+            path.unlink(missing_ok=True)
 
 
 def parts_in(folder: Path) -> list[State]:

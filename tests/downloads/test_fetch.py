@@ -235,3 +235,14 @@ def test_a_download_that_is_killed_again_and_again_goes_on_and_comes_whole(root:
     assert (root / FOLDER / "m.gguf").read_bytes() == CONTENT
     sweep(root / FOLDER)
     assert there(root) == ["m.gguf"]
+
+
+def test_what_no_note_speaks_of_is_swept_away(root: Path) -> None:
+    part = Part(root / FOLDER, "http://x/m.gguf", "m.gguf")
+    part.announce()
+    part.data.write_bytes(b"some")
+    sweep(root / FOLDER)
+    assert there(root) == sorted([part.data.name, part.note.name]), "what can be gone on with stays"
+    part.note.rename(part.note.with_name(f"{part.note.name}.new"))
+    sweep(root / FOLDER)
+    assert there(root) == []
