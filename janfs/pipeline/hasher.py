@@ -18,6 +18,7 @@ from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp
 from janfs.folder.hashing import Progress, hash_file
+from janfs.folder.whole import replace_content, unfinished
 from janfs.pipeline.commands import Record
 from janfs.pipeline.loop import Pipeline
 from janfs.pipeline.recorder import Draft
@@ -62,6 +63,8 @@ class Hasher:
 
     def start(self) -> None:
         """Begin, in a thread of its own."""
+        with suppress(OSError):
+            unfinished(self._state).unlink()  # of a process that was killed
         self._pipeline.on_publish(lambda _: self._wake.set())
         self._thread.start()
 
@@ -130,10 +133,8 @@ class Hasher:
 
     def _save(self, progress: Progress) -> None:
         self._saved_at = self._clock.monotonic()
-        new = self._state.with_suffix(".new")
         with suppress(OSError):  # then a kill costs more
-            new.write_bytes(msgspec.json.encode(progress))
-            new.replace(self._state)
+            replace_content(self._state, msgspec.json.encode(progress))
 
     def _load(self) -> Progress | None:
         try:
