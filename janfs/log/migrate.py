@@ -1,5 +1,6 @@
 """Bringing a database to today's tables, at start and by itself."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -41,7 +42,7 @@ def migrate(engine: Engine, path: Path, *, keep_copy: bool = True) -> None:
         if current is not None and keep_copy:
             copy_database(path, copy)
         _upgrade(engine)
-    except (sqlite3.Error, DBAPIError) as error:
+    except (sqlite3.Error, DBAPIError, OSError) as error:
         reason = error.orig if isinstance(error, DBAPIError) else error
         raise LogError(
             f"{path} could not be brought to revision {newest}, and is as it was: {reason}. "
@@ -62,9 +63,29 @@ def _upgrade(engine: Engine) -> None:
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """A consistent copy of a database that may be in use (sqlite.org/backup.html)."""
-    with closing(sqlite3.connect(source)) as origin, closing(sqlite3.connect(target)) as copy:
-        origin.backup(copy)
+    """A consistent copy of a database that may be in use (sqlite.org/backup.html); it appears whole.
+
+    Raises `sqlite3.Error`, `OSError`.
+    """
+    making = target.with_name(f"{target.name}.new")
+    making.unlink(missing_ok=True)  # of a process that was killed
+    try:
+        with closing(sqlite3.connect(source)) as origin, closing(sqlite3.connect(making)) as copy:
+            origin.backup(copy)
+        _sync(making)
+        making.replace(target)
+    except (sqlite3.Error, OSError):
+        making.unlink(missing_ok=True)
+        raise
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _current_revision(path: Path) -> str | None:
