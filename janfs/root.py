@@ -11,6 +11,7 @@ import structlog
 from janfs.clock import Clock
 from janfs.errors import RootUnusable
 from janfs.folder import paths
+from janfs.folder.whole import sync
 from janfs.log.connection import reader_engine, writer_engine
 from janfs.log.lock import Owner, RootLock, read_owner
 from janfs.log.migrate import migrate
@@ -106,9 +107,12 @@ def _make_folders(where: RootPaths) -> None:
     wanted = [where.root, where.engines, where.logs, where.private, where.trash]
     if not where.database.exists():
         wanted.append(where.models)
+    missing = [folder for folder in wanted if not folder.is_dir()]
     try:
-        for folder in wanted:
+        for folder in missing:
             folder.mkdir(parents=True, exist_ok=True)
+        for folder in {folder.parent for folder in missing}:
+            sync(folder)  # a log that outlives its models folder would be that of an unmounted disk
     except OSError as error:
         raise RootUnusable(
             f"{error.filename} cannot be made: {error.strerror}. "

@@ -27,6 +27,7 @@ class RootLock:
 
         Raises `RootUnusable` when the file cannot be made or opened.
         """
+        self._path = path
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -41,13 +42,20 @@ class RootLock:
             raise RootLocked(
                 f"{path.parent.parent} is in use by {who}{where}. Stop it first, or use another --root."
             ) from error
-        self.announce(None)
+        try:
+            self.announce(None)
+        except RootUnusable:
+            self.release()
+            raise
 
     def announce(self, url: str | None) -> None:
-        """Write down who we are and where we listen, for other processes to read."""
+        """Write down who we are and where we listen, for other processes to read. Raises `RootUnusable`."""
         # One write of a fixed length: a reader never sees half of it.
         text = msgspec.json.encode(Owner(pid=os.getpid(), url=url)).ljust(_LENGTH)
-        os.pwrite(self._descriptor, text, 0)
+        try:
+            os.pwrite(self._descriptor, text, 0)
+        except OSError as error:
+            raise RootUnusable(f"The lock {self._path} cannot be written: {error.strerror}.") from error
 
     def release(self) -> None:
         """Let the lock go."""
