@@ -61,7 +61,7 @@ async def serve(settings: Settings, say: Say) -> None:
     async with contextlib.AsyncExitStack() as stack:
         root = stack.enter_context(OpenRoot(settings.root, SystemClock()))
         listener = stack.enter_context(_listen(settings.host, settings.port))
-        if settings.sample and put_sample(root.paths.models):
+        if settings.sample and put_sample(settings.root):
             say("There was no model yet; a small one was put into the models folder to begin with.")
         pipeline = Pipeline(
             RealFileSystem(settings.root),

