@@ -183,8 +183,8 @@ def decisive(names: list[str]) -> list[tuple[int, When]]:
     return [(n, when) for n, when in moments(names) if when != "after" and names[n] in lasting]
 
 
-def some(found: list[tuple[int, When]], most: int) -> list[tuple[int, When]]:
-    """All moments if they are few, else so many of them, evenly."""
+def some(found: list[T], most: int) -> list[T]:
+    """All of them if they are few, else so many of them, evenly."""
     step = max(1.0, len(found) / most)
     return [found[int(number * step)] for number in range(int(len(found) / step))]
 

@@ -41,13 +41,6 @@ def scenario(request: pytest.FixtureRequest) -> Scenario:
     return SCENARIOS[request.param]
 
 
-@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.long)], ids=["some", "all"])
-def every(request: pytest.FixtureRequest) -> bool:
-    """Whether really every moment is tried, or only those that must differ."""
-    found: bool = request.param
-    return found
-
-
 def test_after_a_crash_or_a_power_cut_a_new_start_ends_as_if_nothing_had_happened(
     scenario: Scenario, every: bool, tmp_path: Path
 ) -> None:

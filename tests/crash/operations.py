@@ -1,0 +1,190 @@
+"""What janfs does in several steps on a real disk, and what the next start makes of it."""
+
+import asyncio
+import hashlib
+import os
+import sqlite3
+import time
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import alembic.command  # noqa: F401 - takes long, and every child would do it again
+from msgspec import Struct
+
+from janfs import sample
+from janfs.bringing.bring import Mode, bring
+from janfs.bringing.find import find
+from janfs.cli.sharing import _save
+from janfs.clock import SystemClock
+from janfs.downloads import fetch as fetching
+from janfs.downloads import part as parts
+from janfs.downloads.fetch import fetch
+from janfs.downloads.guard import Policy
+from janfs.downloads.part import Part
+from janfs.downloads.sources import wanted
+from janfs.downloads.web import Web
+from janfs.errors import LogError
+from janfs.folder import staging
+from janfs.log.migrate import copy_database
+from janfs.root import OpenRoot
+from tests.crash.dying import Act
+from tests.support.ggufs import tiny_gguf
+
+CONTENT = tiny_gguf("Story")
+COMING = tiny_gguf("Coming") + os.urandom(1_500)
+
+
+class Operation(Struct, frozen=True):
+    """What is there before, what is done, and what the next start does, which is then asked for it again.
+
+    People look at the folder `shown`: they see all of it or nothing. `kept` is what an error may leave for
+    the next try, by the beginning of its name.
+    """
+
+    before: Act
+    act: Act
+    again: Act
+    shown: str = "jan/models"
+    one_disk: bool = True
+    kept: str | None = None
+
+
+def put(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+# Bringing in.
+
+
+def a_tree_elsewhere(base: Path) -> None:
+    (base / "jan/models").mkdir(parents=True)
+    put(base / "else/Story/story.gguf", CONTENT)
+    put(base / "else/Story/README.md", b"read me")
+    told = f"{'0' * 40}\n{hashlib.sha256(CONTENT).hexdigest()}\n9999999999\n"
+    put(base / "else/Story/.cache/huggingface/download/story.gguf.metadata", told.encode())
+    put(base / "else/alone.gguf", tiny_gguf("Alone"))
+
+
+def take(name: str, mode: Mode, base: Path) -> None:
+    time.time = lambda: 1_800_000_000.0  # in this process; it is noted beside the files
+    for found in find(base / "else" / name):
+        bring(base / "jan", found, mode, lambda _: None)
+
+
+def take_again(name: str, mode: Mode, base: Path) -> None:
+    staging.sweep(base / "jan")
+    if not any((base / "jan/models").iterdir()):
+        take(name, mode, base)
+
+
+def bringing(name: str, mode: Mode, *, one_disk: bool = True) -> Operation:
+    return Operation(
+        a_tree_elsewhere, partial(take, name, mode), partial(take_again, name, mode), one_disk=one_disk
+    )
+
+
+# Exporting.
+
+
+def nothing(base: Path) -> None:
+    (base / "out").mkdir(parents=True)
+
+
+def save(base: Path) -> None:
+    _save(base / "out/story.janfs.tar", iter([b"a" * 5000, b"b" * 5000]))
+
+
+def save_again(base: Path) -> None:
+    if not (base / "out/story.janfs.tar").exists():
+        save(base)
+
+
+# Downloading.
+
+
+class Server:
+    """Where `download` finds its file."""
+
+    url = ""
+
+
+def a_model_without_a_file(base: Path) -> None:
+    (base / "jan/models/m").mkdir(parents=True)
+
+
+def download(base: Path) -> None:
+    parts.PIECE, fetching.AT_ONCE, fetching.SAVE_EVERY = 1_000, 1, 0.0
+    folder = base / "jan/models/m"
+    digest = hashlib.sha256(COMING).hexdigest()
+    file = wanted(Server.url, "m.gguf", digest, len(COMING))
+
+    async def run() -> None:
+        net = Web(Policy(private=True))
+        try:
+            await fetch(
+                net, file, base / "jan", "models/m", Part(folder, file.url, file.file_name), wait=0.001
+            )
+        finally:
+            await net.aclose()
+
+    asyncio.run(run())
+
+
+def download_again(base: Path) -> None:
+    parts.sweep(base / "jan/models/m")
+    if not (base / "jan/models/m/m.gguf").exists():
+        download(base)
+
+
+# The root, its log, its sample.
+
+
+def an_old_log(base: Path) -> None:
+    (base / "out").mkdir(parents=True)
+    with closing(sqlite3.connect(base / "out/.log.db")) as made:
+        made.executescript("CREATE TABLE a (b); INSERT INTO a VALUES (1);")
+
+
+def copy(base: Path) -> None:
+    try:
+        copy_database(base / "out/.log.db", base / "out/copy")
+    except OSError as error:  # as `migrate` does
+        raise LogError(str(error)) from error
+
+
+def open_root(base: Path) -> None:
+    OpenRoot(base / "jan", SystemClock()).close()
+
+
+def an_empty_root(base: Path) -> None:
+    (base / "jan/models").mkdir(parents=True)
+    put(base / "package/sample.gguf", CONTENT)
+
+
+def put_sample(base: Path) -> None:
+    sample.sample_file = lambda: base / "package/sample.gguf"
+    sample.put_sample(base / "jan")
+
+
+def put_sample_again(base: Path) -> None:
+    staging.sweep(base / "jan")
+    put_sample(base)
+
+
+OPERATIONS = {
+    "import a folder": bringing("Story", "copy"),
+    "import a folder from another disk": bringing("Story", "copy", one_disk=False),
+    "import and move a folder": bringing("Story", "move"),
+    "import and move a folder from another disk": bringing("Story", "move", one_disk=False),
+    "import links": bringing("Story", "link"),
+    "import a file": bringing("alone.gguf", "copy"),
+    "import and move a file": bringing("alone.gguf", "move"),
+    "export": Operation(nothing, save, save_again, shown="out"),
+    "download": Operation(a_model_without_a_file, download, download_again, kept=parts.PREFIX),
+    "copy the log": Operation(an_old_log, copy, copy, shown="out"),
+    "make a root": Operation(lambda _: None, open_root, open_root, shown="none"),
+    "put the sample": Operation(an_empty_root, put_sample, put_sample_again),
+}
