@@ -1,6 +1,5 @@
 """Bringing a database to today's tables, at start and by itself."""
 
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,6 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from janfs.errors import LogCorrupt, LogError, LogTooNew
+from janfs.log.swap import sync
 
 
 def scripts_folder() -> Path:
@@ -72,20 +72,12 @@ def copy_database(source: Path, target: Path) -> None:
     try:
         with closing(sqlite3.connect(source)) as origin, closing(sqlite3.connect(making)) as copy:
             origin.backup(copy)
-        _sync(making)
+        sync(making)
         making.replace(target)
     except (sqlite3.Error, OSError):
         making.unlink(missing_ok=True)
         raise
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(target.parent)
 
 
 def _current_revision(path: Path) -> str | None:

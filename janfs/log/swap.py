@@ -36,8 +36,15 @@ def discard(database: Path) -> None:
 
 
 def discard_leftovers(database: Path) -> None:
-    """Remove what a process that was killed had begun to build; for whoever owns the root."""
-    discard(database.with_name(database.name + _SUFFIX))
+    """Remove what a process that was killed had begun to build; for whoever owns the root.
+
+    Raises `LogError` where it cannot be removed.
+    """
+    left = database.with_name(database.name + _SUFFIX)
+    try:
+        discard(left)
+    except OSError as error:
+        raise LogError(f"{left} was left behind, and cannot be removed: {error.strerror}.") from error
 
 
 def put_in_place(new: Path, database: Path, keep: Path | None = None) -> None:
@@ -47,11 +54,11 @@ def put_in_place(new: Path, database: Path, keep: Path | None = None) -> None:
     """
     try:
         settle(new)
-        _sync(new)
+        sync(new)
         if database.exists():
             _let_go(database, keep)
         new.replace(database)
-        _sync(database.parent)
+        sync(database.parent)
     except (sqlite3.Error, OSError) as error:
         raise LogError(
             f"{database} could not be replaced, and is as it was: {error}. "
@@ -90,10 +97,11 @@ def _keep(database: Path, keep: Path) -> None:
         raise
     except OSError:  # no hard links there
         shutil.copy2(database, keep)
-        _sync(keep)
+        sync(keep)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make a file's content, or the names in a folder, survive a power cut. Raises `OSError`."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
