@@ -11,7 +11,7 @@ import structlog
 from janfs.clock import Clock
 from janfs.errors import RootUnusable
 from janfs.folder import paths
-from janfs.folder.whole import sync
+from janfs.folder.whole import replace_content, sync
 from janfs.log.connection import reader_engine, writer_engine
 from janfs.log.lock import Owner, RootLock, read_owner
 from janfs.log.migrate import migrate
@@ -122,13 +122,13 @@ def _make_folders(where: RootPaths) -> None:
 
 def _put_schemas(where: RootPaths) -> None:
     """What may stand in a model.json, for editors; a disk that takes it not serves all the same."""
+    folder = where.root / FOLDER
     try:
+        folder.mkdir(exist_ok=True)
         for name, schema in schemas().items():
-            target, text = where.root / FOLDER / name, encode(schema)
-            target.parent.mkdir(exist_ok=True)
+            target, text = folder / name, encode(schema)
             if not target.exists() or target.read_bytes() != text:
-                new = target.with_suffix(".new")
-                new.write_bytes(text)
-                new.replace(target)
+                replace_content(target, text)
+                sync(folder.parent)
     except OSError as error:
         _log.warning("schemas-not-written", reason=str(error))

@@ -126,7 +126,7 @@ def check_disk(root: Path, load: Load) -> None:
     kinds = {path.name for path in here} - binaries.keys() - {paths.MANIFEST, "README.md"}
     assert kinds == {Path(MARKER).name}, f"left lying about: {kinds}"
     private = {path.name for path in where.private.iterdir()}
-    known = {"lock", "trash", "log.db", "log.db-wal", "log.db-shm", "hashing.json"}
+    known = {"lock", "trash", "log.db", "log.db-wal", "log.db-shm", "hashing.json", "schemas", "backups"}
     assert private <= known, f"left lying about: {private - known}"
 
 
