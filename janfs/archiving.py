@@ -1,7 +1,11 @@
 """Taking models in that come as archives: dropped into `models/`, or given by name."""
 
+import json
+import re
+import shutil
 import threading
-from contextlib import suppress
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -9,7 +13,7 @@ from msgspec import Struct
 from janfs.archive.contents import Contents
 from janfs.archive.export import named_files, sha256_of
 from janfs.archive.unpack import Unpacked, peek, unpack
-from janfs.catalogue.catalogue import Catalogue, find_model
+from janfs.catalogue.catalogue import Catalogue, present_models
 from janfs.catalogue.entries import File, Model
 from janfs.errors import ArchiveError, Busy, FolderError, LogError
 from janfs.events import types as e
@@ -18,9 +22,13 @@ from janfs.folder.filesystem import FileSystem
 from janfs.folder.real import RealFileSystem
 from janfs.folder.staging import Staging
 from janfs.organise.naming import free_id
+from janfs.pipeline.backoff import Backoff
 from janfs.pipeline.commands import Look, Record
 from janfs.pipeline.loop import Pipeline
 from janfs.pipeline.recorder import Draft
+from janfs.root import read_log
+
+RESERVE = 256 * 1024 * 1024  # bytes of the disk that are left free
 
 
 class Imported(Struct, frozen=True):
@@ -41,6 +49,8 @@ class Archives:
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="archives", daemon=True)
         self._looked_at = -1
+        self._backoff = Backoff()
+        self._tried: set[str] = set()  # archives that could not be taken in by this process
 
     def start(self) -> None:
         """Begin to look for archives, in a thread of its own; what an earlier process left half made goes."""
@@ -55,18 +65,28 @@ class Archives:
         self._thread.join()
 
     def take_all(self) -> None:
-        """Take in every archive that lies in `models/` and has not been."""
+        """Take in every archive that lies in `models/` and has not been.
+
+        One that is no good is refused for good; for want of space or permission it is tried again.
+        """
+        due = self._backoff.take_due(time.monotonic())
         for file in waiting(self._pipeline.snapshot.catalogue):
             if self._stopping.is_set():
                 return
+            if file.refused is not None and file.path in self._tried - due:
+                continue
             try:
                 self.take(
                     self._root / Path(paths.decode_path(file.path).decode(errors="surrogateescape")), file
                 )
-            except (ArchiveError, OSError) as error:
-                reason = error.detail if isinstance(error, ArchiveError) else (error.strerror or str(error))
-                refused = e.FileRefused(file.path, file.stamp, ArchiveError.code, reason, file.link)
-                self._record([Draft(file.uid, refused)])
+            except ArchiveError as error:
+                self._refuse(file, ArchiveError.code, error.detail)
+            except FolderError as error:
+                self._put_off(file, error.detail)
+            except OSError as error:
+                self._put_off(file, f"It cannot be unpacked: {error.strerror or error}.")
+            else:
+                self._backoff.note(file.path, failed=False, now=time.monotonic())
 
     def take(self, archive: Path, dropped: File | None = None, actor: str = "janfs") -> Imported:
         """Take in an archive; a model that is here with the same content is left as it is.
@@ -76,39 +96,62 @@ class Archives:
         contents = peek(archive)
         here = self._same(contents)
         with Staging(self._root) as place:
+            _check_room(contents, place.path)
             unpacked = unpack(archive, place.path)
             folder = here.folder if here is not None else self._publish(place, contents.id)
         self._pipeline.submit(Look()).result()
         uid = self._uid_in(folder, contents)
         name = archive.name if dropped is None else dropped.path
-        if here is None or (dropped is not None and dropped.taken is None):
+        if (dropped is not None and dropped.taken is None) or not self._is_told(uid, unpacked.sha256):
             self._tell(uid, name, folder, unpacked, actor)
         return Imported(self._pipeline.snapshot.catalogue.models[uid].id, here is None)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
-            position = self._pipeline.snapshot.catalogue.position
-            if position != self._looked_at and self._pipeline.snapshot.catalogue.root.available:
-                with suppress(Busy, LogError, FolderError):  # tried again at the next change
+            position, due = self._pipeline.snapshot.catalogue.position, self._backoff.next_due()
+            late = due is not None and due <= time.monotonic()
+            if (late or position != self._looked_at) and self._pipeline.snapshot.catalogue.root.available:
+                with suppress(Busy, LogError):  # tried again at the next change
                     self.take_all()
                 self._looked_at = position
-            self._wake.wait()
+                due = self._backoff.next_due()
+            self._wake.wait(None if due is None else max(0.0, due - time.monotonic()))
+
+    def _refuse(self, file: File, code: str, reason: str) -> None:
+        if file.refused is None or (file.refused.code, file.refused.reason) != (code, reason):
+            self._record([Draft(file.uid, e.FileRefused(file.path, file.stamp, code, reason, file.link))])
+
+    def _put_off(self, file: File, reason: str) -> None:
+        self._tried.add(file.path)
+        self._backoff.note(file.path, failed=True, now=time.monotonic())
+        self._refuse(file, FolderError.code, reason)
 
     def _same(self, contents: Contents) -> Model | None:
-        """The model that is what the archive holds, byte for byte, as far as weights go."""
+        """The model that is what the archive holds, byte for byte, as far as weights go.
+
+        It has the archive's id, or the one that it gets where that is taken.
+        """
         catalogue = self._pipeline.snapshot.catalogue
-        model = find_model(catalogue, contents.id)
-        if model is None:
-            return None
+        own = re.compile(re.escape(contents.id) + r"(-\d+)?")
+        alike = (model for model in present_models(catalogue) if own.fullmatch(model.id))
+        return next((model for model in alike if self._has_all(catalogue, model, contents)), None)
+
+    def _has_all(self, catalogue: Catalogue, model: Model, contents: Contents) -> bool:
         known = named_files(catalogue, model)
         for file in contents.files:
             if not paths.is_binary(file.name):
                 continue
             mine = known.get(file.name)
             if mine is None or mine.stamp.size != file.size or sha256_of(self._fs, mine) != file.sha256:
-                return None
-        return model
+                return False
+        return True
+
+    def _is_told(self, uid: str, sha256: str) -> bool:
+        """Whether the history that came with an archive is known; a crash may have come before."""
+        with closing(read_log(self._root)) as log:
+            told = (each.data for each in log.read(stream=uid) if each.type == "model-imported")
+            return any(json.loads(data)["sha256"] == sha256 for data in told)
 
     def _publish(self, place: Staging, wanted: str) -> str:
         while True:
@@ -125,7 +168,7 @@ class Archives:
                 (file.uid for file in lying if file is not None and file.uid in catalogue.models), None
             )
         if uid is None:
-            raise FolderError(f"What was unpacked to {folder} is no model.")
+            raise ArchiveError(f"What was unpacked to {folder} is no model.")
         return uid
 
     def _tell(self, uid: str, name: str, folder: str, unpacked: Unpacked, actor: str) -> None:
@@ -147,9 +190,19 @@ class Archives:
 
 
 def waiting(catalogue: Catalogue) -> list[File]:
-    """The archives in `models/` that were neither taken in nor refused, by path."""
-    found = [file for path, file in catalogue.files.items() if paths.is_archive(path)]
-    return sorted((file for file in found if not file.refused and not file.taken), key=lambda file: file.path)
+    """The archives in `models/` that were neither taken in nor refused for good, by path."""
+    found = [file for path, file in catalogue.files.items() if paths.is_archive(path) and not file.taken]
+    open_still = [file for file in found if file.refused is None or file.refused.code == FolderError.code]
+    return sorted(open_still, key=lambda file: file.path)
+
+
+def _check_room(contents: Contents, folder: Path) -> None:
+    needed, free = sum(file.size for file in contents.files), shutil.disk_usage(folder).free
+    if needed + RESERVE > free:
+        raise FolderError(
+            f"'{contents.id}' needs {needed:,} bytes, and the disk has {free:,} free, of which {RESERVE:,} "
+            "are kept. Make room."
+        )
 
 
 class _Taken:

@@ -315,7 +315,7 @@ def _part_paired(draft: Draft, item: Recorded, event: e.PartPaired) -> None:
 def _model_imported(draft: Draft, item: Recorded, event: e.ModelImported) -> None:
     archive = draft.files.get(event.archive)
     if archive is not None:
-        draft.put_file(replace(archive, taken=item.stream, position=item.position))
+        draft.put_file(replace(archive, taken=item.stream, refused=None, position=item.position))
 
 
 def _copy_planned(draft: Draft, item: Recorded, event: e.CopyPlanned) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from janfs.errors import LogError
 from janfs.folder import staging
 from janfs.log.migrate import copy_database
 from janfs.root import OpenRoot
-from tests.crash.dying import Act
+from tests.crash.dying import Act, Tree
 from tests.support.ggufs import tiny_gguf
 
 CONTENT = tiny_gguf("Story")
@@ -38,8 +39,9 @@ COMING = tiny_gguf("Coming") + os.urandom(1_500)
 class Operation(Struct, frozen=True):
     """What is there before, what is done, and what the next start does, which is then asked for it again.
 
-    People look at the folder `shown`: they see all of it or nothing. `kept` is what an error may leave for
-    the next try, by the beginning of its name.
+    People look at the folder `shown`: they see all of it or nothing, or, `in_steps`, some of its files, each
+    whole. `kept` is what an error may leave for the next try, by the beginning of its name. `same` makes two
+    ends alike that may differ. `make test` tries `tries` of the calls, `make test-long` all.
     """
 
     before: Act
@@ -48,6 +50,9 @@ class Operation(Struct, frozen=True):
     shown: str = "jan/models"
     one_disk: bool = True
     kept: str | None = None
+    in_steps: bool = False
+    tries: int = 24
+    same: Callable[[Tree], Tree] = lambda found: found
 
 
 def put(path: Path, content: bytes) -> Path:

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from janfs.folder import paths
 from tests.crash.dying import Tree, live, tree
 from tests.crash.harness import some
 from tests.crash.operations import COMING, OPERATIONS, Operation, Server
+from tests.crash.running import RUNNING
 from tests.crash.syscalls import Fault, in_view
 from tests.support.web import web
 
-MOST = 24  # calls of an operation that `make test` tries; `make test-long` tries all
+EVERYTHING = OPERATIONS | RUNNING
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -23,9 +25,9 @@ def server() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=OPERATIONS)
+@pytest.fixture(params=EVERYTHING)
 def operation(request: pytest.FixtureRequest) -> Operation:
-    return OPERATIONS[request.param]
+    return EVERYTHING[request.param]
 
 
 def prepared(operation: Operation, base: Path) -> Tree:
@@ -54,10 +56,10 @@ def contents(found: Tree) -> set[bytes]:
     return {what for what in found.values() if isinstance(what, bytes)}
 
 
-def tried(calls: list[str], every: bool) -> list[tuple[int, str]]:
+def tried(operation: Operation, calls: list[str], every: bool) -> list[tuple[int, str]]:
     """The calls at which something happens."""
     found = list(enumerate(calls))
-    return found if every else some(found, MOST)
+    return found if every else some(found, operation.tries)
 
 
 def undisturbed(operation: Operation, base: Path) -> tuple[list[str], Tree, Tree]:
@@ -82,7 +84,7 @@ def test_a_crash_at_any_call_loses_nothing_shows_nothing_half_and_leaves_nothing
 ) -> None:
     base = tmp_path / "base"
     calls, before, after = undisturbed(operation, base)
-    for number, call in tried(calls, every):
+    for number, call in tried(operation, calls, every):
         for half in (False, True) if "write" in call.split()[0] else (False,):
             prepared(operation, base)
             lived = live(operation.act, base, Fault(number, half=half), one_disk=operation.one_disk)
@@ -98,7 +100,7 @@ def test_an_error_at_any_call_is_told_and_leaves_nothing(
 ) -> None:
     base = tmp_path / "base"
     calls, before, after = undisturbed(operation, base)
-    for number, call in tried(calls, every):
+    for number, call in tried(operation, calls, every):
         prepared(operation, base)
         lived = live(operation.act, base, Fault(number, code), one_disk=operation.one_disk)
         what = f"error {errno.errorcode[code]} at call {number}: {call}"
@@ -114,10 +116,11 @@ def test_an_error_at_any_call_is_told_and_leaves_nothing(
 
 def check_moment(operation: Operation, before: Tree, after: Tree, now: Tree, what: str) -> None:
     """All is there or nothing, and whatever was there before is there still."""
-    shown = seen(operation, now)
-    assert shown in (seen(operation, before), seen(operation, after)), (
-        f"{what}: half is shown: {shown.keys()}"
-    )
+    shown, old, new = (operation.same(seen(operation, each)) for each in (now, before, after))
+    whole = shown in (old, new)
+    if operation.in_steps:
+        whole = all(path in new and (paths.is_manifest(path) or new[path] == shown[path]) for path in shown)
+    assert whole, f"{what}: half is shown: {shown.keys()}"
     lost = contents(before) - contents(now)
     assert not lost, f"{what}: lost {lost}"
 
@@ -127,6 +130,7 @@ def check_again(operation: Operation, base: Path, before: Tree, after: Tree, wha
     lived = live(operation.again, base, watched=False)
     assert lived.end == "done", f"{what}, and then: {lived.said}"
     found = tree(base)
-    assert below_root(found).keys() == below_root(after).keys(), what
-    assert below_root(found) == below_root(after), f"{what}: something else came out"
+    ended, wanted = (operation.same(below_root(each)) for each in (found, after))
+    assert ended.keys() == wanted.keys(), what
+    assert ended == wanted, f"{what}: something else came out"
     assert not contents(before) - contents(found), what
