@@ -90,13 +90,13 @@ class Downloader:
         for model in present_models(catalogue):
             if self.progress(model.uid) is None:
                 sweep(self._root / model.folder)
-            if model.status != "ready" and model.download_error is None:
-                named = {state.file_name for state in parts_in(self._root / model.folder)}
-                if named:
-                    with contextlib.suppress(InvalidInput):  # its model.json says something else by now
-                        self._downloads.start(
-                            Download(model.uid, model.folder, _lacking(catalogue, model), "janfs")
-                        )
+            with contextlib.suppress(InvalidInput):  # its model.json says something else by now
+                if model.status == "ready":
+                    named = manifest_of(files_of(catalogue, model.uid)) or Manifest()
+                    self._complete(model.uid, model.folder, wanted_of(named))
+                elif model.download_error is None and parts_in(self._root / model.folder):
+                    wanted = _lacking(catalogue, model)
+                    self._downloads.start(Download(model.uid, model.folder, wanted, "janfs"))
 
     def progress(self, uid: str) -> Progress | None:
         """How far a model's download is, if one runs."""
@@ -154,7 +154,7 @@ class Downloader:
                 self._record(download, e.FileHashed(fetched.path, fetched.stamp, fetched.sha256, "download"))
             case Ended(error=None, cancelled=None):
                 self._record(download, e.DownloadCompleted(urls, fact.seconds))
-                self._complete(download)
+                self._complete(download.uid, download.folder, download.wanted)
             case Ended(cancelled=str(reason)):
                 self._record(download, e.DownloadCancelled(reason), download.actor)
             case Ended(error=error) if error is not None:
@@ -163,26 +163,27 @@ class Downloader:
     def _record(self, download: Download, event: e.Event, actor: str = "janfs") -> None:
         self._pipeline.submit(Record((Draft(download.uid, event, actor),))).result()
 
-    def _complete(self, download: Download) -> None:
+    def _complete(self, uid: str, folder: str, wanted: tuple[Wanted, ...]) -> None:
         """Give a model.json that we made for a pull what only the file's header knows; no one else's."""
         catalogue = self._pipeline.snapshot.catalogue
-        model = catalogue.models.get(download.uid)
+        model = catalogue.models.get(uid)
         facts = head_of(catalogue, model) if model is not None else None
-        if model is None or facts is None or model.binary is None or model.folder != download.folder:
+        if not wanted or model is None or facts is None or model.binary is None or model.folder != folder:
             return
         path = paths.join(model.folder, paths.MANIFEST)
-        first = pulled.first(model.id, download.wanted)
+        first = pulled.first(model.id, wanted)
         size = sum(f.stamp.size for f in files_of(catalogue, model.uid) if paths.is_binary(f.path))
         created = catalogue.files[model.binary].stamp.mtime_ns // 1_000_000_000
-        made = pulled.completed(model.id, download.wanted, facts, size=size, created=created)
+        made = pulled.completed(model.id, wanted, facts, size=size, created=created)
         temporary = paths.join(model.folder, f"{paths.TEMP_PREFIX}{random_id()}.tmp")
         with contextlib.suppress(OSError):  # the first one does as well
+            if (self._root / path).read_bytes() != first:
+                return
             self._fs.create(temporary, made)
-            if (self._root / path).read_bytes() == first:
+            self._fs.exchange(temporary, path)
+            if (self._root / temporary).read_bytes() != first:  # edited at the last moment
                 self._fs.exchange(temporary, path)
-                if (self._root / temporary).read_bytes() != first:  # edited at the last moment
-                    self._fs.exchange(temporary, path)
-                self._fs.sync_folder(model.folder)
+            self._fs.sync_folder(model.folder)
             self._fs.unlink(temporary)
         self._pipeline.submit(Look()).result()
 
