@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 from immutables import Map
 from msgspec import Struct
 
-from janfs.catalogue.entries import Entry, File, Model, Plan, Root
+from janfs.catalogue.entries import Entry, File, Model, Parked, Plan, Root
 from janfs.folder import paths
 
 Names = Map[str, None]  # a persistent set
@@ -34,6 +34,8 @@ class Tables(Protocol):
     @property
     def engine_files(self) -> Lookup[File]: ...
     @property
+    def parked(self) -> Lookup[Parked]: ...
+    @property
     def root(self) -> Root: ...
     @property
     def ids(self) -> Lookup[str]: ...
@@ -57,7 +59,8 @@ class Catalogue(Struct, frozen=True):
     """Everything known at one position of the log.
 
     `files` below `models/` by path, `models` by uid (removed ones too), `plans` by op, `engine_files` (the
-    settings in `engines/`) by path. Derived: `ids` and aliases to uids,
+    settings in `engines/`) by path, `parked` what could not be applied, by stream. Derived: `ids` and
+    aliases to uids,
     `folders` of present models and `graves` of removed ones to uids, `children` of each folder, `owned` files
     of each uid, `links` that lead to an inode, files of each of the `hashes`, the
     `spellings` of ids and of names in `models/` that a disk could take for one. `rivals` are
@@ -70,6 +73,7 @@ class Catalogue(Struct, frozen=True):
     models: Map[str, Model] = Map()
     plans: Map[str, Plan] = Map()
     engine_files: Map[str, File] = Map()
+    parked: Map[str, Parked] = Map()
     root: Root = Root()
     ids: Map[str, str] = Map()
     folders: Map[str, str] = Map()
@@ -150,4 +154,6 @@ def entry(tables: Tables, key: Key) -> Entry | None:
         return tables.engine_files.get(name)
     if kind == "model":
         return tables.models.get(name)
+    if kind == "parked":
+        return tables.parked.get(name)
     return tables.plans.get(name) if kind == "plan" else tables.root

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from immutables import Map, MapMutation
 
 from janfs.catalogue.catalogue import Catalogue, Key, Names
-from janfs.catalogue.entries import File, Model, Plan, Root
+from janfs.catalogue.entries import File, Model, Parked, Plan, Root
 from janfs.folder import paths
 
 
@@ -18,6 +18,7 @@ class Draft:
         self.models = base.models.mutate()
         self.plans = base.plans.mutate()
         self.engine_files = base.engine_files.mutate()
+        self.parked = base.parked.mutate()
         self.root = base.root
         self.ids = base.ids.mutate()
         self.folders = base.folders.mutate()
@@ -104,6 +105,11 @@ class Draft:
             self.touched.add(("plan", op))
         return plan
 
+    def put_parked(self, parked: Parked) -> None:
+        """Say what could not be applied of a stream."""
+        self.parked[parked.uid] = parked
+        self.touched.add(("parked", parked.uid))
+
     def put_root(self, root: Root) -> None:
         """Say whether the models folder can be seen."""
         self.root = root
@@ -148,6 +154,7 @@ class Draft:
             models=self.models.finish(),
             plans=self.plans.finish(),
             engine_files=self.engine_files.finish(),
+            parked=self.parked.finish(),
             root=self.root,
             ids=self.ids.finish(),
             folders=self.folders.finish(),

@@ -97,4 +97,17 @@ class Root(Struct, frozen=True, gc=False):
     position: int = 0
 
 
-Entry = File | Model | Plan | Root
+class Parked(Struct, frozen=True, gc=False):
+    """Events of one stream that could not be applied: the `position`, `type` and reason of the first of them.
+
+    `count` is how many there are. A catalogue made anew by a janfs that can apply them has none.
+    """
+
+    uid: str
+    position: int
+    type: str
+    reason: str
+    count: int = 1
+
+
+Entry = File | Model | Plan | Root | Parked

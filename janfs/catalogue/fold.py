@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from janfs.catalogue.catalogue import Catalogue, Key, file_at, files_of
 from janfs.catalogue.draft import Draft
-from janfs.catalogue.entries import CORRUPTED, File, Model, Plan, Problem, Root
+from janfs.catalogue.entries import CORRUPTED, File, Model, Parked, Plan, Problem, Root
 from janfs.catalogue.groups import is_part
 from janfs.catalogue.status import assess
+from janfs.errors import LogCorrupt
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
@@ -19,17 +20,27 @@ from janfs.folder.filesystem import Stamp
 VERSION = 5
 
 
+class Unreadable(Struct, frozen=True):
+    """An event of a known type whose data does not fit it."""
+
+    type: str
+    reason: str
+
+
 class Recorded(Struct, frozen=True, gc=False):
     """An event with the parts of its record that the fold needs."""
 
     position: int
     stream: str
     recorded_at: str
-    event: e.Event
+    event: e.Event | Unreadable
 
 
 def fold(base: Catalogue, recorded: Iterable[Recorded]) -> tuple[Catalogue, frozenset[Key]]:
-    """The catalogue after these events, and the keys of the entries that they touched."""
+    """The catalogue after these events, and the keys of the entries that they touched.
+
+    Whatever a handler raises leaves nothing behind: `base` is as it was.
+    """
     draft = Draft(base)
     for item in recorded:
         kind = type(item.event)
@@ -38,6 +49,19 @@ def fold(base: Catalogue, recorded: Iterable[Recorded]) -> tuple[Catalogue, froz
         _HANDLERS[kind](draft, item, item.event)
         draft.position = item.position
     _refresh_stale(draft)
+    return draft.finish(), frozenset(draft.touched)
+
+
+def park(base: Catalogue, item: Recorded, reason: str) -> tuple[Catalogue, frozenset[Key]]:
+    """The catalogue with an event left out that cannot be applied; its model is marked."""
+    draft = Draft(base)
+    known = draft.parked.get(item.stream)
+    if known is None:
+        kind = item.event.type if isinstance(item.event, Unreadable) else e.type_name(type(item.event))
+        known = Parked(item.stream, item.position, kind, reason, 0)
+    draft.put_parked(replace(known, count=known.count + 1))
+    draft.position = item.position
+    _refresh(draft, item.stream, item.position)
     return draft.finish(), frozenset(draft.touched)
 
 
@@ -60,6 +84,15 @@ def _refresh(draft: Draft, uid: str, position: int) -> None:
     """Look at a model again after one of its files changed."""
     model = draft.models.get(uid)
     if model is None or model.removed is not None:
+        return
+    parked = draft.parked.get(uid)
+    if parked is not None:
+        more = f", and {parked.count - 1:,} more" if parked.count > 1 else ""
+        why = (
+            f"Event {parked.position} ({parked.type}{more}) cannot be applied by this janfs: "
+            f"{parked.reason}. Its files are left alone. Use a janfs that can, then `janfs rebuild`."
+        )
+        draft.put_model(replace(model, status="invalid", reason=why, position=position))
         return
     files = files_of(draft, uid)
     found = assess(files)
@@ -372,8 +405,13 @@ def _ran(_draft: Draft, _item: Recorded, _event: e.Event) -> None:
     """What engines did, and what left, is history; the catalogue is of what is in the folder."""
 
 
+def _unreadable(_draft: Draft, _item: Recorded, event: Unreadable) -> None:
+    raise LogCorrupt(event.reason)
+
+
 _Handler = Callable[[Draft, Recorded, Any], None]
-_HANDLERS: Mapping[type[e.Event], _Handler] = {
+_HANDLERS: Mapping[type[Any], _Handler] = {
+    Unreadable: _unreadable,
     e.FileDropped: _file_dropped,
     e.FileChanged: _file_dropped,
     e.FileMoved: _file_moved,

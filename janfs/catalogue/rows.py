@@ -6,12 +6,13 @@ import msgspec
 
 from janfs.catalogue.catalogue import Catalogue, Key, entry
 from janfs.catalogue.draft import Draft
-from janfs.catalogue.entries import File, Model, Plan, Root
+from janfs.catalogue.entries import File, Model, Parked, Plan, Root
 from janfs.events.codec import canonical
 
 _files = msgspec.json.Decoder(File)
 _models = msgspec.json.Decoder(Model)
 _plans = msgspec.json.Decoder(Plan)
+_parked = msgspec.json.Decoder(Parked)
 _roots = msgspec.json.Decoder(Root)
 
 
@@ -25,6 +26,8 @@ def to_rows(catalogue: Catalogue) -> Iterator[tuple[Key, str]]:
         yield ("plan", op), canonical(plan).decode()
     for path, file in catalogue.engine_files.items():
         yield ("engine", path), canonical(file).decode()
+    for uid, parked in catalogue.parked.items():
+        yield ("parked", uid), canonical(parked).decode()
     if catalogue.root.position:
         yield ("root", ""), canonical(catalogue.root).decode()
 
@@ -49,6 +52,8 @@ def from_rows(rows: Iterable[tuple[str, str, str]], position: int) -> Catalogue:
             draft.put_model(_models.decode(value))
         elif kind == "plan":
             draft.put_plan(_plans.decode(value))
+        elif kind == "parked":
+            draft.put_parked(_parked.decode(value))
         else:
             draft.put_root(_roots.decode(value))
     return draft.finish()

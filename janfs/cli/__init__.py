@@ -189,6 +189,7 @@ def rebuild(root: Path, as_json: bool, check: bool) -> None:
         found = compare(log)
     finally:
         log.close()
+    log_commands.say_parked(found)
     if as_json:
         click.echo(printing.as_json(found))
     elif found.difference is None:

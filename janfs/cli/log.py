@@ -1,10 +1,14 @@
 """`janfs log …`, and what `janfs verify` says of the log."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from janfs.cli.common import json_option, root_option
+
+if TYPE_CHECKING:
+    from janfs.pipeline.recorder import Comparison
 
 
 @click.group()
@@ -128,6 +132,17 @@ def restore(root: Path, file: Path) -> None:
         click.echo(f"The log that was there is kept as {kept}.")
 
 
+def say_parked(found: "Comparison | None") -> None:
+    """Name, on stderr, the events that this janfs cannot apply."""
+    for parked in found.parked if found is not None else ():
+        more = f" and {parked.count - 1:,} more of its stream" if parked.count > 1 else ""
+        click.echo(
+            f"Event {parked.position} ({parked.type}){more} cannot be applied by this janfs and is left out "
+            f"of the catalogue: {parked.reason}",
+            err=True,
+        )
+
+
 def verify_log(root: Path, as_json: bool, noted_head: str | None) -> None:
     """Walk the log, compare the catalogue with it, and print what was found. Raises `LogCorrupt`."""
     import msgspec
@@ -154,6 +169,7 @@ def verify_log(root: Path, as_json: bool, noted_head: str | None) -> None:
             f"The log stands; the catalogue is not what it says: {found.difference}. "
             "`janfs rebuild` makes it anew."
         )
+    say_parked(found)
     if not as_json:
         click.echo(
             f"{verdict.events:,} events and {verdict.documents:,} documents stand, and the catalogue is what "

@@ -23,7 +23,12 @@ DEFAULT = Policy()
 def next_step(
     catalogue: Catalogue, place: str, policy: Policy = DEFAULT, *, retry: bool = False
 ) -> Step | None:
-    """The next thing to do about a place; with `retry`, what failed before is tried again."""
+    """The next thing to do about a place; with `retry`, what failed before is tried again.
+
+    A place of which not every event could be applied is left alone: what is known of it is not all.
+    """
+    if catalogue.parked and _is_parked(catalogue, place):
+        return None
     if place in catalogue.files:
         return _organise_loose(catalogue, catalogue.files[place], policy, retry)
     claimant = claimed_folder(catalogue, place)
@@ -36,6 +41,12 @@ def next_step(
     if not any(_makes_a_model(path) for path in catalogue.owned.get(model.uid) or ()):
         return Decide(((model.uid, ModelRemoved("Nothing is left in its folder.")),), model.position)
     return _tend(catalogue, model, files, policy, retry) or _name_duplicates(catalogue, files)
+
+
+def _is_parked(catalogue: Catalogue, place: str) -> bool:
+    here = [catalogue.files[place]] if place in catalogue.files else files_in(catalogue, place)
+    uids = {catalogue.folders.get(place), *(file.uid for file in here)}
+    return any(uid in catalogue.parked for uid in uids if uid is not None)
 
 
 def _makes_a_model(path: str) -> bool:

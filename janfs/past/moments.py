@@ -4,7 +4,7 @@ import threading
 from datetime import datetime
 
 from janfs.catalogue.catalogue import Catalogue
-from janfs.catalogue.fold import fold
+from janfs.catalogue.parking import fold_what_applies
 from janfs.errors import NotFound
 from janfs.events import codec
 from janfs.history.happening import Happening
@@ -56,7 +56,7 @@ class AsOf:
             if found is None:
                 start = max((known for known in self._kept if known < position), default=None)
                 base = Catalogue() if start is None else self._kept[start]
-                found, _ = fold(base, replay(self._log, base.position, position))
+                found, _ = fold_what_applies(base, replay(self._log, base.position, position))
             self._kept[position] = found
             if len(self._kept) > _KEPT:
                 del self._kept[next(iter(self._kept))]

@@ -67,6 +67,8 @@ class Actor:
         model = find_model(catalogue, command.model_id)
         if model is None:
             raise ModelNotFound(command.model_id)
+        if model.uid in catalogue.parked:
+            raise FolderError(f"'{model.id}' cannot be deleted now. {model.reason}")
         trash = paths.join(paths.TRASH, f"{model.id}-{self._ids()[:12]}")
         self._check_alone(catalogue, model)
         planned = []

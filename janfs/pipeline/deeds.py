@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.catalogue.duplicates import duplicates_of
-from janfs.catalogue.fold import Recorded, fold
+from janfs.catalogue.fold import Recorded, Unreadable, fold
 from janfs.clock import Clock, Ids, timestamp
 from janfs.events import types as e
 from janfs.folder import paths
@@ -74,7 +74,7 @@ def freed(log: LogReader, after: int, until: int) -> list[Freed]:
     ]
 
 
-def _deed(event: e.Event) -> Deed | None:
+def _deed(event: e.Event | Unreadable) -> Deed | None:
     match event:
         case e.MoveCompleted(reason="organise"):
             return Deed("move", event.target, event.source)

@@ -172,7 +172,9 @@ class Pipeline:
         if not hints or not self._root_is_there(hints):
             return False
         observation = self._observer.look(self.catalogue, hints)
-        self._recorder.record(observation.drafts, observation.documents)
+        parked = self.catalogue.parked  # what is not known whole is looked at again once it is
+        drafts = [draft for draft in observation.drafts if draft.stream not in parked]
+        self._recorder.record(drafts, observation.documents)
         self._actor.sweep(observation.temporaries)
         if everything:
             self._next_full_look = self._clock.monotonic() + FULL_LOOK_EVERY

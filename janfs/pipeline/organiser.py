@@ -109,10 +109,14 @@ class Organiser:
             self._emptied.work()
 
     def finish_plans(self) -> list[e.Event]:
-        """Carry out every plan without an outcome: those just made, and those of before a crash."""
+        """Carry out every plan without an outcome: those just made, and those of before a crash.
+
+        Where an event is parked it may be the outcome; such a plan waits until it can be applied.
+        """
         if not self._catalogue.plans or not self._catalogue.root.available:
             return []
-        plans = sorted(self._catalogue.plans.values(), key=lambda plan: plan.position)
+        known = [plan for plan in self._catalogue.plans.values() if plan.uid not in self._catalogue.parked]
+        plans = sorted(known, key=lambda plan: plan.position)
         outcomes = [draft for plan in plans for draft in self._actor.carry_out(self._catalogue, plan)]
         self._recorder.record(outcomes)
         done = [draft.event for draft in outcomes if isinstance(draft.event, e.MoveCompleted)]

@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DatabaseError
 
 from janfs.catalogue import rows
 from janfs.catalogue.catalogue import Catalogue, Key
-from janfs.catalogue.fold import VERSION, Recorded, fold
+from janfs.catalogue.entries import Parked
+from janfs.catalogue.fold import VERSION, Recorded, Unreadable, fold
+from janfs.catalogue.parking import fold_what_applies
+from janfs.errors import LogCorrupt
 from janfs.events import codec
 from janfs.events.types import Event, JsonRejected
 from janfs.log import projections
@@ -81,12 +84,13 @@ class Recorder:
 
     def _load(self) -> Catalogue:
         base = _projected(self.log)
-        if base is not None and base.position == self.log.head.position:
-            return base
-        if base is None:
+        if base is None or base.parked:  # today's code may be able to apply what was parked
             return restore(self.log)
-        catalogue, touched = fold(base, replay(self.log, base.position))
+        if base.position == self.log.head.position:
+            return base
+        catalogue, touched = fold_what_applies(base, replay(self.log, base.position))
         self.log.append([], None, lambda connection, _: _save(connection, catalogue, touched))
+        _tell_parked(catalogue)
         return catalogue
 
 
@@ -106,31 +110,52 @@ def _projected(log: LogReader) -> Catalogue | None:
 def replay(
     log: LogReader, after: int = 0, until: int | None = None, only: str | None = None
 ) -> Iterator[Recorded]:
-    """The log's events after a position, or those of one type among them, in today's types."""
+    """The log's events after a position, or those of one type among them, in today's types.
+
+    Raises `LogTooNew` at one of a newer janfs; one whose data does not fit its type is `Unreadable`.
+    """
     decode = codec.decode
+    event: Event | Unreadable
     for page in log.pages(after, until, only):
         for position, stream, kind, schema, recorded_at, data in page:
-            yield Recorded(position, stream, recorded_at, decode(kind, schema, data))
+            try:
+                event = decode(kind, schema, data)
+            except LogCorrupt as error:
+                event = Unreadable(kind, error.detail)
+            yield Recorded(position, stream, recorded_at, event)
 
 
 def rebuild(log: LogReader, until: int | None = None) -> Catalogue:
     """The catalogue made anew from the first event on; up to a position, if one is given."""
-    return fold(Catalogue(), replay(log, until=until))[0]
+    return fold_what_applies(Catalogue(), replay(log, until=until))[0]
 
 
 def restore(log: EventLog) -> Catalogue:
-    """Put a catalogue made anew in place of the projected one."""
+    """Make the catalogue anew beside the projected one, and put it in its place in one transaction.
+
+    Nothing but the log's own database is touched, and a crash leaves the one or the other.
+    """
     catalogue = rebuild(log)
     log.append([], None, lambda connection, _: _replace(connection, catalogue))
+    _tell_parked(catalogue)
     return catalogue
 
 
+def _tell_parked(catalogue: Catalogue) -> None:
+    for parked in catalogue.parked.values():
+        _log.warning("events-parked", **structs.asdict(parked))
+
+
 class Comparison(Struct, frozen=True):
-    """The projected catalogue against one made anew: how many rows, and the first that differs."""
+    """The projected catalogue against one made anew: how many rows, and the first that differs.
+
+    `parked` are the events that could not be applied, in both of them if there is no difference.
+    """
 
     rows: int
     position: int
     difference: str | None = None
+    parked: tuple[Parked, ...] = ()
 
 
 def compare(log: LogReader) -> Comparison:
@@ -151,8 +176,10 @@ def compare(log: LogReader) -> Comparison:
         return Comparison(0, at.position, reason)
     if at.position != last:
         return Comparison(0, at.position, f"it is at position {at.position}, the log at {last}")
-    anew = dict(rows.to_rows(rebuild(log, until=at.position)))
-    return Comparison(len(anew), at.position, _first_difference(live, anew))
+    rebuilt = rebuild(log, until=at.position)
+    anew = dict(rows.to_rows(rebuilt))
+    parked = tuple(sorted(rebuilt.parked.values(), key=lambda each: each.position))
+    return Comparison(len(anew), at.position, _first_difference(live, anew), parked)
 
 
 def _first_difference(live: Mapping[Key, str], anew: Mapping[Key, str]) -> str | None:

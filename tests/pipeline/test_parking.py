@@ -1,0 +1,113 @@
+"""A janfs that fails at an event of an old log serves all the rest, and leaves alone what it is about."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from janfs.catalogue import fold as module
+from janfs.catalogue import rows
+from janfs.catalogue.fold import Recorded
+from janfs.events import types as e
+from janfs.log import projections
+from janfs.log.records import NewRecord
+from janfs.pipeline.recorder import compare, rebuild, restore
+from tests.pipeline.world import World, gguf
+
+
+def fails_at(monkeypatch: pytest.MonkeyPatch, kind: type, uid: str) -> None:
+    """A handler with a defect that shows in one stream only."""
+    real: Callable[..., None] = module._HANDLERS[kind]
+
+    def handler(draft: Any, item: Recorded, event: Any) -> None:
+        if item.stream == uid:
+            raise LookupError("a defect of the new release")
+        real(draft, item, event)
+
+    monkeypatch.setattr(module, "_HANDLERS", {**module._HANDLERS, kind: handler})
+
+
+def settled(world: World) -> World:
+    for name in ("good", "bad"):
+        world.fs.put(f"models/{name}.gguf", gguf(name))
+    world.come_to_rest()
+    return world
+
+
+@pytest.mark.parametrize("kind", [e.JsonWritten, e.FileDropped, e.ModelRegistered, e.MoveCompleted])
+def test_an_upgrade_that_fails_at_an_event_marks_its_model_and_serves_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: type
+) -> None:
+    settled(world)
+    uid, disk = world.model("bad").uid, world.fs.files()
+    before = world.catalogue
+    with monkeypatch.context() as upgrade:
+        fails_at(upgrade, kind, uid)
+        upgrade.setattr("janfs.pipeline.recorder.VERSION", module.VERSION + 1)
+        world.stop()
+        world.start()
+        assert world.catalogue.parked[uid].count == 1
+        assert world.model("good").status == "ready"
+        bad = world.catalogue.models.get(uid)
+        if kind is not e.ModelRegistered:
+            assert bad is not None
+            assert bad.status == "invalid"
+            assert f"Event {world.catalogue.parked[uid].position} ({e.type_name(kind)})" in (bad.reason or "")
+        world.come_to_rest()
+        assert world.fs.files() == disk, "something was done on disk about what is not known whole"
+        assert compare(world.log).difference is None
+        assert [parked.uid for parked in compare(world.log).parked] == [uid]
+        world.fs.put("models/new.gguf", gguf("new"))
+        world.come_to_rest()
+        assert world.model("new").status == "ready", "the service does not run on"
+    world.restart()
+    world.come_to_rest()
+    assert not world.catalogue.parked, "the mended release did not pick up what was parked"
+    assert world.catalogue.models[uid].status == "ready"
+    assert world.model("good") == before.models[before.ids["good"]]
+    assert rebuild(world.log) == world.catalogue
+
+
+def test_a_rebuild_that_is_cut_off_leaves_the_old_catalogue(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(world)
+    real = projections.save
+
+    def cut(connection: Any, name: str, at: Any, changed: Any) -> None:
+        real(connection, name, at, dict(list(changed.items())[:2]))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(projections, "save", cut)
+        with pytest.raises(KeyboardInterrupt):
+            restore(world.log)
+    assert compare(world.log).difference is None, "half of the new catalogue took the old one's place"
+    assert dict(rows.to_rows(restore(world.log))) == dict(rows.to_rows(world.catalogue))
+
+
+def test_a_new_version_of_the_fold_replaces_the_projection_without_touching_the_disk(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(world)
+    disk, position = world.fs.files(), world.log.head.position
+    calls: list[str] = []
+    world.fs.on_change = calls.append
+    monkeypatch.setattr("janfs.pipeline.recorder.VERSION", module.VERSION + 1)
+    world.stop()
+    world.start()
+    assert (world.fs.files(), world.log.head.position, calls) == (disk, position, [])
+    with world.log.query() as connection:
+        at = projections.checkpoint(connection, "catalogue")
+    assert at is not None
+    assert (at.version, at.position) == (module.VERSION + 1, position)
+
+
+def test_an_event_whose_data_no_longer_fits_is_parked(world: World) -> None:
+    settled(world)
+    uid = world.model("bad").uid
+    world.log.append([NewRecord(stream=uid, type="json-edited", schema=1, data='{"odd":1}', actor="x")])
+    world.restart()
+    assert world.catalogue.models[uid].status == "invalid"
+    assert "does not fit its type" in (world.catalogue.models[uid].reason or "")
+    assert world.model("good").status == "ready"
