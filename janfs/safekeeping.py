@@ -1,14 +1,14 @@
 """The log of a root and files elsewhere: writing out, reading in, backing up, putting a backup back."""
 
-import os
 import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 
 from janfs.clock import Clock
 from janfs.errors import InvalidInput, LogCorrupt, LogError
+from janfs.folder import whole
 from janfs.log import lines
 from janfs.log.connection import reader_engine, writer_engine
 from janfs.log.load import load
@@ -72,11 +72,16 @@ def back_up(root: Path, target: Path | None) -> tuple[Path, Verdict]:
         verdict = _verified(part)
         name = f"log-{verdict.after + verdict.events}-{verdict.head[:12]}.db"
         final = where.backups / name if target is None else target
-        _publish(part, final)
+        whole.publish(part, final)
+    except FileExistsError as error:
+        raise InvalidInput(
+            f"{error.filename2} is there already, and is not overwritten.", param="file"
+        ) from error
     except (OSError, sqlite3.Error) as error:
         raise InvalidInput(f"The backup cannot be made: {error}.", param="file") from error
     finally:
-        discard(part)
+        with suppress(OSError):  # the next one removes it
+            discard(part)
     return final, verdict
 
 
@@ -94,6 +99,8 @@ def restore(root: Path, source: Path, clock: Clock) -> tuple[Head, Path | None]:
                 copy_database(source, new)
             except sqlite3.Error as error:
                 raise LogCorrupt(f"{source} is no sound database: {error}.") from error
+            except OSError as error:
+                raise LogError(f"{source} cannot be copied: {error.strerror}.") from error
             head = make_sound(new, clock)
             keep = None
             if where.database.exists():
@@ -123,33 +130,14 @@ def write_new(target: Path, pieces: Iterable[bytes]) -> int:
 
     Raises `InvalidInput` when it is there or cannot be written.
     """
-    part = target.with_name(target.name + ".part")
     _refuse(target)
     try:
-        with part.open("wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            size = file.tell()
-        _publish(part, target)
+        return whole.write_new(target, pieces)
+    except FileExistsError:
+        _refuse(target)
+        raise
     except OSError as error:
         raise InvalidInput(f"{target} cannot be written: {error.strerror}.", param="file") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return size
-
-
-def _publish(part: Path, final: Path) -> None:
-    """Give a finished file its name. Raises `InvalidInput` when that is taken."""
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    _refuse(final)
-    with final.open("x"):  # ours from here on, whoever else wants the name
-        part.replace(final)
-    descriptor = os.open(final.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _free_name(database: Path, ending: str) -> Path:

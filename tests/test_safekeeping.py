@@ -66,7 +66,7 @@ def test_what_is_written_out_and_read_in_is_the_same_to_the_byte(root: Path, tmp
     with OpenRoot(tmp_path / "other", FakeClock()) as opened:
         assert opened.log.append([new("uid-0")])[0].position == end.position + 1
     assert sorted(path.name for path in RootPaths(tmp_path / "other").private.iterdir()) == [
-        *("lock", "log.db", "trash")
+        *("lock", "log.db", "schemas", "trash")
     ], "something was left behind"
 
 

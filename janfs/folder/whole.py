@@ -45,6 +45,17 @@ def unfinished(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
 
 
+def publish(source: Path, target: Path) -> None:
+    """Flush a finished file, and give it its name in the same folder.
+
+    Raises `OSError`, `FileExistsError` where that is taken.
+    """
+    sync(source)
+    names = (paths.encode_name(os.fsencode(each.name)) for each in (source, target))
+    RealFileSystem(target.parent).rename(*names)
+    sync(target.parent)
+
+
 def write_new(path: Path, pieces: Iterable[bytes]) -> int:
     """Make a new file of what comes; its size. Raises `OSError`, `FileExistsError` where there is one.
 
@@ -81,12 +92,10 @@ def _write_hidden(path: Path, pieces: Iterable[bytes]) -> int:
             size = _fill(descriptor, pieces)
         finally:
             os.close(descriptor)
-        names = (paths.encode_name(os.fsencode(each.name)) for each in (waiting, path))
-        RealFileSystem(path.parent).rename(*names)
+        publish(waiting, path)
     except BaseException:
         waiting.unlink(missing_ok=True)
         raise
-    sync(path.parent)
     return size
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import alembic.command  # noqa: F401 - takes long, and every child would do it again
 from msgspec import Struct
 
-from janfs import sample
+from janfs import safekeeping, sample
 from janfs.bringing.bring import Mode, bring
 from janfs.bringing.find import find
 from janfs.cli.sharing import _save
@@ -160,6 +160,20 @@ def copy(base: Path) -> None:
         raise LogError(str(error)) from error
 
 
+def a_log(base: Path) -> None:
+    OpenRoot(base / "jan", SystemClock()).close()
+    (base / "out").mkdir()
+
+
+def back_up(base: Path) -> None:
+    safekeeping.back_up(base / "jan", base / "out/backup.db")
+
+
+def back_up_again(base: Path) -> None:
+    if not (base / "out/backup.db").exists():
+        back_up(base)
+
+
 def open_root(base: Path) -> None:
     OpenRoot(base / "jan", SystemClock()).close()
 
@@ -190,6 +204,7 @@ OPERATIONS = {
     "export": Operation(nothing, save, save_again, shown="out"),
     "download": Operation(a_model_without_a_file, download, download_again, kept=parts.PREFIX),
     "copy the log": Operation(an_old_log, copy, copy, shown="out"),
+    "back the log up": Operation(a_log, back_up, back_up_again, shown="out"),
     "make a root": Operation(lambda _: None, open_root, open_root, shown="none"),
     "put the sample": Operation(an_empty_root, put_sample, put_sample_again),
 }
