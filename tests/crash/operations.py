@@ -86,9 +86,8 @@ def take_again(name: str, mode: Mode, base: Path) -> None:
 
 
 def bringing(name: str, mode: Mode, *, one_disk: bool = True) -> Operation:
-    return Operation(
-        a_tree_elsewhere, partial(take, name, mode), partial(take_again, name, mode), one_disk=one_disk
-    )
+    act, again = partial(take, name, mode), partial(take_again, name, mode)
+    return Operation(a_tree_elsewhere, act, again, one_disk=one_disk, tries=16)
 
 
 # Exporting.
@@ -202,9 +201,9 @@ OPERATIONS = {
     "import a file": bringing("alone.gguf", "copy"),
     "import and move a file": bringing("alone.gguf", "move"),
     "export": Operation(nothing, save, save_again, shown="out"),
-    "download": Operation(a_model_without_a_file, download, download_again, kept=parts.PREFIX),
+    "download": Operation(a_model_without_a_file, download, download_again, kept=parts.PREFIX, tries=12),
     "copy the log": Operation(an_old_log, copy, copy, shown="out"),
-    "back the log up": Operation(a_log, back_up, back_up_again, shown="out"),
-    "make a root": Operation(lambda _: None, open_root, open_root, shown="none"),
+    "back the log up": Operation(a_log, back_up, back_up_again, shown="out", tries=8),
+    "make a root": Operation(lambda _: None, open_root, open_root, shown="none", tries=8),
     "put the sample": Operation(an_empty_root, put_sample, put_sample_again),
 }

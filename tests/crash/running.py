@@ -104,8 +104,8 @@ def without_times(found: Tree) -> Tree:
 
 
 RUNNING = {
-    "take an archive in": Operation(an_archive, take_in, take_in, tries=12),
+    "take an archive in": Operation(an_archive, take_in, take_in, tries=8),
     "pull a model": Operation(
-        an_empty_root, pull, pull, kept=parts.PREFIX, in_steps=True, tries=8, same=without_times
+        an_empty_root, pull, pull, kept=parts.PREFIX, in_steps=True, tries=5, same=without_times
     ),
 }

@@ -33,7 +33,7 @@ from tests.fakes.faults import Fault
 from tests.pipeline.invariants import photo
 
 ALL = 100_000
-MOST = 24  # moments of a scenario at which `make test` tries an error; `make test-long` tries all
+MOST = 16  # moments of a scenario at which `make test` tries an error; `make test-long` tries all
 
 
 @pytest.fixture(params=SCENARIOS)
