@@ -121,7 +121,7 @@ def _make_folders(where: RootPaths) -> None:
 
 
 def _put_schemas(where: RootPaths) -> None:
-    """What may stand in a model.json, for editors; a disk that takes it not serves all the same."""
+    """What may stand in a model.json, for editors; a disk that does not take it serves all the same."""
     folder = where.root / FOLDER
     try:
         folder.mkdir(exist_ok=True)

@@ -89,9 +89,11 @@ def stopped(_: str) -> EngineState:
 def stream_of(catalogue: Catalogue, name: str) -> str:
     """The stream of a model by id, alias or uid, and of the last removed one with that id.
 
-    Raises `ModelNotFound`.
+    `engine-ID` is that of an engine's file. Raises `ModelNotFound`.
     """
     model = find_model(catalogue, name) or catalogue.models.get(name)
+    if model is None and any(file.uid == name for file in catalogue.engine_files.values()):
+        return name
     if model is None:
         removed = [each for each in catalogue.models.values() if each.removed is not None and each.id == name]
         model = max(removed, key=lambda each: each.position, default=None)

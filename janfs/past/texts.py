@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.errors import NotFound
+from janfs.folder import paths
 from janfs.history import diff as by_leaf
 from janfs.history.blame import Blamed, blame
 from janfs.history.diff import Change
@@ -66,8 +67,9 @@ def text_of(log: LogReader, version: Version | None) -> bytes:
 def diff(
     log: LogReader, catalogue: Catalogue, name: str, start: int | None = None, end: int | None = None
 ) -> ModelDiff:
-    """What became of a model's model.json between two positions; the last change up to `end` without `start`.
+    """What became of a model.json or an engine's file between two positions.
 
+    Without `start`, the last change up to `end`.
     Without `end`, up to now. Raises `ModelNotFound`.
     """
     uid = stream_of(catalogue, name)
@@ -78,17 +80,24 @@ def diff(
     end = catalogue.position if end is None else end
     before, after = on_disk(found, start), on_disk(found, end)
     changes = by_leaf.compare(_settings(log, found, start), _settings(log, found, end))
-    old, new = f"model.json #{start}", f"model.json #{end}"
+    file = paths.name(found[-1].path) if found else paths.MANIFEST
+    old, new = f"{file} #{start}", f"{file} #{end}"
     text = by_leaf.unified(text_of(log, before), text_of(log, after), old, new)
-    return ModelDiff(catalogue.models[uid].id, start, end, before, after, changes, text)
+    return ModelDiff(_name(catalogue, uid), start, end, before, after, changes, text)
 
 
 def blame_of(log: LogReader, catalogue: Catalogue, name: str) -> ModelBlame:
-    """Who set what a model's model.json says, or said last. Raises `ModelNotFound`."""
+    """Who set what a model.json or an engine's file says, or said last. Raises `ModelNotFound`."""
     uid = stream_of(catalogue, name)
     readable = [each for each in versions_of(log, uid) if each.sha256 is not None and each.problem is None]
     told = blame((version, jsonc.parse(text_of(log, version))) for version in readable)
-    return ModelBlame(catalogue.models[uid].id, told)
+    return ModelBlame(_name(catalogue, uid), told)
+
+
+def _name(catalogue: Catalogue, uid: str) -> str:
+    """What a stream is called: a model by its id, an engine's file by the stream itself."""
+    model = catalogue.models.get(uid)
+    return uid if model is None else model.id
 
 
 def _settings(log: LogReader, found: Sequence[Version], position: int) -> Any:
