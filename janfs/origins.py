@@ -34,11 +34,12 @@ class ModelConfig(Struct, frozen=True, kw_only=True):
 
 
 class _Text(Struct, frozen=True):
-    """The text behind some settings: where things stand in it, and what of it janfs wrote itself."""
+    """The text behind some settings: where things stand in it, what janfs made of it, what is a person's."""
 
     places: Mapping[str, Place]
     paths: Mapping[tuple[str, str], str]
     made: Manifest
+    owned: frozenset[str]
 
 
 def config_of(catalogue: Catalogue, name: str, text_of: TextOf) -> ModelConfig:
@@ -74,13 +75,14 @@ def _from_headers(found: Configuration) -> dict[str, Effective]:
 
 def _text(file: File, text_of: TextOf) -> _Text:
     content = text_of(file.document or "")
-    written = text_of(file.written or "")
+    written = text_of(file.base or "")
     return _Text(
         places={} if content is None else positions(content),
         paths={}
         if content is None
         else paths_of_parameters(jsonc.parse(content), side_by_side=paths.is_engine_file(file.path)),
         made=Manifest() if written is None or not paths.is_manifest(file.path) else read_manifest(written)[0],
+        owned=frozenset(file.owned),
     )
 
 
@@ -107,7 +109,8 @@ def _explain(
     line, column = text.places.get(key or "", (0, 0))
     origin = replace(origin, key=key, line=line, column=column)
     made: dict[str, Any] = getattr(text.made, block)
-    if origin.kind == "user" and name in made and _same(made[name], setting.value):
+    theirs = {f"/{block}", f"/{block}/{name}"} & text.owned
+    if origin.kind == "user" and not theirs and name in made and _same(made[name], setting.value):
         header = headers.get(name)
         known = header is not None and _same(header.value, setting.value)
         origin = replace(origin, kind="generated", header=header.origin.header if header and known else None)

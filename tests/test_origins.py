@@ -104,6 +104,18 @@ def test_what_a_person_changes_is_theirs_and_the_rest_stays_generated() -> None:
     assert found.engine_parameters["ctx_len"].origin.kind == "generated"
 
 
+def test_what_is_the_person_s_is_theirs_also_where_it_is_what_would_be_generated() -> None:
+    folder = Folder().written(ours())
+    manifest, notes = read_manifest(ours())
+    theirs = ("/model_parameters/temperature",)
+    sha256 = digest(ours())
+    folder.happened.append(
+        ("uid-tiny", e.JsonEdited(MANIFEST, Stamp(1, 1, 8), sha256, manifest, notes, theirs))
+    )
+    found = folder.config().model_parameters
+    assert (found["temperature"].origin.kind, found["top_p"].origin.kind) == ("user", "generated")
+
+
 def test_an_older_spelling_leads_to_where_it_was_read() -> None:
     text = b'{\n  "settings": {\n    "ngl": "7"},\n  "parameters": {"token_limit": 5}\n}'
     found = Folder().edited(text).config()

@@ -8,7 +8,7 @@ from msgspec import Struct
 from janfs.errors import ArchiveError
 from janfs.log.records import Record, chain_hash
 
-_DIGESTS = ("sha256", "document", "history")
+_DIGESTS = ("base", "replaces", "sha256", "document", "history")
 
 
 class Line(Struct, frozen=True):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from janfs.events.types import HashOrigin
+from janfs.events.types import HashOrigin, WritePlanned
 from janfs.folder.filesystem import Stamp
 from janfs.folder.gguf import GgufFacts
 from janfs.manifest.schema import Manifest
@@ -30,7 +30,8 @@ class File(Struct, frozen=True, gc=False):
     `stuck` why we could not move or write it. `sha256` is that of the whole content, once it is known, and
     `hashed_by` who says so; `duplicate_of` is an older file with the same content. `taken` is the model that
     came out of it, if it is an archive. Of a model.json, `manifest` is the last good content, `document` the
-    SHA-256 of its text, `written` that of the text that we wrote last.
+    SHA-256 of its text, `base` that of the text that was generated last (None: it is the person's own),
+    `made_from` a digest of what that was made from, `owned` the paths that are the person's nevertheless.
     """
 
     path: str
@@ -43,7 +44,9 @@ class File(Struct, frozen=True, gc=False):
     stuck: str | None = None
     manifest: Manifest | None = None
     document: str | None = None
-    written: str | None = None
+    base: str | None = None
+    made_from: str = ""
+    owned: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     sha256: str | None = None
     hashed_by: HashOrigin | None = None
@@ -85,7 +88,7 @@ class Plan(Struct, frozen=True, gc=False):
     source: str | None = None
     stamp: Stamp | None = None
     reason: Literal["organise", "delete", "write", "dedupe"] = "organise"
-    document: str | None = None
+    write: WritePlanned | None = None
     how: Literal["move", "copy", "hard-link", "symbolic-link"] = "move"
 
 

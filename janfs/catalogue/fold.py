@@ -97,10 +97,12 @@ def _refresh(draft: Draft, uid: str, position: int) -> None:
     files = files_of(draft, uid)
     found = assess(files)
     stray = next((file for file in files if is_stray(file, model.folder)), None)
+    written = next((file for file in files if paths.is_manifest(file.path)), None)
     stuck = model.stuck
-    if stuck is not None and found.binary is not None and any(paths.is_manifest(f.path) for f in files):
+    if stuck is not None and found.binary is not None and written is not None:
         stuck = None
-    failed = stuck if stray is None else stray.stuck
+    failed = stuck or (written.stuck if written is not None else None)
+    failed = failed if stray is None else stray.stuck
     reason = failed if found.status == "missing" and stuck is not None else found.reason or failed
     if found.status == "to-download" and model.download_error is not None:
         reason = f"{found.reason} The last try failed: {model.download_error}"
@@ -176,12 +178,19 @@ def _json_edited(draft: Draft, item: Recorded, event: e.JsonEdited) -> None:
         item.position,
         manifest=event.manifest,
         document=event.sha256,
-        written=before.written if before is not None else None,
+        base=before.base if before is not None else None,
+        made_from=before.made_from if before is not None else "",
+        owned=_owned(before, event.owned),
         notes=event.notes,
     )
     draft.put_file(file)
     _unstick(draft, item)
     _refresh_later(draft, item)
+
+
+def _owned(before: File | None, claimed: tuple[str, ...]) -> tuple[str, ...]:
+    """What is the person's once it is so is so for good."""
+    return tuple(sorted({*claimed, *(before.owned if before is not None else ())}))
 
 
 def _json_rejected(draft: Draft, item: Recorded, event: e.JsonRejected) -> None:
@@ -202,11 +211,30 @@ def _json_written(draft: Draft, item: Recorded, event: e.JsonWritten) -> None:
         item.position,
         manifest=event.manifest,
         document=event.sha256,
-        written=event.sha256,
+        base=event.sha256 if event.base is None else event.base or None,
+        made_from=event.made_from,
+        owned=event.owned,
+        notes=event.notes,
     )
     draft.put_file(file)
     _unstick(draft, item)
     _refresh(draft, item.stream, item.position)
+
+
+def _json_kept(draft: Draft, item: Recorded, event: e.JsonKept) -> None:
+    file = draft.files.get(event.path)
+    if file is not None:
+        draft.put_file(
+            replace(
+                file,
+                base=event.base or None,
+                made_from=event.made_from,
+                owned=event.owned,
+                stuck=None,
+                position=item.position,
+            )
+        )
+        _refresh_later(draft, item)
 
 
 def _unstick(draft: Draft, item: Recorded) -> None:
@@ -390,14 +418,17 @@ def _download_ended(draft: Draft, item: Recorded, event: e.Event) -> None:
 
 
 def _write_planned(draft: Draft, item: Recorded, event: e.WritePlanned) -> None:
-    draft.put_plan(_plan(item, event.op, event.path, reason="write", document=event.sha256))
+    draft.put_plan(_plan(item, event.op, event.path, reason="write", write=event))
 
 
 def _write_failed(draft: Draft, item: Recorded, event: e.WriteFailed) -> None:
     draft.drop_plan(event.op)
-    model = draft.models.get(item.stream)
-    if model is not None:
+    file, model = draft.files.get(event.path), draft.models.get(item.stream)
+    if file is not None:  # it stays as it was
+        draft.put_file(replace(file, stuck=event.error, position=item.position))
+    elif model is not None:
         draft.put_model(replace(model, stuck=event.error, position=item.position))
+    if model is not None:
         _refresh(draft, item.stream, item.position)
 
 
@@ -438,6 +469,8 @@ _HANDLERS: Mapping[type[Any], _Handler] = {
     e.MoveFailed: _move_failed,
     e.WritePlanned: _write_planned,
     e.JsonWritten: _json_written,
+    e.JsonKept: _json_kept,
+    e.FieldConflicted: _ran,
     e.WriteFailed: _write_failed,
     e.CopyPlanned: _copy_planned,
     e.CopyCompleted: _copy_completed,
@@ -461,6 +494,8 @@ _PATIENT = frozenset(
         e.FileRefused,
         e.JsonEdited,
         e.JsonRejected,
+        e.JsonKept,
+        e.FieldConflicted,
         e.FileHashed,
         e.MovePlanned,
         e.WritePlanned,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from janfs.catalogue import groups
 from janfs.catalogue.entries import File, Status
@@ -10,6 +11,7 @@ from janfs.catalogue.groups import Group
 from janfs.folder import paths
 from janfs.manifest.schema import Manifest
 
+_FILE_NAMES = ("llama_model_path", "mmproj")
 _MOST_NAMED = 100  # missing shards that are named
 
 
@@ -22,14 +24,35 @@ class Assessment(Struct, frozen=True, gc=False):
 
 
 def manifest_of(files: Sequence[File]) -> Manifest | None:
-    """What the model.json among these files says, or said when it last could be read."""
-    return next((file.manifest for file in files if paths.is_manifest(file.path)), None)
+    """What the model.json among these files says, or said when it last could be read.
+
+    Names of files that janfs wrote into it, and that are gone, say nothing: they are about to be others.
+    """
+    file = next((file for file in files if paths.is_manifest(file.path)), None)
+    if file is None or file.manifest is None:
+        return None
+    here = {paths.shown_name(each.path) for each in files}
+    gone = [name for name in _FILE_NAMES if groups.named(file.manifest, name) not in (None, *here)]
+    ours = [name for name in gone if _is_generated(file, name)]
+    if not ours:
+        return file.manifest
+    settings = file.manifest.engine_parameters
+    return replace(
+        file.manifest, engine_parameters={name: settings[name] for name in settings if name not in ours}
+    )
+
+
+def _is_generated(file: File, name: str) -> bool:
+    """Whether an engine parameter of a model.json is as janfs wrote it."""
+    known = file.base is not None and (file.made_from or file.document == file.base)
+    words = ("/engine_parameters", f"/engine_parameters/{name}")
+    return bool(known) and not any(word in file.owned for word in words)
 
 
 def assess(files: Sequence[File]) -> Assessment:
     """The status of a model from its files."""
     json_file = next((file for file in files if paths.is_manifest(file.path)), None)
-    manifest = json_file.manifest if json_file is not None else None
+    manifest = manifest_of(files)
     found = groups.group(files)
     models = groups.of_kind(found, "model")
     chosen = groups.chosen(models, manifest)

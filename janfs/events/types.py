@@ -59,13 +59,17 @@ class FileRefused(Struct, frozen=True, gc=False):
 
 
 class JsonEdited(Struct, frozen=True, gc=False):
-    """Someone wrote a model.json. `sha256` names its text in `documents`; `manifest` is what it says."""
+    """Someone wrote a model.json. `sha256` names its text in `documents`; `manifest` is what it says.
+
+    `owned` are the paths (RFC 6901) of what is no longer as janfs generated it, and so the person's.
+    """
 
     path: str
     stamp: Stamp
     sha256: str
     manifest: Manifest
     notes: tuple[str, ...] = ()
+    owned: tuple[str, ...] = ()
 
 
 class JsonRejected(Struct, frozen=True, gc=False):
@@ -234,22 +238,65 @@ class MoveFailed(Struct, frozen=True, gc=False):
     error: str
 
 
+class FieldConflicted(Struct, frozen=True, gc=False):
+    """What would be generated for a field is another value now, and the person's stays.
+
+    `field` is its path (RFC 6901); the values are JSON, None where there is none.
+    """
+
+    path: str
+    field: str
+    theirs: str | None = None
+    ours: str | None = None
+
+
 class WritePlanned(Struct, frozen=True, gc=False):
-    """A model.json is about to be written; `sha256` names its text in `documents`."""
+    """A model.json is about to be written; `sha256` names its text in `documents`.
+
+    `replaces` names the text that must be there until then; None: there must be none. The rest is for the
+    outcome: `base`, `made_from` and `owned` as in `json-written`, `conflicts` to be said with it.
+    """
 
     op: str
     path: str
     sha256: str
+    replaces: str | None = None
+    base: str | None = None
+    made_from: str = ""
+    owned: tuple[str, ...] = ()
+    conflicts: tuple[FieldConflicted, ...] = ()
 
 
 class JsonWritten(Struct, frozen=True, gc=False):
-    """We wrote a model.json."""
+    """We wrote a model.json.
+
+    `base` names the text that was generated, before what is the person's (`owned`, paths by RFC 6901) went
+    before it; None: it is the text itself; "": the file is the person's own. `made_from` is a digest of all
+    that went into the generated text.
+    """
 
     op: str
     path: str
     stamp: Stamp
     sha256: str
     manifest: Manifest
+    base: str | None = None
+    made_from: str = ""
+    owned: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class JsonKept(Struct, frozen=True, gc=False):
+    """A model.json stays as it is, to the byte, though something else would be generated now, or though
+    fields were set: they have these values already. `base`, `made_from` and `owned` as in `json-written`;
+    `reason` says why, where it is not what the person wrote.
+    """
+
+    path: str
+    base: str
+    made_from: str
+    owned: tuple[str, ...] = ()
+    reason: str | None = None
 
 
 class WriteFailed(Struct, frozen=True, gc=False):
@@ -420,6 +467,8 @@ Event = (
     | MoveFailed
     | WritePlanned
     | JsonWritten
+    | JsonKept
+    | FieldConflicted
     | WriteFailed
     | CopyPlanned
     | CopyCompleted

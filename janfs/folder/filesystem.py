@@ -25,7 +25,8 @@ class Stamp(Struct, frozen=True, gc=False):
 class Stat(Struct, frozen=True):
     """One look at one name. `stamp` describes the target of a link; `link` holds where a link points.
 
-    `stamp` is None for a link whose target is not there, and for what is neither file nor folder.
+    `stamp` is None for a link whose target is not there, and for what is neither file nor folder. `writable`
+    is whether anyone may write it, by its mode.
     """
 
     stamp: Stamp | None
@@ -33,6 +34,7 @@ class Stat(Struct, frozen=True):
     is_dir: bool = False
     link: str | None = None
     nlink: int = 1
+    writable: bool = True
 
 
 class OpenFile(Protocol):
@@ -70,8 +72,8 @@ class FileSystem(Protocol):
         """Whether parts of the file have never been written (preallocated, or sparse)."""
         ...
 
-    def create(self, path: str, data: bytes) -> None:
-        """Make a new file with this content, and flush the content to the disk."""
+    def create(self, path: str, data: bytes, like: str | None = None) -> None:
+        """Make a new file with this content, and flush it to the disk; with the mode of `like`."""
         ...
 
     def make_folder(self, path: str) -> None:

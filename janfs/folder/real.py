@@ -108,10 +108,16 @@ class RealFileSystem:
         finally:
             os.close(descriptor)
 
-    def create(self, path: str, data: bytes) -> None:
-        """See `FileSystem.create`."""
-        descriptor = os.open(self._at(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    def create(self, path: str, data: bytes, like: str | None = None) -> None:
+        """See `FileSystem.create`; the owner and group are taken over as far as we may."""
+        model = None if like is None else os.stat(self._at(like))
+        mode = 0o644 if model is None else 0o600
+        descriptor = os.open(self._at(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
+            if model is not None:
+                with contextlib.suppress(PermissionError):  # only root may give a file away
+                    os.fchown(descriptor, model.st_uid, model.st_gid)
+                os.fchmod(descriptor, stat_module.S_IMODE(model.st_mode))
             view = memoryview(data)
             while view:
                 view = view[os.write(descriptor, view) :]
@@ -200,7 +206,8 @@ def _look(at: bytes, found: os.stat_result) -> Stat:
     if stat_module.S_ISDIR(found.st_mode):
         return Stat(stamp=None, ctime_ns=found.st_ctime_ns, is_dir=True)
     if stat_module.S_ISREG(found.st_mode):
-        return Stat(stamp=_stamp(found), ctime_ns=found.st_ctime_ns, nlink=found.st_nlink)
+        writable = bool(found.st_mode & 0o222)
+        return Stat(stamp=_stamp(found), ctime_ns=found.st_ctime_ns, nlink=found.st_nlink, writable=writable)
     if not stat_module.S_ISLNK(found.st_mode):
         return Stat(stamp=None, ctime_ns=found.st_ctime_ns)
     return _look_through(at, found)

@@ -1,12 +1,19 @@
 """Writes the model.json of a file that came without one, from the facts in its header."""
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from janfs.folder.gguf import GgufFacts
 from janfs.manifest.spellings import DEFAULT_ENGINE
+
+# Raised whenever the same facts would give another model.json: every one that was generated is then
+# brought up to date, but for what people wrote into it.
+VERSION = 1
 
 MAX_GENERATED_CONTEXT = 8192
 """In tokens. A model trained for more can be told so: a whole context is paid for in memory at once."""
@@ -63,6 +70,12 @@ def generate(
         "metadata": _metadata(size, facts),
         "assets": [],
     }
+
+
+def digest(model_id: str, file_names: Sequence[str], size: int, facts: GgufFacts, mmproj: str | None) -> str:
+    """A digest of what `generate` is given, but for the time, and of how it goes about it."""
+    inputs = (VERSION, model_id, file_names, size, facts, mmproj)
+    return hashlib.sha256(msgspec.json.encode(inputs)).hexdigest()
 
 
 def encode(document: dict[str, Any]) -> bytes:

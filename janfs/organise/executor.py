@@ -14,6 +14,7 @@ from janfs.errors import FolderError, OtherDisk
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.organise.disk import clean_up, explain, explain_write, forget, make_parents, need, temporary_of
+from janfs.organise.replacing import holds
 
 
 class Moved(Struct, frozen=True):
@@ -108,20 +109,13 @@ def _write(fs: FileSystem, temporary: str, target: str, content: bytes) -> Stamp
         fs.create(temporary, content)
         fs.rename(temporary, target)
         there = fs.stat(target)
-    elif not _has_content(fs, target, there, content):
+    elif not holds(fs, target, there, content):
         forget(fs, temporary)
         raise FolderError(f"{target} was written by someone else meanwhile; theirs stays.")
     if there is None or there.stamp is None:
         raise FolderError(f"{target} vanished right after it was written.")
     fs.sync_folder(paths.parent(target))
     return there.stamp
-
-
-def _has_content(fs: FileSystem, path: str, stat: Stat, content: bytes) -> bool:
-    if stat.stamp is None or stat.stamp.size != len(content):
-        return False
-    with fs.open(path) as file:
-        return file.read_at(0, len(content) + 1) == content
 
 
 def _moved_link(link: str, source: str, target: str) -> str:

@@ -11,6 +11,7 @@ from janfs.catalogue.groups import Group
 from janfs.catalogue.status import manifest_of
 from janfs.events.types import DuplicateFound, ModelRemoved, PartPaired
 from janfs.folder import paths
+from janfs.manifest.generate import digest
 from janfs.manifest.schema import Manifest
 from janfs.organise import links, pairing, splitting
 from janfs.organise.homes import arrival, claimed_folder, home_of, move_on
@@ -199,25 +200,40 @@ def _is_by_itself(catalogue: Catalogue, owner: Model, projector: str) -> bool:
 
 
 def _generate(catalogue: Catalogue, model: Model, found: list[Group], retry: bool) -> Step | None:
-    """The model.json that is not there, for the binary that is, once all its shards are."""
-    if model.stuck is not None and not retry:
+    """The model.json for the binary, once all its shards are there: if there is none, or if the one that was
+    generated would be another now.
+    """
+    path = paths.join(model.folder, paths.MANIFEST)
+    written = catalogue.files.get(path)
+    files = files_in(catalogue, model.folder) + files_of(catalogue, model.uid)
+    if written is None and any(paths.is_manifest(file.path) for file in files):
+        return None  # one is yet to move in
+    stuck = model.stuck if written is None else written.stuck
+    if (stuck is not None and not retry) or model.binary is None:
         return None
-    files = files_in(catalogue, model.folder) + files_of(catalogue, model.uid)  # one may be yet to move in
-    if any(paths.is_manifest(file.path) for file in files) or model.binary is None:
-        return None
+    if written is not None and (written.base is None or written.refused is not None):
+        return None  # it is the person's own, or cannot be read
     mine = next((each for each in found if each.head.path == model.binary), None)
     if mine is None or mine.head.facts is None or mine.missing:
         return None
     projectors = groups.of_kind(found, "projector")
+    names = tuple(paths.shown_name(file.path) for file in mine.files)
+    size = sum(file.stamp.size for file in mine.files)
+    mmproj = paths.shown_name(projectors[0].head.path) if len(projectors) == 1 else None
+    made_from = digest(model.id, names, size, mine.head.facts, mmproj)
+    if written is not None and written.made_from == made_from:
+        return None
     return Generate(
         model.uid,
-        paths.join(model.folder, paths.MANIFEST),
-        tuple(paths.shown_name(file.path) for file in mine.files),
-        sum(file.stamp.size for file in mine.files),
+        path,
+        names,
+        size,
         mine.head.stamp,
         mine.head.facts,
         max(mine.head.position, model.position),
-        paths.shown_name(projectors[0].head.path) if len(projectors) == 1 else None,
+        mmproj,
+        made_from,
+        written is not None,
     )
 
 

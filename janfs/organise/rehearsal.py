@@ -84,8 +84,13 @@ def _outcomes(step: Decide | Move | Copy | Generate, position: int) -> list[Reco
             stamp = step.stamp or Stamp(0, 0, 0)
             copied = e.CopyCompleted("-", step.source, step.target, step.how, "organise", stamp, link)
             said = [(step.uid, copied)]
+        case Generate(anew=True):
+            # What becomes of a person's text is seen when it is done; here it need only be over.
+            said = [(step.uid, e.JsonKept(step.path, "-", step.made_from))]
         case Generate():
             digest = hashlib.sha256(step.path.encode()).hexdigest()
-            written = e.JsonWritten("-", step.path, Stamp(0, 0, 0), digest, Manifest())
+            written = e.JsonWritten(
+                "-", step.path, Stamp(0, 0, 0), digest, Manifest(), made_from=step.made_from
+            )
             said = [(step.uid, written)]
     return [Recorded(position + n, uid, "", event) for n, (uid, event) in enumerate(said, 1)]

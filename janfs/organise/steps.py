@@ -55,7 +55,9 @@ class Copy(Struct, frozen=True):
 
 
 class Generate(Struct, frozen=True):
-    """Write the model.json that a model lacks; `stamp` is its (first) binary's, `size` that of all."""
+    """Generate a model's model.json, or anew if there is one; `stamp` is its (first) binary's, `size` that
+    of all. `made_from` is a digest of what goes into it.
+    """
 
     uid: str
     path: str
@@ -65,6 +67,8 @@ class Generate(Struct, frozen=True):
     facts: GgufFacts
     cause: int
     mmproj: str | None = None
+    made_from: str = ""
+    anew: bool = False
 
 
 Step = Decide | Move | Copy | Generate

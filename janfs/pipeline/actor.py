@@ -1,11 +1,9 @@
 """From a step to an intent, from an intent to a deed, from a deed to its outcome."""
 
-import hashlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TypeVar
 
-import msgspec
 from msgspec.structs import replace
 
 from janfs.catalogue.catalogue import Catalogue, files_in, files_of, find_model
@@ -19,12 +17,12 @@ from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
 from janfs.log.store import EventLog
 from janfs.manifest.engine_file import read_engine_file
-from janfs.manifest.generate import encode, generate
 from janfs.manifest.schema import Manifest
-from janfs.manifest.spellings import canonical
-from janfs.organise import copier, executor, sharing
+from janfs.manifest.spellings import read_manifest
+from janfs.organise import copier, executor, replacing, sharing
 from janfs.organise.steps import Copy, Generate, Move
 from janfs.pipeline.commands import Dedupe, Delete, Pair
+from janfs.pipeline.manifests import Manifests
 from janfs.pipeline.recorder import Draft
 
 T = TypeVar("T")
@@ -37,30 +35,19 @@ class Actor:
         self._fs = fs
         self._log = log
         self._ids = ids
+        self._manifests = Manifests(log, ids)
 
     def intent(
         self, step: Move | Copy | Generate, catalogue: Catalogue, documents: dict[str, bytes]
-    ) -> Draft:
-        """What is about to be done; the text of a model.json is added to `documents`."""
+    ) -> list[Draft]:
+        """What is about to be done, if anything is; texts of model.json are added to `documents`."""
         if isinstance(step, Move):
             planned = e.MovePlanned(self._ids(), step.source, step.target, "organise", step.stamp)
-            return Draft(step.uid, planned, cause=step.cause)
+            return [Draft(step.uid, planned, cause=step.cause)]
         if isinstance(step, Copy):
             copied = e.CopyPlanned(self._ids(), step.source, step.target, step.how, "organise", step.stamp)
-            return Draft(step.uid, copied, cause=step.cause)
-        content = encode(
-            generate(
-                model_id=catalogue.models[step.uid].id,
-                file_names=step.file_names,
-                size=step.size,
-                created=step.stamp.mtime_ns // 1_000_000_000,
-                facts=step.facts,
-                mmproj=step.mmproj,
-            )
-        )
-        digest = hashlib.sha256(content).hexdigest()
-        documents[digest] = content
-        return Draft(step.uid, e.WritePlanned(self._ids(), step.path, digest), cause=step.cause)
+            return [Draft(step.uid, copied, cause=step.cause)]
+        return self._manifests.generated(step, catalogue, documents)
 
     def plan_delete(self, catalogue: Catalogue, command: Delete) -> list[Draft]:
         """The intent to move a model to the trash. Raises `ModelNotFound` or `FolderError`."""
@@ -131,7 +118,7 @@ class Actor:
     def carry_out(self, catalogue: Catalogue, plan: Plan) -> list[Draft]:
         """Do it, and say what became of it."""
         if plan.reason == "write":
-            return [Draft(plan.uid, self._write(plan), cause=plan.position)]
+            return self._write(plan)
         source = plan.source or ""
         if plan.how != "move":
             return [Draft(plan.uid, self._copy(catalogue, plan, source, plan.how), cause=plan.position)]
@@ -188,22 +175,42 @@ class Actor:
             return e.CopyFailed(plan.op, source, plan.target, how, reason, error.detail)
         return e.CopyCompleted(plan.op, source, plan.target, how, reason, copied.stamp, copied.link)
 
-    def _write(self, plan: Plan) -> e.JsonWritten | e.WriteFailed:
-        content = self._log.document(plan.document or "")
-        if content is None or plan.document is None:
-            return e.WriteFailed(plan.op, plan.target, "The text that was to be written is not in the log.")
+    def _write(self, plan: Plan) -> list[Draft]:
+        wanted = plan.write
+        content = None if wanted is None else self._log.document(wanted.sha256)
+        was = None if wanted is None or wanted.replaces is None else self._log.document(wanted.replaces)
+        if wanted is None or content is None or (wanted.replaces is not None and was is None):
+            lost = e.WriteFailed(plan.op, plan.target, "The text that was to be written is not in the log.")
+            return [Draft(plan.uid, lost, cause=plan.position)]
         try:
-            stamp = _at_least_once(lambda: executor.write(self._fs, plan, content))
+            stamp = _at_least_once(
+                lambda: (
+                    executor.write(self._fs, plan, content)
+                    if was is None
+                    else replacing.replace(self._fs, plan, content, was)
+                )
+            )
         except FolderError as error:
-            return e.WriteFailed(plan.op, plan.target, error.detail)
-        return e.JsonWritten(plan.op, plan.target, stamp, plan.document, _said(plan.target, content))
+            # What is there all the same is ours, and must not be taken for a person's.
+            there = replacing.stands(self._fs, plan.target, content)
+            if there is None:
+                failed = e.WriteFailed(plan.op, plan.target, error.detail)
+                return [Draft(plan.uid, failed, cause=plan.position)]
+            stamp = there
+        manifest, notes = _said(plan.target, content)
+        origin = (wanted.base, wanted.made_from, wanted.owned)
+        done = e.JsonWritten(plan.op, plan.target, stamp, wanted.sha256, manifest, *origin, notes)
+        actor = "janfs" if was is None else next(self._log.read(plan.position - 1, limit=1)).actor
+        outcome = Draft(plan.uid, done, actor, plan.position)
+        return [outcome, *(Draft(plan.uid, each, cause=plan.position) for each in wanted.conflicts)]
 
 
-def _said(path: str, content: bytes) -> Manifest:
-    """What a text of ours says at its place."""
+def _said(path: str, content: bytes) -> tuple[Manifest, tuple[str, ...]]:
+    """What a text of ours says at its place, and what is to be noted about it."""
     if paths.is_engine_file(path):
-        return read_engine_file(path, content).manifest
-    return canonical(msgspec.json.decode(content))[0]
+        said = read_engine_file(path, content)
+        return said.manifest, said.notes
+    return read_manifest(content)
 
 
 def _move_reason(plan: Plan) -> e.MoveReason:

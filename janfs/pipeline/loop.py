@@ -19,6 +19,7 @@ from janfs.pipeline.commands import Command, Dedupe, Delete, Look, Organise, Pai
 from janfs.pipeline.emptied import Emptied, left_lately
 from janfs.pipeline.engine_files import EngineFiles
 from janfs.pipeline.inbox import Inbox
+from janfs.pipeline.manifests import Manifests
 from janfs.pipeline.observer import FOLDER, Observer
 from janfs.pipeline.organiser import Organiser
 from janfs.pipeline.recorder import Draft, Recorder
@@ -60,6 +61,7 @@ class Pipeline:
         self._observer.index(self.catalogue, [("file", path) for path in self.catalogue.files])
         self._actor = Actor(fs, log, ids)
         self._work_until: float | None = None
+        self._manifests = Manifests(log, ids)
         self._organiser = Organiser(
             self._recorder,
             self._actor,
@@ -173,8 +175,9 @@ class Pipeline:
             return False
         observation = self._observer.look(self.catalogue, hints)
         parked = self.catalogue.parked  # what is not known whole is looked at again once it is
-        drafts = [draft for draft in observation.drafts if draft.stream not in parked]
-        self._recorder.record(drafts, observation.documents)
+        seen = [draft for draft in observation.drafts if draft.stream not in parked]
+        documents = observation.documents
+        self._recorder.record(self._manifests.claim(self.catalogue, seen, documents), documents)
         self._actor.sweep(observation.temporaries)
         if everything:
             self._next_full_look = self._clock.monotonic() + FULL_LOOK_EVERY

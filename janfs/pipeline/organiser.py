@@ -131,7 +131,7 @@ class Organiser:
         late: set[str] = set()
         decisions: list[Draft] = []
         intents: list[Draft] = []
-        acting: list[str] = []
+        acting: dict[str, str] = {}
         documents: dict[str, bytes] = {}
         claimed: set[str] = set()
         policy = self._policy()
@@ -155,17 +155,14 @@ class Organiser:
             self._dirty.add(place)
             if not _places(step) & claimed:
                 claimed |= _places(step)
-                intents.append(self._actor.intent(step, self._catalogue, documents))
-                acting.append(place)
+                drafts = self._actor.intent(step, self._catalogue, documents)
+                acting |= {draft.event.op: place for draft in drafts if isinstance(draft.event, INTENTS)}
+                intents += drafts
         self._recorder.record(decisions)
         self._recorder.record(intents, documents)
         # What fails again is left to the next try; what does not is followed by what else was stuck there.
         failed = {event.op for event in self.finish_plans() if isinstance(event, FAILURES)}
-        retry.difference_update(
-            place
-            for place, intent in zip(acting, intents, strict=True)
-            if isinstance(intent.event, INTENTS) and intent.event.op in failed
-        )
+        retry.difference_update(place for op, place in acting.items() if op in failed)
         return late
 
     def _note_links(self, place: str) -> None:

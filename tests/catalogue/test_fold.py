@@ -164,10 +164,11 @@ def test_a_failed_move_says_why_on_the_model() -> None:
 
 
 def test_a_plan_stands_until_it_has_an_outcome() -> None:
-    planned = ("u1", e.WritePlanned("op1", "models/a/model.json", "ab"))
+    wanted = e.WritePlanned("op1", "models/a/model.json", "ab")
+    planned = ("u1", wanted)
     catalogue = folded(REGISTERED, planned)
     assert catalogue.plans["op1"] == Plan(
-        op="op1", uid="u1", position=2, target="models/a/model.json", reason="write", document="ab"
+        op="op1", uid="u1", position=2, target="models/a/model.json", reason="write", write=wanted
     )
     failed = folded(REGISTERED, DROPPED, planned, ("u1", e.WriteFailed("op1", "x", "The disk is full.")))
     assert not failed.plans
@@ -190,11 +191,61 @@ def test_a_rejected_edit_keeps_the_last_good_one_in_force() -> None:
     assert mended.files[path].refused is None
 
 
-def test_an_edit_remembers_what_we_wrote() -> None:
+def test_an_edit_remembers_what_was_generated_and_what_was_the_person_s_already() -> None:
+    path = "models/a/model.json"
+    written = ("u1", e.JsonWritten("op1", path, ONE, "ab", Manifest(), "ef", "from", ("/name",)))
+    edited = ("u1", e.JsonEdited(path, OTHER, "cd", Manifest(), owned=("/engine",)))
+    file = folded(REGISTERED, written, edited).files[path]
+    assert (file.base, file.document, file.made_from) == ("ef", "cd", "from")
+    assert file.owned == ("/engine", "/name")
+
+
+def test_what_was_written_before_people_s_words_were_remembered_was_generated_as_it_is() -> None:
+    path = "models/a/model.json"
+    file = folded(REGISTERED, ("u1", e.JsonWritten("op1", path, ONE, "ab", Manifest()))).files[path]
+    assert (file.base, file.owned) == ("ab", ())
+
+
+def test_a_file_that_was_never_generated_is_the_person_s_own_and_stays_so_when_it_is_edited_through_us() -> (
+    None
+):
+    path = "models/a/model.json"
+    own = folded(REGISTERED, ("u1", e.JsonEdited(path, ONE, "ab", Manifest())))
+    assert own.files[path].base is None
+    edited, _ = fold(own, recorded([("u1", e.JsonWritten("op1", path, ONE, "cd", Manifest(), ""))], start=3))
+    assert edited.files[path].base is None
+
+
+def test_a_kept_file_has_another_base_and_no_other_content() -> None:
+    path = "models/a/model.json"
+    written = ("u1", e.JsonWritten("op1", path, ONE, "ab", Manifest(name="N")))
+    kept = ("u1", e.JsonKept(path, "ef", "from", ("/name",)))
+    file = folded(REGISTERED, written, kept).files[path]
+    assert (file.document, file.manifest) == ("ab", Manifest(name="N"))
+    assert (file.base, file.made_from, file.owned) == ("ef", "from", ("/name",))
+
+
+def test_a_model_json_that_could_not_be_brought_up_to_date_says_why_and_is_served() -> None:
     path = "models/a/model.json"
     written = ("u1", e.JsonWritten("op1", path, ONE, "ab", Manifest()))
-    catalogue = folded(REGISTERED, written, ("u1", e.JsonEdited(path, OTHER, "cd", Manifest())))
-    assert (catalogue.files[path].written, catalogue.files[path].document) == ("ab", "cd")
+    failed = ("u1", e.WriteFailed("op2", path, "It is read-only."))
+    catalogue = folded(REGISTERED, DROPPED, written, failed)
+    assert catalogue.files[path].stuck == "It is read-only."
+    model = catalogue.models["u1"]
+    assert (model.status, model.reason, model.stuck) == ("ready", "It is read-only.", None)
+
+
+def test_a_file_name_that_janfs_wrote_and_that_is_gone_says_nothing() -> None:
+    path = "models/a/model.json"
+    named = Manifest(engine_parameters={"llama_model_path": "gone.gguf"})
+    ours = ("u1", e.JsonWritten("op1", path, ONE, "ab", named, "ab", "from"))
+    assert folded(REGISTERED, DROPPED, ours).models["u1"].status == "ready"
+    theirs = ("u1", e.JsonEdited(path, ONE, "ab", named, owned=("/engine_parameters/llama_model_path",)))
+    assert folded(REGISTERED, DROPPED, ours, theirs).models["u1"].status == "missing"
+    assert (
+        folded(REGISTERED, DROPPED, ("u1", e.JsonEdited(path, ONE, "ab", named))).models["u1"].status
+        == "missing"
+    )
 
 
 def test_a_renamed_model_keeps_its_old_names() -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -36,6 +37,8 @@ class Disk(Protocol):
     def write_at(self, path: str, offset: int, data: bytes) -> None: ...
     def hard_link(self, existing: str, path: str) -> None: ...
     def fifo(self, path: str) -> None: ...
+    def chmod(self, path: str, mode: int) -> None: ...
+    def mode(self, path: str) -> int: ...
     def absolute(self, path: str) -> str: ...
 
 
@@ -67,6 +70,12 @@ class OnRealDisk:
     def fifo(self, path: str) -> None:
         os.mkfifo(self._at(path))
 
+    def chmod(self, path: str, mode: int) -> None:
+        os.chmod(self._at(path), mode)  # noqa: PTH101
+
+    def mode(self, path: str) -> int:
+        return stat.S_IMODE(os.stat(self._at(path)).st_mode)  # noqa: PTH116
+
     def absolute(self, path: str) -> str:
         return "/".join(paths.encode_name(part) for part in self._at(path).split(b"/"))
 
@@ -96,6 +105,12 @@ class OnFakeDisk:
 
     def fifo(self, path: str) -> None:
         self.fake.fifo(path)
+
+    def chmod(self, path: str, mode: int) -> None:
+        self.fake.chmod(path, mode)
+
+    def mode(self, path: str) -> int:
+        return self.fake.mode(path)
 
     def absolute(self, path: str) -> str:
         return f"{self.fake.root}/{path}"
@@ -248,6 +263,18 @@ def test_create_makes_a_file_with_its_content(disk: Disk) -> None:
     disk.fs.create("models/model.json", b'{"a": 1}')
     assert read(disk.fs, "models/model.json") == b'{"a": 1}'
     assert disk.fs.being_written("models/model.json") is False
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o444])
+def test_a_file_made_like_another_has_its_mode(disk: Disk, mode: int) -> None:
+    disk.write("models/a", b"theirs")
+    disk.chmod("models/a", mode)
+    disk.fs.create("models/b", b"ours", "models/a")
+    assert disk.mode("models/b") == mode
+    for path in ("models/a", "models/b"):
+        found = disk.fs.stat(path)
+        assert found is not None
+        assert found.writable == bool(mode & 0o222)
 
 
 @pytest.mark.parametrize("there", ["file", "folder", "link", "dangling"])

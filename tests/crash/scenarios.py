@@ -94,6 +94,13 @@ def replace_binary(world: World) -> None:
     world.fs.rename_over("models/a/a.gguf.part", "models/a/a.gguf")
 
 
+def edited_model(world: World) -> None:
+    """A model whose generated model.json has a comment and a name of the person's."""
+    one_model(world)
+    text = world.fs.read("models/a/model.json").replace(b'"name": "a"', b'/* mine */ "name": "Mine"')
+    known(("models/a/model.json", text))(world)
+
+
 def take_out(world: World) -> None:
     world.fs.rename_over("models/a/a.gguf", "/home/user/elsewhere/a.gguf")
 
@@ -230,6 +237,7 @@ SCENARIOS = {
     "edit an engine's file": Scenario(nothing, put(("engines/llama-cpp.json", b'// mine\n{"ngl": 0}'))),
     "edit model.json": Scenario(one_model, put(("models/a/model.json", b'// mine\n{"name": "Mine"}'))),
     "replace the file": Scenario(one_model, replace_binary),
+    "replace the file of an edited model.json": Scenario(edited_model, replace_binary),
     "move the file out": Scenario(one_model, take_out),
     "move the file back": Scenario(out_and_back, renamed("/home/user/elsewhere/a.gguf", "models/a/a.gguf")),
     "rename the folder": Scenario(one_model, renamed("models/a", "models/b"), unseen="taken for new"),

@@ -57,8 +57,8 @@ class Faults:
 
     @staticmethod
     def _create_half(create: Callable[..., Any], *args: Any) -> None:
-        path, data = args
-        create(path, data[: len(data) // 2])
+        path, data, *like = args
+        create(path, data[: len(data) // 2], *like)
 
 
 class HookedFileSystem:
@@ -85,8 +85,8 @@ class HookedFileSystem:
     def has_holes(self, path: str) -> bool:
         return self._on_call("has_holes", self._inner.has_holes, path)
 
-    def create(self, path: str, data: bytes) -> None:
-        self._on_call("create", self._inner.create, path, data)
+    def create(self, path: str, data: bytes, like: str | None = None) -> None:
+        self._on_call("create", self._inner.create, path, data, *([] if like is None else [like]))
 
     def make_folder(self, path: str) -> None:
         self._on_call("make_folder", self._inner.make_folder, path)

@@ -123,10 +123,13 @@ class FakeFileSystem:
         inode = self._disk.get(path)
         return isinstance(inode, File) and inode.has_holes
 
-    def create(self, path: str, data: bytes) -> None:
+    def create(self, path: str, data: bytes, like: str | None = None) -> None:
         self._check_writable(path)
+        model = None if like is None else self._disk.file(like)
         self._disk.new_name(path)
         file = self._disk.new_file()
+        if model is not None:
+            file.mode = model.mode
         file.write_at(0, data)
         self._disk.add(path, file, by_user=False)
         self._tell(path)
@@ -238,6 +241,16 @@ class FakeFileSystem:
         inode.mtime_ns = inode.ctime_ns = self._disk.time_ns()
         self._tell(path)
 
+    def chmod(self, path: str, mode: int) -> None:
+        """Say who may read and write a file."""
+        file = self._disk.file(path)
+        file.mode, file.ctime_ns = mode, self._disk.time_ns() + 1
+        self._tell(path)
+
+    def mode(self, path: str) -> int:
+        """Who may read and write a file."""
+        return self._disk.file(path).mode
+
     def chmod_like(self, path: str) -> None:
         """Change something about a file that is neither its content nor its time."""
         self._disk.get(path).ctime_ns = self._disk.time_ns() + 1
@@ -308,8 +321,10 @@ class FakeFileSystem:
             inode = target
         is_dir = isinstance(inode, Folder)
         stamp = _stamp(inode) if isinstance(inode, File) else None
-        nlink = inode.nlink if isinstance(inode, File) and link is None else 1
-        return Stat(stamp=stamp, ctime_ns=inode.ctime_ns, is_dir=is_dir, link=link, nlink=nlink)
+        own = isinstance(inode, File) and link is None
+        nlink = inode.nlink if own and isinstance(inode, File) else 1
+        writable = not own or not isinstance(inode, File) or bool(inode.mode & 0o222)
+        return Stat(stamp, inode.ctime_ns, is_dir, link, nlink, writable)
 
     def _missing(self, path: str) -> bool:
         _, _, inode = self._disk.find(path, follow=True)

@@ -23,6 +23,7 @@ class File(Inode):
     nlink: int = 0
     writers: int = 0
     readers: int = 0
+    mode: int = 0o644
 
     def write_at(self, offset: int, data: bytes) -> None:
         """Put `data` at `offset`, growing the file as needed."""

@@ -45,7 +45,9 @@ class World:
         """Someone writes a model.json."""
         self._inode += 1
         stream = uid_at(self.catalogue, paths.place(path)) or f"u{self._inode}"
-        self.say(stream, e.JsonEdited(path, Stamp(2, 3, self._inode), "cd", manifest))
+        self.say(
+            stream, e.JsonEdited(path, Stamp(2, 3, self._inode), "cd", manifest, (), ("/engine_parameters",))
+        )
 
     def present(self) -> list[Model]:
         return [model for model in self.catalogue.models.values() if model.removed is None]
@@ -91,10 +93,12 @@ class World:
                     self.say(uid, e.MoveCompleted(op, source, target, "organise", stamp))
             case Generate(uid, path):
                 self.say(uid, e.WritePlanned(op, path, "ab"))
+                made = Stamp(2, 2, self._inode)
                 if self.fails:
                     self.say(uid, e.WriteFailed(op, path, "The disk is full."))
                 else:
-                    self.say(uid, e.JsonWritten(op, path, Stamp(2, 2, self._inode), "ab", Manifest()))
+                    made_from = step.made_from
+                    self.say(uid, e.JsonWritten(op, path, made, "ab", Manifest(), made_from=made_from))
 
     def settle(self, *, retry: bool = False) -> list[Step]:
         """Do all there is to do; the steps taken."""

@@ -13,7 +13,7 @@ from janfs.errors import FolderError
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp
 from janfs.folder.real import RealFileSystem
-from janfs.organise import copier, executor
+from janfs.organise import copier, executor, replacing
 from tests.fakes.faults import Crash, Fault, Faults, HookedFileSystem
 from tests.fakes.filesystem import FakeFileSystem
 
@@ -292,6 +292,62 @@ def test_a_folder_in_the_way_is_no_file_of_ours(hands: Hands) -> None:
         executor.write(hands.port, WRITE, JSON)
 
 
+# Writes over what is there.
+
+
+def test_a_text_takes_the_place_of_another_and_nothing_is_left_beside_it(hands: Hands) -> None:
+    hands.put(MANIFEST, CONTENT)
+    assert replacing.replace(hands.port, WRITE, JSON, CONTENT) == stamp(hands.port, MANIFEST)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: JSON}
+
+
+@pytest.mark.parametrize("theirs", [b"{}", CONTENT.swapcase(), b""])
+def test_a_text_that_someone_else_changed_is_not_replaced(hands: Hands, theirs: bytes) -> None:
+    hands.put(MANIFEST, theirs)
+    with pytest.raises(FolderError, match="what they write stays"):
+        replacing.replace(hands.port, WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: theirs}
+
+
+@pytest.mark.parametrize("theirs", [CONTENT + b"!", CONTENT.swapcase()])
+def test_a_text_that_changes_at_the_last_moment_comes_back(hands: Hands, theirs: bytes) -> None:
+    hands.put(MANIFEST, CONTENT)
+
+    class LastMoment(Faults):
+        def __call__(self, name, perform, /, *args, **kwargs):  # type: ignore[no-untyped-def]
+            if name == "exchange" and hands.tree()[MANIFEST] == CONTENT:
+                hands.put(MANIFEST, theirs)
+            return super().__call__(name, perform, *args, **kwargs)
+
+    with pytest.raises(FolderError, match="at the last moment"):
+        replacing.replace(HookedFileSystem(hands.port, LastMoment()), WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: theirs}
+
+
+def test_what_changed_at_the_last_moment_comes_back_after_a_crash_too(hands: Hands) -> None:
+    hands.put(MANIFEST, JSON)
+    hands.put("models/x/" + f"{paths.TEMP_PREFIX}op1.tmp", b"theirs")
+    with pytest.raises(FolderError, match="at the last moment"):
+        replacing.replace(hands.port, WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: b"theirs"}
+
+
+@pytest.mark.parametrize("how", ["link", "second name", "gone", "folder"])
+def test_what_is_no_plain_file_is_not_replaced(hands: Hands, how: str) -> None:
+    hands.put("models/x/other", CONTENT)
+    match how:
+        case "link":
+            hands.symlink(MANIFEST, "other")
+        case "second name":
+            hands.hard_link("models/x/other", MANIFEST)
+        case "folder":
+            hands.mkdir(MANIFEST)
+    before = hands.tree()
+    with pytest.raises(FolderError, match=r"link|gone"):
+        replacing.replace(hands.port, WRITE, JSON, CONTENT)
+    assert hands.tree() == before
+
+
 # Whatever stops it, at every call.
 
 
@@ -311,7 +367,11 @@ class Scenario:
                 self.hands.put(TARGET, CONTENT)
             case "write":
                 self.hands.mkdir("models/x")
-        self.plan = {"delete": TRASH, "write": WRITE}.get(kind) or move_plan(self.hands.port)
+            case "replace":
+                self.hands.put(MANIFEST, CONTENT)
+        self.plan = {"delete": TRASH, "write": WRITE, "replace": WRITE}.get(kind) or move_plan(
+            self.hands.port
+        )
         if isinstance(self.hands, Fake):  # what was there before is on the disk for good
             for folder in [path for path, what in self.hands.tree().items() if what is None]:
                 self.hands.sync_folder(folder)
@@ -320,10 +380,12 @@ class Scenario:
         fs = self.hands.port if faults is None else HookedFileSystem(self.hands.port, faults)
         if self.kind == "write":
             return executor.write(fs, self.plan, JSON)
+        if self.kind == "replace":
+            return replacing.replace(fs, self.plan, JSON, CONTENT)
         return executor.move(fs, self.plan)
 
 
-KINDS = ["move", "move a link", "delete", "write"]
+KINDS = ["move", "move a link", "delete", "write", "replace"]
 
 
 def calls(kind: str, make: Make) -> list[str]:
@@ -373,7 +435,8 @@ def test_a_power_cut_at_any_call_loses_nothing_and_it_is_finished(kind: str) -> 
             scenario.run(Faults({number: Fault(when="after")}))
         assert isinstance(scenario.hands, Fake)
         scenario.hands.power_cut()
-        assert kind == "write" or CONTENT in scenario.hands.tree().values(), f"lost after {number}, {name}"
+        left = scenario.hands.tree().values()
+        assert kind == "write" or CONTENT in left or (kind, JSON) in {("replace", each) for each in left}
         scenario.run()
         assert scenario.hands.tree() == done.hands.tree(), f"cut after call {number}, {name}"
 
@@ -412,7 +475,9 @@ def test_a_disk_that_fails_for_good_is_told_and_loses_nothing(make: Make, kind: 
         failed = Scenario(kind, make)
         with pytest.raises(FolderError):
             failed.run(Faults({later: Fault(code) for later in range(number, number + 50)}))
-        assert kind == "write" or CONTENT in failed.hands.tree().values(), f"lost at {number}, {name}"
+        left = failed.hands.tree().values()
+        lost = CONTENT not in left and (kind != "replace" or JSON not in left)
+        assert kind == "write" or not lost, f"lost at {number}, {name}"
         failed.run()
 
 

@@ -12,6 +12,7 @@ from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 from janfs.folder.gguf import GgufFacts
+from janfs.manifest.generate import digest
 from janfs.manifest.schema import Manifest
 from janfs.organise.homes import home_of
 from janfs.organise.planner import next_step
@@ -34,7 +35,16 @@ def test_a_loose_file_is_registered_moved_in_and_described(world: World) -> None
     assert world.settle() == [
         Decide(((uid, registered),), 1),
         Move(uid, loose, inside, stamp, 2),
-        Generate(uid, f"{home}/model.json", ("Zephyr 7B.Q4_K_M.gguf",), stamp.size, stamp, MODEL, 4),
+        Generate(
+            uid,
+            f"{home}/model.json",
+            ("Zephyr 7B.Q4_K_M.gguf",),
+            stamp.size,
+            stamp,
+            MODEL,
+            4,
+            made_from=digest("zephyr-7b.q4_k_m", ["Zephyr 7B.Q4_K_M.gguf"], stamp.size, MODEL, None),
+        ),
     ]
     assert world.catalogue.models[uid].status == "ready"
     assert world.folders() == {home: {"Zephyr 7B.Q4_K_M.gguf", "model.json"}}
@@ -254,3 +264,53 @@ def test_what_could_not_be_written_is_tried_in_the_new_folder_of_a_renamed_model
     )
     world.say(uid, e.ModelRenamed("yours", "models/yours", "mine"))
     assert isinstance(world.step("models/yours"), Generate)
+
+
+class TestAnew:
+    """A generated model.json, once what it was made from is not what it was."""
+
+    @pytest.fixture
+    def settled(self, world: World) -> World:
+        world.drop("models/a.gguf")
+        world.settle()
+        assert world.settle() == [], "what is up to date is left alone"
+        return world
+
+    def change(self, world: World) -> None:
+        file = world.catalogue.files["models/a/a.gguf"]
+        stamp = Stamp(999, 9, file.stamp.inode)
+        world.say(file.uid, e.FileChanged(file.path, stamp, facts=facts(author="another")))
+
+    def test_it_is_generated_again_once(self, settled: World) -> None:
+        self.change(settled)
+        steps = settled.settle()
+        assert [(step.anew, step.size) for step in steps if isinstance(step, Generate)] == [(True, 999)]
+
+    def test_an_edited_one_too_for_what_is_not_the_person_s(self, settled: World) -> None:
+        settled.edit("models/a/model.json", Manifest(name="Mine"))
+        assert settled.settle() == []
+        self.change(settled)
+        assert any(isinstance(step, Generate) for step in settled.settle())
+
+    def test_a_person_s_own_is_never_added_to(self, world: World) -> None:
+        world.drop("models/a/model.json", None)
+        world.drop("models/a/a.gguf")
+        world.settle()
+        self.change(world)
+        assert world.settle() == []
+
+    def test_one_that_cannot_be_read_is_left_alone_until_it_can(self, settled: World) -> None:
+        path = "models/a/model.json"
+        uid = settled.catalogue.files[path].uid
+        settled.say(uid, e.JsonRejected(path, Stamp(3, 3, 3), "ef", "A comma is missing.", 1, 2))
+        self.change(settled)
+        assert settled.settle() == []
+        settled.edit(path, Manifest())
+        assert any(isinstance(step, Generate) for step in settled.settle())
+
+    def test_one_that_could_not_be_written_is_tried_again_only_when_it_is_time(self, settled: World) -> None:
+        path = "models/a/model.json"
+        self.change(settled)
+        settled.say(settled.catalogue.files[path].uid, e.WriteFailed("op", path, "It is read-only."))
+        assert settled.step("models/a") is None
+        assert isinstance(settled.step("models/a", retry=True), Generate)

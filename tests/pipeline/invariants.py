@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from janfs.catalogue.catalogue import present_models
 from janfs.catalogue.entries import File
+from janfs.catalogue.fold import Recorded
 from janfs.catalogue.groups import is_part
 from janfs.errors import GgufError, ManifestError
 from janfs.events import types as e
@@ -14,6 +15,8 @@ from janfs.folder.gguf import facts, read_header
 from janfs.folder.scan import scan
 from janfs.folder.settle import NO_STAMP
 from janfs.log.verify import verify
+from janfs.manifest.jsonc import parse, tokenize
+from janfs.manifest.leaves import REMOVED, find, leaves
 from janfs.manifest.spellings import read_manifest
 from janfs.organise.splitting import uid_for
 from janfs.pipeline.recorder import Recorder, compare, rebuild, replay
@@ -42,7 +45,11 @@ def photo(fs: FakeFileSystem) -> Photo:
 def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deleting: bool) -> None:
     """Between two photos janfs alone was at work: it may bring files into folders directly below `models/`
     under their own names, copy and link them there, let copies share their content, write what is in the log
-    as written, and, if asked to delete, move to the trash. Nothing else moves, changes or goes."""
+    as written, bring a model.json of its own up to date without losing a word of the person's, and, if asked
+    to delete, move to the trash. Nothing else moves, changes or goes."""
+    before = dict(before)
+    for path, text in rewritten(world, before, after).items():
+        before[path] = text
     original: dict[bytes, set[tuple[int, bytes]]] = {}
     for file in before.values():
         original.setdefault(file[1], set()).add(file)
@@ -70,6 +77,48 @@ def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deletin
         expected = path == MARKER or hashlib.sha256(content).hexdigest() in ours
         expected = expected or (paths.name(path), content) in copied
         assert expected or is_temporary(path), f"{path!r} came from nowhere"
+
+
+def rewritten(world: World, before: Photo, after: Photo) -> Photo:
+    """Each model.json that janfs brought up to date, as it is now; checks that the person's word stands."""
+    writes = [
+        item
+        for item in replay(world.log)
+        if isinstance(item.event, e.WritePlanned) and item.event.replaces is not None
+    ]
+    found: dict[str, tuple[int, bytes]] = {}
+    for path, (_, text) in before.items():
+        chain, now = [], hashlib.sha256(text).hexdigest()
+        for item in writes:
+            if isinstance(item.event, e.WritePlanned) and item.event.replaces == now:
+                chain.append(item)
+                now = item.event.sha256
+        same = [file for file in after.values() if hashlib.sha256(file[1]).hexdigest() == now]
+        if not chain or after.get(path) == before[path] or not same or not paths.is_manifest(path):
+            continue
+        for item in chain:
+            check_words(world, item)
+        found[path] = after[path] if after.get(path) in same else same[0]
+    return found
+
+
+def check_words(world: World, item: Recorded) -> None:
+    """A planned rewriting leaves every leaf that is not as it was generated, and every comment."""
+    planned = item.event
+    assert isinstance(planned, e.WritePlanned)
+    known = rebuild(world.log, until=item.position - 1).files.get(planned.path)
+    assert known is not None, f"{planned.path!r} was not known when it was rewritten"
+    texts = [world.log.document(digest or "") for digest in (planned.replaces, planned.sha256, known.base)]
+    old, new, base = (parse(text or b"{}") for text in texts)
+    for leaf, value in leaves(old).items():
+        if find(base, leaf) != value:
+            assert find(new, leaf) == value, f"{leaf} of {planned.path!r} was {value!r}: {find(new, leaf)!r}"
+    for leaf, value in leaves(base).items():
+        if find(old, leaf) is REMOVED:
+            assert find(new, leaf) is REMOVED, f"{leaf} of {planned.path!r} is {value!r} again"
+    before, now = ((text or b"").decode() for text in texts[:2])
+    comments = [before[t.start : t.end] for t in tokenize(before) if t.kind == "comment"]
+    assert all(comment in now for comment in comments), f"a comment of {planned.path!r} is lost"
 
 
 def is_temporary(path: str) -> bool:

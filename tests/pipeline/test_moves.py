@@ -14,7 +14,8 @@ def test_a_renamed_folder_keeps_its_model_and_the_old_id_leads_to_it(world: Worl
     model = world.model("new-name")
     assert (model.uid, model.folder, model.aliases) == (uid, "models/New Name", ("old",))
     assert world.model("old") == model
-    assert world.events(position) == ["file-moved", "file-moved", "model-renamed"]
+    renamed = ["file-moved", "file-moved", "model-renamed"]
+    assert world.events(position) == [*renamed, "write-planned", "json-written"], "the id in it is another"
     world.restart()
     assert world.model("old") == model
 

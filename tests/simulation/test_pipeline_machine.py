@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,7 +23,10 @@ from hypothesis.stateful import (
 )
 
 from janfs.catalogue.catalogue import present_models
+from janfs.errors import ManifestError
 from janfs.folder import paths
+from janfs.manifest.edit import edit
+from janfs.manifest.leaves import REMOVED, Pointer
 from tests.fakes.faults import HookedFileSystem, P, T
 from tests.fakes.filesystem import FakeFileSystem, Writer
 from tests.folder import gguf_bytes as make
@@ -258,6 +262,25 @@ class PipelineMachine(RuleBasedStateMachine):
             self.person(lambda: self.fs.rename_over(path + "~", path))
         else:
             self.person(lambda: self.fs.put(path, text))
+
+    @precondition(lambda self: not self.away)
+    @rule(
+        number=numbers,
+        field=st.sampled_from(
+            [("name",), ("metadata", "tags"), ("model_parameters", "top_p"), ("metadata",)]
+        ),
+        value=st.sampled_from(["mine", 0.5, REMOVED]),
+    )
+    def edit_a_field(self, number: int, field: Pointer, value: Any) -> None:
+        written = [path for path in self.fs.files(paths.MODELS) if paths.is_manifest(path)]
+        if not written:
+            return
+        path = written[number % len(written)]
+        try:
+            text = edit(self.fs.read(path), {field: value})
+        except ManifestError:
+            return
+        self.person(lambda: self.fs.put(path, text))
 
     # --- what happens to the disk ---
 

@@ -1,0 +1,149 @@
+"""What is to be written as a model.json: generated, and brought together with what a person wrote."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from janfs.catalogue.catalogue import Catalogue
+from janfs.catalogue.entries import File
+from janfs.clock import Ids
+from janfs.errors import ManifestError
+from janfs.events import types as e
+from janfs.log.reader import LogReader
+from janfs.manifest import jsonc
+from janfs.manifest.edit import edit
+from janfs.manifest.generate import encode, generate
+from janfs.manifest.leaves import REMOVED, Pointer, from_text, to_text
+from janfs.manifest.merge import Conflict, claimed, merge
+from janfs.manifest.spellings import read_manifest
+from janfs.organise.steps import Generate
+from janfs.pipeline.recorder import Draft
+
+Texts = dict[str, bytes]
+"""Documents by their SHA-256, on their way into the log."""
+
+
+class Manifests:
+    """Texts out of the log, and those to be written; the disk is not looked at."""
+
+    def __init__(self, log: LogReader, ids: Ids) -> None:
+        self._log = log
+        self._ids = ids
+
+    def generated(self, step: Generate, catalogue: Catalogue, documents: Texts) -> list[Draft]:
+        """The intent to write what is generated now, or the decision to keep what is there, and why."""
+        file = catalogue.files[step.path] if step.anew else None
+        try:
+            before = None if file is None else self.parsed(file.base)
+            events = self._generated(step, catalogue.models[step.uid].id, file, before, documents)
+        except ManifestError as error:
+            if file is None:
+                raise
+            events = [e.JsonKept(file.path, file.base or "", step.made_from, file.owned, error.detail)]
+        return [Draft(step.uid, event, cause=step.cause) for event in events]
+
+    def _generated(
+        self,
+        step: Generate,
+        model_id: str,
+        file: File | None,
+        before: dict[str, Any] | None,
+        documents: Texts,
+    ) -> list[e.Event]:
+        ours = generate(
+            model_id=model_id,
+            file_names=step.file_names,
+            size=step.size,
+            created=_created(step, before),
+            facts=step.facts,
+            mmproj=step.mmproj,
+        )
+        base = _keep(documents, encode(ours))
+        if file is None or before is None:
+            return [e.WritePlanned(self._ids(), step.path, base, base=base, made_from=step.made_from)]
+        disk = self.text(file.document)
+        found = merge(before, jsonc.parse(disk), ours, map(from_text, file.owned))
+        text = edit(disk, found.changes)
+        read_manifest(text)
+        kept = e.JsonKept(step.path, base, step.made_from, _texts(found.owned))
+        conflicts = [_conflicted(step.path, each) for each in found.conflicts]
+        return self.written(file, text, kept, conflicts, documents)
+
+    def written(
+        self,
+        file: File,
+        text: bytes,
+        kept: e.JsonKept,
+        conflicts: Sequence[e.FieldConflicted],
+        documents: Texts,
+    ) -> list[e.Event]:
+        """The intent to put a text in the place of a file's; `kept` if it is that already."""
+        digest = hashlib.sha256(text).hexdigest()
+        if digest == file.document:
+            return [kept, *conflicts]
+        documents[digest] = text
+        origin = (kept.base, kept.made_from, kept.owned)
+        return [e.WritePlanned(self._ids(), file.path, digest, file.document, *origin, tuple(conflicts))]
+
+    def claim(self, catalogue: Catalogue, drafts: Sequence[Draft], documents: Texts) -> list[Draft]:
+        """The drafts, where edits say what they make the person's: that is theirs, whatever follows."""
+        return [
+            replace(draft, event=self._claimed(catalogue, draft.event, documents))
+            if isinstance(draft.event, e.JsonEdited)
+            else draft
+            for draft in drafts
+        ]
+
+    def _claimed(self, catalogue: Catalogue, event: e.JsonEdited, texts: Texts) -> e.JsonEdited:
+        file = catalogue.files.get(event.path)
+        if file is None or file.base is None:
+            return event
+        try:
+            base = self.parsed(file.base)
+        except ManifestError:
+            return event  # of a damaged log; `janfs verify` names it
+        found = claimed(base, jsonc.parse(texts[event.sha256]), map(from_text, file.owned))
+        return replace(event, owned=_texts(found))
+
+    def text(self, digest: str | None) -> bytes:
+        """A text that events point at. Raises `ManifestError` if it is not in the log."""
+        found = None if digest is None else self._log.document(digest)
+        if found is None:
+            raise ManifestError(f"The text {digest} is not in the log; `janfs verify` says more.")
+        return found
+
+    def parsed(self, digest: str | None) -> dict[str, Any]:
+        """The object in a text that was generated."""
+        found: dict[str, Any] = json.loads(self.text(digest))
+        return found
+
+
+def _created(step: Generate, before: dict[str, Any] | None) -> int:
+    """When the model was made, in seconds; touching its file does not make it another."""
+    metadata = (before or {}).get("metadata", {})
+    if before and (metadata.get("header_sha256"), metadata.get("size")) == (
+        step.facts.header_sha256,
+        step.size,
+    ):
+        return int(before["created"])
+    return step.stamp.mtime_ns // 1_000_000_000
+
+
+def _keep(documents: Texts, text: bytes) -> str:
+    digest = hashlib.sha256(text).hexdigest()
+    documents[digest] = text
+    return digest
+
+
+def _texts(pointers: frozenset[Pointer]) -> tuple[str, ...]:
+    return tuple(sorted(map(to_text, pointers)))
+
+
+def _conflicted(path: str, conflict: Conflict) -> e.FieldConflicted:
+    theirs, ours = (
+        None if value is REMOVED else json.dumps(value) for value in (conflict.theirs, conflict.ours)
+    )
+    return e.FieldConflicted(path, to_text(conflict.pointer), theirs, ours)

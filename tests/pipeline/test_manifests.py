@@ -1,0 +1,223 @@
+"""A model.json is brought up to date when what it was made from changes, and the person's word stands."""
+
+import json
+from typing import Any
+
+import pytest
+
+from janfs.folder import paths
+from janfs.manifest import generate
+from janfs.pipeline import manifests
+from tests.folder import gguf_bytes as make
+from tests.pipeline.invariants import check_at_rest
+from tests.pipeline.world import World, gguf
+
+PATH = "models/a/model.json"
+
+
+@pytest.fixture
+def model(world: World) -> World:
+    """A world with the generated model `a`."""
+    world.fs.put("models/a.gguf", gguf("a"))
+    world.tick()
+    world.clock.advance(1)
+    return world
+
+
+def document(world: World, path: str = PATH) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(world.fs.read(path))
+    return found
+
+
+def edit(world: World, old: str, new: str) -> None:
+    """The person replaces a piece of the text."""
+    text = world.fs.read(PATH).decode()
+    assert old in text, f"{old!r} is not in {text}"
+    world.fs.put(PATH, text.replace(old, new).encode())
+    world.tick()
+    world.clock.advance(1)
+
+
+def another_binary(world: World, name: str = "another", **metadata: Any) -> None:
+    world.fs.put("models/a/a.gguf", gguf(name, general__author=make.text(name), **metadata))
+    world.tick()
+    world.clock.advance(1)
+
+
+class TestWhatItIsMadeFrom:
+    def test_another_binary(self, model: World) -> None:
+        another_binary(model)
+        assert document(model)["metadata"]["author"] == "another"
+        check_at_rest(model)
+
+    def test_another_folder(self, model: World) -> None:
+        model.fs.rename_over("models/a", "models/b")
+        model.tick()
+        assert document(model, "models/b/model.json")["id"] == "b"
+        check_at_rest(model)
+
+    def test_a_projector_that_comes_and_goes(self, model: World) -> None:
+        values = {"general__type": make.text("mmproj"), "clip__projector_type": make.text("mlp")}
+        model.fs.put("models/a/mmproj.gguf", gguf("eyes", **values))
+        model.tick()
+        assert document(model)["engine_parameters"]["mmproj"] == "mmproj.gguf"
+        model.fs.remove("models/a/mmproj.gguf")
+        model.tick()
+        assert "mmproj" not in document(model)["engine_parameters"]
+        check_at_rest(model)
+
+    def test_another_name_of_the_binary_of_several(self, model: World) -> None:
+        values = {"general__type": make.text("mmproj"), "clip__projector_type": make.text("mlp")}
+        model.fs.put("models/a/mmproj.gguf", gguf("eyes", **values))
+        model.tick()
+        model.fs.rename_over("models/a/a.gguf", "models/a/b.gguf")
+        model.tick()
+        assert document(model)["engine_parameters"]["llama_model_path"] == "b.gguf"
+        assert model.model("a").status == "ready"
+
+    def test_a_newer_janfs(self, model: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(generate, "VERSION", 99)
+        newer = generate.generate
+        monkeypatch.setattr(manifests, "generate", lambda **said: {**newer(**said), "description": "New."})
+        model.restart()
+        assert document(model)["description"] == "New."
+
+    def test_nothing_is_written_when_only_times_change(self, model: World) -> None:
+        position = model.log.head.position
+        model.fs.touch("models/a/a.gguf")
+        model.tick()
+        assert "write-planned" not in model.events(position)
+
+
+class TestThePerson:
+    def test_what_they_wrote_stays_with_all_that_is_around_it(self, model: World) -> None:
+        edit(model, '"name": "a",', '"name": "Mine", // my own')
+        edit(model, '  "owned_by"', '  /* whose */ "owned_by"')
+        before = model.fs.read(PATH).decode()
+        another_binary(model)
+        after = model.fs.read(PATH).decode()
+        assert '"name": "Mine", // my own' in after
+        assert '/* whose */ "owned_by"' in after
+        changed = set(after.splitlines()) - set(before.splitlines())
+        assert not any("Mine" in line or "whose" in line for line in changed)
+
+    def test_what_they_removed_stays_removed(self, model: World) -> None:
+        edit(model, '    "temperature": 0.7,\n', "")
+        another_binary(model)
+        assert "temperature" not in document(model)["model_parameters"]
+
+    def test_their_value_survives_though_it_was_ours_for_a_while(self, model: World) -> None:
+        edit(model, '"owned_by": "you"', '"owned_by": "me"')
+        edit(model, '"owned_by": "me"', '"owned_by": "you"')
+        assert "/owned_by" in model.file(PATH).owned
+
+    def test_a_conflict_is_said_once(self, model: World) -> None:
+        another_binary(model, "first")
+        edit(model, '"author": "first"', '"author": "me"')
+        position = model.log.head.position
+        another_binary(model, "second")
+        assert model.events(position).count("field-conflicted") == 1
+        said = next(record for record in model.records(position) if record.type == "field-conflicted")
+        assert json.loads(said.data) == {
+            "path": PATH,
+            "field": "/metadata/author",
+            "theirs": '"me"',
+            "ours": '"second"',
+        }
+        position = model.log.head.position
+        model.fs.rename_over("models/a", "models/b")
+        model.tick()
+        assert "field-conflicted" not in model.events(position)
+
+    def test_a_file_of_their_own_is_never_added_to(self, world: World) -> None:
+        text = b'{"name": "Mine"}'
+        world.fs.put("models/a/model.json", text)
+        world.fs.put("models/a/a.gguf", gguf("a"))
+        world.tick()
+        another_binary(world)
+        world.fs.rename_over("models/a", "models/b")
+        world.tick()
+        assert world.fs.read("models/b/model.json") == text
+
+    def test_what_differs_in_nothing_but_theirs_is_kept_to_the_byte(self, model: World) -> None:
+        edit(model, '"id": "a"', '"id": "x"')
+        before = model.fs.read(PATH)
+        position = model.log.head.position
+        model.fs.rename_over("models/a", "models/b")
+        model.tick()
+        assert model.fs.read("models/b/model.json") == before
+        assert model.events(position)[-2:] == ["json-kept", "field-conflicted"]
+        check_at_rest(model)
+
+    def test_an_older_spelling_gets_no_second_one_beside_it(self, model: World) -> None:
+        edit(model, '"model_parameters"', '"parameters"')
+        edit(model, '"engine_parameters"', '"settings"')
+        values = {"general__type": make.text("mmproj"), "clip__projector_type": make.text("mlp")}
+        model.fs.put("models/a/mmproj.gguf", gguf("eyes", **values))
+        model.tick()
+        assert document(model)["settings"]["mmproj"] == "mmproj.gguf"
+        assert "engine_parameters" not in document(model)
+
+
+class TestWhatIsLeftAlone:
+    def test_a_file_that_cannot_be_read_until_it_is_mended(self, model: World) -> None:
+        broken = model.fs.read(PATH).replace(b'"name": "a",', b'"name": "Mine" "x",')
+        model.fs.put(PATH, broken)
+        model.wait(1)
+        another_binary(model)
+        assert model.fs.read(PATH) == broken
+        problem = model.file(PATH).refused
+        assert problem is not None
+        assert (problem.line, problem.column) != (0, 0)
+        model.fs.put(PATH, broken.replace(b'"Mine" "x"', b'"Mine"'))
+        model.wait(1)
+        assert document(model)["name"] == "Mine"
+        assert document(model)["metadata"]["author"] == "another"
+
+    def test_a_read_only_file_until_it_is_writable(self, model: World) -> None:
+        before = model.fs.read(PATH)
+        model.fs.chmod(PATH, 0o444)
+        another_binary(model)
+        assert model.fs.read(PATH) == before
+        assert "read-only" in (model.model("a").reason or "")
+        model.fs.chmod(PATH, 0o600)
+        model.come_to_rest()
+        assert document(model)["metadata"]["author"] == "another"
+        assert model.fs.mode(PATH) == 0o600
+        check_at_rest(model)
+
+    def test_a_file_with_a_second_name(self, model: World) -> None:
+        model.fs.hard_link(PATH, "/home/user/backup.json")
+        before = model.fs.read(PATH)
+        another_binary(model)
+        assert model.fs.read(PATH) == before == model.fs.read("/home/user/backup.json")
+
+    def test_a_file_that_is_being_edited(self, model: World) -> None:
+        writer = model.fs.start_write(PATH, truncate=False)
+        another_binary(model)
+        assert "author" not in document(model)["metadata"]
+        text = model.fs.read(PATH).replace(b'"name": "a"', b'"name": "M"')
+        writer.write(text)
+        writer.close()
+        model.wait(70)
+        assert (document(model)["name"], document(model)["metadata"]["author"]) == ("M", "another")
+        check_at_rest(model)
+
+
+class TestOwnWrites:
+    def test_they_are_not_taken_for_someone_s_edit(self, model: World) -> None:
+        another_binary(model)
+        position = model.log.head.position
+        for _ in range(3):
+            model.tick("")
+            model.clock.advance(10)
+        assert model.events(position) == []
+        assert not any(paths.name(path).startswith(paths.TEMP_PREFIX) for path in model.fs.files("models/a"))
+
+    def test_a_long_life_ends_where_a_rebuilt_log_says(self, model: World) -> None:
+        edit(model, '"name": "a",', '"name": "Mine",')
+        for name in ("b", "c", "d"):
+            another_binary(model, name)
+            check_at_rest(model)
+        assert document(model)["name"] == "Mine"
+        assert document(model)["metadata"]["author"] == "d"
