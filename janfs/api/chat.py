@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from litestar import Request, post
@@ -12,10 +12,11 @@ from msgspec import UNSET, Struct, UnsetType
 
 from janfs.api.chat_request import ChatRequest, logprobs_of, prompt_of
 from janfs.api.context import Context
-from janfs.api.errors import decode_body
-from janfs.api.generation import Answered, Part, Usage, answer, generated
+from janfs.api.errors import ErrorBody, ErrorDetail, decode_body
+from janfs.api.generation import Answered, Chunk, Part, Usage, answer, generated
 from janfs.api.logprobs import ChatLogprobs, chat_logprobs
 from janfs.api.sampling import choices_of, sampling_of, wants_usage
+from janfs.api.sse import DONE
 from janfs.api.tools import FunctionCall, ToolCallView
 from janfs.engines.protocol import (
     CallDelta,
@@ -23,6 +24,7 @@ from janfs.engines.protocol import (
     FinishReason,
     GenerateRequest,
     ReasoningDelta,
+    Reply,
     TextDelta,
     TokenLogprob,
 )
@@ -114,23 +116,33 @@ class ChatFormat(Struct, frozen=True, kw_only=True):
             usage=usage,
         )
 
-    def opening(self, number: int) -> ChatChunk:
-        return self._chunk([ChunkChoice(index=number, delta=Delta(role="assistant", content=""))])
+    def begin(self, count: int) -> Iterator[Chunk]:
+        for number in range(count):
+            opening = ChunkChoice(index=number, delta=Delta(role="assistant", content=""))
+            yield None, self._chunk([opening])
 
-    def piece(self, number: int, part: Part) -> ChatChunk:
-        logprobs = self._logprobs(part.logprobs) if isinstance(part, TextDelta) else None
-        return self._chunk([ChunkChoice(index=number, delta=_delta_of(part), logprobs=logprobs)])
+    def tell(self, number: int, reply: Reply) -> Iterator[Chunk]:
+        logprobs = None
+        if isinstance(reply, TextDelta) or (isinstance(reply, Finished) and reply.logprobs):
+            logprobs = self._logprobs(reply.logprobs)
+        end = reply.finish_reason if isinstance(reply, Finished) else None
+        delta = Delta() if isinstance(reply, Finished) else _delta_of(reply)
+        choice = ChunkChoice(index=number, delta=delta, finish_reason=end, logprobs=logprobs)
+        yield None, self._chunk([choice])
 
-    def closing(self, number: int, end: Finished) -> ChatChunk:
-        logprobs = self._logprobs(end.logprobs) if end.logprobs else None
-        choice = ChunkChoice(index=number, delta=Delta(), finish_reason=end.finish_reason, logprobs=logprobs)
-        return self._chunk([choice])
+    def end(self, usage: Usage) -> Iterator[Chunk]:
+        if self.include_usage:
+            yield None, self._chunk([], usage)
+
+    def failed(self, error: ErrorDetail) -> Chunk:
+        return None, ErrorBody(error)
+
+    @property
+    def done(self) -> bytes:
+        return DONE
 
     def _logprobs(self, tokens: Sequence[TokenLogprob]) -> ChatLogprobs | None:
         return chat_logprobs(tokens) if self.logprobs else None
-
-    def usage(self, usage: Usage) -> ChatChunk | None:
-        return self._chunk([], usage) if self.include_usage else None
 
     def _chunk(self, choices: list[ChunkChoice], usage: Usage | None = None) -> ChatChunk:
         return ChatChunk(

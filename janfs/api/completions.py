@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from litestar import Request, post
@@ -12,14 +12,16 @@ from litestar.types import ASGIApp
 from msgspec import UNSET, Struct, UnsetType
 
 from janfs.api.context import Context
-from janfs.api.errors import decode_body
-from janfs.api.generation import Answered, Part, Usage, answer, generated
+from janfs.api.errors import ErrorBody, ErrorDetail, decode_body
+from janfs.api.generation import Answered, Chunk, Usage, answer, generated
 from janfs.api.logprobs import TextLogprobs, text_logprobs
 from janfs.api.sampling import GenerationFields, choices_of, refuse_unsupported, sampling_of, wants_usage
+from janfs.api.sse import DONE
 from janfs.engines.protocol import (
     Finished,
     FinishReason,
     GenerateRequest,
+    Reply,
     TextDelta,
     TextPrompt,
     TokenLogprob,
@@ -85,16 +87,26 @@ class CompletionFormat:
         ]
         return Completion(**self._common, choices=choices, usage=usage)
 
-    def opening(self, _number: int) -> None:
-        return None
+    def begin(self, _count: int) -> Iterable[Chunk]:
+        return ()
 
-    def piece(self, number: int, part: Part) -> Completion:
-        if not isinstance(part, TextDelta):  # a raw prompt is continued by nothing but text
-            return self._chunk([])
-        return self._chunk([self._choice(number, part.text, part.logprobs)])
+    def tell(self, number: int, reply: Reply) -> Iterator[Chunk]:
+        """A raw prompt is continued by nothing but text."""
+        if isinstance(reply, TextDelta):
+            yield None, self._chunk([self._choice(number, reply.text, reply.logprobs)])
+        elif isinstance(reply, Finished):
+            yield None, self._chunk([self._choice(number, "", reply.logprobs, reply.finish_reason)])
 
-    def closing(self, number: int, end: Finished) -> Completion:
-        return self._chunk([self._choice(number, "", end.logprobs, end.finish_reason)])
+    def end(self, usage: Usage) -> Iterator[Chunk]:
+        if self._include_usage:
+            yield None, self._chunk([], usage)
+
+    def failed(self, error: ErrorDetail) -> Chunk:
+        return None, ErrorBody(error)
+
+    @property
+    def done(self) -> bytes:
+        return DONE
 
     def _choice(
         self, number: int, text: str, tokens: Sequence[TokenLogprob], end: FinishReason | None = None
@@ -102,9 +114,6 @@ class CompletionFormat:
         logprobs = text_logprobs(tokens, self._sent[number]) if self._logprobs else None
         self._sent[number] += len(text)
         return TextChoice(index=number, text=text, finish_reason=end, logprobs=logprobs)
-
-    def usage(self, usage: Usage) -> Completion | None:
-        return self._chunk([], usage) if self._include_usage else None
 
     def _chunk(self, choices: list[TextChoice], usage: Usage | None = None) -> Completion:
         return Completion(**self._common, choices=choices, usage=usage if self._include_usage else UNSET)

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from janfs.archiving import Archives
 from janfs.downloads.manager import Progress
-from janfs.engines.protocol import EngineInfo, EngineState, GenerateRequest, Reply
+from janfs.engines.protocol import EngineInfo, EngineState, GenerateRequest, Prompt, Reply
 from janfs.log.reader import LogReader
 from janfs.metrics import Metrics
 from janfs.pipeline.loop import Pipeline
@@ -36,6 +36,8 @@ class Pool(Protocol):
     async def stop(self, model_id: str, *, grace: float = ..., reason: str = ...) -> bool: ...
 
     def generate(self, model_id: str, request: GenerateRequest) -> AsyncGenerator[Reply]: ...
+
+    async def tokenize(self, model_id: str, prompt: Prompt) -> tuple[int, ...]: ...
 
     def state(self, model_id: str) -> EngineState: ...
 

@@ -1,7 +1,7 @@
 """The one place where errors become HTTP answers, all of OpenAI's shape."""
 
 import re
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import structlog
@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from janfs import errors
 
+ANTHROPICS = "/v1/messages"  # what lies below speaks as Anthropic's API does
 _log = structlog.get_logger()
 T = TypeVar("T")
 
@@ -62,6 +63,20 @@ class ErrorBody(Struct, frozen=True):
     error: ErrorDetail
 
 
+class AnthropicErrorDetail(Struct, frozen=True):
+    """Anthropic's error object."""
+
+    type: str
+    message: str
+
+
+class AnthropicErrorBody(Struct, frozen=True):
+    """Anthropic's envelope of an error."""
+
+    error: AnthropicErrorDetail
+    type: Literal["error"] = "error"
+
+
 class ErrorAnswer(Struct, frozen=True):
     """An error as it is answered."""
 
@@ -95,7 +110,14 @@ def answer_to(error: Exception) -> ErrorAnswer:
             return _answer(500, "Something went wrong inside janfs; its log says what.", "internal_error")
 
 
-def handle(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorBody]:
+def anthropic_error(detail: ErrorDetail) -> AnthropicErrorBody:
+    """The same error in Anthropic's words."""
+    kind = {"model_not_found": "not_found_error", "server_busy": "rate_limit_error"}.get(detail.code or "")
+    kind = kind or ("api_error" if detail.type == "server_error" else "invalid_request_error")
+    return AnthropicErrorBody(AnthropicErrorDetail(kind, detail.message))
+
+
+def handle(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorBody | AnthropicErrorBody]:
     """Litestar's way in."""
     if isinstance(error, NotFoundException):
         error = _nothing_there(request)
@@ -106,8 +128,9 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorB
             _log.warning("request-failed", **where, reason=error.detail)
         else:
             _log.error("request-failed", **where, exc_info=error)
+    theirs = request.scope["path"].startswith(ANTHROPICS)
     return Response(
-        ErrorBody(answer.detail),
+        anthropic_error(answer.detail) if theirs else ErrorBody(answer.detail),
         status_code=answer.status,
         headers=answer.headers,
         media_type="application/json",

@@ -1,7 +1,7 @@
 """Running a generation for a client: whole or streamed, and ended as soon as nobody listens."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
 
@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from janfs.api.body import ClientGone
 from janfs.api.context import ApiContext
-from janfs.api.errors import ErrorBody, answer_to
-from janfs.api.sse import DONE, EventStream, message
+from janfs.api.errors import ErrorDetail, answer_to
+from janfs.api.sse import EventStream, message
 from janfs.engines.protocol import (
     CallDelta,
     Finished,
@@ -80,21 +80,35 @@ class Answered:
                 self.logprobs += reply.logprobs
 
 
-class Format(Protocol):
-    """What answers look like: whole, or as the chunks of a stream, each of the answer with that number.
+Chunk = tuple[str | None, Struct]
+"""A message of an event stream: the name of its event, where it has one, and its data."""
 
-    None: no such chunk.
-    """
+
+class Format(Protocol):
+    """What answers look like in one of the APIs: whole, or as the messages of a stream."""
 
     def whole(self, answers: Sequence[Answered], usage: Usage) -> Struct: ...
 
-    def opening(self, number: int, /) -> Struct | None: ...
+    def begin(self, count: int, /) -> Iterable[Chunk]:
+        """What a stream of so many answers begins with."""
+        ...
 
-    def piece(self, number: int, part: Part, /) -> Struct: ...
+    def tell(self, number: int, reply: Reply) -> Iterable[Chunk]:
+        """What is new of the answer with that number, its end included."""
+        ...
 
-    def closing(self, number: int, end: Finished, /) -> Struct: ...
+    def end(self, usage: Usage) -> Iterable[Chunk]:
+        """What follows after the end of the last answer."""
+        ...
 
-    def usage(self, usage: Usage) -> Struct | None: ...
+    def failed(self, error: ErrorDetail) -> Chunk:
+        """The last message of a stream that broke."""
+        ...
+
+    @property
+    def done(self) -> bytes:
+        """The bytes after the last message of a stream that did not."""
+        ...
 
 
 def generated(context: ApiContext, model_id: str, request: GenerateRequest) -> AsyncGenerator[Reply]:
@@ -162,29 +176,31 @@ async def _messages(
     first: tuple[int, Reply], replies: AsyncGenerator[tuple[int, Reply]], count: int, format_: Format
 ) -> AsyncGenerator[bytes]:
     """The chunks; an error after the stream has begun is its last message."""
-    for opening in map(format_.opening, range(count)):
-        if opening is not None:
-            yield message(_encode(opening))
+    for chunk in format_.begin(count):
+        yield _sse(chunk)
     ends: list[Finished] = []
     try:
-        item = first
+        number, reply = first
         while True:
-            number, reply = item
+            for chunk in format_.tell(number, reply):
+                yield _sse(chunk)
             if isinstance(reply, Finished):
                 ends.append(reply)
-                yield message(_encode(format_.closing(number, reply)))
-            else:
-                yield message(_encode(format_.piece(number, reply)))
             if len(ends) == count:
                 break
-            item = await _next(replies)
+            number, reply = await _next(replies)
     except Exception as error:  # noqa: BLE001  # the status line is out: whatever it is, it is told here
-        yield message(_encode(_error(error)))
+        yield _sse(format_.failed(_error(error)))
         return
-    usage = format_.usage(_usage(ends))
-    if usage is not None:
-        yield message(_encode(usage))
-    yield DONE
+    for chunk in format_.end(_usage(ends)):
+        yield _sse(chunk)
+    if format_.done:
+        yield format_.done
+
+
+def _sse(chunk: Chunk) -> bytes:
+    event, data = chunk
+    return message(_encode(data), event=event)
 
 
 async def _next(replies: AsyncGenerator[tuple[int, Reply]]) -> tuple[int, Reply]:
@@ -194,11 +210,11 @@ async def _next(replies: AsyncGenerator[tuple[int, Reply]]) -> tuple[int, Reply]
         raise _unfinished() from error
 
 
-def _error(error: Exception) -> ErrorBody:
+def _error(error: Exception) -> ErrorDetail:
     found = answer_to(error)
     if found.status == 500:
         _log.error("stream-failed", exc_info=error)
-    return ErrorBody(found.detail)
+    return found.detail
 
 
 def _unfinished() -> EngineError:

@@ -19,11 +19,13 @@ from janfs.api import (
     hashes,
     health,
     history,
+    messages,
     models,
     organising,
 )
 from janfs.api.chat_request import ChatRequest
 from janfs.api.errors import ErrorBody
+from janfs.api.messages_request import ChatParams, MessagesRequest
 from janfs.engine_views import EngineList
 from janfs.origins import ModelConfig
 from janfs.past.fingerprints import Fingerprint
@@ -113,6 +115,13 @@ OPERATIONS = (
         body=completions.CompletionRequest,
         streamed=completions.Completion,
     ),
+    Operation(
+        messages.create_message,
+        messages.MessageAnswer,
+        body=MessagesRequest,
+        streamed=messages.StreamEvent,
+    ),
+    Operation(messages.count_message_tokens, messages.CountedTokens, body=ChatParams),
     Operation(events.list_events, events.EventPage, parameters=(_AFTER, _LIMIT)),
     Operation(events.stream_events, None, streamed=EventView, parameters=(_AFTER, _LAST_EVENT_ID)),
     Operation(engines.list_engines, EngineList),

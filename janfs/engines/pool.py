@@ -26,6 +26,7 @@ from janfs.engines.protocol import (
     EngineState,
     EngineStopped,
     GenerateRequest,
+    Prompt,
     Reply,
     RunSpec,
     describe_exit,
@@ -92,6 +93,11 @@ class EnginePool:
         async with self.engine(model_id) as engine, aclosing(engine.generate(request)) as replies:
             async for reply in replies:
                 yield reply
+
+    async def tokenize(self, model_id: str, prompt: Prompt) -> tuple[int, ...]:
+        """The tokens that would be computed for a prompt; loads the model. Raises as `generate` does."""
+        async with self.engine(model_id) as engine:
+            return await engine.tokenize(prompt)
 
     @asynccontextmanager
     async def engine(self, model_id: str, *, insist: bool = False) -> AsyncIterator[Engine]:

@@ -11,6 +11,7 @@ from janfs.engines.protocol import (
     Finished,
     FinishReason,
     GenerateRequest,
+    Prompt,
     ReasoningDelta,
     Reply,
     TextDelta,
@@ -62,6 +63,10 @@ class FakePool:
 
     def states(self) -> dict[str, EngineState]:
         return {model_id: self.state(model_id) for model_id in self._states}
+
+    async def tokenize(self, model_id: str, prompt: Prompt) -> tuple[int, ...]:
+        self.asked.append((model_id, GenerateRequest(request_id="", prompt=prompt)))
+        return (1, 2, 3)
 
     async def generate(self, model_id: str, request: GenerateRequest) -> AsyncGenerator[Reply]:
         self.asked.append((model_id, request))

@@ -1,0 +1,195 @@
+"""/v1/messages: chats as Anthropic's clients speak them (https://docs.anthropic.com/en/api/messages)."""
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+from litestar import Request, post
+from litestar.params import RawBody
+from litestar.types import ASGIApp
+from msgspec import UNSET, Struct, UnsetType
+
+from janfs.api.context import Context
+from janfs.api.errors import ErrorDetail, anthropic_error, decode_body
+from janfs.api.generation import Answered, Chunk, Usage, answer, generated
+from janfs.api.messages_request import ChatParams, MessagesRequest, prompt_of, sampling_of
+from janfs.engines.protocol import CallDelta, Finished, GenerateRequest, ReasoningDelta, Reply, TextDelta
+from janfs.serving import resolve
+
+_STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+
+
+class ContentBlock(Struct, frozen=True, kw_only=True):
+    """A part of an answer: `text`, `thinking` or `tool_use`."""
+
+    type: Literal["text", "thinking", "tool_use"]
+    text: str | UnsetType = UNSET
+    thinking: str | UnsetType = UNSET
+    signature: str | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    input: dict[str, Any] | UnsetType = UNSET
+
+
+class MessageUsage(Struct, frozen=True):
+    """Counts of tokens; those of the prompt that were computed before count for themselves."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_input_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+
+
+class MessageAnswer(Struct, frozen=True, kw_only=True):
+    """A whole answer, or what a stream begins with."""
+
+    id: str
+    type: Literal["message"] = "message"
+    role: Literal["assistant"] = "assistant"
+    model: str
+    content: list[ContentBlock]
+    stop_reason: str | None
+    stop_sequence: None = None
+    usage: MessageUsage
+
+
+class BlockDelta(Struct, frozen=True, kw_only=True):
+    """What is new of a block, or of the message itself at its end."""
+
+    type: Literal["text_delta", "thinking_delta", "input_json_delta"] | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+    thinking: str | UnsetType = UNSET
+    partial_json: str | UnsetType = UNSET
+    stop_reason: str | UnsetType = UNSET
+    stop_sequence: UnsetType | None = UNSET
+
+
+class StreamEvent(Struct, frozen=True, kw_only=True):
+    """A message of a stream; `type` is the name of its event too."""
+
+    type: str
+    message: MessageAnswer | UnsetType = UNSET
+    index: int | UnsetType = UNSET
+    content_block: ContentBlock | UnsetType = UNSET
+    delta: BlockDelta | UnsetType = UNSET
+    usage: MessageUsage | UnsetType = UNSET
+
+
+class CountedTokens(Struct, frozen=True):
+    """How many tokens a prompt has."""
+
+    input_tokens: int
+
+
+class MessagesFormat:
+    """See `janfs.api.generation.Format`; remembers which block of the one answer is being written."""
+
+    done = b""
+
+    def __init__(self, model: str) -> None:
+        self.id = f"msg_{uuid.uuid4().hex[:24]}"
+        self._model = model
+        self._block = -1
+        self._kind: tuple[str, int] | None = None  # of the block that is open; a call's has its number
+        self._reason = "end_turn"
+
+    def whole(self, answers: Sequence[Answered], usage: Usage) -> MessageAnswer:
+        [one] = answers
+        content: list[ContentBlock] = []
+        if one.reasoning:
+            content.append(ContentBlock(type="thinking", thinking=one.reasoning, signature=""))
+        if one.text:
+            content.append(ContentBlock(type="text", text=one.text))
+        content += [_call_block(call, _arguments(call.arguments)) for call in one.calls]
+        return self._message(content, _STOP_REASONS[one.end.finish_reason], _usage(usage))
+
+    def begin(self, _count: int) -> Iterator[Chunk]:
+        message = self._message([], None, MessageUsage(0, 0))
+        yield "message_start", StreamEvent(type="message_start", message=message)
+
+    def tell(self, _number: int, reply: Reply) -> Iterator[Chunk]:
+        match reply:
+            case Finished():
+                self._reason = _STOP_REASONS[reply.finish_reason]
+                yield from self._close()
+            case TextDelta():
+                yield from self._open(("text", 0), ContentBlock(type="text", text=""))
+                yield self._delta(BlockDelta(type="text_delta", text=reply.text))
+            case ReasoningDelta():
+                yield from self._open(
+                    ("thinking", 0), ContentBlock(type="thinking", thinking="", signature="")
+                )
+                yield self._delta(BlockDelta(type="thinking_delta", thinking=reply.text))
+            case CallDelta():
+                yield from self._open(("tool_use", reply.index), _call_block(reply, {}))
+                yield self._delta(BlockDelta(type="input_json_delta", partial_json=reply.arguments))
+
+    def end(self, usage: Usage) -> Iterable[Chunk]:
+        delta = BlockDelta(stop_reason=self._reason, stop_sequence=None)
+        last = StreamEvent(type="message_delta", delta=delta, usage=_usage(usage))
+        return ("message_delta", last), ("message_stop", StreamEvent(type="message_stop"))
+
+    def failed(self, error: ErrorDetail) -> Chunk:
+        return "error", anthropic_error(error)
+
+    def _open(self, kind: tuple[str, int], block: ContentBlock) -> Iterator[Chunk]:
+        if self._kind == kind:
+            return
+        yield from self._close()
+        self._kind, self._block = kind, self._block + 1
+        start = StreamEvent(type="content_block_start", index=self._block, content_block=block)
+        yield "content_block_start", start
+
+    def _close(self) -> Iterator[Chunk]:
+        if self._kind is not None:
+            self._kind = None
+            yield "content_block_stop", StreamEvent(type="content_block_stop", index=self._block)
+
+    def _delta(self, delta: BlockDelta) -> Chunk:
+        return "content_block_delta", StreamEvent(type="content_block_delta", index=self._block, delta=delta)
+
+    def _message(self, content: list[ContentBlock], reason: str | None, usage: MessageUsage) -> MessageAnswer:
+        return MessageAnswer(id=self.id, model=self._model, content=content, stop_reason=reason, usage=usage)
+
+
+@post("/v1/messages", status_code=200)
+async def create_message(request: Request[Any, Any, Any], context: Context, body: RawBody) -> ASGIApp:
+    """The model's next message, whole or as a stream of server-sent events, in Anthropic's words."""
+    asked = decode_body(body, MessagesRequest)
+    prompt = prompt_of(asked)
+    runnable = resolve(context.pipeline.snapshot, context.settings.root, asked.model)
+    format_ = MessagesFormat(runnable.spec.model_id)
+    generate = GenerateRequest(
+        request_id=format_.id, prompt=prompt, sampling=sampling_of(asked, runnable.model_parameters)
+    )
+    replies = generated(context, runnable.spec.model_id, generate)
+    return await answer(request, [replies], format_, stream=bool(asked.stream))
+
+
+@post("/v1/messages/count_tokens", status_code=200)
+async def count_message_tokens(context: Context, body: RawBody) -> CountedTokens:
+    """How many tokens a chat is, with its tools, in the model's own template. Loads the model if need be."""
+    asked = decode_body(body, ChatParams)
+    prompt = prompt_of(asked)
+    runnable = resolve(context.pipeline.snapshot, context.settings.root, asked.model)
+    return CountedTokens(len(await context.pool.tokenize(runnable.spec.model_id, prompt)))
+
+
+def _call_block(call: CallDelta, arguments: dict[str, Any]) -> ContentBlock:
+    id_ = f"toolu_{uuid.uuid4().hex[:24]}"
+    return ContentBlock(type="tool_use", id=id_, name=call.name or "", input=arguments)
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    """A call's arguments; those that broke off in the middle are none."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _usage(usage: Usage) -> MessageUsage:
+    cached = usage.prompt_tokens_details.cached_tokens
+    return MessageUsage(usage.prompt_tokens - cached, usage.completion_tokens, cached)

@@ -1,0 +1,162 @@
+"""What a request to /v1/messages asks for, in Anthropic's words, and what of it goes to the engine. Pure."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from janfs.engines.protocol import ChatMessage, ChatPrompt, SamplingParams, Tool, ToolCall
+from janfs.errors import InvalidInput, UnsupportedParameter
+
+
+class Block(Struct, frozen=True, kw_only=True):
+    """A part of a message: text, a thought, a call of a tool (`tool_use`) or what came of one."""
+
+    type: str
+    text: str | None = None
+    thinking: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: dict[str, Any] | None = None
+    tool_use_id: str | None = None
+    content: "str | list[Block] | None" = None
+    is_error: bool | None = None
+    cache_control: Any = None
+
+
+class MessageParam(Struct, frozen=True, forbid_unknown_fields=True):
+    """A message of a chat."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str | list[Block]
+
+
+class ToolParam(Struct, frozen=True, kw_only=True):
+    """A tool that the model may call; `input_schema` is the JSON Schema of its arguments."""
+
+    name: str
+    input_schema: dict[str, Any] | None = None
+    description: str | None = None
+    type: str | None = None
+    cache_control: Any = None
+
+
+class ToolChoiceParam(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which tool must be called, if any."""
+
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
+    disable_parallel_tool_use: bool | None = None
+
+
+class ChatParams(Struct, frozen=True, kw_only=True):
+    """What a request and the counting of its tokens have in common."""
+
+    model: str
+    messages: list[MessageParam]
+    system: str | list[Block] | None = None
+    tools: list[ToolParam] | None = None
+    tool_choice: ToolChoiceParam | None = None
+    thinking: Any = None
+
+
+class MessagesRequest(ChatParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request for the next message of a chat."""
+
+    max_tokens: int
+    stream: bool | None = None
+    stop_sequences: list[str] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+
+    # For the caller's own books, or for a service with many machines; they change nothing in an answer.
+    metadata: Any = None
+    service_tier: Any = None
+
+
+def prompt_of(asked: ChatParams) -> ChatPrompt:
+    """The messages for the engine. Raises `InvalidInput` or `UnsupportedParameter`, naming the place."""
+    if not asked.messages:
+        raise InvalidInput("'messages' is empty; there is nothing to answer.", param="messages")
+    messages: list[ChatMessage] = []
+    if asked.system:
+        messages.append(ChatMessage("system", _text(asked.system, "system")))
+    for number, message in enumerate(asked.messages):
+        messages += _messages(message, f"messages[{number}]")
+    tools = tuple(_tool(tool, f"tools[{number}]") for number, tool in enumerate(asked.tools or ()))
+    choice = asked.tool_choice
+    must_call = choice is not None and choice.type in ("any", "tool")
+    if choice is not None and choice.type == "tool":
+        tools = tuple(tool for tool in tools if tool.name == choice.name)
+    if must_call and not tools:
+        raise InvalidInput("'tool_choice' asks for a tool that is not in 'tools'.", param="tool_choice")
+    if choice is not None and choice.type == "none":
+        tools = ()
+    parallel = choice is None or not choice.disable_parallel_tool_use
+    return ChatPrompt(tuple(messages), tools, must_call, parallel)
+
+
+def sampling_of(asked: MessagesRequest, defaults: Mapping[str, Any]) -> SamplingParams:
+    """The request's sampling over the model's. Raises `InvalidInput`, naming a field out of range."""
+    known = {name: defaults.get(name) for name in ("temperature", "top_p", "top_k", "min_p", "seed")}
+    given = {"temperature": asked.temperature, "top_p": asked.top_p, "top_k": asked.top_k}
+    values = known | {name: value for name, value in given.items() if value is not None}
+    stop = tuple(asked.stop_sequences if asked.stop_sequences is not None else defaults.get("stop") or ())
+    return SamplingParams(
+        **{name: value for name, value in values.items() if value is not None},
+        max_tokens=asked.max_tokens,
+        stop=stop,
+    )
+
+
+def _messages(message: MessageParam, place: str) -> Iterator[ChatMessage]:
+    """One message of theirs can be several of ours: what tools gave are messages of their own."""
+    if isinstance(message.content, str):
+        yield ChatMessage(message.role, message.content)
+        return
+    texts: list[str] = []
+    thoughts: list[str] = []
+    calls: list[ToolCall] = []
+    for number, block in enumerate(message.content):
+        here = f"{place}.content[{number}]"
+        match block.type:
+            case "text" if block.text is not None:
+                texts.append(block.text)
+            case "thinking" if block.thinking is not None:
+                thoughts.append(block.thinking)
+            case "tool_use" if block.id is not None and block.name is not None:
+                calls.append(ToolCall(block.id, block.name, json.dumps(block.input or {})))
+            case "tool_result" if block.tool_use_id is not None:
+                content = _text(block.content or "", f"{here}.content")
+                yield ChatMessage("tool", content, tool_call_id=block.tool_use_id)
+            case "text" | "thinking" | "tool_use" | "tool_result":
+                raise InvalidInput(f"'{here}' lacks what a block of the type '{block.type}' has.", param=here)
+            case "redacted_thinking":
+                pass  # somebody else's secret
+            case _:
+                raise UnsupportedParameter(
+                    f"{here}.type: '{block.type}' is not supported yet.", param=f"{here}.type"
+                )
+    if texts or calls or thoughts:
+        yield ChatMessage(message.role, "\n".join(texts), tuple(calls), reasoning="\n".join(thoughts) or None)
+
+
+def _tool(tool: ToolParam, place: str) -> Tool:
+    if tool.type not in (None, "custom"):
+        raise UnsupportedParameter(
+            f"{place}.type: '{tool.type}' is a tool of Anthropic's own.", param=f"{place}.type"
+        )
+    parameters = {"type": "object"} | (tool.input_schema or {})
+    return Tool(tool.name, tool.description, json.dumps(parameters))
+
+
+def _text(content: str | list[Block], place: str) -> str:
+    if isinstance(content, str):
+        return content
+    for number, block in enumerate(content):
+        if block.type != "text" or block.text is None:
+            param = f"{place}[{number}].type"
+            raise UnsupportedParameter(f"{param}: only text is supported here.", param=param)
+    return "\n".join(block.text or "" for block in content)

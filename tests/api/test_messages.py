@@ -1,0 +1,175 @@
+"""/v1/messages, as Anthropic's own client sees it; the engine is a fake."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import httpx
+import pytest
+
+from janfs.engines.protocol import CallDelta, ChatMessage, ChatPrompt, ReasoningDelta, Tool, ToolCall
+from janfs.errors import Busy, WorkerCrashed
+from tests.api.service import Service
+
+HELLO: Any = [{"role": "user", "content": "Hello?"}]
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+TOOLS: Any = [{"name": "weather", "description": "Tells it.", "input_schema": SCHEMA}]
+CALLING = [
+    ReasoningDelta("Hm."),
+    "Let me see.",
+    CallDelta(0, "weather", '{"city": '),
+    CallDelta(0, None, '"Paris"}'),
+    CallDelta(1, "weather", "{}"),
+]
+
+
+@pytest.fixture
+def client(tiny: Service) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(
+        base_url=tiny.url, api_key="none", max_retries=0, _strict_response_validation=True
+    ) as found:
+        yield found
+
+
+def post(service: Service, **fields: Any) -> httpx.Response:
+    body = {"model": "tiny", "max_tokens": 9, "messages": HELLO} | fields
+    return service.client.post("/v1/messages", json=body)
+
+
+def prompt(service: Service) -> ChatPrompt:
+    found = service.pool.asked[-1][1].prompt
+    assert isinstance(found, ChatPrompt)
+    return found
+
+
+def test_an_answer_has_anthropics_shape(tiny: Service, client: anthropic.Anthropic) -> None:
+    message = client.messages.create(
+        model="tiny",
+        max_tokens=9,
+        system="Be kind.",
+        messages=HELLO,
+        stop_sequences=["END"],
+        extra_body={"temperature": 0.5},
+    )
+    assert [block.text for block in message.content if block.type == "text"] == ["Hello there"]
+    assert (message.role, message.model, message.stop_reason) == ("assistant", "tiny", "end_turn")
+    assert message.usage.input_tokens + (message.usage.cache_read_input_tokens or 0) == 7
+    assert message.usage.output_tokens == 2
+    assert prompt(tiny).messages == (ChatMessage("system", "Be kind."), ChatMessage("user", "Hello?"))
+    sampling = tiny.pool.asked[-1][1].sampling
+    assert (sampling.max_tokens, sampling.stop, sampling.temperature) == (9, ("END",), 0.5)
+
+
+def test_thoughts_and_calls_are_blocks_of_their_own(tiny: Service, client: anthropic.Anthropic) -> None:
+    tiny.pool.texts, tiny.pool.finish = list(CALLING), "tool_calls"
+    message = client.messages.create(model="tiny", max_tokens=9, messages=HELLO, tools=TOOLS)
+    assert [block.type for block in message.content] == ["thinking", "text", "tool_use", "tool_use"]
+    assert message.stop_reason == "tool_use"
+    first = message.content[2]
+    assert first.type == "tool_use"
+    assert (first.name, first.input) == ("weather", {"city": "Paris"})
+    assert prompt(tiny).tools == (Tool("weather", "Tells it.", json.dumps(SCHEMA)),)
+    results: Any = [
+        {"type": "tool_result", "tool_use_id": first.id, "content": [{"type": "text", "text": "sun"}]}
+    ]
+    round_two: Any = [
+        *HELLO,
+        {"role": "assistant", "content": message.content},
+        {"role": "user", "content": results},
+    ]
+    client.messages.create(model="tiny", max_tokens=9, messages=round_two, tools=TOOLS)
+    said, result = prompt(tiny).messages[1:]
+    assert (said.content, said.reasoning) == ("Let me see.", "Hm.")
+    assert said.tool_calls[0] == ToolCall(first.id, "weather", '{"city": "Paris"}')
+    assert result == ChatMessage("tool", "sun", tool_call_id=first.id)
+
+
+def test_a_stream_puts_together_what_a_whole_answer_is(tiny: Service, client: anthropic.Anthropic) -> None:
+    tiny.pool.texts, tiny.pool.finish = list(CALLING), "tool_calls"
+    whole = client.messages.create(model="tiny", max_tokens=9, messages=HELLO, tools=TOOLS)
+    with client.messages.stream(model="tiny", max_tokens=9, messages=HELLO, tools=TOOLS) as stream:
+        streamed = stream.get_final_message()
+
+    def without_ids(message: Any) -> Any:
+        return [block.model_dump(exclude={"id"}) for block in message.content]
+
+    assert without_ids(streamed) == without_ids(whole)
+    assert streamed.stop_reason == "tool_use"
+    assert streamed.usage.output_tokens == whole.usage.output_tokens
+    assert streamed.usage.input_tokens == whole.usage.input_tokens
+
+
+def test_every_block_of_a_stream_is_opened_and_closed_in_turn(tiny: Service) -> None:
+    tiny.pool.texts = list(CALLING)
+    lines = post(tiny, stream=True).text.splitlines()
+    events = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
+    block = ["content_block_start", "content_block_delta", "content_block_stop"]
+    call = ["content_block_start", "content_block_delta", "content_block_delta", "content_block_stop"]
+    assert events == ["message_start", *block, *block, *call, *block, "message_delta", "message_stop"]
+    data = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+    assert [each["type"] for each in data] == events
+    assert [each["index"] for each in data if each["type"] == "content_block_stop"] == [0, 1, 2, 3]
+
+
+def test_which_tool_must_be_called_is_the_callers_choice(tiny: Service) -> None:
+    other = {"name": "other", "input_schema": {"type": "object"}}
+    cases: list[tuple[dict[str, Any], list[str], bool]] = [
+        ({"type": "auto"}, ["weather", "other"], False),
+        ({"type": "any"}, ["weather", "other"], True),
+        ({"type": "tool", "name": "other"}, ["other"], True),
+        ({"type": "none"}, [], False),
+    ]
+    for choice, names, must_call in cases:
+        assert post(tiny, tools=[*TOOLS, other], tool_choice=choice).status_code == 200, choice
+        assert ([tool.name for tool in prompt(tiny).tools], prompt(tiny).must_call) == (names, must_call)
+    post(tiny, tools=TOOLS, tool_choice={"type": "auto", "disable_parallel_tool_use": True})
+    assert not prompt(tiny).parallel
+
+
+def test_tokens_are_counted_as_they_would_be_computed(tiny: Service, client: anthropic.Anthropic) -> None:
+    counted = client.messages.count_tokens(model="tiny", system="Be kind.", messages=HELLO, tools=TOOLS)
+    assert counted.input_tokens == 3
+    assert prompt(tiny).messages[0] == ChatMessage("system", "Be kind.")
+    assert prompt(tiny).tools[0].name == "weather"
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "messages[0].content[0].type"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0]"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"temperature": 9}, "temperature"),
+        ({"odd": 1}, "odd"),
+        ({"tools": [{"name": "x", "type": "computer_20250124"}]}, "tools[0].type"),
+        ({"tool_choice": {"type": "any"}}, "tool_choice"),
+    ],
+)
+def test_what_is_wrong_is_said_in_anthropics_shape(tiny: Service, fields: dict[str, Any], where: str) -> None:
+    answer = post(tiny, **fields)
+    assert answer.status_code == 400, answer.text
+    body = answer.json()
+    assert (body["type"], body["error"]["type"]) == ("error", "invalid_request_error")
+    assert where in body["error"]["message"]
+    assert tiny.pool.asked == []
+
+
+def test_errors_have_the_clients_own_types(tiny: Service, client: anthropic.Anthropic) -> None:
+    with pytest.raises(anthropic.NotFoundError):
+        client.messages.create(model="none", max_tokens=9, messages=HELLO)
+    tiny.pool.texts = [Busy("Many wait.", retry_after=3)]
+    with pytest.raises(anthropic.RateLimitError) as caught:
+        client.messages.create(model="tiny", max_tokens=9, messages=HELLO)
+    assert caught.value.response.headers["retry-after"] == "3"
+
+
+def test_an_error_in_a_stream_is_its_last_event(tiny: Service, client: anthropic.Anthropic) -> None:
+    tiny.pool.texts = ["Hello", WorkerCrashed("It died.")]
+    with (
+        pytest.raises(anthropic.APIStatusError, match="It died"),
+        client.messages.stream(model="tiny", max_tokens=9, messages=HELLO) as stream,
+    ):
+        stream.get_final_message()
