@@ -68,6 +68,12 @@ class ContextExceeded(InvalidInput):
         self.n_ctx = n_ctx
 
 
+class CannotRevert(JanfsError):
+    """A model cannot be brought back to what it was, or not as it was asked for."""
+
+    code = "cannot_revert"
+
+
 class EngineError(JanfsError):
     """An engine could not do what was asked."""
 

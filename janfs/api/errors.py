@@ -22,6 +22,7 @@ _STATUS: tuple[tuple[type[errors.JanfsError], int], ...] = (
     (errors.ArchiveError, 400),
     (errors.NotFound, 404),
     (errors.ModelNotRunnable, 409),
+    (errors.CannotRevert, 409),
     (errors.WrongExpectedVersion, 409),
     (errors.DownloadRefused, 403),
     (errors.DownloadError, 502),

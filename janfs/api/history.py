@@ -1,17 +1,23 @@
 """The past over the API: what a model.json was and is, who set what, and why something is as it is."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Literal
 
-from litestar import get
-from litestar.params import FromPath, QueryParameter
+from litestar import get, post
+from litestar.params import FromPath, QueryParameter, RawBody
+from msgspec import Struct
 
 from janfs.api.context import Context
+from janfs.api.errors import decode_body
+from janfs.api.models import ACTOR
 from janfs.api.moments import Past, position_of
+from janfs.history.diff import Change
 from janfs.past import reasons, texts
 from janfs.past.fingerprints import Fingerprint, find_fingerprint
 from janfs.past.reasons import Why
+from janfs.past.reverts import model_of, preview
 from janfs.past.texts import ModelBlame, ModelDiff
+from janfs.pipeline.commands import Revert
 
 From = Annotated[str | None, QueryParameter(name="from")]
 To = Annotated[str | None, QueryParameter(name="to")]
@@ -29,6 +35,46 @@ async def model_diff(
         return texts.diff(context.log, context.pipeline.snapshot.catalogue, model_id, first, last)
 
     return await asyncio.to_thread(find)
+
+
+class RevertRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """`to` is a position of the log (also as a number), a time, or words; `dry_run` changes nothing."""
+
+    to: str | int
+    dry_run: bool = False
+
+
+class Reverted(Struct, frozen=True):
+    """What was changed, or would be: as in a diff, `changes` by setting and `text` by lines.
+
+    `to` is the position whose model.json is there again, `position` that of the log afterwards.
+    """
+
+    id: str
+    to: int
+    position: int
+    changes: list[Change]
+    text: str
+    dry_run: bool
+    object: Literal["reverted"] = "reverted"
+
+
+@post("/v1/models/{model_id:str}/revert", status_code=200)
+async def revert_model(context: Context, model_id: FromPath[str], body: RawBody) -> Reverted:
+    """Bring a model's model.json back to what it was; a deleted model comes out of the trash."""
+    wanted = decode_body(body, RevertRequest)
+    catalogue = context.pipeline.snapshot.catalogue
+    uid = model_of(catalogue, model_id).uid
+
+    def look() -> ModelDiff:
+        return preview(context.log, catalogue, uid, position_of(context, str(wanted.to)))
+
+    found = await asyncio.to_thread(look)
+    position = catalogue.position
+    if not wanted.dry_run:
+        position = await asyncio.wrap_future(context.pipeline.submit(Revert(uid, found.end, ACTOR)))
+    model = context.pipeline.snapshot.catalogue.models[uid]
+    return Reverted(model.id, found.end, position, found.changes, found.text, wanted.dry_run)
 
 
 @get("/v1/models/{model_id:str}/blame", sync_to_thread=True)

@@ -105,6 +105,7 @@ OPERATIONS = (
         ModelDiff,
         parameters=(_moment("from", "The moment before."), _moment("to", "The moment after; now without.")),
     ),
+    Operation(history.revert_model, history.Reverted, body=history.RevertRequest),
     Operation(history.model_blame, ModelBlame),
     Operation(history.get_fingerprint, Fingerprint),
     Operation(history.explain, Why, parameters=(_SUBJECT,)),

@@ -87,7 +87,7 @@ class Plan(Struct, frozen=True, gc=False):
     target: str
     source: str | None = None
     stamp: Stamp | None = None
-    reason: Literal["organise", "delete", "write", "dedupe"] = "organise"
+    reason: Literal["organise", "delete", "restore", "write", "dedupe"] = "organise"
     write: WritePlanned | None = None
     how: Literal["move", "copy", "hard-link", "symbolic-link"] = "move"
 

@@ -202,7 +202,7 @@ def _json_rejected(draft: Draft, item: Recorded, event: e.JsonRejected) -> None:
     _refresh_later(draft, item)
 
 
-def _json_written(draft: Draft, item: Recorded, event: e.JsonWritten) -> None:
+def _json_written(draft: Draft, item: Recorded, event: e.JsonWritten | e.JsonReverted) -> None:
     draft.drop_plan(event.op)
     file = File(
         event.path,
@@ -469,6 +469,7 @@ _HANDLERS: Mapping[type[Any], _Handler] = {
     e.MoveFailed: _move_failed,
     e.WritePlanned: _write_planned,
     e.JsonWritten: _json_written,
+    e.JsonReverted: _json_written,
     e.JsonKept: _json_kept,
     e.FieldConflicted: _ran,
     e.WriteFailed: _write_failed,

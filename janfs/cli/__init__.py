@@ -203,6 +203,7 @@ for command in (
     history.diff,
     history.blame,
     history.why,
+    history.revert,
     organising.organise,
     organising.pair,
     hashes.verify,

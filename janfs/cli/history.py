@@ -69,8 +69,7 @@ def diff(
     if as_json:
         click.echo(printing.as_json(found))
     elif as_text:
-        for line in found["text"].splitlines():
-            click.secho(line, fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1]))
+        _print_lines(found["text"])
     else:
         _print_changes(found)
 
@@ -123,6 +122,56 @@ def why(root: Path, api_key: str | None, as_json: bool, subject: str) -> None:
     click.echo(f"{found['subject']} is as it is")
     for reason in found["reasons"]:
         click.echo(f"  {_LINKS[reason['link']]} {reason['words']} (#{reason['position']})")
+
+
+@click.command()
+@root_option
+@key_option
+@json_option
+@click.option("--to", "to", required=True, metavar="WHEN", help="A position of the log, a time, or words.")
+@click.option("--dry-run", is_flag=True, help="Only print what would change.")
+@click.argument("id")
+def revert(*, root: Path, api_key: str | None, as_json: bool, to: str, dry_run: bool, id: str) -> None:
+    """Bring a model.json back to what it was; a deleted model, out of the trash."""
+    from janfs.cli import printing
+    from janfs.cli.source import running
+
+    service = running(root, api_key)
+    if service is not None:
+        body = {"to": to, "dry_run": dry_run}
+        found = service.ask("POST", f"/v1/models/{quote(id, safe='')}/revert", body)
+    else:
+        found = _revert(root, id, to, dry_run=dry_run)
+    if as_json:
+        click.echo(printing.as_json(found))
+        return
+    _print_lines(found["text"])
+    done = "would be" if dry_run else "is"
+    click.echo(f"{found['id']} {done} what it was at #{found['to']}.")
+
+
+def _revert(root: Path, id: str, to: str, *, dry_run: bool) -> dict[str, Any]:
+    """The same on a root that nobody serves."""
+    import msgspec
+
+    from janfs.cli.offline import opened
+    from janfs.cli.source import Offline
+    from janfs.past.reverts import preview
+    from janfs.pipeline.commands import Revert, Submitted
+
+    if dry_run:
+        found = Offline(root).look(lambda log, now: preview(log, now, id, _position(log, to)))
+    else:
+        Offline(root)
+        with opened(root, organise=False) as (pipeline, log, _):
+            target = _position(log, to)
+            pipeline.tick()  # what was written meanwhile is in the log from now on
+            found = preview(log, pipeline.catalogue, id, target)
+            asked = Submitted(Revert(id, target, "cli"))
+            pipeline.tick([], [asked])
+            asked.done.result(0)
+    told = {"id": found.id, "to": found.end, "changes": found.changes, "text": found.text}
+    return dict(msgspec.to_builtins(told | {"dry_run": dry_run}))
 
 
 def resolve_fingerprint(root: Path, api_key: str | None, said: str) -> dict[str, Any]:
@@ -178,6 +227,11 @@ def _print_changes(found: Mapping[str, Any]) -> None:
         click.echo(
             "No setting is different." if not found["text"] else "Only the text is different (--text)."
         )
+
+
+def _print_lines(text: str) -> None:
+    for line in text.splitlines():
+        click.secho(line, fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1]))
 
 
 def _below(root: Path, subject: str) -> str:

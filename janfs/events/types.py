@@ -204,7 +204,7 @@ class ModelImported(Struct, frozen=True, gc=False):
 
 # --- actions: intent before, outcome after ----------------------------------------------------
 
-MoveReason = Literal["organise", "delete"]
+MoveReason = Literal["organise", "delete", "restore"]
 
 
 class MovePlanned(Struct, frozen=True, gc=False):
@@ -254,7 +254,8 @@ class WritePlanned(Struct, frozen=True, gc=False):
     """A model.json is about to be written; `sha256` names its text in `documents`.
 
     `replaces` names the text that must be there until then; None: there must be none. The rest is for the
-    outcome: `base`, `made_from` and `owned` as in `json-written`, `conflicts` to be said with it.
+    outcome: `base`, `made_from` and `owned` as in `json-written`, `conflicts` to be said with it. With `to`
+    it is the text of that position that is brought back.
     """
 
     op: str
@@ -265,6 +266,7 @@ class WritePlanned(Struct, frozen=True, gc=False):
     made_from: str = ""
     owned: tuple[str, ...] = ()
     conflicts: tuple[FieldConflicted, ...] = ()
+    to: int | None = None
 
 
 class JsonWritten(Struct, frozen=True, gc=False):
@@ -281,6 +283,24 @@ class JsonWritten(Struct, frozen=True, gc=False):
     sha256: str
     manifest: Manifest
     base: str | None = None
+    made_from: str = ""
+    owned: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class JsonReverted(Struct, frozen=True, gc=False):
+    """Someone had a model.json brought back to what it was at the position `to`; the rest as in json-written.
+
+    It is the person's word, as if they had written it themselves.
+    """
+
+    op: str
+    path: str
+    stamp: Stamp
+    sha256: str
+    manifest: Manifest
+    to: int
+    base: str = ""
     made_from: str = ""
     owned: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -467,6 +487,7 @@ Event = (
     | MoveFailed
     | WritePlanned
     | JsonWritten
+    | JsonReverted
     | JsonKept
     | FieldConflicted
     | WriteFailed

@@ -12,7 +12,7 @@ from janfs.history.happening import Happening
 
 # Looks up the text of a model.json that comes from another stream: its path, and the position it came at.
 Foreign = Callable[[str, int], str | None]
-TEXTS = e.JsonEdited | e.JsonWritten
+TEXTS = e.JsonEdited | e.JsonWritten | e.JsonReverted
 
 
 class Version(Struct, frozen=True, omit_defaults=True):
@@ -76,7 +76,7 @@ def _version(
     match event:
         case e.JsonEdited():
             return _of(happening, event.path, event.sha256)
-        case e.JsonWritten():
+        case e.JsonWritten() | e.JsonReverted():
             return _of(happening, event.path, event.sha256, actor=planned.get(event.op))
         case e.JsonRejected():
             problem = Problem("json_invalid", event.reason, event.line, event.column)

@@ -26,6 +26,8 @@ def _where(event: e.JsonRejected) -> str:
 def _moved(event: e.MovePlanned | e.MoveCompleted, who: str, verb: str) -> str:
     if event.reason == "delete":
         return f"{who} {verb} {event.source} to the trash, as {event.target}"
+    if event.reason == "restore":
+        return f"{who} {verb} {event.source} out of the trash, to {event.target}"
     return f"{who} {verb} {event.source} to {event.target}"
 
 
@@ -72,6 +74,12 @@ _WORDS: Mapping[type[e.Event], Callable[[Any, str], str]] = {
     e.MoveFailed: lambda it, who: f"{who} could not move {it.source} to {it.target}: {it.error}",
     e.WritePlanned: lambda it, who: f"{who} was about to write {it.path}",
     e.JsonWritten: lambda it, who: f"{who} wrote {it.path}",
+    e.JsonReverted: lambda it, who: f"{who} brought {it.path} back to what it was at #{it.to}",
+    e.JsonKept: lambda it, _: f"{it.path} stayed as it is" + (f": {it.reason}" if it.reason else ""),
+    e.FieldConflicted: lambda it, _: (
+        f"{it.field} in {it.path} stayed as it is ({it.theirs or 'none'}), though it would be generated as "
+        f"{it.ours or 'none'}"
+    ),
     e.WriteFailed: lambda it, who: f"{who} could not write {it.path}: {it.error}",
     e.CopyPlanned: lambda it, who: _copied(it, who, done=False),
     e.CopyCompleted: lambda it, who: _copied(it, who, done=True),

@@ -44,7 +44,8 @@ def why(log: LogReader, catalogue: Catalogue, subject: str) -> Why:
             ) from error
         return _told(log, subject, last)
     last = _last(log.backwards(stream=uid), explains_model)
-    return _told(log, catalogue.models[uid].id, last)
+    model = catalogue.models.get(uid)
+    return _told(log, uid if model is None else model.id, last)
 
 
 def last_about(log: LogReader, path: str, before: int, stream: str | None = None) -> Happening | None:

@@ -79,11 +79,30 @@ def diff(
         end = last if end is None else end
     end = catalogue.position if end is None else end
     before, after = on_disk(found, start), on_disk(found, end)
-    changes = by_leaf.compare(_settings(log, found, start), _settings(log, found, end))
-    file = paths.name(found[-1].path) if found else paths.MANIFEST
-    old, new = f"{file} #{start}", f"{file} #{end}"
-    text = by_leaf.unified(text_of(log, before), text_of(log, after), old, new)
-    return ModelDiff(_name(catalogue, uid), start, end, before, after, changes, text)
+    return compare_texts(
+        _name(catalogue, uid),
+        (start, before, _settings(log, found, start), text_of(log, before)),
+        (end, after, _settings(log, found, end), text_of(log, after)),
+    )
+
+
+Side = tuple[int, Version | None, Any, bytes]  # position, version, what it says, its text
+
+
+def compare_texts(name: str, before: Side, after: Side) -> ModelDiff:
+    """What is different between two sides."""
+    known = after[1] or before[1]
+    file = paths.MANIFEST if known is None else paths.name(known.path)
+    old, new = f"{file} #{before[0]}", f"{file} #{after[0]}"
+    return ModelDiff(
+        id=name,
+        start=before[0],
+        end=after[0],
+        before=before[1],
+        after=after[1],
+        changes=by_leaf.compare(before[2], after[2]),
+        text=by_leaf.unified(before[3], after[3], old, new),
+    )
 
 
 def blame_of(log: LogReader, catalogue: Catalogue, name: str) -> ModelBlame:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from janfs.catalogue.catalogue import Catalogue, files_in, files_of, find_model
+from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in, files_of, find_model
 from janfs.catalogue.duplicates import original_of
 from janfs.catalogue.entries import Model, Plan
 from janfs.catalogue.groups import is_part
@@ -20,6 +20,7 @@ from janfs.manifest.engine_file import read_engine_file
 from janfs.manifest.schema import Manifest
 from janfs.manifest.spellings import read_manifest
 from janfs.organise import copier, executor, replacing, sharing
+from janfs.organise.naming import free_id, id_from_folder
 from janfs.organise.steps import Copy, Generate, Move
 from janfs.pipeline.commands import Dedupe, Delete, Pair
 from janfs.pipeline.manifests import Manifests
@@ -134,6 +135,10 @@ class Actor:
             trash = target if plan.stamp is None else paths.parent(target)
             deleted = e.ModelDeleted(catalogue.models[plan.uid].id, trash)
             drafts.append(Draft(plan.uid, deleted, cause=plan.position))
+        if plan.reason == "restore":
+            given = GivenIds(catalogue, besides=plan.uid)
+            id_ = free_id(id_from_folder(paths.name(target)), given)
+            drafts.append(Draft(plan.uid, e.ModelRestored(id_, target), cause=plan.position))
         return drafts
 
     def sweep(self, temporaries: Iterable[str]) -> None:
@@ -199,8 +204,14 @@ class Actor:
             stamp = there
         manifest, notes = _said(plan.target, content)
         origin = (wanted.base, wanted.made_from, wanted.owned)
-        done = e.JsonWritten(plan.op, plan.target, stamp, wanted.sha256, manifest, *origin, notes)
-        actor = "janfs" if was is None else next(self._log.read(plan.position - 1, limit=1)).actor
+        done: e.Event = e.JsonWritten(plan.op, plan.target, stamp, wanted.sha256, manifest, *origin, notes)
+        if wanted.to is not None:
+            base = wanted.base or ""
+            done = e.JsonReverted(
+                plan.op, plan.target, stamp, wanted.sha256, manifest, wanted.to, base, *origin[1:], notes
+            )
+        planned_by = next(self._log.read(plan.position - 1, limit=1)).actor
+        actor = "janfs" if was is None and wanted.to is None else planned_by
         outcome = Draft(plan.uid, done, actor, plan.position)
         return [outcome, *(Draft(plan.uid, each, cause=plan.position) for each in wanted.conflicts)]
 
@@ -214,7 +225,7 @@ def _said(path: str, content: bytes) -> tuple[Manifest, tuple[str, ...]]:
 
 
 def _move_reason(plan: Plan) -> e.MoveReason:
-    return "delete" if plan.reason == "delete" else "organise"
+    return plan.reason if plan.reason in ("delete", "restore") else "organise"
 
 
 def _is_last_of_delete(catalogue: Catalogue, plan: Plan) -> bool:

@@ -38,6 +38,14 @@ class Organise(Struct, frozen=True):
     """Organise all there is, this once even where organising is off."""
 
 
+class Revert(Struct, frozen=True):
+    """Bring a model's model.json back to what it was at a position; a deleted model, out of the trash."""
+
+    model_id: str
+    to: int
+    actor: str
+
+
 class Compared(Struct, frozen=True):
     """Two files whose contents were read and found the same, as they were then."""
 
@@ -54,7 +62,7 @@ class Dedupe(Struct, frozen=True):
     actor: str
 
 
-Command = Look | Record | Delete | Pair | Organise | Dedupe
+Command = Look | Record | Delete | Pair | Organise | Revert | Dedupe
 
 
 class Submitted:

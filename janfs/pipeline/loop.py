@@ -9,18 +9,19 @@ import structlog
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.clock import Clock, Ids
-from janfs.errors import FolderError, InvalidInput, LogError, NotFound
+from janfs.errors import LogError
 from janfs.events import types as e
 from janfs.folder.filesystem import FileSystem
 from janfs.log.store import EventLog
 from janfs.pipeline import root
 from janfs.pipeline.actor import Actor
-from janfs.pipeline.commands import Command, Dedupe, Delete, Look, Organise, Pair, Record, Submitted
+from janfs.pipeline.commands import Command, Look, Organise, Submitted
 from janfs.pipeline.emptied import Emptied, left_lately
 from janfs.pipeline.engine_files import EngineFiles
 from janfs.pipeline.inbox import Inbox
 from janfs.pipeline.manifests import Manifests
 from janfs.pipeline.observer import FOLDER, Observer
+from janfs.pipeline.orders import Orders
 from janfs.pipeline.organiser import Organiser
 from janfs.pipeline.recorder import Draft, Recorder
 from janfs.pipeline.snapshot import Snapshot
@@ -71,6 +72,15 @@ class Pipeline:
             emptied=Emptied(fs, clock, left_lately(log)),
             enough=lambda: self._work_until is not None and clock.monotonic() > self._work_until,
             organise=organise,
+        )
+        self._orders = Orders(
+            fs=fs,
+            log=log,
+            ids=ids,
+            recorder=self._recorder,
+            actor=self._actor,
+            organiser=self._organiser,
+            look=lambda path: self._look(False, {path}),
         )
         self._engine_files = EngineFiles(engine_files, fs, self._recorder, clock, ids)
         self._next_full_look = clock.monotonic()
@@ -156,7 +166,7 @@ class Pipeline:
         everything = self._clock.monotonic() >= self._next_full_look or "" in hints
         everything = everything or any(isinstance(item.command, Look | Organise) for item in commands)
         looked = self._look(everything, hints)
-        self._obey(commands)
+        self._orders.obey(commands)
         self._caught_up = self._caught_up or (everything and looked)
         if self._caught_up:
             self._engine_files.work(self._organiser.finish_plans)
@@ -195,38 +205,6 @@ class Pipeline:
             self._recorder.record([Draft(ROOT_STREAM, e.RootReturned(), FOLDER)])
             hints.add("")
         return True
-
-    def _obey(self, commands: list[Submitted]) -> None:
-        """Do what was asked; all that is only to be recorded goes into one commit."""
-        records = [item.command for item in commands if isinstance(item.command, Record)]
-        documents = {digest: text for command in records for digest, text in command.documents.items()}
-        self._recorder.record([draft for command in records for draft in command.drafts], documents)
-        for item in commands:
-            try:
-                self._obey_one(item.command)
-            except (NotFound, InvalidInput, FolderError) as error:
-                item.done.set_exception(error)
-
-    def _obey_one(self, command: Command) -> None:
-        if isinstance(command, Delete):
-            self._delete(command)
-        elif isinstance(command, Pair):
-            self._recorder.record(self._actor.pair(self.catalogue, command))
-        elif isinstance(command, Organise):
-            self._organiser.work_once()
-        elif isinstance(command, Dedupe):
-            self._recorder.record(self._actor.plan_dedupe(self.catalogue, command))
-            self._organiser.finish_plans()
-
-    def _delete(self, command: Delete) -> None:
-        if not self.catalogue.root.available:
-            raise FolderError(f"Nothing can be deleted now: {self.catalogue.root.reason}")
-        self._recorder.record(self._actor.plan_delete(self.catalogue, command))
-        for event in self._organiser.finish_plans():
-            if isinstance(event, e.MoveFailed) and event.reason == "delete":
-                raise FolderError(event.error)
-            if isinstance(event, e.MoveCompleted) and event.reason == "delete":
-                self._look(False, {event.source})  # folders below it went along
 
     def _publish(self, failing: str | None = None) -> None:
         self.snapshot = Snapshot(self.catalogue, self._observer.arrivals, self._caught_up, failing)

@@ -113,3 +113,53 @@ def test_the_fingerprint_of_an_answer_and_of_its_chunks_is_resolved(edited: Serv
     assert (found["id"], found["position"]) == ("tiny", last(edited))
     assert found["settings"] == {"ctx_len": 7}
     assert found["parts"][0]["path"] == "models/tiny/tiny.gguf"
+
+
+def revert(service: Service, **asked: object) -> Any:
+    answer = service.client.post("/v1/models/tiny/revert", json=asked)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_model_json_is_brought_back_and_the_caller_named(edited: Service) -> None:
+    manifest = edited.root / "models/tiny/model.json"
+    mine, then = manifest.read_text(), last(edited) - 1
+    would = revert(edited, to=then, dry_run=True)
+    assert would["changes"] == [{"path": ["name"], "kind": "changed", "old": "Mine", "new": "tiny"}]
+    assert manifest.read_text() == mine, "a dry run changed something"
+    done = revert(edited, to=str(then))
+    assert (done["id"], done["to"], done["position"]) == ("tiny", then, last(edited))
+    assert json.loads(manifest.read_text())["name"] == "tiny"
+    page = edited.get("/v1/models/tiny/history")["data"]
+    assert (page[-1]["type"], page[-1]["actor"], page[-1]["data"]["to"]) == ("json-reverted", "api", then)
+    revert(edited, to=then + 1)
+    assert manifest.read_text() == mine, "a revert can be reverted, to the byte"
+
+
+def test_a_deleted_model_is_brought_back(edited: Service) -> None:
+    then, uid = last(edited), edited.get("/v1/models/tiny/history")["data"][0]["stream"]
+    assert edited.client.delete("/v1/models/tiny").status_code == 200
+    assert edited.client.get("/v1/models/tiny").status_code == 404
+    assert revert(edited, to=then)["id"] == "tiny"
+    edited.look()
+    model = edited.get("/v1/models/tiny")
+    assert (model["status"], model["name"]) == ("ready", "Mine")
+    assert edited.pipeline.snapshot.catalogue.ids["tiny"] == uid
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"to": 0}, 409, "cannot_revert"),
+        ({"to": "soon"}, 400, "invalid_value"),
+        ({}, 400, "invalid_value"),
+        ({"to": 1, "dry": True}, 400, "unsupported_parameter"),
+        ({"to": [1]}, 400, "invalid_value"),
+    ],
+)
+def test_a_revert_that_cannot_be_is_refused(
+    edited: Service, body: dict[str, Any], status: int, code: str
+) -> None:
+    answer = edited.client.post("/v1/models/tiny/revert", json=body)
+    assert answer.status_code == status, answer.text
+    assert answer.json()["error"]["code"] == code

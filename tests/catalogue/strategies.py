@@ -66,7 +66,15 @@ def _of(kind: type[e.Event]) -> st.SearchStrategy[e.Event]:
         fields["reason"] = st.sampled_from(["organise", "dedupe"])
     if kind is e.DownloadCompleted:
         fields["seconds"] = st.just(1.5)
-    if kind in (e.JsonEdited, e.JsonRejected, e.JsonRemoved, e.JsonWritten, e.FileRefused, e.WritePlanned):
+    if kind in (
+        e.JsonEdited,
+        e.JsonRejected,
+        e.JsonRemoved,
+        e.JsonWritten,
+        e.JsonReverted,
+        e.FileRefused,
+        e.WritePlanned,
+    ):
         fields["path"] = st.sampled_from([*PATHS, *ENGINE_FILES])
     return st.builds(kind, **fields)
 

@@ -97,6 +97,7 @@ def test_the_files_are_those_that_came_and_did_not_go(history: list[Recorded]) -
                 | e.FileRefused(path=path)
                 | e.JsonEdited(path=path)
                 | e.JsonWritten(path=path)
+                | e.JsonReverted(path=path)
                 | e.JsonRejected(path=path)
             ):
                 files[path] = item.stream

@@ -121,3 +121,21 @@ def test_show_wants_a_model_or_a_fingerprint(on: Callable[..., Result]) -> None:
     missing = on("show", "--fingerprint", "fp_0123456789abcdef")
     assert missing.exit_code == 3
     assert "No engine was ever started" in missing.output
+
+
+def test_revert_brings_a_text_back_and_can_be_tried_first(on: Callable[..., Result]) -> None:
+    events = [json.loads(line) for line in on("history", "story", "--json").output.splitlines()]
+    edit = next(event["position"] for event in events if event["type"] == "json-edited")
+    tried = on("revert", "story", "--to", str(edit - 1), "--dry-run")
+    assert tried.output.splitlines()[-1] == f"story would be what it was at #{edit - 1}."
+    assert '+  "name": "Story",' in tried.output.splitlines()
+    assert json.loads(on("show", "story", "--json").output)["name"] == "Mine"
+    done = on("revert", "story", "--to", str(edit - 1))
+    assert done.output.splitlines()[-1] == f"story is what it was at #{edit - 1}."
+    assert json.loads(on("show", "story", "--json").output)["name"] == "Story"
+    back = json.loads(on("revert", "story", "--to", str(edit), "--json").output)
+    assert [change["new"] for change in back["changes"]] == ["Mine"]
+    assert json.loads(on("show", "story", "--json").output)["name"] == "Mine"
+    refused = on("revert", "story", "--to", "0")
+    assert refused.exit_code == 1
+    assert "no model.json at #0" in refused.output

@@ -10,7 +10,7 @@ from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.hashing import Sha256
 from janfs.manifest.engine_file import default_engine_file
-from janfs.pipeline.commands import Command, Compared, Dedupe, Delete, Pair, Record, Submitted
+from janfs.pipeline.commands import Command, Compared, Dedupe, Delete, Pair, Record, Revert, Submitted
 from janfs.pipeline.recorder import Draft
 from janfs.pipeline.root import MARKER
 from tests.folder import gguf_bytes as make
@@ -197,6 +197,18 @@ one_model = known(("models/a.gguf", gguf("a")))
 delete = obey(Delete("a", "api:test"))
 
 
+def deleted_model(world: World) -> None:
+    edited_model(world)
+    delete(world)
+    world.clock.advance(1)
+
+
+def revert(world: World) -> None:
+    """Back to the first model.json, as it was generated."""
+    written = next(record.position for record in world.records() if record.type == "json-written")
+    obey(Revert("a", written, "api:test"))(world)
+
+
 def serve_for_the_first_time(world: World) -> None:
     world.engine_files = {"engines/llama-cpp.json": default_engine_file()}
     world.stop()
@@ -257,6 +269,11 @@ SCENARIOS = {
     "let a copy share": Scenario(two_alike, nothing, share, optional=True),
     "let a copy on another disk share": Scenario(
         two_alike, nothing, share, optional=True, mounts=("models/b",)
+    ),
+    "revert model.json": Scenario(edited_model, nothing, revert, optional=True),
+    "revert a deleted model": Scenario(deleted_model, nothing, revert, optional=True),
+    "revert a deleted model on another disk": Scenario(
+        deleted_model, nothing, revert, optional=True, mounts=(paths.MODELS,)
     ),
     "delete": Scenario(one_model, nothing, delete, optional=True),
     "delete a folder of shards": Scenario(

@@ -19,7 +19,15 @@ from tests.fakes.clock import FakeClock
 from tests.pipeline.world import CountedIds
 
 INTENTS = e.MovePlanned | e.WritePlanned | e.CopyPlanned
-OUTCOMES = e.MoveCompleted | e.MoveFailed | e.JsonWritten | e.WriteFailed | e.CopyCompleted | e.CopyFailed
+OUTCOMES = (
+    e.MoveCompleted
+    | e.MoveFailed
+    | e.JsonWritten
+    | e.JsonReverted
+    | e.WriteFailed
+    | e.CopyCompleted
+    | e.CopyFailed
+)
 MOST_LOOKS = 12  # until nothing more is found
 PAUSE = 6.0  # seconds between two looks: longer than anything waits that is not written any more
 

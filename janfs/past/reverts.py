@@ -1,0 +1,80 @@
+"""What bringing a model.json back to a moment would change, and whether there is anything to bring back."""
+
+from msgspec import Struct
+
+from janfs.catalogue.catalogue import Catalogue
+from janfs.catalogue.entries import Model
+from janfs.errors import CannotRevert, ManifestError
+from janfs.history.versions import Version, in_force
+from janfs.log.reader import LogReader
+from janfs.manifest import jsonc
+from janfs.manifest.spellings import read_manifest
+from janfs.past.texts import ModelDiff, compare_texts, text_of, versions_of
+from janfs.views import stream_of
+
+
+class Target(Struct, frozen=True):
+    """The text that a model is to have again, that of position `to`, and the last one that it had."""
+
+    model: Model
+    to: int
+    version: Version
+    text: bytes
+    last: Version
+    last_text: bytes
+
+
+def model_of(catalogue: Catalogue, name: str) -> Model:
+    """The model, present or removed, that could be reverted. Raises `ModelNotFound`, `CannotRevert`."""
+    uid = stream_of(catalogue, name)
+    if uid not in catalogue.models:
+        raise CannotRevert(
+            f"'{name}' is an engine's file; only a model's model.json is brought back. "
+            f"`janfs diff {name} --text` shows what to change.",
+            param="id",
+        )
+    return catalogue.models[uid]
+
+
+def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) -> Target:
+    """What a model, present or deleted, would be brought back to.
+
+    Raises `ModelNotFound`, or `CannotRevert` with what is possible instead.
+    """
+    model = model_of(catalogue, name)
+    found = versions_of(log, model.uid)
+    texts = [each for each in found if each.sha256 is not None]
+    version = in_force(found, position)
+    if version is None:
+        first = next((each.position for each in texts if each.problem is None), None)
+        hint = f" Its first one is of #{first}." if first is not None else ""
+        raise CannotRevert(
+            f"'{model.id}' had no model.json at #{position} that could be read.{hint}", param="to"
+        )
+    if model.removed is not None and model.trash is None:
+        raise CannotRevert(
+            f"'{model.id}' was not deleted through janfs: its files were taken out of the folder, and are "
+            f"not in the trash. Put its .gguf back into {model.folder}, and it is there again as itself; "
+            "then revert it. The text of its model.json is kept: "
+            f"`janfs show {model.id} --at {version.position}`.",
+            param="to",
+        )
+    text = text_of(log, version)
+    try:
+        read_manifest(text)
+    except ManifestError as error:
+        raise CannotRevert(
+            f"The model.json of #{position} cannot be read by this janfs: {error.detail}", param="to"
+        ) from error
+    return Target(model, position, version, text, texts[-1], text_of(log, texts[-1]))
+
+
+def preview(log: LogReader, catalogue: Catalogue, name: str, position: int) -> ModelDiff:
+    """What would change in the file. Raises as `target_of`."""
+    target = target_of(log, catalogue, name, position)
+    now = jsonc.parse(target.last_text) if target.last.problem is None else {}
+    return compare_texts(
+        target.model.id,
+        (catalogue.position, target.last, now, target.last_text),
+        (position, target.version, jsonc.parse(target.text), target.text),
+    )

@@ -1,0 +1,99 @@
+"""What others ask of the pipeline, done: one command at a time, in its own thread."""
+
+from collections.abc import Callable, Sequence
+
+from janfs.catalogue.catalogue import Catalogue
+from janfs.clock import Ids
+from janfs.errors import CannotRevert, FolderError, InvalidInput, NotFound
+from janfs.events import types as e
+from janfs.folder import paths
+from janfs.folder.filesystem import FileSystem
+from janfs.log.store import EventLog
+from janfs.past.reverts import model_of
+from janfs.pipeline import reverting
+from janfs.pipeline.actor import Actor
+from janfs.pipeline.commands import Command, Dedupe, Delete, Organise, Pair, Record, Revert, Submitted
+from janfs.pipeline.organiser import Organiser
+from janfs.pipeline.recorder import Recorder
+
+REFUSALS = (NotFound, InvalidInput, FolderError, CannotRevert)
+
+
+class Orders:
+    """Does what is asked for; `look` records what is different at a path."""
+
+    def __init__(
+        self,
+        *,
+        fs: FileSystem,
+        log: EventLog,
+        ids: Ids,
+        recorder: Recorder,
+        actor: Actor,
+        organiser: Organiser,
+        look: Callable[[str], object],
+    ) -> None:
+        self._fs = fs
+        self._log = log
+        self._ids = ids
+        self._recorder = recorder
+        self._actor = actor
+        self._organiser = organiser
+        self._look = look
+
+    @property
+    def _catalogue(self) -> Catalogue:
+        return self._recorder.catalogue
+
+    def obey(self, commands: Sequence[Submitted]) -> None:
+        """Do what was asked; all that is only to be recorded goes into one commit."""
+        records = [item.command for item in commands if isinstance(item.command, Record)]
+        documents = {digest: text for command in records for digest, text in command.documents.items()}
+        self._recorder.record([draft for command in records for draft in command.drafts], documents)
+        for item in commands:
+            try:
+                self._obey_one(item.command)
+            except REFUSALS as error:
+                item.done.set_exception(error)
+
+    def _obey_one(self, command: Command) -> None:
+        if isinstance(command, Delete):
+            self._delete(command)
+        elif isinstance(command, Pair):
+            self._recorder.record(self._actor.pair(self._catalogue, command))
+        elif isinstance(command, Organise):
+            self._organiser.work_once()
+        elif isinstance(command, Revert):
+            self._revert(command)
+        elif isinstance(command, Dedupe):
+            self._recorder.record(self._actor.plan_dedupe(self._catalogue, command))
+            self._organiser.finish_plans()
+
+    def _delete(self, command: Delete) -> None:
+        self._check_available("deleted")
+        self._recorder.record(self._actor.plan_delete(self._catalogue, command))
+        for event in self._organiser.finish_plans():
+            if isinstance(event, e.MoveFailed) and event.reason == "delete":
+                raise FolderError(event.error)
+            if isinstance(event, e.MoveCompleted) and event.reason == "delete":
+                self._look(event.source)  # folders below it went along
+
+    def _revert(self, command: Revert) -> None:
+        self._check_available("reverted")
+        self._look(
+            model_of(self._catalogue, command.model_id).folder
+        )  # so that what someone has just written is in the log, and can be brought back
+        drafts, documents = reverting.plan(self._fs, self._log, self._ids, self._catalogue, command)
+        self._recorder.record(drafts, documents)
+        for event in self._organiser.finish_plans():
+            if isinstance(event, e.MoveFailed | e.WriteFailed):
+                raise FolderError(event.error)
+            if isinstance(event, e.MoveCompleted) and event.reason == "restore":
+                self._look(event.target)
+            elif isinstance(event, e.JsonReverted):
+                self._look(paths.parent(event.path))
+
+    def _check_available(self, done: str) -> None:
+        root = self._catalogue.root
+        if not root.available:
+            raise FolderError(f"Nothing can be {done} now: {root.reason}")

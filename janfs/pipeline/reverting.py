@@ -1,0 +1,121 @@
+"""Bringing a model.json back to what it was, and a deleted model out of the trash: what to do for it."""
+
+import hashlib
+import json
+
+from janfs.catalogue.catalogue import Catalogue, GivenIds
+from janfs.catalogue.entries import File, Model
+from janfs.catalogue.fold import Recorded, fold
+from janfs.clock import Ids
+from janfs.errors import CannotRevert, FolderError
+from janfs.events import types as e
+from janfs.folder import paths
+from janfs.folder.filesystem import FileSystem
+from janfs.log.reader import LogReader
+from janfs.manifest import jsonc
+from janfs.manifest.leaves import from_text, to_text
+from janfs.manifest.merge import claimed
+from janfs.organise.homes import free_folder
+from janfs.past.moments import happening
+from janfs.past.reverts import Target, target_of
+from janfs.pipeline.commands import Revert
+from janfs.pipeline.recorder import Draft
+
+_OF_JSON = (e.JsonEdited, e.JsonWritten, e.JsonReverted, e.JsonKept)
+
+
+def plan(
+    fs: FileSystem, log: LogReader, ids: Ids, catalogue: Catalogue, command: Revert
+) -> tuple[list[Draft], dict[str, bytes]]:
+    """The intents, and the texts that they point at; none when it is as it was.
+
+    Raises `ModelNotFound`, or `CannotRevert` with what is possible instead.
+    """
+    target = target_of(log, catalogue, command.model_id, command.to)
+    model = target.model
+    if model.removed is not None:
+        try:
+            events, documents = _restored(fs, log, ids, catalogue, target)
+        except OSError as error:
+            raise FolderError(f"{model.trash} cannot be looked into: {error.strerror}.") from error
+    else:
+        file = catalogue.files.get(paths.join(model.folder, paths.MANIFEST))
+        if file is not None and file.refused is None and file.document == target.version.sha256:
+            return [], {}
+        there = None if file is None else target.last.sha256
+        path = paths.join(model.folder, paths.MANIFEST)
+        events, documents = [_write(log, ids(), path, file, target, there=there)], {}
+    cause = target.version.position
+    return [Draft(model.uid, event, command.actor, cause) for event in events], documents
+
+
+def _restored(
+    fs: FileSystem, log: LogReader, ids: Ids, catalogue: Catalogue, target: Target
+) -> tuple[list[e.Event], dict[str, bytes]]:
+    model = target.model
+    trash = model.trash or ""
+    if fs.stat(trash) is None:
+        raise CannotRevert(
+            f"The folder of '{model.id}' is no longer in the trash ({trash}), and janfs keeps no copy of "
+            f"model files. Put its .gguf back into {model.folder}, and it is there again as itself. The text "
+            f"of its model.json is kept: `janfs show {model.id} --at {target.version.position}`.",
+            param="to",
+        )
+    folder = _home(fs, catalogue, model)
+    there = _read(fs, paths.join(trash, paths.MANIFEST))
+    documents = {} if there is None else {hashlib.sha256(there).hexdigest(): there}
+    before = _as_recorded(log, model, target.last.path)
+    path = paths.join(folder, paths.MANIFEST)
+    write = _write(log, ids(), path, before, target, there=next(iter(documents), None))
+    return [e.MovePlanned(ids(), trash, folder, "restore"), write], documents
+
+
+def _home(fs: FileSystem, catalogue: Catalogue, model: Model) -> str:
+    """The folder that it had, if that and its id are free; else one of its own."""
+    taken = model.folder in catalogue.folders or model.id in GivenIds(catalogue, besides=model.uid)
+    if not taken and fs.stat(model.folder) is None:
+        return model.folder
+    return free_folder(catalogue, model.id)
+
+
+def _read(fs: FileSystem, path: str) -> bytes | None:
+    stat = fs.stat(path)
+    if stat is None or stat.stamp is None:
+        return None
+    with fs.open(path) as file:
+        return file.read_at(0, stat.stamp.size)
+
+
+def _as_recorded(log: LogReader, model: Model, path: str) -> File | None:
+    """What was known of a model.json that is no longer in the catalogue."""
+    told = (happening(record) for record in log.read(stream=model.uid))
+    catalogue, _ = fold(
+        Catalogue(),
+        (
+            Recorded(each.position, each.stream, each.recorded_at, each.event)
+            for each in told
+            if isinstance(each.event, _OF_JSON)
+        ),
+    )
+    return catalogue.files.get(path)
+
+
+def _write(
+    log: LogReader, op: str, path: str, file: File | None, target: Target, *, there: str | None
+) -> e.WritePlanned:
+    """The intent to write the text of then, which is the person's word from now on."""
+    base = None if file is None or file.base is None else log.document(file.base)
+    owned: set[str] = set() if file is None else set(file.owned)
+    if base is not None:
+        found = claimed(json.loads(base), jsonc.parse(target.text), map(from_text, owned))
+        owned = {to_text(pointer) for pointer in found}
+    return e.WritePlanned(
+        op,
+        path,
+        target.version.sha256 or "",
+        replaces=there,
+        base="" if file is None or base is None else file.base,
+        made_from="" if file is None else file.made_from,
+        owned=tuple(sorted(owned)),
+        to=target.to,
+    )

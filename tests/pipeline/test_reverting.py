@@ -1,0 +1,226 @@
+"""Bringing a model.json back to what it was, and a deleted model out of the trash."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from janfs.errors import CannotRevert, FolderError, ModelNotFound
+from janfs.past import reasons, reverts, texts
+from janfs.past.moments import AsOf
+from janfs.pipeline.commands import Revert, Submitted
+from tests.folder import gguf_bytes as make
+from tests.pipeline.world import World, gguf
+
+MANIFEST = "models/x/model.json"
+
+
+@pytest.fixture
+def tended(world: World) -> World:
+    """A root with the model x, organised."""
+    world.fs.put("models/x.gguf", gguf("x"))
+    world.come_to_rest()
+    return world
+
+
+def edit(world: World, text: str | bytes) -> int:
+    """Someone writes the file; the position after it."""
+    world.fs.put(MANIFEST, text.encode() if isinstance(text, str) else text)
+    world.come_to_rest()
+    return world.catalogue.position
+
+
+def revert(world: World, to: int, model_id: str = "x") -> None:
+    submitted = Submitted(Revert(model_id, to, "api:me"))
+    world.pipeline.tick([], [submitted])
+    submitted.done.result(0)
+
+
+COMMENTED = (
+    '{\r\n  // mine\r\n  "name": "First", /* and so on */ "engine_parameters": {"ctx_len": 512,},\r\n}'
+)
+
+
+def test_the_text_of_then_is_back_to_the_byte_comments_included(tended: World) -> None:
+    then = edit(tended, COMMENTED)
+    edit(tended, '{"name": "Second"}')
+    revert(tended, then)
+    assert tended.fs.read(MANIFEST) == COMMENTED.encode()
+    last = tended.records()[-1]
+    assert (last.type, last.actor) == ("json-reverted", "api:me")
+    manifest = tended.file(MANIFEST).manifest
+    assert manifest is not None
+    assert manifest.name == "First"
+
+
+def test_what_was_reverted_is_in_the_log_and_can_be_brought_back(tended: World) -> None:
+    first = tended.catalogue.position
+    edit(tended, '{"name": "Second"}')
+    tended.fs.put(MANIFEST, b'{"name": "Third, not seen yet"}')
+    revert(tended, first)
+    third = next(
+        each for each in texts.versions_of(tended.log, tended.model("x").uid) if "edited" in each.type
+    )
+    revert(tended, tended.catalogue.position - 2)
+    assert tended.fs.read(MANIFEST) == b'{"name": "Third, not seen yet"}', third
+
+
+def test_a_revert_to_what_is_there_does_nothing(tended: World) -> None:
+    before = tended.catalogue.position
+    revert(tended, before)
+    assert tended.catalogue.position == before
+
+
+def test_a_file_that_cannot_be_read_is_replaced_by_the_last_good_one(tended: World) -> None:
+    good = tended.fs.read(MANIFEST)
+    edit(tended, '{"name": ')
+    revert(tended, tended.catalogue.position)
+    assert tended.fs.read(MANIFEST) == good
+    assert tended.file(MANIFEST).refused is None
+
+
+def test_what_was_reverted_is_the_persons_and_is_not_generated_over(tended: World) -> None:
+    then = tended.catalogue.position
+    old = json.loads(tended.fs.read(MANIFEST))
+    tended.fs.put("models/x/x.gguf", gguf("y", llama__context_length=make.uint32(4096)))
+    tended.come_to_rest()
+    generated = json.loads(tended.fs.read(MANIFEST))
+    assert generated != old, "nothing was generated anew, so that this proves nothing"
+    revert(tended, then)
+    assert json.loads(tended.fs.read(MANIFEST)) == old
+    tended.come_to_rest()
+    tended.fs.put("models/x/x.gguf", gguf("z", llama__context_length=make.uint32(1024)))
+    tended.come_to_rest()
+    after = json.loads(tended.fs.read(MANIFEST))
+    kept = {key for key in old if old[key] != generated.get(key) and not isinstance(old[key], dict)}
+    assert kept
+    assert {key: after[key] for key in kept} == {key: old[key] for key in kept}
+    assert "ctx_len" not in after["engine_parameters"], "it was not there in the text of then"
+
+
+def test_a_deleted_model_comes_back_as_itself(tended: World) -> None:
+    edited = edit(tended, COMMENTED)
+    uid = tended.model("x").uid
+    tended.delete("x").done.result(0)
+    assert MANIFEST not in tended.fs.files()
+    revert(tended, edited)
+    tended.come_to_rest()
+    model = tended.model("x")
+    assert (model.uid, model.folder, model.status) == (uid, "models/x", "ready")
+    assert tended.fs.read(MANIFEST) == COMMENTED.encode()
+    assert tended.fs.read("models/x/x.gguf") == gguf("x")
+    assert "model-restored" in tended.events(edited)
+
+
+def test_a_deleted_model_gets_the_text_of_the_moment_that_is_asked_for(tended: World) -> None:
+    first, text = tended.catalogue.position, tended.fs.read(MANIFEST)
+    edit(tended, COMMENTED)
+    tended.delete("x").done.result(0)
+    revert(tended, first)
+    tended.come_to_rest()
+    assert tended.fs.read(MANIFEST) == text
+    assert tended.model("x").status == "ready"
+
+
+def test_a_deleted_model_whose_place_is_taken_gets_another(tended: World) -> None:
+    then = tended.catalogue.position
+    uid = tended.model("x").uid
+    tended.delete("x").done.result(0)
+    tended.fs.put("models/y/other.gguf", gguf("other"))
+    tended.come_to_rest()
+    tended.fs.rename_over("models/y", "models/x")
+    tended.come_to_rest()
+    assert tended.model("x").uid != uid
+    revert(tended, then, uid)
+    tended.come_to_rest()
+    assert tended.catalogue.models[uid].id == "x-2"
+    assert tended.fs.read("models/x-2/x.gguf") == gguf("x")
+    assert tended.fs.read("models/x/other.gguf") == gguf("other")
+
+
+def test_what_is_not_possible_is_said_with_what_is(tended: World) -> None:
+    then = tended.catalogue.position
+    with pytest.raises(CannotRevert, match=r"no model\.json at #0"):
+        revert(tended, 0)
+    with pytest.raises(ModelNotFound):
+        revert(tended, then, "nope")
+    tended.fs.remove_tree("models/x")
+    tended.come_to_rest()
+    with pytest.raises(CannotRevert, match=r"Put its \.gguf back into models/x") as refused:
+        revert(tended, then)
+    assert f"janfs show x --at {then}" in refused.value.detail
+
+
+def test_an_engines_file_is_not_reverted(tended: World) -> None:
+    tended.fs.put("engines/llama-cpp.json", b'{"ngl": 0}')
+    tended.come_to_rest()
+    with pytest.raises(CannotRevert, match="an engine's file"):
+        revert(tended, tended.catalogue.position, "engine-llama-cpp")
+    told = reasons.why(tended.log, tended.catalogue, "engine-llama-cpp")
+    assert [reason.type for reason in told.reasons] == ["json-edited"]
+
+
+def test_an_emptied_trash_is_said_to_be_empty(tended: World) -> None:
+    then = tended.catalogue.position
+    tended.delete("x").done.result(0)
+    trash = next(model.trash for model in tended.catalogue.models.values())
+    assert trash is not None
+    tended.fs.remove_tree(trash)
+    with pytest.raises(CannotRevert, match="no longer in the trash"):
+        revert(tended, then)
+
+
+def test_a_read_only_folder_is_told_and_the_text_stays(tended: World) -> None:
+    then = tended.catalogue.position
+    edit(tended, COMMENTED)
+    tended.fs.read_only = True
+    with pytest.raises(FolderError, match="read-only"):
+        revert(tended, then)
+    assert tended.fs.read(MANIFEST) == COMMENTED.encode()
+
+
+def test_a_dry_run_says_what_would_change_and_changes_nothing(tended: World) -> None:
+    then = edit(tended, '{"name": "First"}')
+    edit(tended, '{"name": "Second", "assets": []}')
+    before = tended.catalogue.position
+    found = reverts.preview(tended.log, tended.catalogue, "x", then)
+    assert [(change.path, change.kind) for change in found.changes] == [
+        (("name",), "changed"),
+        (("assets",), "removed"),
+    ]
+    assert '+{"name": "First"}' in found.text
+    assert tended.catalogue.position == before
+
+
+texts_written = st.lists(
+    st.tuples(
+        st.sampled_from(["edit", "break", "revert"]),
+        st.sampled_from(['{"name": "%s"}', '{\n // c\n "name": "%s",\n}', '{"assets": ["%s"]}']),
+        st.integers(0, 40),
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(texts_written)
+def test_a_revert_to_any_position_gives_the_text_of_that_position(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, int]]
+) -> None:
+    world = World(tmp_path_factory.mktemp("world") / "log.db")
+    world.fs.put("models/x.gguf", gguf("x"))
+    world.come_to_rest()
+    for number, (kind, text, position) in enumerate(steps):
+        if kind == "revert":
+            to = min(position, world.catalogue.position)
+            file = AsOf(world.log).at(to).files.get(MANIFEST)
+            if file is None or file.document is None:
+                with pytest.raises(CannotRevert):
+                    revert(world, to)
+                continue
+            revert(world, to)
+            assert world.fs.read(MANIFEST) == world.log.document(file.document)
+        else:
+            edit(world, (text % number) if kind == "edit" else text % number + "]")
+    world.stop()
