@@ -5,13 +5,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.report import Row
+from benchmarks.report import Row, median
 from janfs.clock import SystemClock
 from janfs.events import types as e
 from janfs.folder.filesystem import Stamp
 from janfs.folder.gguf import GgufFacts
 from janfs.log.verify import verify
 from janfs.manifest.schema import Manifest, SourceRef
+from janfs.past.moments import AsOf
+from janfs.past.texts import versions_of
 from janfs.pipeline.recorder import Draft, Recorder, new_record, rebuild, replay
 from janfs.root import OpenRoot
 
@@ -38,6 +40,8 @@ def run(events: int = 1_000_000, where: Path | None = None) -> list[Row]:
         started = time.perf_counter()
         Recorder(root.log)
         loading = time.perf_counter() - started
+        middle, again = _as_of(root, events // 2)
+        page, versions = _one_model(root, events)
         size = (Path(folder) / ".janfs" / "log.db").stat().st_size
     if not verdict.ok or len(catalogue.models) != MODELS or count != events:
         raise AssertionError(f"the log does not stand: {verdict}, {count} events")
@@ -48,7 +52,35 @@ def run(events: int = 1_000_000, where: Path | None = None) -> list[Row]:
         Row(f"rebuild of {events:,} events", rebuilding, "s", 10 * events / 1_000_000),
         Row("verify", events / verifying, "events/s"),
         Row("load the projected catalogue", loading, "s", note=f"{MODELS:,} models"),
+        Row("as of the middle, first time", middle, "s"),
+        Row("as of a moment near there, from what was kept", again, "s"),
+        Row("a page of one model's history, the slowest of 100", page * 1000, "ms", 20),
+        Row("versions of one model's model.json, median of 100", versions * 1000, "ms"),
     ]
+
+
+def _as_of(root: OpenRoot, position: int) -> tuple[float, float]:
+    """Seconds for a catalogue of the past: with nothing kept, and by another process after that."""
+    started = time.perf_counter()
+    AsOf(root.log, root.paths.past).at(position)
+    first = time.perf_counter() - started
+    started = time.perf_counter()
+    AsOf(root.log, root.paths.past).at(position + position // 10)
+    return first, time.perf_counter() - started
+
+
+def _one_model(root: OpenRoot, events: int) -> tuple[float, float]:
+    """Seconds for a page of history from anywhere in the log, and for all versions of a model.json."""
+    pages, versions = [], []
+    for turn in range(100):
+        uid = f"uid-{turn * 97 % MODELS}"
+        started = time.perf_counter()
+        list(root.log.read(turn * events // 100, stream=uid, limit=101))
+        pages.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        versions_of(root.log, uid)
+        versions.append(time.perf_counter() - started)
+    return max(pages), median(versions)
 
 
 def _fill(root: OpenRoot, events: int) -> None:

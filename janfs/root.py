@@ -36,6 +36,7 @@ class RootPaths:
         self.trash = root / paths.TRASH
         self.database = self.private / "log.db"
         self.backups = self.private / "backups"
+        self.past = self.private / "past"
         self.lock = self.private / "lock"
 
 

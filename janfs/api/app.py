@@ -16,6 +16,7 @@ from janfs.api.errors import handle
 from janfs.api.openapi import OPERATIONS
 from janfs.listing import ModelList
 from janfs.past.moments import AsOf
+from janfs.root import RootPaths
 
 HANDLERS = (
     *(operation.handler for operation in OPERATIONS),
@@ -28,7 +29,7 @@ HANDLERS = (
 
 def create_api(context: ApiContext) -> Access:
     """The API as an ASGI application. It needs its lifespan to be run."""
-    bell, model_list, past = Bell(), ModelList(), AsOf(context.log)
+    bell, model_list, past = Bell(), ModelList(), AsOf(context.log, RootPaths(context.settings.root).past)
     context.metrics.watch_engines(context.pool.states)
     context.pipeline.on_publish(lambda _: bell.ring_from_thread())
 

@@ -180,8 +180,9 @@ def resolve_fingerprint(root: Path, api_key: str | None, said: str) -> dict[str,
     def offline(log: "EventLog", catalogue: "Catalogue") -> object:
         from janfs.past.fingerprints import find_fingerprint
         from janfs.past.moments import AsOf
+        from janfs.root import RootPaths
 
-        return find_fingerprint(log, catalogue, AsOf(log).at, said)
+        return find_fingerprint(log, catalogue, AsOf(log, RootPaths(root).past).at, said)
 
     return _ask(root, api_key, f"/v1/fingerprints/{quote(said, safe='')}", offline)
 

@@ -179,8 +179,7 @@ class Offline:
             if at is None:
                 view = find_view(_snapshot(root), name, stopped)
             else:
-                now = _snapshot(root).catalogue
-                view = model_at(root.log, now, _catalogue(root, at), name)
+                view = model_at(root.log, _catalogue(root, None), _catalogue(root, at), name)
         if view is None:
             raise ModelNotFound(name)
         return dict(msgspec.to_builtins(view))
@@ -240,7 +239,8 @@ def _catalogue(root: OpenRoot, at: str | None) -> "Catalogue":
 
     if at is None:
         return _snapshot(root).catalogue
-    return AsOf(root.log).at(position_at(root.log, root.log.head.position, at, SystemClock().now()))
+    position = position_at(root.log, root.log.head.position, at, SystemClock().now())
+    return AsOf(root.log, root.paths.past).at(position)
 
 
 def _snapshot(root: OpenRoot) -> "Snapshot":

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import datetime
+from pathlib import Path
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.catalogue.parking import fold_what_applies
@@ -11,9 +12,10 @@ from janfs.history.happening import Happening
 from janfs.history.when import parse_when, position_of
 from janfs.log.reader import LogReader
 from janfs.log.records import Record
+from janfs.past.checkpoints import Checkpoints
 from janfs.pipeline.recorder import replay
 
-_KEPT = 4  # catalogues of the past that are held in memory
+_KEPT = 2  # catalogues of the past that are held in memory
 
 
 def position_at(log: LogReader, head: int, when: str, now: datetime) -> int:
@@ -42,10 +44,12 @@ def happening(record: Record) -> Happening:
 
 
 class AsOf:
-    """Catalogues of the past. The last few are kept, and others are folded on from them."""
+    """Catalogues of the past. The last few are kept in memory, and some on the way to them in a folder."""
 
-    def __init__(self, log: LogReader) -> None:
+    def __init__(self, log: LogReader, folder: Path | None = None) -> None:
+        """Without a folder everything is folded from the beginning, or from what is in memory."""
         self._log = log
+        self._checkpoints = None if folder is None else Checkpoints(folder, self._hash_at)
         self._kept: dict[int, Catalogue] = {}
         self._lock = threading.Lock()  # one fold at a time: they are all processor
 
@@ -54,10 +58,27 @@ class AsOf:
         with self._lock:
             found = self._kept.pop(position, None)
             if found is None:
-                start = max((known for known in self._kept if known < position), default=None)
-                base = Catalogue() if start is None else self._kept[start]
-                found, _ = fold_what_applies(base, replay(self._log, base.position, position))
+                found = self._folded(position)
             self._kept[position] = found
             if len(self._kept) > _KEPT:
                 del self._kept[next(iter(self._kept))]
             return found
+
+    def _folded(self, position: int) -> Catalogue:
+        start = max((known for known in self._kept if known < position), default=0)
+        found = self._kept.get(start, Catalogue())
+        if self._checkpoints is None:
+            return self._onward(found, position)
+        stored = self._checkpoints.nearest(position)
+        found = max(found, stored, key=lambda each: each.position)
+        for stop in self._checkpoints.due(found.position, position):
+            found = self._onward(found, stop)
+            self._checkpoints.keep(found)
+        return self._onward(found, position)
+
+    def _onward(self, base: Catalogue, until: int) -> Catalogue:
+        return fold_what_applies(base, replay(self._log, base.position, until))[0]
+
+    def _hash_at(self, position: int) -> str | None:
+        found = next(self._log.read_hashed(position - 1), None)
+        return None if found is None or found[0].position != position else found[1].hex()

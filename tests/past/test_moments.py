@@ -5,14 +5,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.catalogue.fold import Recorded, fold
 from janfs.catalogue.rows import to_rows
 from janfs.errors import InvalidInput, NotFound
-from janfs.events.types import RootReturned
+from janfs.events.types import FileRemoved, RootReturned
+from janfs.log.store import EventLog
+from janfs.past import checkpoints, moments
 from janfs.past.moments import AsOf, position_at, record_at
 from janfs.pipeline.recorder import Draft, new_record
 from tests.catalogue.strategies import histories
@@ -40,6 +42,69 @@ def test_the_catalogue_of_a_moment_is_the_fold_of_all_before(
                 expected, _ = fold(expected, [item])
             assert dict(to_rows(past.at(position))) == dict(to_rows(expected)), f"at {position} of {asked}"
         log.close()
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(histories, st.lists(st.integers(0, 25), min_size=1, max_size=8))
+def test_what_is_kept_on_disk_makes_no_difference(
+    monkeypatch: pytest.MonkeyPatch, history: list[Recorded], asked: list[int]
+) -> None:
+    monkeypatch.setattr(checkpoints, "SPACING", 3)
+    monkeypatch.setattr(checkpoints, "MOST", 2)
+    with tempfile.TemporaryDirectory() as folder:
+        log = open_log(Path(folder) / "log.db", FakeClock())
+        log.append([new_record(Draft(item.stream, item.event)) for item in history])
+        kept = Path(folder) / "past"
+        for position in (min(each, len(history)) for each in asked):
+            found = AsOf(log, kept).at(position)
+            assert found == AsOf(log).at(position), f"at {position} of {asked}"
+            assert not kept.exists() or len(list(kept.iterdir())) <= 3
+        log.close()
+
+
+def many(log: EventLog, count: int) -> None:
+    log.append([new_record(Draft(f"u{n}", FileRemoved(f"models/{n}.gguf"))) for n in range(count)])
+
+
+def test_a_long_log_is_folded_from_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "SPACING", 10)
+    log = open_log(tmp_path / "log.db", FakeClock())
+    many(log, 35)
+    AsOf(log, tmp_path / "past").at(35)
+    folded: list[int] = []
+    monkeypatch.setattr(moments, "replay", lambda _log, after, until: folded.append(after) or iter(()))
+    AsOf(log, tmp_path / "past").at(29)
+    assert folded == [20], "it did not go on from position 20"
+    log.close()
+
+
+def test_what_is_kept_of_another_log_or_damaged_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "SPACING", 10)
+    logs = []
+    for name, count in (("a", 30), ("b", 20)):
+        logs.append(open_log(tmp_path / f"{name}.db", FakeClock()))
+        logs[-1].append([new_record(Draft(name, RootReturned()))])
+        many(logs[-1], count)
+    past = tmp_path / "past"
+    for log in logs:
+        position = log.head.position
+        assert AsOf(log, past).at(position) == AsOf(log).at(position)
+    for path in past.iterdir():
+        path.write_bytes(path.read_bytes()[:-5])
+    assert AsOf(logs[1], past).at(21) == AsOf(logs[1]).at(21)
+    for log in logs:
+        log.close()
+
+
+def test_a_folder_that_takes_nothing_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "SPACING", 10)
+    log = open_log(tmp_path / "log.db", FakeClock())
+    many(log, 15)
+    (tmp_path / "past").write_text("a file is in the way")
+    assert AsOf(log, tmp_path / "past").at(15) == AsOf(log).at(15)
+    log.close()
 
 
 def test_a_time_leads_to_the_last_event_by_then(tmp_path: Path) -> None:
