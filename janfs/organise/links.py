@@ -31,7 +31,9 @@ def adopt(catalogue: Catalogue, linked: Group, uid: str, policy: Policy, *, retr
     One whose links were removed again is not wanted, and stays removed.
     """
     mine = files_of(catalogue, uid)
-    if not policy.organise or (not mine and uid in catalogue.models):
+    here = {paths.name(file.path) for file in mine}
+    removed = uid in catalogue.models and not any(paths.name(file.path) in here for file in linked.files)
+    if not policy.organise or removed:
         return None
     if _is_left_to_another(catalogue, linked.head, uid):
         return None

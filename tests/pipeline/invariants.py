@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from janfs.catalogue.catalogue import present_models
-from janfs.catalogue.entries import File
+from janfs.catalogue.entries import File, Model
 from janfs.catalogue.fold import Recorded
-from janfs.catalogue.groups import is_part
+from janfs.catalogue.groups import is_part, named
 from janfs.errors import GgufError, ManifestError
 from janfs.events import types as e
 from janfs.folder import paths
@@ -68,6 +68,8 @@ def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deletin
         # A file with several names went where its own name went.
         targets = [new for new, arriving in arrived.items() if arriving == file]
         target = max(targets, key=lambda new: paths.name(new) == paths.name(path), default=None)
+        if target is None and path not in after and file in after.values():
+            continue  # it had a second name where it went
         if target is None:
             assert path in after, f"{path!r} is lost"
             assert after[path] in original[file[1]], f"{path!r} was overwritten"
@@ -75,11 +77,13 @@ def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deletin
             continue
         del arrived[target]
         organised = paths.is_inside(path, paths.MODELS) and paths.name(path) == paths.name(target)
-        organised = organised and paths.parent(paths.parent(target)) == paths.MODELS
+        home = paths.parent(target)  # of a part, it may be the folder of whoever names it
+        organised = organised and (paths.parent(home) == paths.MODELS or home in world.catalogue.folders)
         trashes = (paths.TRASH, paths.NEAR_TRASH)
         deleted = deleting and any(paths.is_inside(target, trash) for trash in trashes)
         restored = deleting and any(paths.is_inside(path, trash) for trash in trashes)
-        assert organised or deleted or restored, f"{path!r} was moved to {target!r}"
+        halfway = is_temporary(target)  # a copy that came out when its name went to the original
+        assert organised or deleted or restored or halfway, f"{path!r} was moved to {target!r}"
     ours = {item.event.sha256 for item in replay(world.log) if isinstance(item.event, e.WritePlanned)}
     copied = {(paths.name(path), content) for path, (_, content) in before.items()}
     for path, (_, content) in arrived.items():
@@ -214,28 +218,35 @@ def check_models(world: World) -> None:
             path
             for path, file in known.items()
             if file.stamp.inode not in served
+            and not is_part(file)  # it waits for its model, wherever it lies
             and not (_is_unfinished(fs, path) or (is_tree and file.refused is not None))
             and not _was_removed(world, file, known)
+            and not any(_unit(each) == _unit(path) and _is_linked_to(world, each) for each in known)
         ]
         assert folder in by_folder or not alone, f"{folder!r} is no model; it holds {alone}"
         manifest = paths.join(folder, paths.MANIFEST)
         whole = [path for path in inside if _is_whole(fs, path)]
         if fs.stat(manifest) is None:
-            left = [path for path in whole if not _is_linked_to(world, path)]
-            left = [
-                path for path in left if not (path in known and _stays(world, known[path], served, known))
-            ]
+            left = {
+                _unit(path)
+                for path in whole
+                if path in known
+                and not (_is_linked_to(world, path) or is_part(known[path]))
+                and not _stays(world, known[path], served, known)
+            }
             assert len(left) < 2, f"{folder!r} has no model.json, and {left} still lie in it together"
         if len(inside) != 1 or not whole or folder not in by_folder:
             continue
         model = by_folder[folder]
-        if model.status == "part":
+        if model.status in ("part", "incomplete") or _names_another(model, catalogue.files.get(manifest)):
+            continue
+        if inside[0] in known and is_part(known[inside[0]]):
             continue
         assert fs.stat(manifest) is not None, f"{folder!r} has no model.json: {model}"
         readable = catalogue.files[manifest].manifest is not None
         wanted = "ready" if readable else "invalid"
         assert model.status == wanted, f"{folder!r} should be {wanted}: {model}"
-        assert model.binary == inside[0], f"{folder!r} would be served from {model.binary!r}"
+        assert model.binary == inside[0], f"{folder!r} would be served from {model.binary!r}: {model}"
         if _parses(fs, manifest):
             assert model.reason is None, f"nothing is wrong with {folder!r}, but: {model.reason}"
     for folder, model in by_folder.items():
@@ -259,8 +270,19 @@ def _was_removed(world: World, file: File, beside: Iterable[str]) -> bool:
     catalogue = world.catalogue
     same = [catalogue.files[path] for path in catalogue.links.get(str(file.stamp.inode)) or ()]
     uids = [uid_for(file.uid, head) for head in beside] + [uid_for(each.uid, each.path) for each in same]
-    made = [catalogue.models.get(uid) for uid in uids]
-    return file.link is not None and any(model is not None and model.removed is not None for model in made)
+    return file.link is not None and any(uid in catalogue.models for uid in uids)
+
+
+def _unit(path: str) -> str:
+    """What a file is told by: shards of one set are one."""
+    shard = paths.shard(path)
+    return path if shard is None else shard.stem
+
+
+def _names_another(model: Model, manifest: File | None) -> bool:
+    """Whether a model.json says that a model is served from a file that is not there."""
+    wanted = named(manifest.manifest, "llama_model_path") if manifest is not None else None
+    return wanted is not None and (model.binary is None or paths.shown_name(model.binary) != wanted)
 
 
 def check_nothing_to_do(world: World) -> None:
