@@ -96,7 +96,8 @@ def blame(root: Path, api_key: str | None, as_json: bool, id: str) -> None:
     for leaf in found["leaves"]:
         when = leaf["recorded_at"][:19].replace("T", " ")
         value = f"{spelled(leaf['path'])} = {printing.as_json_line(leaf['value'])}"
-        click.echo(f"{leaf['position']:>6}  {when}  {leaf['actor']:<8}  {value}")
+        source = f"  (header: {leaf['header']})" if "header" in leaf else ""
+        click.echo(f"{leaf['position']:>6}  {when}  {leaf['actor']:<8}  {value}{source}")
 
 
 @click.command()

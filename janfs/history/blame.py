@@ -5,19 +5,23 @@ from typing import Any
 
 from msgspec import Struct
 
-from janfs.history.diff import Path, leaves, same
 from janfs.history.versions import Version
+from janfs.manifest.leaves import Pointer, leaves, same
 
 
-class Blamed(Struct, frozen=True):
-    """A leaf with its value, and the event that gave it this value; `path` are the keys to it."""
+class Blamed(Struct, frozen=True, omit_defaults=True):
+    """A leaf with its value, and the event that gave it this value; `path` are the keys to it.
 
-    path: Path
+    `header` is the key of the GGUF header that we took it from, where we did.
+    """
+
+    path: Pointer
     value: Any
     position: int
     recorded_at: str
     actor: str
     type: str
+    header: str | None = None
 
 
 def blame(texts: Iterable[tuple[Version, Any]]) -> list[Blamed]:
@@ -26,9 +30,9 @@ def blame(texts: Iterable[tuple[Version, Any]]) -> list[Blamed]:
     The versions are those that could be read, in order, each with what it says. A file that went away and
     came back as it was has the same author as before.
     """
-    known: dict[Path, Blamed] = {}
+    known: dict[Pointer, Blamed] = {}
     for version, value in texts:
-        now: dict[Path, Blamed] = {}
+        now: dict[Pointer, Blamed] = {}
         for path, leaf in leaves(value).items():
             before = known.get(path)
             if before is not None and same(before.value, leaf):

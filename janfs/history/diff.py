@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-Path = tuple[str, ...]
+from janfs.manifest.leaves import Pointer, leaves, same
+
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _PLAIN_KEY = re.compile(r"[\w$-]+")
 
@@ -16,7 +17,7 @@ _PLAIN_KEY = re.compile(r"[\w$-]+")
 class Change(Struct, frozen=True, omit_defaults=True):
     """One leaf that is there on one side only, or has another value on each; `path` are the keys to it."""
 
-    path: Path
+    path: Pointer
     kind: Literal["added", "removed", "changed"]
     old: Any | UnsetType = UNSET
     new: Any | UnsetType = UNSET
@@ -47,29 +48,3 @@ def unified(old: bytes, new: bytes, old_name: str, new_name: str) -> str:
 def spelled(path: Iterable[str]) -> str:
     """A path as people read it: keys joined by dots, and in quotes where they are no plain words."""
     return ".".join(key if _PLAIN_KEY.fullmatch(key) else json.dumps(key) for key in path)
-
-
-def leaves(value: Any) -> dict[Path, Any]:
-    """Every leaf by the keys that lead to it, in the order of the text."""
-    found: dict[Path, Any] = {}
-    _collect(value, (), found)
-    return found
-
-
-def same(left: Any, right: Any) -> bool:
-    """Whether two values are one: 1 is 1.0, but not true."""
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    return bool(left == right)
-
-
-def _collect(value: Any, path: Path, found: dict[Path, Any]) -> None:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            _collect(inner, (*path, key), found)
-    else:
-        found[path] = value

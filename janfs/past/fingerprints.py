@@ -15,7 +15,7 @@ from janfs.errors import ModelNotFound, ModelNotRunnable, NotFound
 from janfs.events.types import FileHashed, ModelStarted, StartedPart
 from janfs.folder.filesystem import Stamp
 from janfs.log.reader import LogReader
-from janfs.past.moments import happening
+from janfs.past.moments import happenings
 from janfs.pipeline.snapshot import Snapshot
 from janfs.serving import resolve
 
@@ -89,7 +89,7 @@ class _Start(Struct, frozen=True):
 def _last_start(log: LogReader, fingerprint: str) -> _Start | None:
     if not _FINGERPRINT.fullmatch(fingerprint):
         return None
-    for found in map(happening, log.backwards(saying=[f'"fingerprint":"{fingerprint}"'])):
+    for found in happenings(log.backwards(saying=[f'"fingerprint":"{fingerprint}"'])):
         if isinstance(found.event, ModelStarted):
             return _Start(found.position, found.stream, found.recorded_at, found.event)
     return None
@@ -113,7 +113,7 @@ def _with_hash(log: LogReader, uid: str, part: StartedPart) -> StartedPart:
     """A part with the SHA-256 that became known of the very same content later."""
     if part.sha256 is not None:
         return part
-    for found in map(happening, log.backwards(stream=uid)):
+    for found in happenings(log.backwards(stream=uid)):
         if isinstance(found.event, FileHashed) and found.event.stamp == part.stamp:
             return replace(part, sha256=found.event.sha256)
     return part

@@ -1,12 +1,14 @@
 """Moments of the log: from words to a position, and from a position to the catalogue as it was then."""
 
+import contextlib
 import threading
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.catalogue.parking import fold_what_applies
-from janfs.errors import NotFound
+from janfs.errors import LogCorrupt, NotFound
 from janfs.events import codec
 from janfs.history.happening import Happening
 from janfs.history.when import parse_when, position_of
@@ -41,6 +43,13 @@ def happening(record: Record) -> Happening:
     """A record with its event in today's shape."""
     event = codec.decode(record.type, record.schema, record.data)
     return Happening(record.position, record.stream, record.recorded_at, record.actor, record.cause, event)
+
+
+def happenings(records: Iterable[Record]) -> Iterator[Happening]:
+    """Records with their events; one that cannot be read is left out, as the catalogue leaves it out."""
+    for record in records:
+        with contextlib.suppress(LogCorrupt):
+            yield happening(record)
 
 
 class AsOf:

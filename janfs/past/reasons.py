@@ -14,7 +14,7 @@ from janfs.history.happening import Happening
 from janfs.history.why import Reason, chain, explains_model, explains_path
 from janfs.log.reader import LogReader
 from janfs.log.records import Record
-from janfs.past.moments import happening
+from janfs.past.moments import happenings
 from janfs.views import stream_of
 
 
@@ -69,7 +69,7 @@ def last_about(log: LogReader, path: str, before: int, stream: str | None = None
 
 
 def _last(records: Iterator[Record], explains: Callable[[Event], bool]) -> Happening | None:
-    return next((each for each in map(happening, records) if explains(each.event)), None)
+    return next((each for each in happenings(records) if explains(each.event)), None)
 
 
 def _path(catalogue: Catalogue, subject: str) -> str | None:
@@ -82,8 +82,7 @@ def _told(log: LogReader, subject: str, last: Happening | None) -> Why:
         return Why(subject, [])
 
     def at(position: int) -> Happening | None:
-        record = next(log.read(position - 1, until=position, limit=1), None)
-        return None if record is None else happening(record)
+        return next(happenings(log.read(position - 1, until=position, limit=1)), None)
 
     def earlier(path: str, before: int) -> Happening | None:
         return last_about(log, path, before, last.stream)

@@ -1,9 +1,10 @@
 """What a model's model.json said, and what became of it from one moment to another."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.errors import NotFound
@@ -14,7 +15,9 @@ from janfs.history.diff import Change
 from janfs.history.versions import Version, in_force, last_change, on_disk, versions
 from janfs.log.reader import LogReader
 from janfs.manifest import jsonc
-from janfs.past.moments import happening
+from janfs.manifest.generate import Derived, from_header, stop_from_header
+from janfs.manifest.leaves import Pointer, same
+from janfs.past.moments import happenings
 from janfs.past.reasons import last_about
 from janfs.views import stream_of
 
@@ -51,7 +54,7 @@ def versions_of(log: LogReader, uid: str) -> list[Version]:
         found = last_about(log, path, before)
         return getattr(found.event, "sha256", None) if found is not None else None
 
-    return versions(map(happening, log.read(stream=uid)), foreign)
+    return versions(happenings(log.read(stream=uid)), foreign)
 
 
 def text_of(log: LogReader, version: Version | None) -> bytes:
@@ -110,7 +113,29 @@ def blame_of(log: LogReader, catalogue: Catalogue, name: str) -> ModelBlame:
     uid = stream_of(catalogue, name)
     readable = [each for each in versions_of(log, uid) if each.sha256 is not None and each.problem is None]
     told = blame((version, jsonc.parse(text_of(log, version))) for version in readable)
-    return ModelBlame(_name(catalogue, uid), told)
+    headers = _from_header(catalogue, uid)
+    return ModelBlame(_name(catalogue, uid), [_with_header(leaf, headers) for leaf in told])
+
+
+def _from_header(catalogue: Catalogue, uid: str) -> dict[Pointer, Derived]:
+    """What the header of a model's file gives for its model.json."""
+    model = catalogue.models.get(uid)
+    file = None if model is None else catalogue.files.get(model.binary or "")
+    if file is None or file.facts is None:
+        return {}
+    blocks = {
+        "engine_parameters": from_header(file.facts),
+        "model_parameters": stop_from_header(file.facts),
+    }
+    return {(block, name): derived for block, found in blocks.items() for name, derived in found.items()}
+
+
+def _with_header(leaf: Blamed, headers: Mapping[Pointer, Derived]) -> Blamed:
+    derived = headers.get(leaf.path)
+    ours = leaf.type == "json-written" and leaf.actor == "janfs"
+    if derived is None or not ours or not same(derived.value, leaf.value):
+        return leaf
+    return replace(leaf, header=derived.key)
 
 
 def _name(catalogue: Catalogue, uid: str) -> str:

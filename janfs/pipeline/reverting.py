@@ -16,7 +16,7 @@ from janfs.manifest import jsonc
 from janfs.manifest.leaves import from_text, to_text
 from janfs.manifest.merge import claimed
 from janfs.organise.homes import free_folder
-from janfs.past.moments import happening
+from janfs.past.moments import happenings
 from janfs.past.reverts import Target, target_of
 from janfs.pipeline.commands import Revert
 from janfs.pipeline.recorder import Draft
@@ -88,12 +88,11 @@ def _read(fs: FileSystem, path: str) -> bytes | None:
 
 def _as_recorded(log: LogReader, model: Model, path: str) -> File | None:
     """What was known of a model.json that is no longer in the catalogue."""
-    told = (happening(record) for record in log.read(stream=model.uid))
     catalogue, _ = fold(
         Catalogue(),
         (
             Recorded(each.position, each.stream, each.recorded_at, each.event)
-            for each in told
+            for each in happenings(log.read(stream=model.uid))
             if isinstance(each.event, _OF_JSON)
         ),
     )

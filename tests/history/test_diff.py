@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from janfs.history.diff import Change, compare, leaves, spelled, unified
+from janfs.history.diff import Change, compare, spelled, unified
+from janfs.manifest.leaves import leaves
 from tests.history.texts import documents
 
 

@@ -14,9 +14,9 @@ from janfs.events import types as e
 from janfs.events.types import EVENT_TYPES
 from janfs.folder.filesystem import Stamp
 from janfs.history.blame import blame
-from janfs.history.diff import leaves, same
 from janfs.history.happening import Happening
 from janfs.history.versions import TEXTS, Version, in_force, last_change, on_disk, versions
+from janfs.manifest.leaves import leaves, same
 from janfs.manifest.schema import Manifest
 from tests.history.texts import documents
 

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from janfs.errors import ModelNotFound, NotFound
+from janfs.log.records import NewRecord
 from janfs.past import models, reasons, texts
 from janfs.past.moments import AsOf
+from tests.folder import gguf_bytes as make
 from tests.pipeline.world import World, gguf, only_errors_logged
 
 MANIFEST = "models/x/model.json"
@@ -76,6 +78,30 @@ def test_blame_names_who_set_each_setting(world: World) -> None:
     assert (mine.actor, mine.value, mine.position) == ("folder", "Mine", position)
     assert (ours.actor, ours.type) == ("janfs", "json-written")
     assert leaves.keys() >= {("model_parameters", "temperature"), ("metadata", "size")}
+
+
+def test_blame_names_the_key_of_the_header_that_a_setting_was_made_from(tmp_path: Path) -> None:
+    world = World(tmp_path / "other.db")
+    world.fs.put("models/x.gguf", gguf("x", llama__context_length=make.uint32(2048)))
+    world.come_to_rest()
+    leaves = {leaf.path: leaf for leaf in texts.blame_of(world.log, world.catalogue, "x").leaves}
+    assert leaves["engine_parameters", "ctx_len"].header == "llama.context_length"
+    assert leaves["engine",].header is None
+    edit(world, engine_parameters={"ctx_len": 512})
+    leaves = {leaf.path: leaf for leaf in texts.blame_of(world.log, world.catalogue, "x").leaves}
+    assert leaves["engine_parameters", "ctx_len"].header is None
+    world.stop()
+
+
+def test_an_event_that_cannot_be_read_is_left_out(world: World) -> None:
+    edit(world, name="First")
+    odd = NewRecord(
+        stream=world.model("x").uid, type="json-edited", schema=1, data='{"path":1}', actor="folder"
+    )
+    world.log.append([odd])
+    found = texts.diff(world.log, world.catalogue, "x")
+    assert [change.new for change in found.changes] == ["First"]
+    assert why(world, "x")[0] == "json-edited"
 
 
 def test_a_text_that_was_moved_in_from_another_model_is_known(world: World) -> None:
