@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from janfs.downloads.sources import Wanted
+from janfs.folder import paths
 from janfs.folder.gguf import GgufFacts
 from janfs.manifest.generate import encode, generate
+from janfs.manifest.json_schema import MODEL, reference
 
 
 def first(model_id: str, wanted: Sequence[Wanted]) -> bytes:
@@ -17,6 +19,7 @@ def first(model_id: str, wanted: Sequence[Wanted]) -> bytes:
         engine["mmproj"] = projector
     return encode(
         {
+            "$schema": _schema(model_id),
             "object": "model",
             "sources": _sources(wanted),
             "id": model_id,
@@ -41,6 +44,7 @@ def completed(model_id: str, wanted: Sequence[Wanted], facts: GgufFacts, *, size
         created=created,
         facts=facts,
         mmproj=_projector(wanted),
+        schema=_schema(model_id),
     )
     return encode(made | {"sources": _sources(wanted)})
 
@@ -48,6 +52,10 @@ def completed(model_id: str, wanted: Sequence[Wanted], facts: GgufFacts, *, size
 def is_projector(wanted: Wanted) -> bool:
     """Whether a file's name says that it is a projector, as the hub's names do."""
     return "mmproj" in wanted.file_name.lower()
+
+
+def _schema(model_id: str) -> str:
+    return reference(paths.join(paths.MODELS, model_id, paths.MANIFEST), MODEL)
 
 
 def _projector(wanted: Sequence[Wanted]) -> str | None:

@@ -45,16 +45,19 @@ def generate(
     created: int,
     facts: GgufFacts,
     mmproj: str | None = None,
+    schema: str | None = None,
 ) -> dict[str, Any]:
     """The model.json of a model, in the specification's order and spelling.
 
     `file_names` are the model's files (all shards, the first one first), `mmproj` is its projector's, both
-    relative to its folder; `size` is the bytes of all, `created` in seconds. What engines/<engine>.json
+    relative to its folder; `size` is the bytes of all, `created` in seconds, `schema` where editors find what
+    may stand in it. What engines/<engine>.json
     would give is left out, so that it can.
     """
     name = display_name(file_names[0], facts)
     names = [*file_names, *([mmproj] if mmproj else [])]
     return {
+        **({} if schema is None else {"$schema": schema}),
         "object": "model",
         "sources": [{"filename": file_name, "url": file_name} for file_name in names],
         "id": model_id,
@@ -72,9 +75,11 @@ def generate(
     }
 
 
-def digest(model_id: str, file_names: Sequence[str], size: int, facts: GgufFacts, mmproj: str | None) -> str:
+def digest(
+    model_id: str, file_names: Sequence[str], size: int, facts: GgufFacts, mmproj: str | None, *, schema: str
+) -> str:
     """A digest of what `generate` is given, but for the time, and of how it goes about it."""
-    inputs = (VERSION, model_id, file_names, size, facts, mmproj)
+    inputs = (VERSION, model_id, file_names, size, facts, mmproj, schema)
     return hashlib.sha256(msgspec.json.encode(inputs)).hexdigest()
 
 

@@ -12,6 +12,7 @@ from janfs.catalogue.status import manifest_of
 from janfs.events.types import DuplicateFound, ModelRemoved, PartPaired
 from janfs.folder import paths
 from janfs.manifest.generate import digest
+from janfs.manifest.json_schema import MODEL, reference
 from janfs.manifest.schema import Manifest
 from janfs.organise import links, pairing, splitting
 from janfs.organise.homes import arrival, claimed_folder, home_of, move_on
@@ -220,7 +221,7 @@ def _generate(catalogue: Catalogue, model: Model, found: list[Group], retry: boo
     names = tuple(paths.shown_name(file.path) for file in mine.files)
     size = sum(file.stamp.size for file in mine.files)
     mmproj = paths.shown_name(projectors[0].head.path) if len(projectors) == 1 else None
-    made_from = digest(model.id, names, size, mine.head.facts, mmproj)
+    made_from = digest(model.id, names, size, mine.head.facts, mmproj, schema=reference(path, MODEL))
     if written is not None and written.made_from == made_from:
         return None
     return Generate(

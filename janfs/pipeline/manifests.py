@@ -16,6 +16,7 @@ from janfs.log.reader import LogReader
 from janfs.manifest import jsonc
 from janfs.manifest.edit import edit
 from janfs.manifest.generate import encode, generate
+from janfs.manifest.json_schema import MODEL, reference
 from janfs.manifest.leaves import REMOVED, Pointer, from_text, to_text
 from janfs.manifest.merge import Conflict, claimed, merge
 from janfs.manifest.spellings import read_manifest
@@ -60,6 +61,7 @@ class Manifests:
             created=_created(step, before),
             facts=step.facts,
             mmproj=step.mmproj,
+            schema=reference(step.path, MODEL),
         )
         base = _keep(documents, encode(ours))
         if file is None or before is None:

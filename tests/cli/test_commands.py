@@ -83,7 +83,7 @@ def test_show_origin_says_where_each_setting_comes_from(on: Callable[..., Result
     lines = on("show", "some-model", "--origin").output.splitlines()
     assert lines[1].split() == ["SETTING", "VALUE", "FROM"]
     by_name = {line.split()[0]: line for line in lines[2:]}
-    assert by_name["ngl"].split(maxsplit=2)[1:] == ["100", "engine (engines/llama-cpp.json, line 2)"]
+    assert by_name["ngl"].split(maxsplit=2)[1:] == ["100", "engine (engines/llama-cpp.json, line 3)"]
     assert "generated (models/some-model/model.json, line " in by_name["temperature"]
     assert by_name["top_k"].split()[1:] == ["40", "built-in"]
     config = json.loads(on("show", "some-model", "--origin", "--json").output)

@@ -26,6 +26,9 @@ def world() -> World:
     return World()
 
 
+SCHEMA = "../../.janfs/schemas/model.json"
+
+
 def test_a_loose_file_is_registered_moved_in_and_described(world: World) -> None:
     uid = world.drop("models/Zephyr 7B.Q4_K_M.gguf")
     home = "models/zephyr-7b.q4_k_m"
@@ -43,7 +46,9 @@ def test_a_loose_file_is_registered_moved_in_and_described(world: World) -> None
             stamp,
             MODEL,
             4,
-            made_from=digest("zephyr-7b.q4_k_m", ["Zephyr 7B.Q4_K_M.gguf"], stamp.size, MODEL, None),
+            made_from=digest(
+                "zephyr-7b.q4_k_m", ["Zephyr 7B.Q4_K_M.gguf"], stamp.size, MODEL, None, schema=SCHEMA
+            ),
         ),
     ]
     assert world.catalogue.models[uid].status == "ready"

@@ -7,10 +7,12 @@ import pytest
 
 from janfs.folder import paths
 from janfs.manifest import generate
+from janfs.manifest.json_schema import model_schema
 from janfs.pipeline import manifests
 from tests.folder import gguf_bytes as make
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World, gguf
+from tests.support.json_schema import fits
 
 PATH = "models/a/model.json"
 
@@ -221,3 +223,11 @@ class TestOwnWrites:
             check_at_rest(model)
         assert document(model)["name"] == "Mine"
         assert document(model)["metadata"]["author"] == "d"
+
+
+def test_a_generated_file_leads_editors_to_the_schema_from_where_it_lies(world: World) -> None:
+    world.fs.put("models/a.gguf", gguf("a"))
+    world.tick()
+    text = world.fs.read("models/a/model.json")
+    assert text.startswith(b'{\n  "$schema": "../../.janfs/schemas/model.json",\n')
+    assert fits(json.loads(text), model_schema())
