@@ -41,20 +41,24 @@ def bring(root: Path, found: Find, mode: Mode, progress: Callable[[int], None]) 
     where they are. Raises `FolderError`; what was begun is then undone.
     """
     taken: list[tuple[Piece, How]] = []
+    moved: list[tuple[Path, os.stat_result]] = []
     try:
         with Staging(root) as place:
             _check_room(found, mode, place.path)
             for piece in found.pieces:
-                taken.append((piece, _take(piece, place.path / piece.name, mode)))
+                target = place.path / piece.name
+                taken.append((piece, _take(piece, target, mode)))
+                if taken[-1][1] == "moved":
+                    moved.append((piece.source, target.stat()))
                 progress(piece.size)
             _note_digests(found, mode, place.path)
             folder = _publish(place, found, root)
     except OSError as error:
         raise FolderError(f"{found.name} cannot be taken: {error.strerror or error}.") from error
-    for piece, how in taken:
-        if how == "moved":
-            with contextlib.suppress(OSError):  # it is here; that it is there as well does no harm
-                piece.source.unlink()
+    for source, copy in moved:
+        with contextlib.suppress(OSError):  # it is here; that it is there as well does no harm
+            if _is_that(source.stat(), copy):
+                source.unlink()
     return [
         Brought(paths.join(folder, piece.name) if not found.alone else folder, piece.source, how, piece.size)
         for piece, how in taken
@@ -83,6 +87,13 @@ def _take(piece: Piece, target: Path, mode: Mode) -> How:
             return "hard-linked"
     _copy(piece.source, target)
     return "copied"
+
+
+def _is_that(original: os.stat_result, copy: os.stat_result) -> bool:
+    """Whether a file is still what was taken of it: the same one, or one that nobody wrote since."""
+    if os.path.samestat(original, copy):
+        return True
+    return (original.st_size, original.st_mtime_ns) == (copy.st_size, copy.st_mtime_ns)
 
 
 def _share(source: Path, target: Path) -> bool:

@@ -1,9 +1,11 @@
 """Taking models in from other tools' trees, without hurting them."""
 
+import errno
 import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -145,6 +147,26 @@ def test_a_move_takes_the_original_away_but_not_what_is_behind_a_link(root: Path
         "story-2/story.gguf",
         "story/story.gguf",
     ]
+
+
+def test_an_original_that_changed_after_it_was_copied_stays(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = put(tmp_path / "from/story/story.gguf")
+
+    def no_links(*_: object, **__: object) -> None:
+        raise OSError(errno.EXDEV, "another disk")
+
+    def written_meanwhile(*arguments: Any) -> Any:
+        source.write_bytes(CONTENT + b"more")
+        return publish(*arguments)
+
+    publish = bringing._publish
+    monkeypatch.setattr(bringing.os, "link", no_links)
+    monkeypatch.setattr(bringing, "_publish", written_meanwhile)
+    take(root, tmp_path / "from", "move")
+    assert source.read_bytes() == CONTENT + b"more", "what was written meanwhile is lost"
+    assert (root / "models/story/story.gguf").read_bytes() == CONTENT
 
 
 def test_a_link_leads_to_the_weights_where_they_are(root: Path, tmp_path: Path) -> None:
