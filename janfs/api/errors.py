@@ -31,6 +31,7 @@ _STATUS: tuple[tuple[type[errors.JanfsError], int], ...] = (
     (errors.EngineError, 503),
     (errors.LogError, 503),
     (errors.RootUnusable, 503),
+    (errors.FolderError, 503),
 )
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>[^`]*)`")

@@ -34,7 +34,7 @@ class Loose(Struct):
         (errors.LoadFailed("x"), 503),
         (errors.EngineError("x"), 503),
         (errors.LogError("x"), 503),
-        (errors.FolderError("x"), 500),
+        (errors.FolderError("x"), 503),
         (HTTPException("x", status_code=405), 405),
     ],
 )
