@@ -53,6 +53,12 @@ class ModelNotRunnable(JanfsError):
     code = "model_not_ready"
 
 
+class PreconditionFailed(JanfsError):
+    """What the caller wants to change is not what they saw."""
+
+    code = "precondition_failed"
+
+
 class ContextExceeded(InvalidInput):
     """The prompt does not fit the context; refused before anything is computed."""
 
@@ -176,6 +182,12 @@ class FolderError(JanfsError):
     """An operation on the models folder failed."""
 
     code = "folder_error"
+
+
+class ManifestUntouched(FolderError):
+    """A model.json is not to be changed as it stands: it cannot be read, is read-only, is not there, ..."""
+
+    code = "model_json_untouched"
 
 
 class OtherDisk(FolderError):

@@ -24,6 +24,8 @@ _STATUS: tuple[tuple[type[errors.JanfsError], int], ...] = (
     (errors.ModelNotRunnable, 409),
     (errors.CannotRevert, 409),
     (errors.WrongExpectedVersion, 409),
+    (errors.ManifestUntouched, 409),
+    (errors.PreconditionFailed, 412),
     (errors.DownloadRefused, 403),
     (errors.DownloadError, 502),
     (errors.Busy, 429),

@@ -1,11 +1,11 @@
 """/v1/models: what there is, and starting, stopping and deleting it."""
 
 import asyncio
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from litestar import Response, delete, get, route
+from litestar import Response, delete, get, patch, route
 from litestar.di import NamedDependency
-from litestar.params import FromPath, RawBody, SkipValidation
+from litestar.params import FromPath, HeaderParameter, QueryParameter, RawBody, SkipValidation
 from msgspec import Struct
 
 from janfs.api.context import ApiContext, Context
@@ -13,10 +13,13 @@ from janfs.api.errors import decode_body
 from janfs.api.moments import Moment, Past, position_of
 from janfs.catalogue.catalogue import find_model
 from janfs.errors import ModelNotFound, ModelNotRunnable, UnsupportedParameter
+from janfs.folder import paths
 from janfs.listing import ModelList
+from janfs.manifest.patch import merge_patch
+from janfs.manifest.schema import SourceRef
 from janfs.origins import ModelConfig, config_of
 from janfs.past.models import model_at, models_at
-from janfs.pipeline.commands import Delete
+from janfs.pipeline.commands import Delete, Edit
 from janfs.serving import find_outsider, resolve
 from janfs.views import ModelView, find_view
 
@@ -29,6 +32,23 @@ class ModelListBody(Struct, frozen=True):
 
     object: Literal["list"]
     data: list[ModelView]
+
+
+class ManifestPatch(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Fields of model.json that are to change, as a JSON merge patch (RFC 7396): null takes a field out."""
+
+    name: str | None = None
+    owned_by: str | None = None
+    version: str | None = None
+    created: int | None = None
+    description: str | None = None
+    format: str | None = None
+    engine: str | None = None
+    sources: tuple[SourceRef, ...] | None = None
+    engine_parameters: dict[str, Any] | None = None
+    model_parameters: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    assets: tuple[str, ...] | None = None
 
 
 class Deleted(Struct, frozen=True):
@@ -64,17 +84,49 @@ async def list_models(
 
 
 @get("/v1/models/{model_id:str}")
-async def get_model(context: Context, model_id: FromPath[str], past: Past, at: Moment = None) -> ModelView:
-    """One model, by id or alias; with `at` as it was then, with the text of its model.json."""
+async def get_model(
+    context: Context, model_id: FromPath[str], past: Past, at: Moment = None
+) -> Response[ModelView]:
+    """One model, by id or alias; with `at` as it was then, with the text of its model.json.
+
+    The ETag is that of its model.json, for If-Match.
+    """
     if at is not None:
         now = context.pipeline.snapshot.catalogue
-        return await asyncio.to_thread(
+        then = await asyncio.to_thread(
             lambda: model_at(context.log, now, past.at(position_of(context, at)), model_id)
         )
-    view = find_view(context.downloads.snapshot(), model_id, context.pool.state)
+        return Response(then)
+    return _shown(context, model_id)
+
+
+@patch("/v1/models/{model_id:str}")
+async def patch_model(
+    context: Context,
+    model_id: FromPath[str],
+    body: RawBody,
+    if_match: Annotated[str | None, HeaderParameter(name="If-Match")] = None,
+    default: Annotated[list[str] | None, QueryParameter()] = None,
+) -> Response[ModelView]:
+    """Change fields of a model.json, by a JSON merge patch: null takes a field out.
+
+    `default`, a path such as `model_parameters.stop`, gives a field back to janfs; it may be repeated.
+    """
+    given_back = [tuple(path.split(".")) for path in default or ()]
+    wanted = merge_patch(decode_body(body or b"{}", Any), given_back)
+    seen = None if if_match in (None, "*") else (if_match or "").removeprefix("W/").strip('"')
+    await asyncio.wrap_future(context.pipeline.submit(Edit(model_id, wanted, ACTOR, seen)))
+    return _shown(context, model_id)
+
+
+def _shown(context: ApiContext, name: str) -> Response[ModelView]:
+    snapshot = context.downloads.snapshot()
+    view = find_view(snapshot, name, context.pool.state)
     if view is None:
-        raise ModelNotFound(model_id)
-    return view
+        raise ModelNotFound(name)
+    file = snapshot.catalogue.files.get(paths.join(view.folder, paths.MANIFEST))
+    tag = {} if file is None or file.document is None else {"ETag": f'"{file.document}"'}
+    return Response(view, headers=tag)
 
 
 @get("/v1/models/{model_id:str}/config")

@@ -70,6 +70,20 @@ _SUBJECT = {
 }
 
 
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "The ETag that the model was read with; 412 if its model.json is another since.",
+}
+_DEFAULT = {
+    "name": "default",
+    "in": "query",
+    "schema": {"type": "array", "items": {"type": "string"}},
+    "description": "A field that is given back to janfs, such as `model_parameters.stop`. May be repeated.",
+}
+
+
 class Operation(Struct, frozen=True):
     """A handler with what it takes and gives; `streamed` is the type of a message of its event stream."""
 
@@ -84,6 +98,7 @@ OPERATIONS = (
     Operation(models.list_models, models.ModelListBody, parameters=(_AT,)),
     Operation(models.get_model, ModelView, parameters=(_AT,)),
     Operation(models.get_config, ModelConfig, parameters=(_AT,)),
+    Operation(models.patch_model, ModelView, body=models.ManifestPatch, parameters=(_IF_MATCH, _DEFAULT)),
     Operation(models.delete_model, models.Deleted),
     Operation(models.start_model, models.StateChange),
     Operation(models.stop_model, models.StateChange),

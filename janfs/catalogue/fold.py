@@ -17,7 +17,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 5
+VERSION = 6
 
 
 class Unreadable(Struct, frozen=True):
@@ -422,8 +422,10 @@ def _write_planned(draft: Draft, item: Recorded, event: e.WritePlanned) -> None:
 
 
 def _write_failed(draft: Draft, item: Recorded, event: e.WriteFailed) -> None:
-    draft.drop_plan(event.op)
+    plan = draft.drop_plan(event.op)
     file, model = draft.files.get(event.path), draft.models.get(item.stream)
+    if file is not None and plan is not None and plan.write and plan.write.made_from == file.made_from:
+        return  # whoever asked for it was told
     if file is not None:  # it stays as it was
         draft.put_file(replace(file, stuck=event.error, position=item.position))
     elif model is not None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from janfs.cli import hashes, history, organising, pull, sharing
+from janfs.cli import editing, hashes, history, organising, pull, sharing
 from janfs.cli import log as log_commands
 from janfs.cli.common import at_option, json_option, key_option, root_option
 from janfs.cli.errors import exit_code
@@ -206,6 +206,7 @@ for command in (
     history.revert,
     organising.organise,
     organising.pair,
+    editing.set_,
     hashes.verify,
     hashes.dedupe,
     pull.pull,

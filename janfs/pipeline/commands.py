@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from msgspec import Struct
 
 from janfs.folder.filesystem import Stamp
+from janfs.manifest.patch import Patch
 from janfs.pipeline.recorder import Draft
 
 
@@ -32,6 +33,15 @@ class Pair(Struct, frozen=True):
     part: str
     model_id: str
     actor: str
+
+
+class Edit(Struct, frozen=True):
+    """Change a model's model.json; with `if_match` only if it is the text with that SHA-256."""
+
+    model_id: str
+    patch: Patch
+    actor: str
+    if_match: str | None = None
 
 
 class Organise(Struct, frozen=True):
@@ -62,7 +72,7 @@ class Dedupe(Struct, frozen=True):
     actor: str
 
 
-Command = Look | Record | Delete | Pair | Organise | Revert | Dedupe
+Command = Look | Record | Delete | Pair | Edit | Organise | Revert | Dedupe
 
 
 class Submitted:

@@ -185,9 +185,9 @@ class Pipeline:
             return False
         observation = self._observer.look(self.catalogue, hints)
         parked = self.catalogue.parked  # what is not known whole is looked at again once it is
-        seen = [draft for draft in observation.drafts if draft.stream not in parked]
-        documents = observation.documents
-        self._recorder.record(self._manifests.claim(self.catalogue, seen, documents), documents)
+        seen = (draft for draft in observation.drafts if draft.stream not in parked)
+        drafts = [self._manifests.claimed(self.catalogue, draft, observation.documents) for draft in seen]
+        self._recorder.record(drafts, observation.documents)
         self._actor.sweep(observation.temporaries)
         if everything:
             self._next_full_look = self._clock.monotonic() + FULL_LOOK_EVERY

@@ -90,25 +90,20 @@ class Manifests:
         origin = (kept.base, kept.made_from, kept.owned)
         return [e.WritePlanned(self._ids(), file.path, digest, file.document, *origin, tuple(conflicts))]
 
-    def claim(self, catalogue: Catalogue, drafts: Sequence[Draft], documents: Texts) -> list[Draft]:
-        """The drafts, where edits say what they make the person's: that is theirs, whatever follows."""
-        return [
-            replace(draft, event=self._claimed(catalogue, draft.event, documents))
-            if isinstance(draft.event, e.JsonEdited)
-            else draft
-            for draft in drafts
-        ]
-
-    def _claimed(self, catalogue: Catalogue, event: e.JsonEdited, texts: Texts) -> e.JsonEdited:
+    def claimed(self, catalogue: Catalogue, draft: Draft, texts: Texts) -> Draft:
+        """The draft; of an edit, with what it makes the person's: that is theirs, whatever follows."""
+        event = draft.event
+        if not isinstance(event, e.JsonEdited):
+            return draft
         file = catalogue.files.get(event.path)
         if file is None or file.base is None:
-            return event
+            return draft
         try:
             base = self.parsed(file.base)
         except ManifestError:
-            return event  # of a damaged log; `janfs verify` names it
+            return draft  # of a damaged log; `janfs verify` names it
         found = claimed(base, jsonc.parse(texts[event.sha256]), map(from_text, file.owned))
-        return replace(event, owned=_texts(found))
+        return replace(draft, event=replace(event, owned=_texts(found)))
 
     def text(self, digest: str | None) -> bytes:
         """A text that events point at. Raises `ManifestError` if it is not in the log."""

@@ -4,19 +4,27 @@ from collections.abc import Callable, Sequence
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.clock import Ids
-from janfs.errors import CannotRevert, FolderError, InvalidInput, NotFound
+from janfs.errors import (
+    CannotRevert,
+    FolderError,
+    InvalidInput,
+    ManifestUntouched,
+    NotFound,
+    PreconditionFailed,
+)
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
 from janfs.log.store import EventLog
 from janfs.past.reverts import model_of
-from janfs.pipeline import reverting
+from janfs.pipeline import editing, reverting
 from janfs.pipeline.actor import Actor
-from janfs.pipeline.commands import Command, Dedupe, Delete, Organise, Pair, Record, Revert, Submitted
+from janfs.pipeline.commands import Command, Dedupe, Delete, Edit, Organise, Pair, Record, Revert, Submitted
+from janfs.pipeline.manifests import Manifests
 from janfs.pipeline.organiser import Organiser
 from janfs.pipeline.recorder import Recorder
 
-REFUSALS = (NotFound, InvalidInput, FolderError, CannotRevert)
+REFUSALS = (NotFound, InvalidInput, FolderError, CannotRevert, PreconditionFailed)
 
 
 class Orders:
@@ -40,6 +48,7 @@ class Orders:
         self._actor = actor
         self._organiser = organiser
         self._look = look
+        self._manifests = Manifests(log, ids)
 
     @property
     def _catalogue(self) -> Catalogue:
@@ -59,6 +68,8 @@ class Orders:
     def _obey_one(self, command: Command) -> None:
         if isinstance(command, Delete):
             self._delete(command)
+        elif isinstance(command, Edit):
+            self._edit(command)
         elif isinstance(command, Pair):
             self._recorder.record(self._actor.pair(self._catalogue, command))
         elif isinstance(command, Organise):
@@ -77,6 +88,15 @@ class Orders:
                 raise FolderError(event.error)
             if isinstance(event, e.MoveCompleted) and event.reason == "delete":
                 self._look(event.source)  # folders below it went along
+
+    def _edit(self, command: Edit) -> None:
+        self._check_available("changed")
+        self._look(editing.manifest_path(self._catalogue, command.model_id))  # it may be newer than is known
+        drafts, documents = editing.plan(self._manifests, self._catalogue, command)
+        self._recorder.record(drafts, documents)
+        for event in self._organiser.finish_plans():
+            if isinstance(event, e.WriteFailed):
+                raise ManifestUntouched(event.error)
 
     def _revert(self, command: Revert) -> None:
         self._check_available("reverted")

@@ -10,7 +10,19 @@ from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.hashing import Sha256
 from janfs.manifest.engine_file import default_engine_file
-from janfs.pipeline.commands import Command, Compared, Dedupe, Delete, Pair, Record, Revert, Submitted
+from janfs.manifest.leaves import REMOVED
+from janfs.manifest.patch import Patch
+from janfs.pipeline.commands import (
+    Command,
+    Compared,
+    Dedupe,
+    Delete,
+    Edit,
+    Pair,
+    Record,
+    Revert,
+    Submitted,
+)
 from janfs.pipeline.recorder import Draft
 from janfs.pipeline.root import MARKER
 from tests.folder import gguf_bytes as make
@@ -264,6 +276,12 @@ SCENARIOS = {
         known(("models/a.gguf", gguf("a")), ("models/mmproj.gguf", gguf("eyes", **VISION))),
         nothing,
         obey(Pair("mmproj.gguf", "a", "api:test")),
+        optional=True,
+    ),
+    "set a field": Scenario(
+        edited_model,
+        nothing,
+        obey(Edit("a", Patch({("name",): "Ours", ("metadata",): REMOVED}), "api:test")),
         optional=True,
     ),
     "let a copy share": Scenario(two_alike, nothing, share, optional=True),

@@ -1,0 +1,71 @@
+"""Changing a model.json for someone who asks for it: over the API, or at the command line."""
+
+from msgspec.structs import replace
+
+from janfs.catalogue.catalogue import Catalogue, find_model
+from janfs.catalogue.entries import Model
+from janfs.errors import InvalidInput, ManifestError, ManifestUntouched, ModelNotFound, PreconditionFailed
+from janfs.events import types as e
+from janfs.folder import paths
+from janfs.manifest import jsonc
+from janfs.manifest.edit import edit
+from janfs.manifest.leaves import from_text, to_text
+from janfs.manifest.patch import check_names, located, owners, spelled
+from janfs.manifest.places import Places, canonical_pointer
+from janfs.manifest.spellings import read_manifest
+from janfs.pipeline.commands import Edit
+from janfs.pipeline.manifests import Manifests, Texts
+from janfs.pipeline.recorder import Draft
+
+
+def manifest_path(catalogue: Catalogue, name: str) -> str:
+    """Where the model.json of a model is. Raises `ModelNotFound`."""
+    return paths.join(_model(catalogue, name).folder, paths.MANIFEST)
+
+
+def plan(manifests: Manifests, catalogue: Catalogue, command: Edit) -> tuple[list[Draft], Texts]:
+    """The intent to write the changed text, or what else is to be recorded, and the texts that it points at;
+    nothing if all is so already.
+
+    Raises `ModelNotFound`, `ManifestUntouched` for a file that is not to be changed, `PreconditionFailed` for
+    one that is not what the caller saw, and `InvalidInput`, naming the path, for what cannot be set.
+    """
+    model = _model(catalogue, command.model_id)
+    file = catalogue.files.get(paths.join(model.folder, paths.MANIFEST))
+    if file is None or file.document is None:
+        raise ManifestUntouched(f"{model.id} has no model.json yet that could be changed.")
+    if file.refused is not None:
+        raise ManifestUntouched(f"{file.refused.reason} Mend the file first; it is left as it is until then.")
+    if command.if_match not in (None, file.document):
+        raise PreconditionFailed(f"The model.json of {model.id} is not what it was when you read it.")
+    disk = manifests.text(file.document)
+    places = Places(jsonc.parse(disk))
+    base = None if file.base is None else manifests.parsed(file.base)
+    check_names(command.patch, places)
+    text = _changed(disk, located(command.patch, base, places))
+    kept = e.JsonKept(file.path, file.base or "", file.made_from, file.owned)
+    if base is not None:
+        owned = owners(command.patch, base, map(from_text, file.owned))
+        kept = replace(kept, owned=tuple(sorted(map(to_text, owned))))
+    documents: Texts = {}
+    events = manifests.written(file, text, kept, (), documents)
+    as_it_was = e.JsonKept(file.path, file.base or "", file.made_from, file.owned)
+    drafts = [Draft(model.uid, event, command.actor, file.position) for event in events if event != as_it_was]
+    return drafts, documents
+
+
+def _changed(disk: bytes, changes: dict[tuple[str, ...], object]) -> bytes:
+    first = spelled(canonical_pointer(next(iter(changes)))) if changes else None
+    try:
+        text = edit(disk, changes)
+        read_manifest(text)
+    except ManifestError as error:
+        raise InvalidInput(error.detail, param=error.path or first) from error
+    return text
+
+
+def _model(catalogue: Catalogue, name: str) -> Model:
+    found = find_model(catalogue, name)
+    if found is None:
+        raise ModelNotFound(name)
+    return found

@@ -1,0 +1,124 @@
+"""PATCH /v1/models/{id}: fields of a model.json, changed in its text."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.service import Service
+
+PATH = "models/tiny/model.json"
+
+
+@pytest.fixture
+def tiny(service: Service) -> Service:
+    service.drop("tiny.gguf")
+    return service
+
+
+def patch(service: Service, body: Any, query: str = "", **headers: str) -> httpx.Response:
+    return service.client.patch(f"/v1/models/tiny{query}", json=body, headers=headers)
+
+
+def test_a_field_is_changed_and_nothing_else_in_the_text(tiny: Service) -> None:
+    path = tiny.root / PATH
+    path.write_text("// mine\n" + path.read_text())
+    tiny.look()
+    before = path.read_text()
+    answer = patch(tiny, {"model_parameters": {"temperature": 0.1}, "description": None})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["model_parameters"]["temperature"] == 0.1
+    lines = [line for line in before.splitlines() if '"description"' not in line]
+    assert path.read_text().splitlines() == [
+        line.replace('"temperature": 0.7', '"temperature": 0.1') for line in lines
+    ]
+
+
+def test_the_log_says_who_asked(tiny: Service) -> None:
+    patch(tiny, {"name": "Mine"})
+    events = tiny.get("/v1/models/tiny/history?limit=1000")["data"]
+    written = [(event["type"], event["actor"]) for event in events][-2:]
+    assert written == [("write-planned", "api"), ("json-written", "api")]
+    assert "/name" in events[-1]["data"]["owned"]
+
+
+def test_what_is_so_already_is_theirs_from_then_on_and_no_byte_changes(tiny: Service) -> None:
+    before = (tiny.root / PATH).read_bytes()
+    assert patch(tiny, {"owned_by": "you"}).status_code == 200
+    assert (tiny.root / PATH).read_bytes() == before
+    event = tiny.get("/v1/models/tiny/history?limit=1000")["data"][-1]
+    assert (event["type"], event["actor"], event["data"]["owned"]) == ("json-kept", "api", ["/owned_by"])
+
+
+def test_a_field_is_given_back(tiny: Service) -> None:
+    before = (tiny.root / PATH).read_text()
+    patch(tiny, {"name": "Mine"})
+    answer = patch(tiny, {}, "?default=name")
+    assert answer.status_code == 200, answer.text
+    assert (tiny.root / PATH).read_text() == before
+
+
+def test_if_match_guards_against_an_edit_in_between(tiny: Service) -> None:
+    tag = tiny.client.get("/v1/models/tiny").headers["etag"]
+    assert patch(tiny, {"name": "One"}, **{"If-Match": tag}).status_code == 200
+    answer = patch(tiny, {"name": "Two"}, **{"If-Match": tag})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (412, "precondition_failed")
+    now = tiny.client.get("/v1/models/tiny")
+    assert now.json()["name"] == "One"
+    path = tiny.root / PATH
+    path.write_text(path.read_text().replace('"One"', '"Three"'))  # seen by nobody yet
+    answer = patch(tiny, {"name": "Four"}, **{"If-Match": now.headers["etag"]})
+    assert answer.status_code == 412
+    assert patch(tiny, {"name": "Five"}, **{"If-Match": "*"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"engine_parameters": {"ctxlen": 1}}, "engine_parameters.ctxlen"),
+        ({"engine_parameters": {"ctx_len": "many"}}, "engine_parameters.ctx_len"),
+        ({"model_parameters": {"temperature": 9}}, "model_parameters.temperature"),
+        ({"colour": "red"}, "colour"),
+        ({"name": 5}, "name"),
+        ({"id": "other"}, "id"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_its_path_and_changes_nothing(
+    tiny: Service, body: Any, param: str
+) -> None:
+    before = (tiny.root / PATH).read_bytes()
+    answer = patch(tiny, body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text
+    assert (tiny.root / PATH).read_bytes() == before
+
+
+def test_what_is_no_object_is_refused(tiny: Service) -> None:
+    assert patch(tiny, ["name"]).status_code == 400
+
+
+def test_a_file_that_cannot_be_read_is_left_as_it_is(tiny: Service) -> None:
+    (tiny.root / PATH).write_text('{"name": ')
+    tiny.look()
+    answer = patch(tiny, {"name": "Mine"})
+    assert answer.status_code == 409, answer.text
+    assert (tiny.root / PATH).read_text() == '{"name": '
+
+
+def test_a_read_only_file_is_left_as_it_is(tiny: Service) -> None:
+    (tiny.root / PATH).chmod(0o444)
+    before = (tiny.root / PATH).read_bytes()
+    answer = patch(tiny, {"name": "Mine"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "model_json_untouched")
+    assert "read-only" in answer.json()["error"]["message"]
+    assert (tiny.root / PATH).read_bytes() == before
+    assert "reason" not in tiny.get("/v1/models/tiny"), "nothing is wrong with the model"
+
+
+def test_an_unknown_model_is_a_404(service: Service) -> None:
+    assert service.client.patch("/v1/models/none", json={}).status_code == 404
+
+
+def test_a_merge_patch_may_say_what_it_is(tiny: Service) -> None:
+    kind = {"Content-Type": "application/merge-patch+json"}
+    answer = tiny.client.patch("/v1/models/tiny", content=b'{"name": "Mine"}', headers=kind)
+    assert answer.status_code == 200, answer.text
