@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from janfs.catalogue.catalogue import Catalogue, files_of
 from janfs.catalogue.entries import File, Model
-from janfs.catalogue.groups import group
+from janfs.catalogue.groups import group, of_kind
+from janfs.errors import InvalidInput
 from janfs.folder import paths
 from janfs.manifest.effective import Effective, Layer, Origin, effective
 from janfs.manifest.engine_file import engine_of
@@ -17,11 +18,15 @@ from janfs.manifest.spellings import DEFAULT_ENGINE, canonical, canonical_engine
 
 
 class Configuration(Struct, frozen=True):
-    """What holds for a model, and the files that say so, as far as they are there and could be read."""
+    """What holds for a model, and the files that say so, as far as they are there and could be read.
+
+    `parts` are the model's weights, `adapters` the LoRAs that are applied to them.
+    """
 
     engine: str
     manifest: Manifest
     parts: list[File]
+    adapters: list[File]
     json_file: File | None
     engine_file: File | None
     engine_parameters: dict[str, Effective]
@@ -39,13 +44,15 @@ def configure(catalogue: Catalogue, model: Model) -> Configuration:
     engine = canonical_engine(said.engine or DEFAULT_ENGINE)
     engine_file = engine_file_of(catalogue, engine)
     layers = [*_engine_layer(engine_file), *_header_layers(parts), Layer(own, said.engine_parameters)]
+    engine_parameters = effective(ENGINE_PARAMETERS, layers)
     return Configuration(
         engine=engine,
         manifest=said,
         parts=parts,
+        adapters=_adapters(files, engine_parameters["adapters"].value),
         json_file=json_file,
         engine_file=engine_file,
-        engine_parameters=effective(ENGINE_PARAMETERS, layers),
+        engine_parameters=engine_parameters,
         model_parameters=effective(MODEL_PARAMETERS, [Layer(own, said.model_parameters)]),
     )
 
@@ -92,3 +99,15 @@ def _generated(model: Model, parts: list[File]) -> Manifest:
         facts=first.facts,
     )
     return canonical(document)[0]
+
+
+def _adapters(files: list[File], wanted: list[str] | None) -> list[File]:
+    """The LoRAs of a model that are wanted: all of them unless they are named. Raises `InvalidInput`."""
+    found = {paths.name(each.head.path): each.head for each in of_kind(group(files), "adapter")}
+    if wanted is None:
+        return list(found.values())
+    for name in wanted:
+        if name not in found:
+            known = ", ".join(found) or "none"
+            raise InvalidInput(f"adapters names {name}; the model's folder has {known}.", param="adapters")
+    return [found[name] for name in wanted]

@@ -75,6 +75,7 @@ def resolve(snapshot: Snapshot, root: Path, name: str) -> Runnable:
         settings = _settings(found)
     except (InvalidInput, msgspec.ValidationError) as error:
         raise ModelNotRunnable(f"The settings of '{name}' cannot be used: {error}", param="model") from error
+    files = [*found.parts, *found.adapters]
     return Runnable(
         model=model,
         manifest=found.manifest,
@@ -82,10 +83,11 @@ def resolve(snapshot: Snapshot, root: Path, name: str) -> Runnable:
             model_id=model.id,
             uid=model.uid,
             engine=found.engine,
-            path=os.fspath(root / os.fsdecode(paths.decode_path(model.binary))),
+            path=_absolute(root, model.binary),
             settings=settings,
-            fingerprint=fingerprint(found.parts, found.engine, settings),
-            parts=tuple(map(_spec_part, found.parts)),
+            fingerprint=fingerprint(files, found.engine, settings),
+            parts=tuple(map(_spec_part, files)),
+            adapters=tuple(_absolute(root, file.path) for file in found.adapters),
         ),
         model_parameters=values(found.model_parameters),
     )
@@ -103,6 +105,10 @@ def fingerprint(parts: Iterable[File], engine: str, settings: EngineSettings) ->
         header = part.facts.header_sha256 if part.facts is not None else None
         digest.update(msgspec.json.encode([header, part.stamp]))
     return digest.hexdigest()[:_FINGERPRINT_LENGTH]
+
+
+def _absolute(root: Path, path: str) -> str:
+    return os.fspath(root / os.fsdecode(paths.decode_path(path)))
 
 
 def _spec_part(file: File) -> SpecPart:

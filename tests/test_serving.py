@@ -198,3 +198,40 @@ def test_every_file_that_arrives_has_an_id_of_its_own(names: list[str]) -> None:
     ids = [outsider.id for outsider in outsiders(snapshot)]
     assert len(set(ids)) == len(arriving), f"ids {ids} for {arriving}"
     assert "model" not in ids, "the id of a model that is there was given again"
+
+
+def with_adapters(wanted: object = None, **changes: object) -> Snapshot:
+    """The model with two LoRAs in its folder."""
+    manifest = Manifest(engine_parameters={} if wanted is None else {"adapters": wanted})
+    facts = replace(FACTS, type="adapter", **changes)
+    dropped = [
+        ("uid-tiny", e.FileDropped(f"models/tiny/{name}.gguf", Stamp(9, 1, place), None, facts))
+        for place, name in enumerate(("formal", "brief"))
+    ]
+    return Snapshot(catalogue_of(*model_events("tiny", manifest), *dropped))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "applied"),
+    [(None, ["brief", "formal"]), (["formal.gguf"], ["formal"]), ("brief.gguf", ["brief"]), ([], [])],
+)
+def test_the_loras_of_the_folder_are_applied_unless_model_json_chooses(
+    wanted: object, applied: list[str]
+) -> None:
+    spec = resolve(with_adapters(wanted), ROOT, "tiny").spec
+    assert spec.adapters == tuple(f"/data/models/tiny/{name}.gguf" for name in applied)
+    assert {part.path for part in spec.parts} >= {f"models/tiny/{name}.gguf" for name in applied}
+    assert spec.path == "/data/models/tiny/tiny.gguf"
+
+
+def test_an_adapter_that_is_not_there_is_named() -> None:
+    with pytest.raises(ModelNotRunnable, match=r"adapters names bold\.gguf; the model's folder has brief"):
+        resolve(with_adapters(["bold.gguf"]), ROOT, "tiny")
+
+
+def test_the_fingerprint_covers_the_adapters_that_are_applied() -> None:
+    def of(*args: object, **changes: object) -> str:
+        return resolve(with_adapters(*args, **changes), ROOT, "tiny").spec.fingerprint
+
+    assert of() != of(header_sha256="cd" * 32)
+    assert len({of(), of([]), of(["brief.gguf"])}) == 3

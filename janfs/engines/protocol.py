@@ -76,7 +76,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `path` is the absolute path of the GGUF (of its first shard, where it is split). Two specs with equal
     `fingerprint` are interchangeable: an engine started from one may serve the other. `parts` are all
-    the files that it covers; engines have no need of them.
+    the files that it covers; engines have no need of them. `adapters` are the absolute paths of LoRAs.
     """
 
     model_id: str
@@ -86,6 +86,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     settings: EngineSettings
     fingerprint: str
     parts: tuple[SpecPart, ...] = ()
+    adapters: tuple[str, ...] = ()
 
 
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):

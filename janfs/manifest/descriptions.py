@@ -16,6 +16,7 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "cache_type": "The type of the KV cache: smaller ones save memory and cost quality.",
         "use_mmap": "Whether the file is mapped instead of being read.",
         "mlock": "Whether the model is kept in memory.",
+        "adapters": "Names of the LoRAs in the folder that are applied. null: all of them.",
         "llama_model_path": "Which file of the folder is the model, where there are several.",
         "mmproj": "The projector's file, for a model that sees images.",
         "prompt_template": "Text with {system_message} and {prompt}, in place of the file's chat template.",

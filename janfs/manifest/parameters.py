@@ -76,6 +76,7 @@ ENGINE_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         ),
         "use_mmap": Parameter("boolean", True),
         "mlock": Parameter("boolean", False),
+        "adapters": Parameter("texts", None),  # names of files; null: all that lie in the model's folder
         "llama_model_path": _ANY_TEXT,
         "mmproj": _ANY_TEXT,
         "prompt_template": _ANY_TEXT,

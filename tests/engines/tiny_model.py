@@ -62,6 +62,21 @@ def write_tiny_recurrent_model(path: Path, *, seed: int = 1) -> Path:
     return _write(writer, path, shapes, seed)
 
 
+def write_tiny_adapter(path: Path, *, width: int = N_EMBD, seed: int = 2) -> Path:
+    """A LoRA for the tiny model, strong enough to change every answer; for none with another `width`."""
+    rank = 4
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_type(gguf.GGUFType.ADAPTER)
+    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(rank))
+    random = np.random.default_rng(seed)
+    for name, shape in {"lora_a": (rank, width), "lora_b": (width, rank)}.items():
+        weights = random.normal(0, 1, shape).astype(np.float32)
+        writer.add_tensor(f"blk.0.ffn_down.weight.{name}", weights)
+    _finish(writer)
+    return path
+
+
 def _writer(path: Path, architecture: str, *, n_layers: int) -> gguf.GGUFWriter:
     kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
     kinds += [gguf.TokenType.BYTE] * 256 + [gguf.TokenType.NORMAL] * 27
@@ -106,8 +121,12 @@ def _write(writer: gguf.GGUFWriter, path: Path, shapes: Shapes, seed: int) -> Pa
         plain = np.ones(shape) if "norm" in name else random.normal(0, 0.5, shape)
         weights: Any = plain.astype(np.float32)
         writer.add_tensor(name, -np.abs(weights) if name.endswith("ssm_a") else weights)
+    _finish(writer)
+    return path
+
+
+def _finish(writer: gguf.GGUFWriter) -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path

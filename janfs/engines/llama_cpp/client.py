@@ -145,7 +145,8 @@ async def start_worker(spec: RunSpec) -> LlamaCppEngine:
     except OSError as error:
         raise LoadFailed(f"No process could be started: {error}.") from error
     try:
-        process.send(wire.Load(os.fsencode(spec.path), spec.settings))
+        adapters = tuple(map(os.fsencode, spec.adapters))
+        process.send(wire.Load(os.fsencode(spec.path), spec.settings, adapters))
         async for event in process.events():
             if isinstance(event, wire.Ready):
                 seconds = time.monotonic() - began  # all that a person waits for, not only the worker's part

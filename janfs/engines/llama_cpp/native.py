@@ -56,6 +56,7 @@ class NativeModel:
     def __init__(self, path: bytes, settings: EngineSettings, threads: int, log: Log) -> None:
         if not Path(os.fsdecode(path)).is_file():
             raise LoadFailed(f"The model file {path.decode('utf-8', 'replace')} does not exist.")
+        self._log = log
         log.errors.clear()
         llama.llama_backend_init()
         self._model = llama.llama_model_load_from_file(path, model_params(settings))
@@ -87,6 +88,22 @@ class NativeModel:
         self.adds_bos = bool(llama.llama_vocab_get_add_bos(self._vocab))
         self.bos = int(llama.llama_vocab_bos(self._vocab))  # -1 where the vocabulary has none
         self.eos = int(llama.llama_vocab_eos(self._vocab))
+
+    def adapt(self, paths: Sequence[bytes]) -> None:
+        """Apply adapters (LoRA), each in its full strength. Raises `LoadFailed`, naming the file."""
+        adapters = []
+        for path in paths:
+            self._log.errors.clear()
+            adapter = llama.llama_adapter_lora_init(self._model, path)
+            if not adapter:
+                name = path.rpartition(b"/")[2].decode("utf-8", "replace")
+                raise LoadFailed(f"The adapter {name} cannot be applied: {_reason(self._log)}")
+            adapters.append(adapter)
+        if adapters:
+            handles = (llama.llama_adapter_lora_p_ctypes * len(adapters))(*adapters)
+            strengths = (ctypes.c_float * len(adapters))(*[1.0] * len(adapters))
+            if llama.llama_set_adapters_lora(self._ctx, handles, len(adapters), strengths) != 0:
+                raise LoadFailed(f"The adapters cannot be applied: {_reason(self._log)}")
 
     @property
     def description(self) -> str:

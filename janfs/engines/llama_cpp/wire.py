@@ -17,10 +17,11 @@ HEADER = struct.Struct(">I")
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What to load. The path is in bytes, since a file's name need not be Unicode."""
+    """What to load. The paths are in bytes, since a file's name need not be Unicode."""
 
     path: bytes
     settings: EngineSettings
+    adapters: tuple[bytes, ...] = ()
 
 
 class Generate(msgspec.Struct, frozen=True, tag="generate"):

@@ -180,6 +180,7 @@ def main(arguments: Sequence[str]) -> None:
     settings = load.settings
     try:
         model = NativeModel(load.path, settings, settings.cpu_threads or available_cores(), log)
+        model.adapt(load.adapters)
         bos, eos = model.special_text(model.bos), model.special_text(model.eos)
         chat = chat_format(settings, model.chat_template, bos, eos)
     except JanfsError as error:

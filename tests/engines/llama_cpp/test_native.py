@@ -20,6 +20,7 @@ from janfs.engines.llama_cpp.sampling import seed_of
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.protocol import MAX_PARALLEL, CacheType, EngineSettings, SamplingParams
 from janfs.errors import EngineError, InvalidInput, LoadFailed
+from tests.engines.tiny_model import N_EMBD, write_tiny_adapter
 
 SMALL = EngineSettings(ctx_len=256, n_parallel=2, n_batch=256)
 
@@ -319,6 +320,21 @@ def test_a_recurrent_state_is_neither_shared_nor_cut(recurrent_model: Path, log:
     assert not model.cut(0, 50)
 
 
+def test_an_adapter_changes_the_answers(tiny: NativeModel, tmp_path: Path) -> None:
+    plain = answers(tiny)
+    tiny.adapt([os.fsencode(write_tiny_adapter(tmp_path / "style.gguf"))])
+    adapted = answers(tiny)
+    assert adapted != plain
+    tiny.adapt([])
+    assert answers(tiny) == adapted
+
+
+def test_an_adapter_for_another_model_is_named(tiny: NativeModel, tmp_path: Path) -> None:
+    wrong = write_tiny_adapter(tmp_path / "wide.gguf", width=2 * N_EMBD)
+    with pytest.raises(LoadFailed, match=r"wide\.gguf cannot be applied: .*incorrect shape"):
+        tiny.adapt([os.fsencode(wrong)])
+
+
 class Recorder(ModuleType):
     """Stands in for llama_cpp and notes which of its functions are called."""
 
@@ -339,7 +355,7 @@ class Recorder(ModuleType):
 
 
 def test_every_function_of_llama_cpp_that_is_used_can_be_called(
-    templated_model: Path, windowed_model: Path, monkeypatch: pytest.MonkeyPatch, log: Log
+    templated_model: Path, windowed_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
     recorder = Recorder()
     for module in (native, parameters, sampling, candidates, grammar):
@@ -363,6 +379,7 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     windowed = NativeModel(os.fsencode(windowed_model), SMALL, 1, own_log)
     go_on(windowed, 0, TEXT, 0)
     assert windowed.share(0, 1, 0, len(TEXT))
+    model.adapt([os.fsencode(write_tiny_adapter(tmp_path / "style.gguf"))])
     source = "".join(
         inspect.getsource(module) for module in (native, parameters, sampling, candidates, grammar)
     )

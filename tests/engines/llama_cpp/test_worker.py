@@ -35,6 +35,7 @@ from janfs.engines.protocol import (
     Tool,
 )
 from janfs.errors import EngineError, InvalidInput, LoadFailed
+from tests.engines.tiny_model import write_tiny_adapter
 
 PROMPTS = (
     "The capital of France is",
@@ -411,6 +412,21 @@ def test_an_embedding_model_does_not_write(tiny_model: Path) -> None:
             await anext(engine.generate(GenerateRequest(request_id="r", prompt=TextPrompt("hi"))))
 
     run_tiny(tiny_model, scenario, embedding=True)
+
+
+def test_adapters_are_applied_and_one_that_does_not_fit_is_named(tiny_model: Path, tmp_path: Path) -> None:
+    async def answer(*adapters: Path) -> str:
+        spec = msgspec.structs.replace(spec_for(tiny_model), adapters=tuple(map(str, adapters)))
+        engine = await start_worker(spec)
+        request = GenerateRequest(request_id="r", prompt=TextPrompt("once"), sampling=GREEDY)
+        found = [reply async for reply in engine.generate(request)]
+        await engine.close(0, "answered")
+        return "".join(reply.text for reply in found if isinstance(reply, TextDelta))
+
+    style = write_tiny_adapter(tmp_path / "style.gguf")
+    assert asyncio.run(answer(style)) != asyncio.run(answer())
+    with pytest.raises(LoadFailed, match=r"wide\.gguf cannot be applied"):
+        asyncio.run(answer(write_tiny_adapter(tmp_path / "wide.gguf", width=128)))
 
 
 def test_a_file_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:
