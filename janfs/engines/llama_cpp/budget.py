@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-STEP_SECONDS = 0.2  # what a prompt may put between two tokens of somebody else's answer
+STEP_SECONDS = 0.25  # what a prompt may put between two tokens of somebody else's answer
 LEAST_CHUNK = 16  # prompt tokens in a step, however slow the machine is
 _FIRST_CHUNK = 64  # before anything was measured
 _WEIGHT = 0.3  # of the latest step in the running average

@@ -11,6 +11,8 @@ from typing import Protocol
 from janfs.engines.llama_cpp.prefix_tree import PrefixTree
 from janfs.engines.protocol import MAX_PARALLEL
 
+_LEAST_KEPT = 4  # finished sequences, also where only one may live: chats take turns
+
 
 class Memory(Protocol):
     """The KV cache of a model. Sequences have numbers below `MAX_PARALLEL`."""
@@ -48,7 +50,8 @@ class KvPool:
         self._memory = memory
         self._tree = PrefixTree()
         self._free_live = list(range(n_live - 1, -1, -1))
-        self._free_kept = list(range(MAX_PARALLEL - 1, n_live - 1, -1)) if memory.can_share else []
+        n_kept = min(max(n_live, _LEAST_KEPT), MAX_PARALLEL - n_live) if memory.can_share else 0
+        self._free_kept = list(range(n_live + n_kept - 1, n_live - 1, -1))
         self._computed: dict[int, int] = {}  # of live sequences
         self._kept: dict[int, None] = {}  # finished sequences, the longest unused first
 
@@ -115,6 +118,7 @@ class KvPool:
             kept = self._number_to_keep()
             if self._memory.share(seq, kept, 0, len(known)):
                 self._tree.rename(seq, kept)
+                self._drop_what_others_hold()
                 self._kept[kept] = None
             else:
                 self._free_kept.append(kept)
@@ -155,6 +159,11 @@ class KvPool:
         if match.length < len(tokens):
             self._tree.extend(seq, tokens[match.length :])
         return True
+
+    def _drop_what_others_hold(self) -> None:
+        """Free the numbers of finished sequences that go on in others, as a chat does with each turn."""
+        for seq in [each for each in self._kept if not self._tree.own(each)]:
+            self._evict(seq)
 
     def _number_to_keep(self) -> int:
         if not self._free_kept:

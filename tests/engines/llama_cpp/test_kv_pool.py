@@ -138,12 +138,27 @@ def test_what_others_still_need_of_the_oldest_stays() -> None:
     assert finished(pool, memory, [1] * 10 + [3] * 5) == 15
 
 
+def test_as_many_are_kept_as_may_live_and_a_chat_counts_once() -> None:
+    memory = FakeMemory(2000)
+    pool = KvPool(memory, 6)
+    chat: list[int] = []
+    for turn in range(20):
+        chat += [turn] * 3
+        assert finished(pool, memory, chat) == len(chat) - 3
+    for number in range(5):
+        assert finished(pool, memory, [100 + number] * 5) == 0
+    assert finished(pool, memory, chat) == 60, "six are kept, and the chat is one of them"
+    for number in range(6):
+        finished(pool, memory, [200 + number] * 5)
+    assert memory.used == 6 * 5
+
+
 def test_there_are_never_more_sequences_than_llama_cpp_has() -> None:
     memory = FakeMemory(2000)
-    pool = KvPool(memory, MAX_PARALLEL - 4)
+    pool = KvPool(memory, MAX_PARALLEL - 2)
     for number in range(10):
         finished(pool, memory, [number] * 5)
-    assert memory.used == 4 * 5
+    assert memory.used == 2 * 5
     assert finished(pool, memory, [9] * 5) == 5
 
 
