@@ -1,0 +1,286 @@
+"""Answers as clients see them, beside llama.cpp's own server: same llama.cpp, file, threads, slots, context.
+
+Both serve the same requests in turn, several rounds, and what counts is the ratio within a round. Prompts are
+new in every round, so that nothing is in anybody's cache but what the round itself has put there.
+"""
+
+import itertools
+import json
+import shutil
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+
+from benchmarks.llama_server import LlamaServer, build
+from benchmarks.report import RESULTS, Row, median, percentile
+from benchmarks.streams import Streamed, ask, at_once, user, words
+from janfs.sample import sample_file
+from tests.support.service import ServiceProcess
+
+SLOTS, CONTEXT, THREADS = 8, 16_384, 2
+ROUNDS = 3
+MODEL = "measured"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model behind a port; `pid` is the process at the head of those that serve it."""
+
+    port: int
+    model: str
+    pid: int
+    unload: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Both servers' figure in one round; `busy` is the share of the machine that others used meanwhile."""
+
+    name: str
+    round: int
+    ours: float
+    theirs: float
+    busy: float
+
+
+def run(where: Path | None = None, rounds: int = ROUNDS) -> list[Row]:
+    """All scenarios, ours and llama-server's in turn."""
+    program = build()
+    found: list[Measured] = []
+    with tempfile.TemporaryDirectory(dir=where) as folder, _both(program, Path(folder)) as (ours, theirs):
+        for number in range(rounds):
+            # Who goes first changes, as the machine may get slower or faster all the while.
+            servers = [ours, theirs] if number % 2 == 0 else [theirs, ours]
+            for scenario in (_throughput, _shared_prompt, _long_prompt, _second_turn):
+                began = _cpu(ours, theirs)
+                figures = {id(server): scenario(server, number) for server in servers}
+                busy = _share_of_others(began, _cpu(ours, theirs))
+                for name, value in figures[id(ours)].items():
+                    _add(found, Measured(name, number, value, figures[id(theirs)][name], busy))
+        memory = Measured("memory", 0, _memory(ours), _memory(theirs), 0)
+    with (
+        tempfile.TemporaryDirectory(dir=where) as folder,
+        _router(program, Path(folder)) as router,
+        _janfs(Path(folder)) as ours,
+    ):
+        for number in range(rounds):
+            first, second = (_cold(server, number) for server in (ours, router))
+            _add(found, Measured("cold", number, first, second, 0))
+    found.append(memory)
+    _keep_rounds(found)
+    return _rows(found)
+
+
+def _add(found: list[Measured], measured: Measured) -> None:
+    """Keep a figure, and show it: a run takes minutes."""
+    found.append(measured)
+    print(
+        f"round {measured.round + 1}, {measured.name}: {measured.ours:.3f} against {measured.theirs:.3f}",
+        flush=True,
+    )
+
+
+def _throughput(server: Served, number: int) -> dict[str, float]:
+    """Tokens a second of 1, 4 and 8 clients with prompts of 120 words that have nothing in common."""
+    rates = {}
+    for clients in (1, 4, 8):
+        prompts = [[user(words(120, (number, clients, client)))] for client in range(clients)]
+        began = time.perf_counter()
+        answers = at_once([partial(ask, server.port, server.model, prompt, 64) for prompt in prompts])
+        rates[f"tokens/s, {clients}"] = _tokens(answers) / (time.perf_counter() - began)
+    return rates
+
+
+def _shared_prompt(server: Served, number: int) -> dict[str, float]:
+    """8 clients with one system prompt of 400 words, two questions each, 32 tokens."""
+    system = {"role": "system", "content": words(400, ("system", number))}
+
+    def client(place: int) -> list[Streamed]:
+        questions = (words(12, (number, place, wave)) for wave in range(2))
+        return [ask(server.port, server.model, [system, user(each)], 32) for each in questions]
+
+    began = time.perf_counter()
+    answers = list(itertools.chain(*at_once([partial(client, place) for place in range(8)])))
+    seconds = time.perf_counter() - began
+    first = [answer.first for answer in answers]
+    return {
+        "shared tokens/s": _tokens(answers) / seconds,
+        "shared first p99": percentile(first, 0.99),
+        "shared first p50": median(first),
+    }
+
+
+def _long_prompt(server: Served, number: int) -> dict[str, float]:
+    """Gaps of 4 running answers while a prompt of some 2,000 tokens is computed."""
+    long: list[Streamed] = []
+
+    def writer(place: int) -> Streamed:
+        return ask(server.port, server.model, [user(words(20, (number, place)))], 400)
+
+    def reader() -> Streamed:
+        time.sleep(2.0)  # the others are writing by then
+        long.append(ask(server.port, server.model, [user(words(1_750, ("long", number)))], 4))
+        return long[0]
+
+    writers = at_once([*(partial(writer, place) for place in range(4)), reader])[:4]
+    (prompt,) = long
+    gaps = [gap for each in writers for gap in each.gaps(prompt.sent, prompt.arrivals[0])]
+    return {"gap p99": percentile(gaps, 0.99), "long first": prompt.first}
+
+
+def _second_turn(server: Served, number: int) -> dict[str, float]:
+    """Seconds to the first token of a chat's second turn; the first had 300 words."""
+    firsts = []
+    for chat in range(3):
+        messages = [user(words(300, ("chat", number, chat)))]
+        answer = ask(server.port, server.model, messages, 32)
+        messages += [{"role": "assistant", "content": answer.text}, user(words(12, (number, chat)))]
+        firsts.append(ask(server.port, server.model, messages, 8).first)
+    return {"second turn": median(firsts)}
+
+
+def _cold(server: Served, number: int) -> float:
+    """Seconds from a request for a model that is not loaded to its first token; the median of three."""
+    firsts = []
+    for turn in range(3):
+        server.unload()
+        firsts.append(ask(server.port, server.model, [user(words(5, (number, turn)))], 4).first)
+    return median(firsts)
+
+
+@contextmanager
+def _both(program: Path, folder: Path) -> Iterator[tuple[Served, Served]]:
+    options = [*("-m", str(sample_file())), *("-np", str(SLOTS)), *("-c", str(CONTEXT))]
+    options += ["-t", str(THREADS), "-tb", str(THREADS)]
+    with (
+        LlamaServer(program, folder / "llama-server.log", options) as server,
+        _janfs(folder) as ours,
+    ):
+        theirs = Served(server.port, MODEL, server.process.pid, lambda: None)
+        for warm in (ours, theirs):
+            ask(warm.port, warm.model, [user("Hello.")], 4)
+        yield ours, theirs
+
+
+@contextmanager
+def _router(program: Path, folder: Path) -> Iterator[Served]:
+    models = folder / "router" / MODEL
+    models.mkdir(parents=True)
+    (models / f"{MODEL}.gguf").symlink_to(sample_file())
+    options = [*("--models-dir", str(models.parent)), *("-np", str(SLOTS)), *("-c", str(CONTEXT))]
+    options += ["-t", str(THREADS), "-tb", str(THREADS)]
+    with LlamaServer(program, folder / "router.log", options) as server:
+
+        def unload() -> None:
+            if _router_status(server.port) != "unloaded":
+                _post(server.port, "/models/unload", {"model": MODEL})
+            while _router_status(server.port) != "unloaded":
+                time.sleep(0.05)
+
+        yield Served(server.port, MODEL, server.process.pid, unload)
+
+
+@contextmanager
+def _janfs(folder: Path) -> Iterator[Served]:
+    model = folder / "root" / "models" / MODEL
+    model.mkdir(parents=True)
+    shutil.copyfile(sample_file(), model / f"{MODEL}.gguf")
+    engine = {"ctx_len": CONTEXT, "n_parallel": SLOTS, "cpu_threads": THREADS}
+    (model / "model.json").write_text(json.dumps({"engine_parameters": engine}))
+    with ServiceProcess(folder / "root") as service:
+        service.wait_ready()
+        service.wait_model(MODEL)
+        port = urlsplit(service.url).port or 0
+        yield Served(port, MODEL, service.process.pid, lambda: _post(port, f"/v1/models/{MODEL}/stop", {}))
+
+
+def _post(port: int, path: str, body: dict[str, Any]) -> None:
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", json.dumps(body).encode(), headers, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        answer.read()
+
+
+def _router_status(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/models", timeout=60) as answer:
+        listed = json.load(answer)["data"]
+    return str(next(model["status"]["value"] for model in listed if model["id"] == MODEL))
+
+
+def _tokens(answers: list[Streamed]) -> int:
+    return sum(answer.tokens for answer in answers)
+
+
+def _processes(server: Served) -> list[psutil.Process]:
+    head = psutil.Process(server.pid)
+    return [head, *head.children(recursive=True)]
+
+
+def _memory(server: Served) -> float:
+    """Bytes, with what several processes share counted once (PSS)."""
+    return float(sum(process.memory_full_info().pss for process in _processes(server)))
+
+
+def _cpu(*servers: Served) -> tuple[float, float]:
+    """Seconds of CPU so far: the whole machine's, and that of the servers and of this process."""
+    whole = psutil.cpu_times()
+    measured = [process for server in servers for process in _processes(server)] + [psutil.Process()]
+    times = [process.cpu_times() for process in measured]
+    return sum(whole) - whole.idle - whole.iowait, sum(each.user + each.system for each in times)
+
+
+def _share_of_others(before: tuple[float, float], after: tuple[float, float]) -> float:
+    whole, measured = after[0] - before[0], after[1] - before[1]
+    return max(0.0, whole - measured) / whole if whole else 0.0
+
+
+def _rows(found: list[Measured]) -> list[Row]:
+    targets: dict[str, tuple[str, float | None, bool]] = {
+        "tokens/s, 1": ("tokens/s, 1 client", 1.0, True),
+        "tokens/s, 4": ("tokens/s, 4 clients", 1.0, True),
+        "tokens/s, 8": ("tokens/s, 8 clients", 1.0, True),
+        "shared tokens/s": ("one system prompt, 8 clients: tokens/s", 2.5, True),
+        "shared first p99": ("… first token, p99", 0.3, False),
+        "shared first p50": ("… first token, p50", None, False),
+        "gap p99": ("gap between tokens while a long prompt arrives, p99", 0.5, False),
+        "long first": ("… first token of the long prompt", None, False),
+        "second turn": ("second turn of a chat, first token", 1.0, False),
+        "cold": ("first answer of a model that is not loaded (router mode)", 1.0, False),
+        "memory": ("memory", 1.2, False),
+    }
+    rows = []
+    for key, (name, target, higher) in targets.items():
+        rounds = [each for each in found if each.name == key]
+        ratios = [each.ours / each.theirs for each in rounds]
+        note = f"{_figure(key, [r.ours for r in rounds])} against {_figure(key, [r.theirs for r in rounds])}"
+        if len(ratios) > 1:
+            note += f"; rounds {', '.join(f'{ratio:.2f}' for ratio in ratios)}"
+        rows.append(Row(name, median(ratios), "times", target, higher, note))
+    busy = [each.busy for each in found if each.busy]
+    rows.append(Row("the machine's time that others used meanwhile", 100 * median(busy), "%"))
+    return rows
+
+
+def _figure(key: str, values: list[float]) -> str:
+    value = median(values)
+    if key == "memory":
+        return f"{value / 2**20:,.0f} MiB"
+    return f"{value:.1f}" if "tokens/s" in key else f"{value:.3f} s"
+
+
+def _keep_rounds(found: list[Measured]) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "serving-rounds.json").write_text(
+        json.dumps([asdict(each) for each in found], indent=1) + "\n"
+    )
