@@ -142,6 +142,18 @@ class LogError(JanfsError):
     code = "log_error"
 
 
+class EventsArchived(NotFound):
+    """What is asked about happened before the seam of a compacted log."""
+
+    code = "events_archived"
+
+    def __init__(self, position: int, archive: str) -> None:
+        super().__init__(
+            f"The log begins after position {position}: what was before is archived in {archive}. "
+            "`janfs log import` makes a log of it in an empty root, which can be asked."
+        )
+
+
 class WrongExpectedVersion(LogError):
     """A stream has moved on since it was read."""
 

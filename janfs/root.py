@@ -35,6 +35,7 @@ class RootPaths:
         self.private = root / paths.PRIVATE
         self.trash = root / paths.TRASH
         self.database = self.private / "log.db"
+        self.archives = self.private / "archive"
         self.backups = self.private / "backups"
         self.past = self.private / "past"
         self.lock = self.private / "lock"

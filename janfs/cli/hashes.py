@@ -19,19 +19,33 @@ from janfs.errors import FilesCorrupt
 @json_option
 @click.option("--files", is_flag=True, help="Read the models' files from end to end, not the log.")
 @click.option("--head", metavar="HASH[@POSITION]", help="What `janfs log head` printed before.")
+@click.option(
+    "--archive",
+    "archives",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="An archive of a compacted log, to be verified too. May be repeated.",
+)
 @click.argument("id", required=False)
 def verify(
-    *, root: Path, api_key: str | None, as_json: bool, files: bool, head: str | None, id: str | None
+    *,
+    root: Path,
+    api_key: str | None,
+    as_json: bool,
+    files: bool,
+    head: str | None,
+    archives: tuple[Path, ...],
+    id: str | None,
 ) -> None:
     """Check that the log is what was written, or with --files that the models are (ID: only this one)."""
-    if files and head is not None:
-        raise click.UsageError("--head goes without --files.")
+    if files and (head is not None or archives):
+        raise click.UsageError("--head and --archive go without --files.")
     if files:
         _verify_files(root, api_key, as_json, id)
     elif id is not None:
         raise click.UsageError("An ID goes with --files.")
     else:
-        verify_log(root, as_json, head)
+        verify_log(root, as_json, head, archives)
 
 
 @click.command()

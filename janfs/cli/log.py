@@ -8,6 +8,7 @@ import click
 from janfs.cli.common import json_option, root_option
 
 if TYPE_CHECKING:
+    from janfs.log.seam import Seam
     from janfs.pipeline.recorder import Comparison
 
 
@@ -101,6 +102,32 @@ def import_(root: Path, files: tuple[Path, ...]) -> None:
     click.echo(f"The log ends at position {end.position:,}. Head {end.hash.hex()}@{end.position}")
 
 
+@log.command()
+@root_option
+@json_option
+@click.option(
+    "--before",
+    required=True,
+    metavar="WHEN",
+    help='Archive what comes before it: a position of the log, a time, or words ("yesterday 14:00").',
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be archived.")
+def compact(root: Path, as_json: bool, before: str, dry_run: bool) -> None:
+    """Archive the events before a moment; every model keeps its state. No janfs may run on the root."""
+    from janfs.cli import printing
+    from janfs.clock import SystemClock
+    from janfs.compacting import compact as archive
+    from janfs.past.moments import position_before
+
+    clock = SystemClock()
+    done = archive(root, lambda log: position_before(log, before, clock.now()), clock, dry_run=dry_run)
+    if as_json:
+        click.echo(printing.as_json(done))
+    else:
+        would = "would be" if dry_run else "are"
+        click.echo(f"{done.events:,} events, up to position {done.position:,}, {would} in {done.archive}.")
+
+
 @click.command()
 @root_option
 @json_option
@@ -132,6 +159,17 @@ def restore(root: Path, file: Path) -> None:
         click.echo(f"The log that was there is kept as {kept}.")
 
 
+def seam_of(root: Path) -> "Seam | None":
+    """Where the log of a root begins, if it was compacted. Raises `RootUnusable` where there is none."""
+    from janfs.root import read_log
+
+    opened = read_log(root)
+    try:
+        return opened.seam
+    finally:
+        opened.close()
+
+
 def say_parked(found: "Comparison | None") -> None:
     """Name, on stderr, the events that this janfs cannot apply."""
     for parked in found.parked if found is not None else ():
@@ -143,12 +181,13 @@ def say_parked(found: "Comparison | None") -> None:
         )
 
 
-def verify_log(root: Path, as_json: bool, noted_head: str | None) -> None:
+def verify_log(root: Path, as_json: bool, noted_head: str | None, archived: tuple[Path, ...] = ()) -> None:
     """Walk the log, compare the catalogue with it, and print what was found. Raises `LogCorrupt`."""
     import msgspec
 
     from janfs.cli import printing
     from janfs.errors import LogCorrupt
+    from janfs.log.archives import check_archives
     from janfs.log.verify import parse_noted, verify
     from janfs.pipeline.recorder import compare
     from janfs.root import read_log
@@ -156,6 +195,9 @@ def verify_log(root: Path, as_json: bool, noted_head: str | None) -> None:
     noted = None if noted_head is None else parse_noted(noted_head)
     opened = read_log(root)
     try:
+        archives = check_archives(opened, archived, noted) if archived else []
+        if any(archive.noted for archive in archives):
+            noted = None
         verdict = verify(opened, noted)
         found = compare(opened) if verdict.ok else None
     finally:
@@ -171,6 +213,10 @@ def verify_log(root: Path, as_json: bool, noted_head: str | None) -> None:
         )
     say_parked(found)
     if not as_json:
+        for archive in archives:
+            click.echo(
+                f"{archive.name}: {archive.until - archive.after:,} events stand, and lead to the log."
+            )
         click.echo(
             f"{verdict.events:,} events and {verdict.documents:,} documents stand, and the catalogue is what "
             f"they say. Head {verdict.head}@{verdict.after + verdict.events}"

@@ -202,6 +202,24 @@ class ModelImported(Struct, frozen=True, gc=False):
     events: int
 
 
+class LogCompacted(Struct, frozen=True, gc=False):
+    """The log's own: its events up to `position`, with `hash`, went into an archive, `events` of them.
+
+    `archive` is the file's name and `sha256` that of its content; `recorded_at` when the last of them was
+    recorded. `state` names the text of what they had come to in `documents`, `streams` is the SHA-256 over
+    the versions that streams had reached.
+    """
+
+    position: int
+    hash: str
+    archive: str
+    sha256: str
+    events: int
+    recorded_at: str
+    state: str
+    streams: str
+
+
 # --- actions: intent before, outcome after ----------------------------------------------------
 
 MoveReason = Literal["organise", "delete", "restore"]
@@ -482,6 +500,7 @@ Event = (
     | PartPaired
     | ModelExported
     | ModelImported
+    | LogCompacted
     | MovePlanned
     | MoveCompleted
     | MoveFailed

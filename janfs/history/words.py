@@ -69,6 +69,7 @@ _WORDS: Mapping[type[e.Event], Callable[[Any, str], str]] = {
     e.PartPaired: lambda it, who: f"{who} gave {it.path} to the model (by {it.by})",
     e.ModelExported: lambda it, who: f"{who} exported the model as {it.archive}",
     e.ModelImported: lambda it, who: f"{who} took the model out of the archive {it.archive}",
+    e.LogCompacted: lambda it, who: f"{who} archived the log up to position {it.position} as {it.archive}",
     e.MovePlanned: lambda it, who: _moved(it, who, "was about to move"),
     e.MoveCompleted: lambda it, who: _moved(it, who, "moved"),
     e.MoveFailed: lambda it, who: f"{who} could not move {it.source} to {it.target}: {it.error}",

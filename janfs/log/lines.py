@@ -90,14 +90,14 @@ def write(
 ) -> Iterator[bytes]:
     """The log as lines, each with its line feed, in bounded memory: header, documents, then events.
 
-    `until` leaves out what comes later; `chosen` says which documents go along, by their SHA-256. Raises
-    `LogCorrupt` at what is not as it was written.
+    `until` leaves out what comes later: that is a part, which says nothing of what was before it. `chosen`
+    says which documents go along, by their SHA-256. Raises `LogCorrupt` at what is not as it was written.
     """
     start = log.start
     end = log.last() if until is None else log.head_at(until)
-    seam = None if log.seam is None else log.seam.text
+    seam = log.seam.text if log.seam is not None and until is None else None
     yield _line(Header(FORMAT, start.position, start.hash.hex(), end.position, end.hash.hex(), seam))
-    for stream, version in log.archived_streams():
+    for stream, version in log.archived_streams() if seam is not None else ():
         yield _line(Stream(stream, version))
     for digest, content in log.document_digests():
         if chosen is None or chosen(digest):

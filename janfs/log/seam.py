@@ -13,7 +13,8 @@ EVENT = "log-compacted"  # the type of the event whose data the seam repeats
 class Seam(Struct, frozen=True):
     """The last position that was archived, with its hash (hexadecimal), and where it went.
 
-    `archive` is the file's name and `sha256` that of its content; `events` how many it holds. `state` is the
+    `archive` is the file's name and `sha256` that of its content; `events` how many it holds; `recorded_at`
+    when the last of them was recorded. `state` is the
     document that says what they had come to; `streams` the SHA-256 of their streams and versions.
     """
 
@@ -22,6 +23,7 @@ class Seam(Struct, frozen=True):
     archive: str
     sha256: str
     events: int
+    recorded_at: str
     state: str
     streams: str
 

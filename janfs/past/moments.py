@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from janfs.catalogue.catalogue import Catalogue
@@ -15,8 +15,9 @@ from janfs.history.when import parse_when, position_of
 from janfs.log.reader import LogReader
 from janfs.log.records import Record
 from janfs.past.checkpoints import Checkpoints
-from janfs.pipeline.recorder import replay
+from janfs.pipeline.recorder import beginning, replay
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _KEPT = 2  # catalogues of the past that are held in memory
 
 
@@ -25,10 +26,28 @@ def position_at(log: LogReader, head: int, when: str, now: datetime) -> int:
 
     Times without a zone, and words, are of this machine's zone.
     """
+    return position_of(parse_when(when, now.astimezone()), head, lambda position: _recorded(log, position))
+
+
+def position_before(log: LogReader, when: str, now: datetime) -> int:
+    """The last position before a moment: of a position the one before it, else what was recorded earlier.
+
+    Raises `InvalidInput`.
+    """
     moment = parse_when(when, now.astimezone())
+    if isinstance(moment, int):
+        return position_of(moment, log.last().position + 1, lambda position: _recorded(log, position)) - 1
     return position_of(
-        moment, head, lambda position: datetime.fromisoformat(record_at(log, position).recorded_at)
+        moment - timedelta(microseconds=1), log.last().position, lambda position: _recorded(log, position)
     )
+
+
+def _recorded(log: LogReader, position: int) -> datetime:
+    """When the event at a position was recorded; of archived ones only the last one's time is known."""
+    seam = log.seam
+    if seam is None or position > seam.position:
+        return datetime.fromisoformat(record_at(log, position).recorded_at)
+    return datetime.fromisoformat(seam.recorded_at) if position == seam.position else _LONG_AGO
 
 
 def record_at(log: LogReader, position: int) -> Record:
@@ -63,7 +82,10 @@ class AsOf:
         self._lock = threading.Lock()  # one fold at a time: they are all processor
 
     def at(self, position: int) -> Catalogue:
-        """The catalogue after the event at a position. May take seconds for a long log."""
+        """The catalogue after the event at a position. May take seconds for a long log.
+
+        Raises `EventsArchived` for a position before the seam.
+        """
         with self._lock:
             found = self._kept.pop(position, None)
             if found is None:
@@ -74,8 +96,8 @@ class AsOf:
             return found
 
     def _folded(self, position: int) -> Catalogue:
-        start = max((known for known in self._kept if known < position), default=0)
-        found = self._kept.get(start, Catalogue())
+        start = max((known for known in self._kept if known < position), default=None)
+        found = beginning(self._log, position) if start is None else self._kept[start]
         if self._checkpoints is None:
             return self._onward(found, position)
         stored = self._checkpoints.nearest(position)

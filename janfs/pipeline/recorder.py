@@ -13,7 +13,7 @@ from janfs.catalogue.catalogue import Catalogue, Key
 from janfs.catalogue.entries import Parked
 from janfs.catalogue.fold import VERSION, Recorded, Unreadable, fold
 from janfs.catalogue.parking import fold_what_applies
-from janfs.errors import LogCorrupt
+from janfs.errors import EventsArchived, LogCorrupt
 from janfs.events import codec
 from janfs.events.types import Event, JsonRejected
 from janfs.log import projections
@@ -125,9 +125,28 @@ def replay(
             yield Recorded(position, stream, recorded_at, event)
 
 
+def beginning(log: LogReader, until: int | None = None) -> Catalogue:
+    """The catalogue before the first event of a log: empty, or what archived events had come to.
+
+    Raises `EventsArchived` where `until`, the position that is to be reached from there, lies before it.
+    """
+    if log.seam is None:
+        return Catalogue()
+    if until is not None and until < log.seam.position:
+        raise EventsArchived(log.seam.position, log.seam.archive)
+    text = log.document(log.seam.state)
+    if text is None:
+        raise LogCorrupt(f"The log has no document {log.seam.state}, which its seam begins with.")
+    return rows.from_rows(msgspec.json.decode(text, type=list[tuple[str, str, str]]), log.seam.position)
+
+
 def rebuild(log: LogReader, until: int | None = None) -> Catalogue:
-    """The catalogue made anew from the first event on; up to a position, if one is given."""
-    return fold_what_applies(Catalogue(), replay(log, until=until))[0]
+    """The catalogue made anew from the first event on; up to a position, if one is given.
+
+    Raises `EventsArchived` for a position before the seam.
+    """
+    base = beginning(log, until)
+    return fold_what_applies(base, replay(log, base.position, until))[0]
 
 
 def restore(log: EventLog) -> Catalogue:
