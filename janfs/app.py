@@ -59,7 +59,7 @@ def run(settings: Settings, say: Say) -> None:
 async def serve(settings: Settings, say: Say) -> None:
     """Open the root, start the pipeline, the pool and the API; take all down again in the opposite order."""
     async with contextlib.AsyncExitStack() as stack:
-        root = stack.enter_context(OpenRoot(settings.root, SystemClock()))
+        root = stack.enter_context(OpenRoot(settings.root, SystemClock(), checkpoints=settings.checkpoints))
         listener = stack.enter_context(_listen(settings.host, settings.port))
         if settings.sample and put_sample(settings.root):
             say("There was no model yet; a small one was put into the models folder to begin with.")

@@ -44,8 +44,11 @@ class RootPaths:
 class OpenRoot:
     """A root that is ours: locked, migrated, its log open for appending."""
 
-    def __init__(self, root: Path, clock: Clock) -> None:
-        """Raises `RootLocked`, `RootUnusable`, `LogTooNew`, `LogCorrupt` or `LogError`."""
+    def __init__(self, root: Path, clock: Clock, *, checkpoints: bool = True) -> None:
+        """With `checkpoints` off they are left to another program.
+
+        Raises `RootLocked`, `RootUnusable`, `LogTooNew`, `LogCorrupt` or `LogError`.
+        """
         self.paths = RootPaths(root)
         _make_folders(self.paths)
         with ExitStack() as stack:
@@ -53,7 +56,8 @@ class OpenRoot:
             stack.callback(self.lock.release)
             _put_schemas(self.paths)
             discard_leftovers(self.paths.database)
-            writer, readers = writer_engine(self.paths.database), reader_engine(self.paths.database)
+            writer = writer_engine(self.paths.database, checkpoints=checkpoints)
+            readers = reader_engine(self.paths.database)
             stack.callback(writer.dispose)
             migrate(writer, self.paths.database)
             self.log = EventLog(writer, readers, clock)

@@ -19,7 +19,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     machines can reach without one. `allowed_hosts` (`name:port`) and `allowed_origins` (`http://name:port`)
     are let in besides our own. `max_loaded` models are in memory at once; `grace` seconds are given to
     running streams at shutdown. With `organise` off nothing in the folder is moved; with `hashing` off
-    no file is read from end to end unless someone asks for it. Downloads come from `download_hosts` alone,
+    no file is read from end to end unless someone asks for it; with `checkpoints` off the log's write-ahead
+    log is left to Litestream. Downloads come from `download_hosts` alone,
     where there are any, and with `download_private` from private addresses too. Raises `SettingsError`.
     """
 
@@ -35,6 +36,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     polling: bool = False
     organise: bool = True
     hashing: bool = True
+    checkpoints: bool = True
     download_hosts: tuple[str, ...] = ()
     download_private: bool = False
     sample: bool = False

@@ -11,7 +11,7 @@ from itertools import islice
 from janfs.catalogue.catalogue import Catalogue, Key
 from janfs.catalogue.fold import Recorded, fold, park
 
-STEP = 10_000  # events that are folded again one by one when one of them fails
+STEP = 50_000  # events that are folded again one by one when one of them fails
 
 
 def fold_what_applies(base: Catalogue, recorded: Iterable[Recorded]) -> tuple[Catalogue, frozenset[Key]]:

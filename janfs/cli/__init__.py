@@ -89,6 +89,16 @@ def main() -> None:
     help="Off: files are not read from end to end in the background, and duplicates stay unknown.",
 )
 @click.option(
+    "--checkpoints",
+    envvar="JANFS_CHECKPOINTS",
+    show_envvar=True,
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    callback=lambda _, __, value: value == "on",
+    help="Off: the log's write-ahead log is left to Litestream, which must be running.",
+)
+@click.option(
     "--download-host",
     "download_hosts",
     multiple=True,

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import click
 
 from janfs.cli.common import json_option, key_option, root_option
-from janfs.cli.log import seam_of
+from janfs.cli.log import say_seam
 
 if TYPE_CHECKING:
     from janfs.catalogue.catalogue import Catalogue
@@ -29,9 +29,7 @@ def history(root: Path, api_key: str | None, as_json: bool, id: str | None) -> N
     from janfs.cli.source import open_source
 
     source = open_source(root, api_key)
-    seam = seam_of(root)
-    if seam is not None:
-        click.echo(f"What happened up to position {seam.position:,} is archived in {seam.archive}.", err=True)
+    say_seam(root)
     for earlier in source.earlier(id) if id is not None else ():
         line = printing.event_line(earlier["event"])
         click.echo(printing.as_json_line(earlier) if as_json else f"[{earlier['archive']}] {line}")

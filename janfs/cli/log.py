@@ -8,7 +8,6 @@ import click
 from janfs.cli.common import json_option, root_option
 
 if TYPE_CHECKING:
-    from janfs.log.seam import Seam
     from janfs.pipeline.recorder import Comparison
 
 
@@ -159,15 +158,17 @@ def restore(root: Path, file: Path) -> None:
         click.echo(f"The log that was there is kept as {kept}.")
 
 
-def seam_of(root: Path) -> "Seam | None":
-    """Where the log of a root begins, if it was compacted. Raises `RootUnusable` where there is none."""
+def say_seam(root: Path) -> None:
+    """Say on stderr where older events are, if the log was compacted. Raises `RootUnusable`."""
     from janfs.root import read_log
 
     opened = read_log(root)
     try:
-        return opened.seam
+        seam = opened.seam
     finally:
         opened.close()
+    if seam is not None:
+        click.echo(f"What happened up to position {seam.position:,} is archived in {seam.archive}.", err=True)
 
 
 def say_parked(found: "Comparison | None") -> None:

@@ -24,12 +24,15 @@ _WRITER = (
 _READER = (*_COMMON, "PRAGMA query_only=ON", "PRAGMA wal_autocheckpoint=0")
 
 
-def writer_engine(path: Path) -> Engine:
-    """An engine with the one connection that may write; every transaction takes the write lock at once."""
+def writer_engine(path: Path, *, checkpoints: bool = True) -> Engine:
+    """An engine with the one connection that may write; every transaction takes the write lock at once.
+
+    With `checkpoints` off another program moves the write-ahead log into the database, as Litestream does.
+    """
     engine = create_engine(
         f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False}
     )
-    _prepare(engine, _WRITER)
+    _prepare(engine, _WRITER if checkpoints else (*_WRITER, "PRAGMA wal_autocheckpoint=0"))
     event.listen(engine, "begin", _begin_immediate)
     return engine
 

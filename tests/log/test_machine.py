@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from janfs.errors import LogError, WrongExpectedVersion
+from janfs.log import lines
+from janfs.log.load import load
 from janfs.log.store import EventLog
-from janfs.log.verify import verify
-from tests.log.kit import new, open_log
+from janfs.log.swap import discard
+from janfs.log.verify import Noted, verify
+from tests.log.kit import everything, new, open_log
 
 streams = st.sampled_from(["a", "b", "c"])
 
@@ -102,6 +105,23 @@ class LogMachine(RuleBasedStateMachine):
     @rule()
     def checkpoint(self) -> None:
         self.log.checkpoint()
+
+    @rule()
+    def write_out_and_load(self) -> None:
+        """What is written out makes the same log again, to the last byte of every row."""
+        out, again = self.folder / "log.jsonl", Path(shutil.copy(self.empty, self.folder / "again.db"))
+        out.write_bytes(b"".join(lines.write(self.log)))
+        load(again, [out])
+        kept = ("events", "documents")
+        before, after = everything(self.path), everything(again)
+        assert [after[table] for table in kept] == [before[table] for table in kept]
+        discard(again)
+
+    @rule(position=st.integers(1, 50))
+    def note_a_head(self, position: int) -> None:
+        if self.model:
+            noted = self.log.head_at(position % len(self.model) + 1)
+            assert verify(self.log, Noted(noted.hash.hex(), noted.position)).ok
 
     @invariant()
     def the_log_is_the_list(self) -> None:
