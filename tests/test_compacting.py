@@ -194,7 +194,6 @@ def test_a_dry_run_and_a_refusal_change_nothing(root: Path) -> None:
     assert (shown.events, shown.archive.startswith("log-1-10-")) == (10, True)
     with pytest.raises(InvalidInput, match="nothing before"):
         shorten(root, 0)
-    by_hand(RootPaths(root).database, "UPDATE projections SET version = version")
     assert janfs(root, "log", "compact", "--before", "99").exit_code == 1
     assert rows_of(root) == before
     assert not RootPaths(root).archives.exists()
@@ -206,7 +205,6 @@ def test_a_dry_run_and_a_refusal_change_nothing(root: Path) -> None:
 
 
 def test_a_damaged_log_is_not_compacted(root: Path) -> None:
-    by_hand(RootPaths(root).database, "UPDATE projected SET value = value")
     with OpenRoot(root, FakeClock()) as opened:
         digest = next(opened.log.document_digests())[0]
     with pytest.raises(LogCorrupt, match=digest):
