@@ -39,6 +39,9 @@ _TOKEN = re.compile(
 _WORDS = {"true": True, "false": False, "null": None}
 _STRING_PART = re.compile(r'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*')
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPE = re.compile(r"\\.")
+_WINDOWS_PATH = re.compile(r"(?s)[A-Za-z]:(?=[\\\s\x08]).*[\x08\f\n\r\t].*\.(?i:gguf|bin)")
+_BACKSLASH = "in a Windows path, write \\\\ or / for every single backslash."
 LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 
@@ -170,9 +173,17 @@ class _Parser:
         if "\\" not in raw:
             return raw[1:-1]
         value: str = json.loads(raw)
+        if _WINDOWS_PATH.fullmatch(value):
+            self._refuse_path(token)
         if _SURROGATE.search(value):
             _fail(self._text, token.start, "This text holds half of a surrogate pair (\\ud800 to \\udfff).")
         return value
+
+    def _refuse_path(self, token: Token) -> NoReturn:
+        """Refuse a path with single backslashes, where JSON takes one for a line break or a tab."""
+        escapes = _ESCAPE.finditer(self._text, token.start, token.end)
+        found = next(each for each in escapes if each.group()[1] in "bfnrt")
+        _fail(self._text, found.start(), f"{found.group()} is no part of a path in JSON; {_BACKSLASH}")
 
     def _refuse(self, token: Token, sign: str) -> NoReturn:
         found = f"'{sign}'" if sign else f"this {token.kind}"
@@ -246,8 +257,7 @@ def _explain_string(text: str, start: int) -> NoReturn:
         escape = text[end : end + 2]
         if escape[1:] in ("", "\r", "\n"):
             _fail(text, end, "The text is not closed on its line.")
-        hint = "in a Windows path, write \\\\ or / for every single backslash."
-        _fail(text, end, f"{escape} means nothing in JSON; {hint}")
+        _fail(text, end, f"{escape} means nothing in JSON; {_BACKSLASH}")
     if end < len(text) and text[end] not in "\r\n":
         _fail(text, end, f"The control character {text[end]!r} must be written as an escape.")
     _fail(text, start, "This text is not closed on its line: a double quote is missing.")

@@ -144,6 +144,9 @@ class _Reader:
     def created(self) -> int | None:
         """Seconds since 1970, from seconds or milliseconds."""
         value = self.left.pop("created", None)
+        if isinstance(value, str) and value in _PLACEHOLDERS:
+            self.notes.append("created holds a placeholder and is ignored.")
+            return None
         try:
             seconds = checked("created", Parameter("number", low=0, high=2**53), value)
         except InvalidInput as error:

@@ -8,7 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from janfs.cli import main
 from tests.e2e.conftest import SAMPLE_ID
 from tests.support.ggufs import tiny_gguf
 from tests.support.service import ServiceProcess
@@ -88,9 +90,21 @@ def test_a_broken_model_json_says_where_and_the_last_good_one_stays(service: Ser
     manifest.write_text(good.replace('"object": "model",', '"object": model,'))
     service.wait(lambda: "json_error" in service.models()[SAMPLE_ID], "the error to show", 5)
     shown = service.models()[SAMPLE_ID]
-    assert shown["json_error"]["line"] == 2
+    line = [text.strip() for text in good.splitlines()].index('"object": "model",') + 1
+    assert shown["json_error"]["line"] == line
     assert shown["status"] == "ready"
     assert shown["engine_parameters"] == {"ctx_len": 8192}
+    said = shown["json_error"]["reason"]
+    assert f"line {line}, column {shown['json_error']['column']}: " in said
+    listed = next(each for each in service.client.get("/v1/models").json()["data"] if each["id"] == SAMPLE_ID)
+    assert listed["json_error"] == shown["json_error"]
+    assert said in listed["reason"]
+    ls = CliRunner().invoke(main, ["ls", "--root", str(service.root)])
+    assert said in " ".join(ls.output.split()), "janfs ls does not say where"
+    history = service.client.get(f"/v1/models/{SAMPLE_ID}/history?limit=1000").json()["data"]
+    rejected = next(event for event in history if event["type"] == "json-rejected")["data"]
+    assert rejected["line"] == line
+    assert said.endswith(rejected["reason"])
     manifest.write_text(good)
     service.wait(lambda: "json_error" not in service.models()[SAMPLE_ID], "it to be mended", 5)
 

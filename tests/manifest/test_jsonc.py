@@ -102,6 +102,8 @@ class TestAgainstTheStandardLibrary:
 
 MISTAKES = [
     ('{\n  "path": "C:\\Users\\me"\n}', 2, 14, "Windows path"),
+    ('{\n  "path": "C:\\new\\tiny.gguf"\n}', 2, 14, "Windows path"),
+    ('{"path": "C:\\\\models\\tiny.GGUF"}', 1, 21, "Windows path"),
     ("{'a': 1}", 1, 2, "double quotes, not in single"),
     ("{“a”: 1}", 1, 2, "typographic"),
     ('{\n "a": 1\n "b": 2\n}', 3, 2, "comma is missing"),
@@ -157,6 +159,13 @@ class TestMistakes:
             parse(text)
         assert hint in caught.value.detail
         assert (caught.value.line, caught.value.column) == (line, column), caught.value.detail
+
+    @pytest.mark.parametrize(
+        "text",
+        ['"Q:\\n{prompt}"', '"C:\\\\new\\\\tiny.gguf"', '"C:/new/tiny.gguf"', '"see:\\nx.gguf"'],
+    )
+    def test_a_line_break_that_is_meant_is_no_path(self, text: str) -> None:
+        assert parse(text) == json.loads(text)
 
     def test_utf16_is_named(self) -> None:
         with pytest.raises(ManifestError, match="UTF-16"):

@@ -227,6 +227,27 @@ class TestAbsence:
         assert manifest({field: None}) == Manifest()
 
 
+class TestHowFilesAreWritten:
+    """What editors and other systems make of a file changes nothing in what it says."""
+
+    @pytest.mark.parametrize("name", EXPECTED)
+    @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+    @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+    def test_line_ends_and_a_byte_order_mark(self, name: str, newline: str, mark: bytes) -> None:
+        text = (EXAMPLES / name).read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\n", newline)
+        assert read_manifest(mark + text.encode()) == read_manifest((EXAMPLES / name).read_bytes())
+
+    def test_a_single_backslash_is_answered_with_its_place_and_the_fix(self) -> None:
+        for path, column in (
+            ("C:\\Users\\me\\m.gguf", 20),
+            ("C:\\new\\tiny.gguf", 20),
+            ("D:\\ai\\tiny.gguf", 20),
+        ):
+            with pytest.raises(ManifestError, match="for every single backslash") as caught:
+                read_manifest('{\n  "source_url": "' + path + '"\n}')
+            assert (caught.value.line, caught.value.column) == (2, column), path
+
+
 class TestPrecedence:
     def test_the_current_block_wins_over_older_ones_whatever_their_order(self) -> None:
         for raw in (
@@ -368,6 +389,9 @@ class TestValues:
     )
     def test_created_is_in_seconds_whatever_was_written(self, written: int, seconds: int) -> None:
         assert manifest({"created": written}).created == seconds
+
+    def test_a_placeholder_is_no_time(self) -> None:
+        assert manifest({"created": "N/A"}).created is None
 
     @pytest.mark.parametrize(("written", "version"), [(1, "1"), (1.0, "1.0"), ("1.2", "1.2")])
     def test_a_version_may_be_a_number(self, written: object, version: str) -> None:
