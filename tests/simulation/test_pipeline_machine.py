@@ -27,6 +27,8 @@ from janfs.errors import ManifestError
 from janfs.folder import paths
 from janfs.manifest.edit import edit
 from janfs.manifest.leaves import REMOVED, Pointer
+from janfs.manifest.patch import Patch
+from janfs.pipeline.commands import Edit, Submitted
 from tests.fakes.faults import HookedFileSystem, P, T
 from tests.fakes.filesystem import FakeFileSystem, Writer
 from tests.folder import gguf_bytes as make
@@ -344,6 +346,23 @@ class PipelineMachine(RuleBasedStateMachine):
         ids = sorted(model.id for model in present_models(self.world.catalogue))
         self.deleting = True
         self.janfs(lambda: self.world.delete(ids[number % len(ids)]))
+
+    @precondition(lambda self: any(present_models(self.world.catalogue)))
+    @rule(
+        number=numbers,
+        values=st.dictionaries(
+            st.sampled_from([("name",), ("metadata", "tags"), ("model_parameters", "top_p")]),
+            st.sampled_from(["ours", 0.25, REMOVED]),
+            max_size=2,
+        ),
+        given_back=st.sampled_from([(), (("metadata",),), (("description",),)]),
+    )
+    def set_fields(self, number: int, values: dict[Pointer, Any], given_back: tuple[Pointer, ...]) -> None:
+        """Ask for fields to be changed; what cannot be is refused, and changes nothing."""
+        ids = sorted(model.id for model in present_models(self.world.catalogue))
+        asked = Submitted(Edit(ids[number % len(ids)], Patch(values, given_back), "api:test"))
+        self.janfs(lambda: self.world.pipeline.tick([], [asked]))
+        assert asked.done.done(), "nobody answered"
 
     @rule()
     def restart(self) -> None:
