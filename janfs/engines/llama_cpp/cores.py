@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-_SPINS = "500"
+_SPINS = "3000"
 
 
 def waiting_policy(environ: Mapping[str, str]) -> dict[str, str]:
@@ -14,8 +14,8 @@ def waiting_policy(environ: Mapping[str, str]) -> dict[str, str]:
     They meet some 500 times a token. By default they turn in circles for a millisecond first, and where
     another process is on one of the cores they turn instead of those that are waited for: two threads on two
     cores with two busy processes beside them gave 1 token a second, one thread 55. Asleep at once they give
-    65, but half as much as awake on an idle machine. A few microseconds awake give as much as a millisecond
-    there, and 40 here (docs/decisions/0020). What the user has set stays.
+    65, but half as much as awake on an idle machine. Awake for some ten microseconds they give as much there
+    as by default, and 47 here (docs/decisions/0024). What the user has set stays.
     """
     return {} if {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(environ) else {"GOMP_SPINCOUNT": _SPINS}
 
