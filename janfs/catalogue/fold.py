@@ -17,7 +17,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 6
+VERSION = 7
 
 
 class Unreadable(Struct, frozen=True):
@@ -65,12 +65,17 @@ def park(base: Catalogue, item: Recorded, reason: str) -> tuple[Catalogue, froze
     return draft.finish(), frozenset(draft.touched)
 
 
-def _refresh_later(draft: Draft, item: Recorded) -> None:
-    """Have a model looked at again before anything looks at it.
+def _put_seen(draft: Draft, item: Recorded, file: File) -> None:
+    """Put a file as it is now, and have its model looked at again before anything looks at it.
 
     Events that only add or replace a file leave that for the next one that does more: their order makes no
-    difference to what `assess` finds in the end, and most of a long log is made of them.
+    difference to what `assess` finds in the end, and most of a long log is made of them. A model that the
+    file was of until now is looked at again too.
     """
+    before = file_at(draft, file.path)
+    if before is not None and before.uid != item.stream:
+        draft.stale[before.uid] = item.position
+    draft.put_file(file)
     draft.stale[item.stream] = item.position
 
 
@@ -133,8 +138,7 @@ def _now(before: File | None, item: Recorded, path: str, stamp: Stamp) -> File:
 
 def _file_dropped(draft: Draft, item: Recorded, event: e.FileDropped | e.FileChanged) -> None:
     file = File(event.path, item.stream, event.stamp, item.position, event.link, event.facts)
-    draft.put_file(file)
-    _refresh_later(draft, item)
+    _put_seen(draft, item, file)
 
 
 def _file_moved(draft: Draft, item: Recorded, event: e.FileMoved) -> None:
@@ -165,8 +169,7 @@ def _file_refused(draft: Draft, item: Recorded, event: e.FileRefused) -> None:
     kept = paths.is_manifest(event.path) or paths.is_engine_file(event.path)
     base = file_at(draft, event.path) if kept else None
     file = _now(base, item, event.path, event.stamp)
-    draft.put_file(replace(file, link=event.link, refused=Problem(event.code, event.reason)))
-    _refresh_later(draft, item)
+    _put_seen(draft, item, replace(file, link=event.link, refused=Problem(event.code, event.reason)))
 
 
 def _json_edited(draft: Draft, item: Recorded, event: e.JsonEdited) -> None:
@@ -183,9 +186,8 @@ def _json_edited(draft: Draft, item: Recorded, event: e.JsonEdited) -> None:
         owned=_owned(before, event.owned),
         notes=event.notes,
     )
-    draft.put_file(file)
+    _put_seen(draft, item, file)
     _unstick(draft, item)
-    _refresh_later(draft, item)
 
 
 def _owned(before: File | None, claimed: tuple[str, ...]) -> tuple[str, ...]:
@@ -198,8 +200,7 @@ def _json_rejected(draft: Draft, item: Recorded, event: e.JsonRejected) -> None:
     name = paths.shown_name(event.path)
     where = f"{name}, line {event.line}, column {event.column}: " if event.line else f"{name}: "
     problem = Problem("json_invalid", where + event.reason, event.line, event.column)
-    draft.put_file(replace(_now(before, item, event.path, event.stamp), refused=problem))
-    _refresh_later(draft, item)
+    _put_seen(draft, item, replace(_now(before, item, event.path, event.stamp), refused=problem))
 
 
 def _json_written(draft: Draft, item: Recorded, event: e.JsonWritten | e.JsonReverted) -> None:
@@ -224,17 +225,15 @@ def _json_written(draft: Draft, item: Recorded, event: e.JsonWritten | e.JsonRev
 def _json_kept(draft: Draft, item: Recorded, event: e.JsonKept) -> None:
     file = draft.files.get(event.path)
     if file is not None:
-        draft.put_file(
-            replace(
-                file,
-                base=event.base or None,
-                made_from=event.made_from,
-                owned=event.owned,
-                stuck=None,
-                position=item.position,
-            )
+        kept = replace(
+            file,
+            base=event.base or None,
+            made_from=event.made_from,
+            owned=event.owned,
+            stuck=None,
+            position=item.position,
         )
-        _refresh_later(draft, item)
+        _put_seen(draft, item, kept)
 
 
 def _unstick(draft: Draft, item: Recorded) -> None:
@@ -345,8 +344,7 @@ def _file_hashed(draft: Draft, item: Recorded, event: e.FileHashed) -> None:
     hashed = replace(file, sha256=event.sha256, hashed_by=event.by, position=item.position)
     if file.refused is not None and file.refused.code == CORRUPTED and file.sha256 == event.sha256:
         hashed = replace(hashed, refused=None)  # it was the reading that failed, not the disk
-    draft.put_file(hashed)
-    _refresh_later(draft, item)
+    _put_seen(draft, item, hashed)
 
 
 def _file_corrupted(draft: Draft, item: Recorded, event: e.FileCorrupted) -> None:

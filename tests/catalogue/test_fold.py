@@ -26,6 +26,13 @@ def test_every_event_is_understood() -> None:
     assert set(_HANDLERS) - {Unreadable} == set(e.EVENT_TYPES)
 
 
+def test_a_file_that_goes_over_to_another_stream_is_missed_where_it_was() -> None:
+    other = ("u2", e.FileDropped("models/a/x.gguf", OTHER, facts=facts()))
+    at_once = folded(DROPPED, REGISTERED, other)
+    assert at_once.models["u1"].binary is None
+    assert at_once.models["u1"].status == "missing"
+
+
 # Properties of any history, however senseless.
 
 
