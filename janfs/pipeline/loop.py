@@ -183,7 +183,7 @@ class Pipeline:
             hints = {""}
         if not hints or not self._root_is_there(hints):
             return False
-        observation = self._observer.look(self.catalogue, hints)
+        observation = self._observer.look(self.catalogue, sorted(hints))
         parked = self.catalogue.parked  # what is not known whole is looked at again once it is
         seen = (draft for draft in observation.drafts if draft.stream not in parked)
         drafts = [self._manifests.claimed(self.catalogue, draft, observation.documents) for draft in seen]

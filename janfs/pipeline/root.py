@@ -26,7 +26,7 @@ def why_unavailable(fs: FileSystem, known: Collection[str]) -> str | None:
             return f"The folder {paths.MODELS}/ is not there."
         if fs.stat(MARKER) is not None:
             return None
-        if known and not any(fs.stat(path) is not None for path in known):
+        if known and not any(fs.stat(path) is not None for path in sorted(known)):
             return (
                 f"{paths.MODELS}/ is empty and its marker is gone, as when its disk is not mounted. "
                 f"If everything was deleted on purpose, create the file {MARKER}."

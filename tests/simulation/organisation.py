@@ -1,7 +1,7 @@
 """Looking, planning and acting on a fake disk, without a database: cheap enough for many thousand cases."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 
 from janfs.catalogue.catalogue import Catalogue, Key
@@ -38,6 +38,7 @@ class MemoryRecorder(Recorder):
     def __init__(self, clock: FakeClock) -> None:  # no database: nothing is loaded
         self.catalogue = Catalogue()
         self.events: list[e.Event] = []
+        self.drafts: list[Draft] = []
         self.documents: dict[str, bytes] = {}
         self.rounds = 0
         self._clock = clock
@@ -50,6 +51,7 @@ class MemoryRecorder(Recorder):
         items = [Recorded(position + n, draft.stream, at, draft.event) for n, draft in enumerate(drafts, 1)]
         self.catalogue, touched = fold(self.catalogue, items)
         self.events += [item.event for item in items]
+        self.drafts += drafts
         for listener in self._listeners:
             listener(touched)
         return []
@@ -60,13 +62,16 @@ class MemoryRecorder(Recorder):
 
 
 class MemoryLog(EventLog):
-    """As much of a log as an `Actor` asks for: the texts that are to be written."""
+    """As much of a log as an `Actor` asks for: the texts that are to be written, and who planned what."""
 
     def __init__(self, recorder: MemoryRecorder) -> None:
-        self._documents = recorder.documents
+        self._recorder = recorder
 
     def document(self, sha256: str) -> bytes | None:
-        return self._documents.get(sha256)
+        return self._recorder.documents.get(sha256)
+
+    def read(self, after: int = 0, limit: int | None = None, **_: object) -> Iterator[Draft]:  # type: ignore[override]
+        return iter(self._recorder.drafts[after : None if limit is None else after + limit])
 
 
 class ShuffledOrganiser(Organiser):
