@@ -129,8 +129,8 @@ def chat(service: ServiceProcess, **changes: Any) -> httpx.Response:
         ({"max_tokens": -5}, 400, "max_tokens"),
         ({"stop": ["x"] * 100}, 400, "stop"),
         ({"seed": "seven"}, 400, "seed"),
-        ({"n": 3}, 400, "n"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "tools"),
+        ({"n": 300}, 400, "n"),
+        ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, 400, "tools[0].function.name"),
         ({"no_such_field": 1}, 400, "no_such_field"),
     ],
 )
