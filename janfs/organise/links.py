@@ -7,7 +7,7 @@ imports that keep the original, gets such a link too.
 
 from janfs.catalogue.catalogue import Catalogue, files_in, files_of
 from janfs.catalogue.entries import File, Model
-from janfs.catalogue.groups import Group, group
+from janfs.catalogue.groups import Group, group, of_kind
 from janfs.folder import paths
 from janfs.manifest.schema import Manifest
 from janfs.organise.homes import home_of
@@ -79,4 +79,9 @@ def _adopter(catalogue: Catalogue, file: File) -> bool:
     """Whether a model's folder directly below `models/` has a link to the same file."""
     folders = {paths.parent(path) for path in others(catalogue, file)} - {paths.parent(file.path)}
     homes = [folder for folder in folders if paths.parent(folder) == paths.MODELS]
-    return any(home in catalogue.folders or len(group(files_in(catalogue, home))) == 1 for home in homes)
+    return any(home in catalogue.folders or _holds_one(catalogue, home) for home in homes)
+
+
+def _holds_one(catalogue: Catalogue, place: str) -> bool:
+    """Whether a folder will be a model itself, whatever parts lie beside it."""
+    return len(of_kind(group(files_in(catalogue, place)), "model")) == 1

@@ -41,6 +41,15 @@ def test_two_revisions_that_share_a_blob_are_one_model(world: World) -> None:
     assert [model.folder for model in world.present()] == ["models/m"]
 
 
+def test_a_persons_link_beside_a_part_is_the_model_whatever_is_looked_at_first(world: World) -> None:
+    link(world, f"{HUB}/snapshots/aaa/m.gguf", 7, "u1")
+    link(world, "models/mine/m.gguf", 7, "u2")
+    eyes = facts(type="mmproj", projection_dim=64)
+    world.say("u2", e.FileDropped("models/mine/mmproj.gguf", Stamp(10, 1, 8), None, eyes))
+    world.settle()
+    assert [model.folder for model in world.present()] == ["models/mine"]
+
+
 def test_shards_behind_links_come_together(world: World) -> None:
     for number in (1, 2):
         said = facts(split_no=number - 1, split_count=2)
