@@ -95,11 +95,28 @@ def _kind(path: str) -> tuple[bool, bool, bool]:
 def _stream(
     catalogue: Catalogue, source: str, target: str, renamed: set[tuple[str, str]], streams: Streams
 ) -> str:
-    """A file goes to whoever owns its new place; a place that is new goes with what moved there whole."""
+    """A file goes to whoever owns its new place; a place that is new goes with what moved there whole.
+
+    In a folder that was renamed, what was on its way to a model's folder elsewhere is so still.
+    """
     origin, place = paths.place(source), paths.place(target)
+    uid = catalogue.files[source].uid
+    if (origin, place) in renamed and _is_leaving(catalogue, uid, origin):
+        return uid
     if streams.known(place) is None and (origin == source or (origin, place) in renamed):
-        streams.move(origin, place, catalogue.files[source].uid)
+        streams.move(origin, place, uid)
     return streams.of(target)
+
+
+def _is_leaving(catalogue: Catalogue, uid: str, folder: str) -> bool:
+    """Whether what a model has in a folder is yet to move to the model's own."""
+    model = catalogue.models.get(uid)
+    return (
+        folder in catalogue.children
+        and model is not None
+        and model.removed is None
+        and model.folder != folder
+    )
 
 
 def _renamed_folders(

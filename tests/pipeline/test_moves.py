@@ -1,6 +1,12 @@
 """What people rename stays what it was."""
 
-from janfs.catalogue.catalogue import find_model
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+from janfs.catalogue.catalogue import find_model, present_models
+from tests.fakes.faults import HookedFileSystem, P, T
+from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World, gguf
 
 
@@ -176,3 +182,30 @@ def test_a_file_over_another_changes_the_one_and_removes_the_other(world: World)
     assert facts.name == "b"
     assert world.model("b").status == "missing"
     assert find_model(world.catalogue, "b") is not None
+
+
+def test_models_that_were_yet_to_leave_a_folder_stay_themselves_when_it_is_renamed(tmp_path: Path) -> None:
+    stuck = False
+
+    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if stuck and name in ("rename", "copy_file"):
+            raise OSError(errno.EACCES, "Permission denied")
+        return perform(*args, **kwargs)
+
+    world = World(tmp_path / "other.db", port=lambda fs: HookedFileSystem(fs, hook))
+    world.tick()
+    stuck = True
+    for name in ("q4", "q8", "LICENSE"):
+        world.fs.put(f"models/both/{name}.gguf" if name != "LICENSE" else "models/both/LICENSE", gguf(name))
+    world.wait(4)
+    before = {model.id: model.uid for model in present_models(world.catalogue)}
+    assert set(before) == {"q4", "q8"}, "nothing was yet to leave"
+    world.fs.rename_over("models/both", "models/together")
+    world.tick()
+    stuck = False
+    world.come_to_rest()
+    assert {model.id: model.uid for model in present_models(world.catalogue)} == before
+    for name in before:
+        assert sorted(world.fs.list(f"models/{name}")) == ["LICENSE", "model.json", f"{name}.gguf"]
+    check_at_rest(world)
+    world.stop()
