@@ -196,6 +196,8 @@ class Organiser:
                     self._dirty.update(model.folder for model in named)
             elif kind == "model":
                 self._note_place(self._catalogue.models[name].folder)
+                # Its folder may be another one now, and what it has elsewhere is to follow.
+                self._dirty.update(paths.place(path) for path in self._catalogue.owned.get(name) or ())
                 self._dirty |= self._parts
 
     def _files_at(self, place: str) -> list[File]:

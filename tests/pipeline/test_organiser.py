@@ -398,6 +398,23 @@ def test_a_model_of_links_that_was_deleted_stays_deleted(world: World) -> None:
     check_at_rest(world)
 
 
+def test_what_a_model_left_in_its_old_folder_follows_it_to_a_new_one(world: World) -> None:
+    hub = "models/hub/models--org--repo"
+    world.fs.put(f"{hub}/blobs/{'1' * 64}", gguf("a"))
+    world.fs.symlink(f"{hub}/snapshots/aaa/m.gguf", f"../../blobs/{'1' * 64}")
+    world.wait(4)
+    assert world.model("m").folder == "models/m"
+    world.fs.unlink(f"{hub}/snapshots/aaa/m.gguf")
+    world.fs.put(f"{hub}/snapshots/aaa/m.gguf", gguf("b"))
+    world.fs.unlink("models/m/m.gguf")
+    world.tick("")
+    world.come_to_rest()
+    [model] = present_models(world.catalogue)
+    there = sorted(world.fs.list(model.folder))
+    assert there == ["m.gguf", "model.json"], "its model.json stayed behind"
+    check_at_rest(world)
+
+
 def test_two_models_of_which_one_is_linked_to_keep_the_link_whole(world: World) -> None:
     """A folder with two names of one file, a third lying loose, and a link in a tree to the first."""
     world.fs.put("models/two/one.gguf", gguf("one"))
