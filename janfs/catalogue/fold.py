@@ -17,7 +17,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 7
+VERSION = 8
 
 
 class Unreadable(Struct, frozen=True):
@@ -296,7 +296,7 @@ def _model_removed(draft: Draft, item: Recorded, _: e.ModelRemoved) -> None:
 def _model_restored(draft: Draft, item: Recorded, event: e.ModelRestored) -> None:
     model = draft.models.get(item.stream)
     if model is not None:
-        back = replace(model, id=event.id, folder=event.folder, removed=None, trash=None)
+        back = replace(model, id=event.id, folder=event.folder, removed=None, trash=None, stuck=None)
         draft.put_model(back)
         _take_over(draft, item, event.files)
         _refresh(draft, item.stream, item.position)

@@ -33,6 +33,14 @@ def test_a_file_that_goes_over_to_another_stream_is_missed_where_it_was() -> Non
     assert at_once.models["u1"].status == "missing"
 
 
+def test_what_kept_a_model_from_its_model_json_is_past_when_it_comes_back() -> None:
+    failed = ("u1", e.WriteFailed("op", "models/a/model.json", "No such file."))
+    gone = ("u1", e.ModelRemoved("Nothing is left in its folder."))
+    back = ("u1", e.ModelRestored("a", "models/a"))
+    assert folded(DROPPED, REGISTERED, failed).models["u1"].stuck is not None
+    assert folded(DROPPED, REGISTERED, failed, gone, back).models["u1"].stuck is None
+
+
 # Properties of any history, however senseless.
 
 
