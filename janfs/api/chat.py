@@ -15,14 +15,13 @@ from janfs.api.context import Context
 from janfs.api.errors import ErrorBody, ErrorDetail, decode_body
 from janfs.api.generation import Answered, Chunk, Part, Usage, answer, generated
 from janfs.api.logprobs import ChatLogprobs, chat_logprobs
-from janfs.api.sampling import choices_of, sampling_of, wants_usage
+from janfs.api.sampling import requests_of, sampling_of, wants_usage
 from janfs.api.sse import DONE
 from janfs.api.tools import FunctionCall, ToolCallView
 from janfs.engines.protocol import (
     CallDelta,
     Finished,
     FinishReason,
-    GenerateRequest,
     ReasoningDelta,
     Reply,
     TextDelta,
@@ -207,17 +206,6 @@ async def create_chat_completion(request: Request[Any, Any, Any], context: Conte
         include_usage=include_usage,
         logprobs=bool(asked.logprobs),
     )
-    answers = [
-        generated(
-            context,
-            runnable.spec.model_id,
-            GenerateRequest(
-                request_id=format_.id,
-                prompt=prompt,
-                sampling=each,
-                cache_prompt=asked.cache_prompt is not False,
-            ),
-        )
-        for each in choices_of(asked, sampling)
-    ]
+    requests = requests_of(asked, format_.id, prompt, sampling)
+    answers = [generated(context, runnable.spec.model_id, each) for each in requests]
     return await answer(request, answers, format_, stream=bool(asked.stream))

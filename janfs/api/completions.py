@@ -15,12 +15,11 @@ from janfs.api.context import Context
 from janfs.api.errors import ErrorBody, ErrorDetail, decode_body
 from janfs.api.generation import Answered, Chunk, Usage, answer, generated
 from janfs.api.logprobs import TextLogprobs, text_logprobs
-from janfs.api.sampling import GenerationFields, choices_of, refuse_unsupported, sampling_of, wants_usage
+from janfs.api.sampling import GenerationFields, refuse_unsupported, requests_of, sampling_of, wants_usage
 from janfs.api.sse import DONE
 from janfs.engines.protocol import (
     Finished,
     FinishReason,
-    GenerateRequest,
     Reply,
     TextDelta,
     TextPrompt,
@@ -135,19 +134,8 @@ async def create_completion(request: Request[Any, Any, Any], context: Context, b
         include_usage=include_usage,
         logprobs=asked.logprobs is not None,
     )
-    answers = [
-        generated(
-            context,
-            runnable.spec.model_id,
-            GenerateRequest(
-                request_id=format_.id,
-                prompt=prompt,
-                sampling=each,
-                cache_prompt=asked.cache_prompt is not False,
-            ),
-        )
-        for each in choices_of(asked, sampling)
-    ]
+    requests = requests_of(asked, format_.id, prompt, sampling)
+    answers = [generated(context, runnable.spec.model_id, each) for each in requests]
     return await answer(request, answers, format_, stream=bool(asked.stream))
 
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from janfs.api.structured import ResponseFormat, schema_of
-from janfs.engines.protocol import SamplingParams
+from janfs.engines.protocol import GenerateRequest, Prompt, SamplingParams
 from janfs.errors import InvalidInput, UnsupportedParameter
 
 _IN_MODEL_JSON = {"typical_p": "typ_p"}  # another name for the same thing
@@ -124,6 +124,16 @@ def choices_of(fields: GenerationFields, sampling: SamplingParams) -> list[Sampl
     if sampling.seed is None or sampling.seed == -1:
         return [sampling] * count
     return [replace(sampling, seed=sampling.seed + number) for number in range(count)]
+
+
+def requests_of(
+    fields: GenerationFields, request_id: str, prompt: Prompt, sampling: SamplingParams
+) -> list[GenerateRequest]:
+    """What the engine is asked, once for each of the `n` answers."""
+    same = GenerateRequest(
+        request_id=request_id, prompt=prompt, cache_prompt=fields.cache_prompt is not False
+    )
+    return [replace(same, sampling=each) for each in choices_of(fields, sampling)]
 
 
 def _biases(given: Mapping[str, float] | None) -> tuple[tuple[int, float], ...]:
