@@ -18,11 +18,12 @@ from janfs.catalogue.catalogue import present_models
 from janfs.clock import SystemClock, random_id
 from janfs.downloading import Downloader
 from janfs.downloads.guard import Policy
-from janfs.engines.llama_cpp.client import start_worker
+from janfs.engines.llama_cpp.spare import SpareWorkers
 from janfs.engines.pool import EnginePool, PoolLimits
 from janfs.engines.protocol import (
     EngineCrashed,
     EngineFact,
+    EngineFactory,
     EngineStarted,
     EngineStartFailed,
     EngineStopped,
@@ -71,7 +72,8 @@ async def serve(settings: Settings, say: Say) -> None:
             organise=settings.organise,
             engine_files={paths.join(paths.ENGINES, f"{DEFAULT_ENGINE}.json"): default_engine_file()},
         )
-        pool = _pool(settings, pipeline)
+        workers = SpareWorkers()
+        pool = _pool(settings, pipeline, workers)
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         downloader = Downloader(
@@ -103,6 +105,9 @@ async def serve(settings: Settings, say: Say) -> None:
         stack.push_async_callback(asyncio.to_thread, downloader.close)
         if settings.hashing:
             stack.enter_context(_hashing(settings, pipeline, root.paths, pool))
+        stack.push_async_callback(workers.close)
+        if settings.spare_worker:
+            workers.prepare()
         stack.push_async_callback(pool.close, settings.grace)  # it records what it stops
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, server.stop)
@@ -182,7 +187,7 @@ def _hashing(settings: Settings, pipeline: Pipeline, where: RootPaths, pool: Eng
         hasher.close()
 
 
-def _pool(settings: Settings, pipeline: Pipeline) -> EnginePool:
+def _pool(settings: Settings, pipeline: Pipeline, llama_cpp: EngineFactory) -> EnginePool:
     def spec_of(name: str) -> RunSpec:
         return resolve(pipeline.snapshot, settings.root, name).spec
 
@@ -190,7 +195,7 @@ def _pool(settings: Settings, pipeline: Pipeline) -> EnginePool:
         await asyncio.wrap_future(pipeline.submit(Record((Draft(fact.uid, _event(fact)),))))
 
     limits = PoolLimits(max_loaded=settings.max_loaded)
-    return EnginePool(spec_of, record, {DEFAULT_ENGINE: start_worker}, limits)
+    return EnginePool(spec_of, record, {DEFAULT_ENGINE: llama_cpp}, limits)
 
 
 def _event(fact: EngineFact) -> e.Event:

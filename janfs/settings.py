@@ -18,10 +18,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     `api_key`, when given, guards everything but the health checks. `insecure` allows an address that other
     machines can reach without one. `allowed_hosts` (`name:port`) and `allowed_origins` (`http://name:port`)
     are let in besides our own. `max_loaded` models are in memory at once; `grace` seconds are given to
-    running streams at shutdown. With `organise` off nothing in the folder is moved; with `hashing` off
-    no file is read from end to end unless someone asks for it; with `checkpoints` off the log's write-ahead
-    log is left to Litestream. Downloads come from `download_hosts` alone,
-    where there are any, and with `download_private` from private addresses too. Raises `SettingsError`.
+    running streams at shutdown. With `spare_worker` off no process is kept ready for the next model; with
+    `organise` off nothing in the folder is moved; with `hashing` off no file is read from end to end unless
+    someone asks for it; with `checkpoints` off the log's write-ahead log is left to Litestream. Downloads
+    come from `download_hosts` alone, where there are any, and with `download_private` from private addresses
+    too. Raises `SettingsError`.
     """
 
     root: Path
@@ -33,6 +34,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     allowed_origins: tuple[str, ...] = ()
     max_loaded: int = 2
     grace: float = 5.0
+    spare_worker: bool = True
     polling: bool = False
     organise: bool = True
     hashing: bool = True

@@ -79,6 +79,16 @@ def main() -> None:
     help="Off: models are registered where they lie, and nothing is moved.",
 )
 @click.option(
+    "--spare-worker",
+    envvar="JANFS_SPARE_WORKER",
+    show_envvar=True,
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    callback=lambda _, __, value: value == "on",
+    help="Off: no process is kept ready for the next model; 45 MB less, a third of a second more.",
+)
+@click.option(
     "--hashing",
     envvar="JANFS_HASHING",
     show_envvar=True,

@@ -1,0 +1,139 @@
+"""The process of a worker, seen from the host: its socket, its last words, and its certain end."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Self
+
+import structlog
+
+import janfs
+from janfs.engines.llama_cpp import wire
+from janfs.engines.llama_cpp.cores import waiting_policy
+from janfs.engines.protocol import EngineExit
+
+_log = structlog.get_logger()
+
+_STDERR_LINES = 20  # the last lines that are kept to explain a crash
+_EXIT_SECONDS = 5.0  # how long a worker whose socket is closed may take to end
+
+
+class WorkerProcess:
+    """A worker process with its socket and the tail of its stderr."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self._lines: deque[str] = deque(maxlen=_STDERR_LINES)
+        self._stderr = asyncio.ensure_future(self._keep_stderr())
+
+    @classmethod
+    async def spawn(cls) -> Self:
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        try:
+            # The last await before the process has an owner: cancelled in here, asyncio ends it.
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",  # what lies in the working directory is not to be imported
+                *("-m", "janfs.engines.llama_cpp.worker", str(theirs.fileno()), str(os.getpid())),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                pass_fds=(theirs.fileno(),),
+                env=_environment(),
+            )
+        except BaseException:
+            writer.close()
+            raise
+        finally:
+            theirs.close()
+        return cls(process, reader, writer)
+
+    def send(self, command: wire.Command | wire.Load) -> None:
+        """Queue a command; without effect when the worker is gone, as its end says enough."""
+        frame = wire.encode_command(command)
+        if not self._writer.is_closing():
+            self._writer.write(frame)
+
+    async def events(self) -> AsyncGenerator[wire.Event]:
+        """Events until the worker ends or closes its socket."""
+        try:
+            while True:
+                header = await self._reader.readexactly(wire.HEADER.size)
+                payload = await self._reader.readexactly(wire.HEADER.unpack(header)[0])
+                for event in wire.decode_events(payload):
+                    yield event
+        except (asyncio.IncompleteReadError, ConnectionResetError):
+            return
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Asked of the kernel, as the event loop hears of an end a moment later."""
+        if self._process.returncode is not None:
+            return False
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
+
+    def hang_up(self) -> None:
+        """Close the socket, at which the worker ends by itself."""
+        self._writer.close()
+
+    def kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+        self.hang_up()
+
+    async def reap(self) -> EngineExit:
+        """Wait for the end of the process, and see to it."""
+        self.hang_up()
+        try:
+            async with asyncio.timeout(_EXIT_SECONDS):
+                code = await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            code = await self._process.wait()
+        await self._stderr
+        tail = tuple(self._lines)
+        if code < 0:
+            return EngineExit(code=None, signal=signal.Signals(-code).name, stderr_tail=tail)
+        return EngineExit(code=code, signal=None, stderr_tail=tail)
+
+    async def _keep_stderr(self) -> None:
+        stderr = self._process.stderr
+        assert stderr is not None
+        rest = b""
+        while part := await stderr.read(2**14):
+            *lines, rest = (rest[-(2**14) :] + part).split(b"\n")
+            for line in lines:
+                self._keep_line(line)
+        self._keep_line(rest)
+
+    def _keep_line(self, line: bytes) -> None:
+        if text := line.decode("utf-8", "replace").strip():
+            self._lines.append(text)
+            _log.debug("llama.cpp", pid=self._process.pid, line=text)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, and janfs found where it is: `-P` leaves the working directory out."""
+    paths = [str(Path(janfs.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    found = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return {**os.environ, **waiting_policy(os.environ), **found}
