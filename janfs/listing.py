@@ -16,7 +16,8 @@ class ModelList:
     """Lists every model as JSON; an entry that has not changed is not encoded again.
 
     An entry depends on the model's position and engine state alone, except while a file of it is arriving,
-    and that of a duplicate, which depends on the original too.
+    and that of a duplicate, which depends on the original too, or of a model elsewhere, which depends on its
+    engine's file.
     """
 
     def __init__(self) -> None:
@@ -53,7 +54,7 @@ class ModelList:
             if position == model.position and state_name == state.state and reason == state.reason:
                 return encoded
         encoded = _encoder.encode(model_view(catalogue, model, state))
-        if not any(file.duplicate_of for file in files_of(catalogue, model.uid)):
+        if model.remote is None and not any(file.duplicate_of for file in files_of(catalogue, model.uid)):
             self._encoded[model.uid] = (model.position, state.state, state.reason, encoded)
         return encoded
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from janfs import remotes
 from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in, find_model
 from janfs.catalogue.entries import File, Model, Status
 from janfs.catalogue.groups import group
@@ -65,9 +66,15 @@ def resolve(snapshot: Snapshot, root: Path, name: str) -> Runnable:
         if outsider is None:
             raise ModelNotFound(name)
         raise _not_runnable(name, outsider.availability)
+    if model.remote is not None:
+        raise ModelNotRunnable(
+            f"The model '{name}' is served by the engine '{model.remote}' on another machine, and this can "
+            "only be asked of a model here.",
+            param="model",
+        )
     if not catalogue.root.available:
         raise ModelNotRunnable(f"The models folder is not available: {catalogue.root.reason}", param="model")
-    available = availability(model, arrivals_by_place(snapshot).get(model.folder))
+    available = availability(catalogue, model, arrivals_by_place(snapshot).get(model.folder))
     if available.status != "ready" or model.binary is None:
         raise _not_runnable(name, available)
     try:
@@ -117,8 +124,11 @@ def _spec_part(file: File) -> SpecPart:
     return SpecPart(file.path, stamp.size, stamp.mtime_ns, stamp.inode, header, file.sha256)
 
 
-def availability(model: Model, arrival: Arrival | None) -> Availability:
+def availability(catalogue: Catalogue, model: Model, arrival: Arrival | None) -> Availability:
     """A model's status, given the file that is arriving at its place, if there is one."""
+    if model.remote is not None and model.status == "ready":
+        problem = remotes.problem(catalogue, model)
+        return Availability("ready", model.reason) if problem is None else Availability("invalid", problem)
     if arrival is not None and (model.status != "ready" or arrival.path == model.binary):
         return Availability("arriving", arrival.reason, arrival.percentage)
     return Availability(model.status, model.reason)

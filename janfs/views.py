@@ -125,7 +125,7 @@ def model_view(
     manifest = json_file.manifest if json_file is not None and json_file.manifest is not None else Manifest()
     binaries = [file for file in files if paths.is_binary(file.path)]
     named = tuple(SourceRef(paths.shown_name(file.path), paths.shown_name(file.path)) for file in binaries)
-    now = availability(model, arrival)
+    now = availability(catalogue, model, arrival)
     return ModelView(
         id=model.id,
         object="model",

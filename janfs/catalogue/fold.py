@@ -17,7 +17,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 8
+VERSION = 9
 
 
 class Unreadable(Struct, frozen=True):
@@ -117,6 +117,7 @@ def _refresh(draft: Draft, uid: str, position: int) -> None:
             status=found.status,
             reason=reason,
             binary=found.binary,
+            remote=found.remote,
             loose=None if stray is None else stray.path,
             stuck=stuck,
             position=position,

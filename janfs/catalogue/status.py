@@ -9,18 +9,24 @@ from janfs.catalogue import groups
 from janfs.catalogue.entries import File, Status
 from janfs.catalogue.groups import Group
 from janfs.folder import paths
+from janfs.manifest.remote import is_remote
 from janfs.manifest.schema import Manifest
+from janfs.manifest.spellings import DEFAULT_ENGINE
 
 _FILE_NAMES = ("llama_model_path", "mmproj")
 _MOST_NAMED = 100  # missing shards that are named
 
 
 class Assessment(Struct, frozen=True, gc=False):
-    """The outcome of looking at a model's files. `binary` is the path that an engine would load."""
+    """The outcome of looking at a model's files. `binary` is the path that an engine would load.
+
+    `remote` is the engine that has the model, where that is somewhere else.
+    """
 
     status: Status
     reason: str | None = None
     binary: str | None = None
+    remote: str | None = None
 
 
 def manifest_of(files: Sequence[File]) -> Manifest | None:
@@ -59,6 +65,8 @@ def assess(files: Sequence[File]) -> Assessment:
     wrong = json_file.refused.reason if json_file is not None and json_file.refused is not None else None
     if wrong is not None and manifest is None:
         return Assessment("invalid", wrong, chosen.head.path if chosen is not None else None)
+    if manifest is not None and is_remote(manifest):
+        return Assessment("ready", _in_force(wrong), remote=manifest.engine or DEFAULT_ENGINE)
     if not models:
         return _without_model([file for file in files if paths.is_binary(file.path)], found, manifest)
     if chosen is None:
@@ -70,8 +78,11 @@ def assess(files: Sequence[File]) -> Assessment:
         return Assessment("incomplete", f"Shards are missing: {names}{more}.", chosen.head.path)
     if len({paths.parent(file.path) for file in chosen.files}) > 1:
         return Assessment("incomplete", "Its shards are being brought into one folder.", chosen.head.path)
-    reason = None if wrong is None else f"{wrong} The last good model.json stays in force."
-    return Assessment("ready", reason, chosen.head.path)
+    return Assessment("ready", _in_force(wrong), chosen.head.path)
+
+
+def _in_force(wrong: str | None) -> str | None:
+    return None if wrong is None else f"{wrong} The last good model.json stays in force."
 
 
 def _unclear(models: Sequence[Group], manifest: Manifest | None) -> Assessment:

@@ -10,16 +10,17 @@ from janfs.manifest.generate import encode
 from janfs.manifest.json_schema import ENGINE, reference
 from janfs.manifest.parameters import ENGINE_PARAMETERS
 from janfs.manifest.positions import placed
+from janfs.manifest.remote import HIDDEN
 from janfs.manifest.schema import Manifest
 from janfs.manifest.spellings import DEFAULT_ENGINE, canonical_engine, canonical_engine_file
-
-HIDDEN = "***"  # stands for a secret that is there
 
 _SECRET = re.compile(
     r"(?i)api[-_ ]?keys?|secret|passw|credential|authori[sz]ation|bearer|(access|auth)[-_]?token"
     r"|(^|[-_])token$|\bg?sk[-_]"
 )
-_USER_OF_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_IN_URL = re.compile(
+    r"(?i)(?<=://)[^/@\s]+(?=@)|(?:(?<=key=)|(?<=token=)|(?<=secret=)|(?<=sig=)|(?<=code=))[^&#\s]+"
+)
 # `ctx_len` is each model's own, from its header; the rest has no default, or is about one model.
 _OFFERED = (
     *("ngl", "n_parallel", "cont_batching", "cpu_threads", "n_batch"),
@@ -73,7 +74,7 @@ def _hide(value: Any, *, secret: bool = False) -> Any:
         return [_hide(part, secret=secret) for part in value]
     if secret and value not in (None, ""):
         return HIDDEN
-    return _USER_OF_URL.sub(HIDDEN, value) if isinstance(value, str) else value
+    return _IN_URL.sub(HIDDEN, value) if isinstance(value, str) else value
 
 
 def _is_secret(key: str) -> bool:
@@ -83,4 +84,4 @@ def _is_secret(key: str) -> bool:
 def _comments_on_secrets(text: bytes) -> bool:
     decoded = jsonc.decode(text)
     comments = (decoded[t.start : t.end] for t in jsonc.tokenize(decoded) if t.kind == "comment")
-    return any(_SECRET.search(comment) or _USER_OF_URL.search(comment) for comment in comments)
+    return any(_SECRET.search(comment) or _IN_URL.search(comment) for comment in comments)

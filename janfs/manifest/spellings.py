@@ -24,7 +24,7 @@ _ENGINES = {
     "cortex.llamacpp": DEFAULT_ENGINE,
     "triton_tensorrtllm": "triton_trtllm",
 }
-_FORMATS = {"ggufv3": "gguf"}
+_FORMATS = {"ggufv3": "gguf", "api": "api"}
 RENAMED = {
     "model_path": "llama_model_path",
     "textModel": "text_model",

@@ -59,6 +59,18 @@ CASES: dict[str, tuple[list[File], Assessment]] = {
         Assessment("ready", None, "models/a/x-00001-of-00003.gguf"),
     ),
     "a single shard": ([shard(1, 1)], Assessment("ready", None, "models/a/x-00001-of-00001.gguf")),
+    "a model elsewhere": (
+        [json(Manifest(format="api", engine="openai", sources=(SourceRef(None, "https://openai.com"),)))],
+        Assessment("ready", remote="openai"),
+    ),
+    "a model elsewhere, of no engine": (
+        [json(Manifest(format="api"))],
+        Assessment("ready", remote="llama-cpp"),
+    ),
+    "a model elsewhere after a bad edit": (
+        [json(Manifest(format="api", engine="openai"), WRONG)],
+        Assessment("ready", f"{WRONG.reason} The last good model.json stays in force.", remote="openai"),
+    ),
     "a bad edit after a good one": (
         [binary(), json(Manifest(), WRONG)],
         Assessment("ready", f"{WRONG.reason} The last good model.json stays in force.", X),

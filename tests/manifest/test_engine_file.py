@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from janfs.errors import ManifestError
 from janfs.manifest.effective import Layer, Origin, effective
 from janfs.manifest.engine_file import (
-    HIDDEN,
     default_engine_file,
     engine_of,
     read_engine_file,
     stream_of,
 )
 from janfs.manifest.parameters import ENGINE_PARAMETERS
+from janfs.manifest.remote import HIDDEN
 
 SECRET = "sEcReT-0815-value"
 HOLDERS = ["api_key", "API-KEY", "apiKey", "hf_token", "client_secret", "password", "Authorization", "token"]
@@ -56,6 +56,12 @@ class TestSecrets:
     def test_whoever_a_url_names_is_hidden(self) -> None:
         settings, text = remote(f'{{"full_url": "https://me:{SECRET}@example.org/v1"}}'.encode())
         assert settings["full_url"] == f"https://{HIDDEN}@example.org/v1"
+        assert SECRET.encode() not in text
+
+    def test_a_key_in_a_url_is_hidden_and_the_rest_of_it_stays(self) -> None:
+        url = f"https://example.org/v1?api-version=2&api-key={SECRET}&x=1"
+        settings, text = remote(json.dumps({"base_urls": [url]}).encode())
+        assert settings["base_urls"] == [f"https://example.org/v1?api-version=2&api-key={HIDDEN}&x=1"]
         assert SECRET.encode() not in text
 
     def test_a_text_without_secrets_is_kept_as_it_is(self) -> None:
