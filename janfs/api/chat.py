@@ -13,11 +13,12 @@ from msgspec import UNSET, Struct, UnsetType
 from janfs.api.chat_request import ChatRequest, logprobs_of, prompt_of
 from janfs.api.context import Context
 from janfs.api.errors import ErrorBody, ErrorDetail, decode_body
-from janfs.api.generation import Answered, Chunk, Part, Usage, answer, generated
+from janfs.api.generation import Answered, Chunk, Part, answer, generated
 from janfs.api.logprobs import ChatLogprobs, chat_logprobs
 from janfs.api.sampling import requests_of, sampling_of, wants_usage
 from janfs.api.sse import DONE
 from janfs.api.tools import FunctionCall, ToolCallView
+from janfs.api.usage import Usage
 from janfs.engines.protocol import (
     CallDelta,
     Finished,

@@ -13,10 +13,11 @@ from msgspec import UNSET, Struct, UnsetType
 
 from janfs.api.context import Context
 from janfs.api.errors import ErrorBody, ErrorDetail, decode_body
-from janfs.api.generation import Answered, Chunk, Usage, answer, generated
+from janfs.api.generation import Answered, Chunk, answer, generated
 from janfs.api.logprobs import TextLogprobs, text_logprobs
 from janfs.api.sampling import GenerationFields, refuse_unsupported, requests_of, sampling_of, wants_usage
 from janfs.api.sse import DONE
+from janfs.api.usage import Usage
 from janfs.engines.protocol import (
     Finished,
     FinishReason,

@@ -16,6 +16,7 @@ from janfs.api.body import ClientGone
 from janfs.api.context import ApiContext
 from janfs.api.errors import ErrorDetail, answer_to
 from janfs.api.sse import EventStream, message
+from janfs.api.usage import Usage, usage_of
 from janfs.engines.protocol import (
     CallDelta,
     Finished,
@@ -31,21 +32,6 @@ _CLIENT_GONE = 499  # nobody reads it; nginx's number for a client that closed t
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger()
 T = TypeVar("T")
-
-
-class PromptDetails(Struct, frozen=True):
-    """Of the prompt's tokens, those that were computed already for an earlier request."""
-
-    cached_tokens: int
-
-
-class Usage(Struct, frozen=True):
-    """OpenAI's count of tokens."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: PromptDetails
 
 
 Part = TextDelta | ReasoningDelta | CallDelta
@@ -169,7 +155,7 @@ async def _collect(replies: AsyncGenerator[tuple[int, Reply]], count: int, forma
     async with aclosing(replies):
         async for number, reply in replies:
             answers[number].add(reply)
-    return format_.whole(answers, _usage([each.end for each in answers]))
+    return format_.whole(answers, usage_of([each.end for each in answers]))
 
 
 async def _messages(
@@ -192,7 +178,7 @@ async def _messages(
     except Exception as error:  # noqa: BLE001  # the status line is out: whatever it is, it is told here
         yield _sse(format_.failed(_error(error)))
         return
-    for chunk in format_.end(_usage(ends)):
+    for chunk in format_.end(usage_of(ends)):
         yield _sse(chunk)
     if format_.done:
         yield format_.done
@@ -219,14 +205,6 @@ def _error(error: Exception) -> ErrorDetail:
 
 def _unfinished() -> EngineError:
     return EngineError("The engine ended its answer without saying why.")
-
-
-def _usage(ends: Sequence[Finished]) -> Usage:
-    """All answers together; their prompt is the same, and counts once."""
-    prompt = ends[0].usage.prompt_tokens
-    completion = sum(end.usage.completion_tokens for end in ends)
-    cached = min(end.usage.cached_tokens for end in ends)
-    return Usage(prompt, completion, prompt + completion, PromptDetails(cached))
 
 
 async def _unless_gone(request: Request[Any, Any, Any], work: Coroutine[Any, Any, T]) -> T:

@@ -12,8 +12,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 from janfs.api.context import Context
 from janfs.api.errors import ErrorDetail, anthropic_error, decode_body
-from janfs.api.generation import Answered, Chunk, Usage, answer, generated
+from janfs.api.generation import Answered, Chunk, answer, generated
 from janfs.api.messages_request import ChatParams, MessagesRequest, prompt_of, sampling_of
+from janfs.api.usage import Usage
 from janfs.engines.protocol import CallDelta, Finished, GenerateRequest, ReasoningDelta, Reply, TextDelta
 from janfs.serving import resolve
 

@@ -233,12 +233,15 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
 class Usage(msgspec.Struct, frozen=True):
     """Counts in tokens. The token that ended the answer is not in `completion_tokens`.
 
-    `cached_tokens` are those of the prompt that were computed already, for a request before this one.
+    `cached_tokens` are those of the prompt that were computed already, for a request before this one, and
+    `reasoning_tokens` those of the completion that came before the first word of the answer, or its first
+    call, where a thought did.
     """
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 class Likely(msgspec.Struct, frozen=True, gc=False):

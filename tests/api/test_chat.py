@@ -17,6 +17,7 @@ USAGE = {
     "completion_tokens": 2,
     "total_tokens": 9,
     "prompt_tokens_details": {"cached_tokens": 5},
+    "completion_tokens_details": {"reasoning_tokens": 0},
 }
 HELLO = [{"role": "user", "content": "Hello?"}]
 

@@ -43,6 +43,7 @@ class Run(msgspec.Struct, eq=False):
     sampler: Sampler | None = None
     seq: int = -1
     n_base: int = 0  # of its tokens, those that were known when it became live, without the last
+    n_thought: int = 0  # of what was generated, what came with a thought and before anything else
     n_cached: int | None = None  # of its prompt, those that were computed before it came; None: not known yet
     leader: "Run | None" = None
     shared: int = 0
@@ -87,6 +88,8 @@ class Run(msgspec.Struct, eq=False):
         if self.parts is not None:
             parts = self.parts.feed(text) if text else []
             parts += self.parts.finish() if last else []
+            if self.parts.only_thought:
+                self.n_thought = self.n_generated
         for place, part in enumerate(parts):
             if isinstance(part, TextDelta) and self.logprobs:
                 parts[place], self.logprobs = TextDelta(part.text, self.logprobs), ()
@@ -96,7 +99,7 @@ class Run(msgspec.Struct, eq=False):
         replies = self._tell(self.text.finish(), last=True)
         if reason == "stop" and self.parts is not None and self.parts.called:
             reason = "tool_calls"
-        usage = Usage(self.n_prompt, self.n_generated, self.n_cached or 0)
+        usage = Usage(self.n_prompt, self.n_generated, self.n_cached or 0, self.n_thought)
         # Of a stop string nothing is shown, and neither are its tokens.
         left = () if self.text.stopped else self.logprobs
         if self.text.stopped and reason == "length":

@@ -19,6 +19,11 @@ class PartStream:
         """Whether a tool was called."""
         return bool(self._told.calls)
 
+    @property
+    def only_thought(self) -> bool:
+        """Whether all that was said so far is a thought."""
+        return bool(self._told.reasoning) and not (self._told.content or self._told.calls)
+
     def feed(self, text: str) -> list[Part]:
         """The parts that this text sets free."""
         self._text += text

@@ -1,0 +1,37 @@
+"""What the tokens of one answer add up to."""
+
+import pytest
+
+from janfs.engines.llama_cpp.dialects.marks import GENERIC
+from janfs.engines.llama_cpp.dialects.reading import reader
+from janfs.engines.llama_cpp.dialects.stream import PartStream
+from janfs.engines.llama_cpp.run import Run
+from janfs.engines.llama_cpp.text import TextStream
+from janfs.engines.protocol import Finished, Reply, SamplingParams
+
+CALL = [b"<tool_call>", b'{"name": "weather",', b' "arguments": {}}', b"</tool_call>"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "thinking", "thought"),
+    [
+        ([b"Hi", b" there"], False, 0),
+        ([b"<think>", b"Hm", b".", b"</think>", b"\n\n", b"Hi", b" there"], False, 5),
+        ([b"Hm", b".", b"</think>", b"Hi"], True, 3),
+        ([b"Hm", b".", b"</think>", *CALL], True, 5),  # a call is known for one with its arguments
+        ([b"Hm", b" and"], True, 2),
+        ([b"</think>", b"Hi"], True, 0),
+    ],
+)
+def test_tokens_of_a_thought_are_counted_up_to_the_first_word_of_the_answer(
+    pieces: list[bytes], thinking: bool, thought: int
+) -> None:
+    parts = PartStream(reader(GENERIC, tools=True, thinking=thinking))
+    run = Run("r", [1, 2], 2, SamplingParams(), TextStream(()), parts=parts)
+    replies: list[Reply] = []
+    for number, piece in enumerate([*pieces, b""]):
+        replies += run.take(3, piece, None, ends=number == len(pieces), n_ctx=99)
+    [*_, end] = replies
+    assert isinstance(end, Finished)
+    assert end.usage.completion_tokens == len(pieces)
+    assert end.usage.reasoning_tokens == thought
