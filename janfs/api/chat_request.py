@@ -5,8 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from janfs.api.sampling import GenerationFields, refuse_unsupported
-from janfs.api.tools import CallRequest, ToolChoice, ToolRequest, calls_of, tools_of
+from janfs.api.sampling import GenerationFields, refuse, refuse_unsupported
+from janfs.api.tools import CallRequest, NamedTool, ToolChoice, ToolRequest, calls_of, tools_of
 from janfs.engines.protocol import ChatMessage, ChatPrompt
 from janfs.errors import InvalidInput, UnsupportedParameter
 
@@ -96,7 +96,9 @@ def prompt_of(asked: ChatRequest) -> ChatPrompt:
     refuse_unsupported(asked, _NOT_YET)
     if not asked.messages:
         raise InvalidInput("'messages' is empty; there is nothing to answer.", param="messages")
-    tools, must_call = tools_of(asked.tools, asked.tool_choice)
+    functions = [tool.function for tool in asked.tools or ()]
+    named = asked.tool_choice.function if isinstance(asked.tool_choice, NamedTool) else asked.tool_choice
+    tools, must_call = tools_of(functions, named, "tools[{}].function.name")
     bound = asked.grammar or asked.json_schema is not None
     bound = bound or (asked.response_format is not None and asked.response_format.type != "text")
     if tools and bound:
@@ -113,10 +115,7 @@ def prompt_of(asked: ChatRequest) -> ChatPrompt:
 
 
 def _message(item: Message, place: str) -> ChatMessage:
-    for name, neutral in _NOT_IN_MESSAGES.items():
-        value = getattr(item, name)
-        if value is not None and value not in neutral:
-            raise UnsupportedParameter(f"'{place}.{name}' is not supported yet.", param=f"{place}.{name}")
+    refuse(item, _NOT_IN_MESSAGES, f"{place}.")
     if item.role == "function":
         raise UnsupportedParameter(
             f"{place}.role: 'function' is not supported; 'tool' is.", param=f"{place}.role"

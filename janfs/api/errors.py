@@ -163,9 +163,17 @@ def decode_body(body: bytes, type_: type[T]) -> T:
         raise errors.InvalidInput("The body is nested too deeply.") from error
 
 
-def _wrong_body(text: str) -> errors.InvalidInput:
+def convert(value: Any, type_: type[T], place: str) -> T:
+    """What stands at a `place` of a body in its type. Raises `InvalidInput` that names what is wrong."""
+    try:
+        return msgspec.convert(value, type_)
+    except msgspec.ValidationError as error:
+        raise _wrong_body(str(error), place) from error
+
+
+def _wrong_body(text: str, place: str = "") -> errors.InvalidInput:
     at = _AT.search(text)
-    path = at["path"] if at is not None else ""
+    path = _joined(place, at["path"]) if at is not None else place
     message = _AT.sub("", text)
     if (unknown := _UNKNOWN_FIELD.match(message)) is not None:
         param = _joined(path, unknown["name"])
@@ -178,7 +186,7 @@ def _wrong_body(text: str) -> errors.InvalidInput:
 
 
 def _joined(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+    return f"{path}.{name}" if path and name else path or name
 
 
 def _nothing_there(request: Request[Any, Any, Any]) -> errors.JanfsError:

@@ -13,7 +13,8 @@ from msgspec import UNSET, Struct, UnsetType
 from janfs.api.context import Context
 from janfs.api.errors import ErrorDetail, anthropic_error, decode_body
 from janfs.api.generation import Answered, Chunk, answer, generated
-from janfs.api.messages_request import ChatParams, MessagesRequest, prompt_of, sampling_of
+from janfs.api.messages_request import ChatParams, MessagesRequest, fields_of, prompt_of
+from janfs.api.sampling import sampling_of
 from janfs.api.usage import Usage
 from janfs.engines.protocol import CallDelta, Finished, GenerateRequest, ReasoningDelta, Reply, TextDelta
 from janfs.serving import resolve
@@ -162,7 +163,9 @@ async def create_message(request: Request[Any, Any, Any], context: Context, body
     runnable = resolve(context.pipeline.snapshot, context.settings.root, asked.model)
     format_ = MessagesFormat(runnable.spec.model_id)
     generate = GenerateRequest(
-        request_id=format_.id, prompt=prompt, sampling=sampling_of(asked, runnable.model_parameters)
+        request_id=format_.id,
+        prompt=prompt,
+        sampling=sampling_of(fields_of(asked), runnable.model_parameters),
     )
     replies = generated(context, runnable.spec.model_id, generate)
     return await answer(request, [replies], format_, stream=bool(asked.stream))

@@ -1,12 +1,14 @@
 """What a request to /v1/messages asks for, in Anthropic's words, and what of it goes to the engine. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from msgspec import Struct
 
-from janfs.engines.protocol import ChatMessage, ChatPrompt, SamplingParams, Tool, ToolCall
+from janfs.api.sampling import GenerationFields
+from janfs.api.tools import Choice, Function, FunctionName, tools_of
+from janfs.engines.protocol import ChatMessage, ChatPrompt, ToolCall
 from janfs.errors import InvalidInput, UnsupportedParameter
 
 
@@ -85,30 +87,34 @@ def prompt_of(asked: ChatParams) -> ChatPrompt:
         messages.append(ChatMessage("system", _text(asked.system, "system")))
     for number, message in enumerate(asked.messages):
         messages += _messages(message, f"messages[{number}]")
-    tools = tuple(_tool(tool, f"tools[{number}]") for number, tool in enumerate(asked.tools or ()))
+    functions = [_function(tool, f"tools[{number}]") for number, tool in enumerate(asked.tools or ())]
     choice = asked.tool_choice
-    must_call = choice is not None and choice.type in ("any", "tool")
-    if choice is not None and choice.type == "tool":
-        tools = tuple(tool for tool in tools if tool.name == choice.name)
-    if must_call and not tools:
-        raise InvalidInput("'tool_choice' asks for a tool that is not in 'tools'.", param="tool_choice")
-    if choice is not None and choice.type == "none":
-        tools = ()
+    tools, must_call = tools_of(functions, _choice(choice), "tools[{}].name")
     parallel = choice is None or not choice.disable_parallel_tool_use
     return ChatPrompt(tuple(messages), tools, must_call, parallel)
 
 
-def sampling_of(asked: MessagesRequest, defaults: Mapping[str, Any]) -> SamplingParams:
-    """The request's sampling over the model's. Raises `InvalidInput`, naming a field out of range."""
-    known = {name: defaults.get(name) for name in ("temperature", "top_p", "top_k", "min_p", "seed")}
-    given = {"temperature": asked.temperature, "top_p": asked.top_p, "top_k": asked.top_k}
-    values = known | {name: value for name, value in given.items() if value is not None}
-    stop = tuple(asked.stop_sequences if asked.stop_sequences is not None else defaults.get("stop") or ())
-    return SamplingParams(
-        **{name: value for name, value in values.items() if value is not None},
+def fields_of(asked: MessagesRequest) -> GenerationFields:
+    """What the request has in common with chats, in their words."""
+    return GenerationFields(
+        model=asked.model,
         max_tokens=asked.max_tokens,
-        stop=stop,
+        stop=asked.stop_sequences,
+        temperature=asked.temperature,
+        top_p=asked.top_p,
+        top_k=asked.top_k,
     )
+
+
+def _choice(given: ToolChoiceParam | None) -> Choice | FunctionName | None:
+    match given:
+        case ToolChoiceParam(type="tool"):
+            return FunctionName(given.name or "")
+        case ToolChoiceParam(type="any"):
+            return "required"
+        case ToolChoiceParam(type="none"):
+            return "none"
+    return None
 
 
 def _messages(message: MessageParam, place: str) -> Iterator[ChatMessage]:
@@ -143,13 +149,12 @@ def _messages(message: MessageParam, place: str) -> Iterator[ChatMessage]:
         yield ChatMessage(message.role, "\n".join(texts), tuple(calls), reasoning="\n".join(thoughts) or None)
 
 
-def _tool(tool: ToolParam, place: str) -> Tool:
+def _function(tool: ToolParam, place: str) -> Function:
     if tool.type not in (None, "custom"):
         raise UnsupportedParameter(
             f"{place}.type: '{tool.type}' is a tool of Anthropic's own.", param=f"{place}.type"
         )
-    parameters = {"type": "object"} | (tool.input_schema or {})
-    return Tool(tool.name, tool.description, json.dumps(parameters))
+    return Function(tool.name, tool.description, tool.input_schema)
 
 
 def _text(content: str | list[Block], place: str) -> str:

@@ -22,10 +22,13 @@ from janfs.api import (
     messages,
     models,
     organising,
+    responses,
 )
 from janfs.api.chat_request import ChatRequest
 from janfs.api.errors import ErrorBody
 from janfs.api.messages_request import ChatParams, MessagesRequest
+from janfs.api.responses_request import ResponsesRequest
+from janfs.api.responses_views import ResponseEvent, ResponseView
 from janfs.engine_views import EngineList
 from janfs.origins import ModelConfig
 from janfs.past.fingerprints import Fingerprint
@@ -137,6 +140,7 @@ OPERATIONS = (
         body=MessagesRequest,
         streamed=messages.StreamEvent,
     ),
+    Operation(responses.create_response, ResponseView, body=ResponsesRequest, streamed=ResponseEvent),
     Operation(messages.count_message_tokens, messages.CountedTokens, body=ChatParams),
     Operation(events.list_events, events.EventPage, parameters=(_AFTER, _LIMIT)),
     Operation(events.stream_events, None, streamed=EventView, parameters=(_AFTER, _LAST_EVENT_ID)),

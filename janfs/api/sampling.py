@@ -75,13 +75,17 @@ NOT_YET: Mapping[str, tuple[Any, ...]] = {"n_probs": (0,)}
 MAX_CHOICES = 32  # of one request
 
 
-def refuse_unsupported(fields: Struct, *tables: Mapping[str, tuple[Any, ...]]) -> None:
+def refuse_unsupported(fields: GenerationFields, table: Mapping[str, tuple[Any, ...]]) -> None:
     """Raises `UnsupportedParameter` for the first field that asks for what is not offered."""
-    for table in (NOT_YET, *tables):
-        for name, neutral in table.items():
-            value = getattr(fields, name)
-            if value is not None and value not in neutral:
-                raise UnsupportedParameter(f"'{name}' is not supported yet.", param=name)
+    refuse(fields, {**NOT_YET, **table})
+
+
+def refuse(fields: Struct, table: Mapping[str, tuple[Any, ...]], place: str = "") -> None:
+    """The same for the fields of a table alone, which stand at `place`, a path with its last dot."""
+    for name, neutral in table.items():
+        value = getattr(fields, name)
+        if value is not None and value not in neutral:
+            raise UnsupportedParameter(f"'{place}{name}' is not supported.", param=place + name)
 
 
 def wants_usage(fields: GenerationFields) -> bool:

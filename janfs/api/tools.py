@@ -44,7 +44,8 @@ class NamedTool(Struct, frozen=True, forbid_unknown_fields=True):
     function: FunctionName
 
 
-ToolChoice = Literal["none", "auto", "required"] | NamedTool
+Choice = Literal["none", "auto", "required"]
+ToolChoice = Choice | NamedTool
 
 
 class FunctionCall(Struct, frozen=True):
@@ -78,49 +79,62 @@ class CallRequest(Struct, frozen=True, kw_only=True):
     type: Literal["function"] = "function"
 
 
-def tools_of(tools: Sequence[ToolRequest] | None, choice: ToolChoice | None) -> tuple[tuple[Tool, ...], bool]:
-    """The tools that the model is shown, and whether it must call one. Raises `InvalidInput`."""
-    given = _checked(tools or ())
-    if isinstance(choice, NamedTool):
-        named = tuple(tool for tool in given if tool.name == choice.function.name)
-        if not named:
-            raise InvalidInput(
-                f"'tool_choice' names '{choice.function.name}', which is not in 'tools'.", param="tool_choice"
-            )
-        return named, True
+def tools_of(
+    functions: Sequence[Function], choice: Choice | FunctionName | None, place: str
+) -> tuple[tuple[Tool, ...], bool]:
+    """The tools that the model is shown, and whether it must call one.
+
+    `place` is where the name of number `{}` stands in the request. Raises `InvalidInput`.
+    """
+    given = _checked(functions, place)
+    if isinstance(choice, FunctionName):
+        return named(given, [choice.name]), True
     if choice == "required" and not given:
         raise InvalidInput("'tool_choice' is 'required', and there are no 'tools'.", param="tool_choice")
     return (() if choice == "none" else given), choice == "required"
 
 
+def named(tools: Sequence[Tool], names: Sequence[str]) -> tuple[Tool, ...]:
+    """Those of the tools that `tool_choice` names. Raises `InvalidInput` for a name that none has."""
+    known = {tool.name for tool in tools}
+    for name in names:
+        if name not in known:
+            raise InvalidInput(f"'tool_choice' names '{name}', which is not in 'tools'.", param="tool_choice")
+    return tuple(tool for tool in tools if tool.name in names)
+
+
 def calls_of(calls: Sequence[CallRequest], place: str) -> tuple[ToolCall, ...]:
     """The calls of an earlier message. Raises `InvalidInput` for arguments that are no JSON object."""
     return tuple(
-        ToolCall(call.id, call.function.name, _arguments(call.function.arguments, f"{place}[{number}]"))
+        ToolCall(
+            call.id,
+            call.function.name,
+            arguments_of(call.function.arguments, f"{place}[{number}].function.arguments"),
+        )
         for number, call in enumerate(calls)
     )
 
 
-def _checked(tools: Sequence[ToolRequest]) -> tuple[Tool, ...]:
-    if len(tools) > MAX_TOOLS:
-        raise InvalidInput(f"'tools' may hold {MAX_TOOLS} tools, not {len(tools)}.", param="tools")
+def _checked(functions: Sequence[Function], place: str) -> tuple[Tool, ...]:
+    if len(functions) > MAX_TOOLS:
+        raise InvalidInput(f"'tools' may hold {MAX_TOOLS} tools, not {len(functions)}.", param="tools")
     found: dict[str, Tool] = {}
-    for number, tool in enumerate(tools):
-        name, place = tool.function.name, f"tools[{number}].function.name"
+    for number, function in enumerate(functions):
+        name, here = function.name, place.format(number)
         if not _NAME.fullmatch(name):
-            raise InvalidInput(f"'{place}' must be 1 to 64 letters, digits, '_', '.' or '-'.", param=place)
+            raise InvalidInput(f"'{here}' must be 1 to 64 letters, digits, '_', '.' or '-'.", param=here)
         if name in found:
-            raise InvalidInput(f"'{place}': there are two tools called '{name}'.", param=place)
-        parameters = {"type": "object"} | (tool.function.parameters or {})
-        found[name] = Tool(name, tool.function.description, json.dumps(parameters))
+            raise InvalidInput(f"'{here}': there are two tools called '{name}'.", param=here)
+        parameters = {"type": "object"} | (function.parameters or {})
+        found[name] = Tool(name, function.description, json.dumps(parameters))
     return tuple(found.values())
 
 
-def _arguments(text: str, place: str) -> str:
+def arguments_of(text: str, param: str) -> str:
+    """The arguments of an earlier call as they stand. Raises `InvalidInput` where they are no JSON object."""
     try:
         if text.strip():
             msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.MsgspecError as error:
-        param = f"{place}.function.arguments"
         raise InvalidInput(f"'{param}' is no JSON object: {error}.", param=param) from error
     return text

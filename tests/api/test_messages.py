@@ -146,6 +146,8 @@ def test_tokens_are_counted_as_they_would_be_computed(tiny: Service, client: ant
         ({"odd": 1}, "odd"),
         ({"tools": [{"name": "x", "type": "computer_20250124"}]}, "tools[0].type"),
         ({"tool_choice": {"type": "any"}}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": {"type": "tool", "name": "x"}}, "tool_choice"),
+        ({"tools": TOOLS * 2}, "tools[1].name"),
     ],
 )
 def test_what_is_wrong_is_said_in_anthropics_shape(tiny: Service, fields: dict[str, Any], where: str) -> None:

@@ -1,0 +1,159 @@
+"""The `input` of a request to /v1/responses: a text, or items, those of earlier responses too. Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from janfs.api.errors import convert
+from janfs.api.tools import arguments_of
+from janfs.engines.protocol import ChatMessage, ToolCall
+from janfs.errors import InvalidInput, UnsupportedParameter
+
+_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+
+
+class Item(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all items may have; an item that was answered comes back as it is."""
+
+    type: str = "message"
+    id: str | None = None
+    status: str | None = None
+
+
+class MessageItem(Item, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A message. The role is system, developer (read as system), user or assistant."""
+
+    role: str
+    content: str | list[dict[str, Any]]
+    phase: str | None = None
+
+
+class CallItem(Item, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A call that the model made (`function_call`)."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+class ResultItem(Item, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a call gave (`function_call_output`)."""
+
+    call_id: str
+    output: str | list[dict[str, Any]]
+
+
+class ThoughtItem(Item, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the model thought (`reasoning`). A thought that another service encrypted is passed over."""
+
+    summary: list[dict[str, Any]] | None = None
+    content: list[dict[str, Any]] | None = None
+    encrypted_content: str | None = None
+
+
+class TextPart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A text: the user's, the model's, or a thought's."""
+
+    type: str
+    text: str
+    annotations: Any = None
+    logprobs: Any = None
+
+
+class RefusalPart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model said in place of an answer."""
+
+    type: str
+    refusal: str
+
+
+_ITEMS: dict[str, type[Item]] = {
+    "message": MessageItem,
+    "function_call": CallItem,
+    "function_call_output": ResultItem,
+    "reasoning": ThoughtItem,
+}
+_TEXTS = ("input_text", "output_text", "reasoning_text", "summary_text")
+
+
+class _Turn:
+    """What the model said at one go; it may be several items."""
+
+    def __init__(self) -> None:
+        self.content: str | None = None
+        self.reasoning: str | None = None
+        self.calls: tuple[ToolCall, ...] = ()
+
+    def message(self) -> tuple[ChatMessage, ...]:
+        """The one message of it; none if nothing was said."""
+        if self.content is None and self.reasoning is None and not self.calls:
+            return ()
+        return (ChatMessage("assistant", self.content or "", self.calls, reasoning=self.reasoning),)
+
+
+def messages_of(given: str | Sequence[dict[str, Any]]) -> tuple[ChatMessage, ...]:
+    """The messages for the engine. Raises `InvalidInput` or `UnsupportedParameter`, naming the place."""
+    if isinstance(given, str):
+        return (ChatMessage("user", given),)
+    if not given:
+        raise InvalidInput("'input' is empty; there is nothing to answer.", param="input")
+    found: tuple[ChatMessage, ...] = ()
+    turn = _Turn()
+    for number, value in enumerate(given):
+        place = f"input[{number}]"
+        match _item(value, place):
+            case MessageItem(role="assistant", content=content):
+                if turn.content is not None or turn.calls:
+                    found, turn = found + turn.message(), _Turn()
+                turn.content = _text(content, f"{place}.content")
+            case ThoughtItem(content=content, summary=summary):
+                if turn.content is not None or turn.calls:
+                    found, turn = found + turn.message(), _Turn()
+                told = [_text(content or [], f"{place}.content"), _text(summary or [], f"{place}.summary")]
+                turn.reasoning = told[0] or told[1] or turn.reasoning
+            case CallItem(call_id=call_id, name=name, arguments=arguments):
+                call = ToolCall(call_id, name, arguments_of(arguments, f"{place}.arguments"))
+                turn.calls += (call,)
+            case MessageItem(role=role, content=content):
+                found, turn = found + turn.message(), _Turn()
+                found += (ChatMessage(_role(role, place), _text(content, f"{place}.content")),)
+            case ResultItem(call_id=call_id, output=output):
+                found, turn = found + turn.message(), _Turn()
+                found += (ChatMessage("tool", _text(output, f"{place}.output"), tool_call_id=call_id),)
+    return found + turn.message()
+
+
+def _item(value: dict[str, Any], place: str) -> Item:
+    kind = value.get("type") or "message"
+    if not isinstance(kind, str) or kind not in _ITEMS:
+        known = ", ".join(f"'{name}'" for name in _ITEMS)
+        raise UnsupportedParameter(
+            f"'{place}.type': '{str(kind)[:80]}' is not supported; {known} are.", param=f"{place}.type"
+        )
+    return convert(value | {"type": kind}, _ITEMS[kind], place)
+
+
+def _role(role: str, place: str) -> str:
+    if role not in _ROLES:
+        known = ", ".join(_ROLES)
+        raise InvalidInput(f"{place}.role: '{role[:80]}' is not one of {known}.", param=f"{place}.role")
+    return _ROLES[role]
+
+
+def _text(content: str | Sequence[dict[str, Any]], place: str) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n".join(_part(part, f"{place}[{number}]") for number, part in enumerate(content))
+
+
+def _part(part: dict[str, Any], place: str) -> str:
+    kind = part.get("type")
+    if kind == "refusal":
+        return convert(part, RefusalPart, place).refusal
+    if kind not in _TEXTS:
+        raise UnsupportedParameter(
+            f"'{place}.type': '{str(kind)[:80]}' is not supported; 'input_text' and 'output_text' are.",
+            param=f"{place}.type",
+        )
+    return convert(part, TextPart, place).text
