@@ -9,7 +9,7 @@ from janfs.errors import FolderError
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.folder.settle import NO_STAMP
-from janfs.organise.disk import clean_up, explain, forget, make_parents, need, temporary_of
+from janfs.organise.disk import as_put, clean_up, explain, forget, make_parents, need, temporary_of
 
 _NO_LINKS = (errno.EPERM, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOTSUP)
 
@@ -54,7 +54,8 @@ def _copy(fs: FileSystem, source: str, temporary: str, plan: Plan) -> Copied:
     if there is None:
         raise FolderError(f"{plan.target} vanished right after it was made.")
     fs.sync_folder(paths.parent(plan.target))
-    return Copied(there.stamp or NO_STAMP, there.link)
+    known = plan.stamp  # a copy has the size and time of what it is one of
+    return Copied(as_put(known, there) if known is not None else there.stamp or NO_STAMP, there.link)
 
 
 def _put(fs: FileSystem, source: str, link: str | None, temporary: str, plan: Plan) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from janfs.catalogue.entries import Plan
 from janfs.errors import FolderError
 from janfs.folder import paths
-from janfs.folder.filesystem import FileSystem
+from janfs.folder.filesystem import FileSystem, Stamp, Stat
 
 OTHER_DISK = "That is on another disk, so it stays where it is, and is served from there."
 _HINTS = {
@@ -48,6 +48,25 @@ def clean_up(remove: Callable[[str], None], *left: str) -> None:
     for path in left:
         with suppress(OSError):
             remove(path)
+
+
+def stamp_of(fs: FileSystem, temporary: str) -> Stamp:
+    """The stamp of what was just made. Raises `FolderError` where that is gone again."""
+    made = fs.stat(temporary)
+    if made is None or made.stamp is None:
+        raise FolderError(f"{temporary} vanished right after it was made.")
+    return made.stamp
+
+
+def as_put(put: Stamp, now: Stat | None) -> Stamp:
+    """The stamp of a file that was given a name: what it was before, as `put`, where that still holds.
+
+    What someone wrote there since must not be taken for ours; the next look tells it from this stamp. Only
+    the inode may be another, for some disks change it with the name.
+    """
+    there = now.stamp if now is not None else None
+    same = there is not None and (there.size, there.mtime_ns) == (put.size, put.mtime_ns)
+    return there if there is not None and same else put
 
 
 def need(source: str | None) -> str:

@@ -13,7 +13,17 @@ from janfs.catalogue.entries import Plan
 from janfs.errors import FolderError, OtherDisk
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
-from janfs.organise.disk import clean_up, explain, explain_write, forget, make_parents, need, temporary_of
+from janfs.organise.disk import (
+    as_put,
+    clean_up,
+    explain,
+    explain_write,
+    forget,
+    make_parents,
+    need,
+    stamp_of,
+    temporary_of,
+)
 from janfs.organise.replacing import holds
 
 
@@ -73,7 +83,7 @@ def _move(fs: FileSystem, source: str, plan: Plan) -> Moved:
     moved = fs.stat(plan.target)
     if moved is None:
         raise FolderError(f"{plan.target} vanished right after it was moved there.")
-    return Moved(moved.stamp if plan.stamp is not None else None, moved.link)
+    return Moved(as_put(plan.stamp, moved) if plan.stamp is not None else None, moved.link)
 
 
 def _is_done(here: Stat | None, there: Stat, source: str, plan: Plan) -> bool:
@@ -104,18 +114,18 @@ def _rename(fs: FileSystem, source: str, link: str | None, target: str) -> None:
 
 def _write(fs: FileSystem, temporary: str, target: str, content: bytes) -> Stamp:
     there = fs.stat(target)
+    forget(fs, temporary)
     if there is None:
-        forget(fs, temporary)
         fs.create(temporary, content)
+        made = stamp_of(fs, temporary)
         fs.rename(temporary, target)
-        there = fs.stat(target)
-    elif not holds(fs, target, there, content):
-        forget(fs, temporary)
+        stamp = as_put(made, fs.stat(target))
+    elif there.stamp is not None and holds(fs, target, there, content):
+        stamp = there.stamp
+    else:
         raise FolderError(f"{target} was written by someone else meanwhile; theirs stays.")
-    if there is None or there.stamp is None:
-        raise FolderError(f"{target} vanished right after it was written.")
     fs.sync_folder(paths.parent(target))
-    return there.stamp
+    return stamp
 
 
 def _moved_link(link: str, source: str, target: str) -> str:

@@ -10,7 +10,7 @@ from janfs.catalogue.entries import Plan
 from janfs.errors import FolderError
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
-from janfs.organise.disk import clean_up, explain_write, forget, temporary_of
+from janfs.organise.disk import as_put, clean_up, explain_write, forget, stamp_of, temporary_of
 
 
 def replace(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> Stamp:
@@ -29,11 +29,15 @@ def replace(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> Stamp:
 
 def _replace(fs: FileSystem, temporary: str, target: str, content: bytes, was: bytes) -> Stamp:
     there = fs.stat(target)
-    if there is None or not holds(fs, target, there, content):
+    if there is not None and there.stamp is not None and holds(fs, target, there, content):
+        stamp = there.stamp
+    else:
         _check(fs, target, there, was)
         forget(fs, temporary)
         fs.create(temporary, content, target)
+        made = stamp_of(fs, temporary)
         fs.exchange(temporary, target)
+        stamp = as_put(made, fs.stat(target))
     came_out = fs.stat(temporary)
     if came_out is not None and not any(holds(fs, temporary, came_out, text) for text in (was, content)):
         fs.exchange(temporary, target)
@@ -42,10 +46,7 @@ def _replace(fs: FileSystem, temporary: str, target: str, content: bytes, was: b
     if came_out is not None:
         fs.unlink(temporary)
     fs.sync_folder(paths.parent(target))
-    now = fs.stat(target)
-    if now is None or now.stamp is None:
-        raise FolderError(f"{target} vanished right after it was written.")
-    return now.stamp
+    return stamp
 
 
 def _check(fs: FileSystem, target: str, there: Stat | None, was: bytes) -> None:

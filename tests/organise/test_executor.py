@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from msgspec.structs import replace
 
 from janfs.catalogue.entries import Plan
 from janfs.errors import FolderError
+from janfs.events.types import CopyHow
 from janfs.folder import paths
-from janfs.folder.filesystem import FileSystem, Stamp
+from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.folder.real import RealFileSystem
 from janfs.organise import copier, executor, replacing
 from tests.fakes.faults import Crash, Fault, Faults, HookedFileSystem
@@ -346,6 +348,64 @@ def test_what_is_no_plain_file_is_not_replaced(hands: Hands, how: str) -> None:
     with pytest.raises(FolderError, match=r"link|gone"):
         replacing.replace(hands.port, WRITE, JSON, CONTENT)
     assert hands.tree() == before
+
+
+# What someone writes right after us.
+
+
+class RightAfter(Faults):
+    """Somebody writes to the file as soon as it has its name, or has another."""
+
+    def __init__(self, hands: Hands, path: str) -> None:
+        super().__init__()
+        self._hands, self._path = hands, path
+
+    def __call__(self, name, perform, /, *args, **kwargs):  # type: ignore[no-untyped-def]
+        done = super().__call__(name, perform, *args, **kwargs)
+        if name in ("rename", "exchange", "link_file"):
+            self._hands.put(self._path, b"theirs, from now on")
+        return done
+
+
+def test_what_someone_writes_right_after_us_is_not_taken_for_ours(hands: Hands) -> None:
+    hands.mkdir("models/x")
+    told = executor.write(HookedFileSystem(hands.port, RightAfter(hands, MANIFEST)), WRITE, JSON)
+    assert told != stamp(hands.port, MANIFEST), "the next look would not see that it was written"
+
+
+def test_nor_is_what_they_write_into_a_text_that_took_the_place_of_another(hands: Hands) -> None:
+    hands.put(MANIFEST, CONTENT)
+    fs = HookedFileSystem(hands.port, RightAfter(hands, MANIFEST))
+    assert replacing.replace(fs, WRITE, JSON, CONTENT) != stamp(hands.port, MANIFEST)
+
+
+def test_nor_into_a_file_that_was_moved(hands: Hands) -> None:
+    hands.put(SOURCE, CONTENT)
+    plan = move_plan(hands.port)
+    moved = executor.move(HookedFileSystem(hands.port, RightAfter(hands, TARGET)), plan)
+    assert moved.stamp == plan.stamp != stamp(hands.port, TARGET)
+
+
+@pytest.mark.parametrize("how", ["copy", "hard-link"])
+def test_nor_into_a_copy(hands: Hands, how: CopyHow) -> None:
+    hands.put(SOURCE, CONTENT)
+    plan = replace(move_plan(hands.port), how=how)
+    copied = copier.copy(HookedFileSystem(hands.port, RightAfter(hands, TARGET)), plan)
+    assert copied.stamp != stamp(hands.port, TARGET)
+
+
+def test_a_disk_that_gives_what_is_renamed_another_inode_is_believed(hands: Hands) -> None:
+    hands.mkdir("models/x")
+
+    class Renumbering(HookedFileSystem):
+        def stat(self, path: str) -> Stat | None:
+            found = super().stat(path)
+            if found is None or found.stamp is None:
+                return found
+            return replace(found, stamp=replace(found.stamp, inode=len(path)))
+
+    fs = Renumbering(hands.port, Faults())
+    assert executor.write(fs, WRITE, JSON) == stamp(fs, MANIFEST)
 
 
 # Whatever stops it, at every call.
