@@ -11,7 +11,7 @@ import structlog
 from janfs.clock import Clock
 from janfs.errors import RootUnusable
 from janfs.folder import paths
-from janfs.folder.whole import replace_content, sync
+from janfs.folder.whole import replace_content, sweep, sync
 from janfs.log.connection import reader_engine, writer_engine
 from janfs.log.lock import Owner, RootLock, read_owner
 from janfs.log.migrate import migrate
@@ -56,6 +56,7 @@ class OpenRoot:
             stack.callback(self.lock.release)
             _put_schemas(self.paths)
             discard_leftovers(self.paths.database)
+            sweep(self.paths.archives)
             writer = writer_engine(self.paths.database, checkpoints=checkpoints)
             readers = reader_engine(self.paths.database)
             stack.callback(writer.dispose)

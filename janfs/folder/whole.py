@@ -2,13 +2,16 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from janfs.clock import random_id
 from janfs.folder import paths
 from janfs.folder.real import RealFileSystem
 
+_UNFINISHED = f"{paths.TEMP_PREFIX}writing-"
 _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)  # open(2), O_TMPFILE
 
 
@@ -60,7 +63,7 @@ def write_new(path: Path, pieces: Iterable[bytes]) -> int:
     """Make a new file of what comes; its size. Raises `OSError`, `FileExistsError` where there is one.
 
     As long as it is not whole it has no name at all, so that nothing is left of it after a crash; on disks
-    that do not know such files it has a hidden one.
+    that do not know such files it has a hidden one, which the next of the same folder removes, and `sweep`.
     """
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -82,20 +85,32 @@ def write_new(path: Path, pieces: Iterable[bytes]) -> int:
     return size
 
 
+def sweep(folder: Path) -> None:
+    """Remove the new files that were not whole yet when their process died."""
+    for left in folder.glob(f"{_UNFINISHED}*"):
+        with contextlib.suppress(OSError):  # someone is at it still, or the next one removes it
+            descriptor = os.open(left, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
+            finally:
+                os.close(descriptor)
+
+
 def _write_hidden(path: Path, pieces: Iterable[bytes]) -> int:
-    waiting = path.with_name(f".{path.name}.part")
-    with contextlib.suppress(FileNotFoundError):
-        waiting.unlink()  # of a try that was killed
+    sweep(path.parent)
+    waiting = path.with_name(f"{_UNFINISHED}{random_id()}")
     descriptor = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            size = _fill(descriptor, pieces)
-        finally:
-            os.close(descriptor)
+        with contextlib.suppress(OSError):  # where there are no locks, nobody sweeps either
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        size = _fill(descriptor, pieces)
         publish(waiting, path)
     except BaseException:
         waiting.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(descriptor)
     return size
 
 

@@ -1,6 +1,7 @@
 """What janfs does in several steps on a real disk, and what the next start makes of it."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import sqlite3
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import alembic.command  # noqa: F401 - takes long, and every child would do it again
 from msgspec import Struct
@@ -28,6 +30,7 @@ from janfs.downloads.web import Web
 from janfs.errors import LogError
 from janfs.folder import staging
 from janfs.log.migrate import copy_database
+from janfs.pipeline.root import MARKER
 from janfs.root import OpenRoot
 from tests.crash.dying import Act, Tree
 from tests.support.ggufs import tiny_gguf
@@ -106,6 +109,23 @@ def save_again(base: Path) -> None:
         save(base)
 
 
+def without_nameless_files(act: Act) -> Act:
+    """In a process of its own, on a disk where every file has a name."""
+
+    def on_such_a_disk(base: Path) -> None:
+        opened = os.open
+
+        def refuse(path: Any, flags: int, *rest: Any, **kwargs: Any) -> int:
+            if flags & os.O_TMPFILE == os.O_TMPFILE:
+                raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+            return opened(path, flags, *rest, **kwargs)
+
+        os.open = refuse
+        act(base)
+
+    return on_such_a_disk
+
+
 # Downloading.
 
 
@@ -178,7 +198,7 @@ def open_root(base: Path) -> None:
 
 
 def an_empty_root(base: Path) -> None:
-    (base / "jan/models").mkdir(parents=True)
+    put(base / "jan" / MARKER, b"It is there.\n")
     put(base / "package/sample.gguf", CONTENT)
 
 
@@ -201,6 +221,9 @@ OPERATIONS = {
     "import a file": bringing("alone.gguf", "copy"),
     "import and move a file": bringing("alone.gguf", "move"),
     "export": Operation(nothing, save, save_again, shown="out"),
+    "export where every file has a name": Operation(
+        nothing, without_nameless_files(save), without_nameless_files(save_again), shown="out"
+    ),
     "download": Operation(a_model_without_a_file, download, download_again, kept=parts.PREFIX, tries=12),
     "copy the log": Operation(an_old_log, copy, copy, shown="out"),
     "back the log up": Operation(a_log, back_up, back_up_again, shown="out", tries=8),

@@ -7,22 +7,29 @@ from pathlib import Path
 
 import pytest
 
-from janfs.folder.whole import replace_content, unfinished, write_new
+from janfs.folder import paths
+from janfs.folder.whole import replace_content, sweep, unfinished, write_new
+from tests.crash.dying import live
+from tests.crash.syscalls import DIED
 
 
 @pytest.fixture(params=["nameless", "hidden"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """On a disk that knows files without a name, and on one that does not."""
     if request.param == "hidden":
-        opened = os.open
-
-        def refuse(path: str, flags: int, *rest: int) -> int:
-            if flags & os.O_TMPFILE == os.O_TMPFILE:
-                raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
-            return opened(path, flags, *rest)
-
-        monkeypatch.setattr(os, "open", refuse)
+        without_nameless_files(monkeypatch)
     return tmp_path
+
+
+def without_nameless_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = os.open
+
+    def refuse(path: str, flags: int, *rest: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        return opened(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", refuse)
 
 
 def names(folder: Path) -> list[str]:
@@ -54,9 +61,30 @@ def test_it_overwrites_nothing(folder: Path) -> None:
     assert names(folder) == ["new"]
 
 
-def test_a_try_that_was_killed_is_in_nobodys_way(folder: Path) -> None:
-    (folder / ".new.part").write_bytes(b"ha")
-    write_new(folder / "new", [b"whole"])
+def test_what_a_killed_one_left_goes_with_the_next_of_the_folder_and_what_is_being_written_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_nameless_files(monkeypatch)
+
+    def killed() -> Iterator[bytes]:
+        yield b"ha"
+        os._exit(DIED)
+
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    live(lambda base: write_new(base / "old", killed()), folder, watched=False)
+    [left] = names(folder)
+    assert paths.is_ignored(left), f"{left} would be taken for somebody's"
+
+    def pieces() -> Iterator[bytes]:
+        yield b"wh"
+        assert left not in names(folder)
+        sweep(folder)
+        assert len(names(folder)) == 1, "what is being written was swept away"
+        yield b"ole"
+
+    write_new(folder / "new", pieces())
+    assert names(folder) == ["new"]
     assert (folder / "new").read_bytes() == b"whole"
 
 
