@@ -64,11 +64,11 @@ class ContextExceeded(InvalidInput):
 
     code = "exceed_context_size_error"
 
-    def __init__(self, n_prompt_tokens: int, n_ctx: int) -> None:
+    def __init__(self, n_prompt_tokens: int, n_ctx: int, *, param: str | None = "messages") -> None:
         super().__init__(
             f"The prompt has {n_prompt_tokens} tokens, the context of this model holds {n_ctx}. "
             "Send a shorter prompt, or raise engine_parameters.ctx_len in model.json.",
-            param="messages",
+            param=param,
         )
         self.n_prompt_tokens = n_prompt_tokens
         self.n_ctx = n_ctx

@@ -18,6 +18,9 @@ MAX_PARALLEL = 256  # llama.cpp's LLAMA_MAX_SEQ
 
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 
+Pooling = Literal["none", "mean", "cls", "last", "rank"]
+"""How the vectors of a text's tokens become one; "rank" makes a score of how well a text answers another."""
+
 
 def _within(name: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not (math.isfinite(value) and low <= value <= high):
@@ -30,7 +33,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     `ctx_len` is the number of tokens that all parallel sequences share; 0 takes the trained length.
     `ngl` is the number of layers on the GPU, `cpu_threads` defaults to the physical cores, `n_batch` is
     the most tokens computed at once. Without `cont_batching` a request waits until the running ones end.
-    Without `caching_enabled` every prompt is computed from its first token.
+    Without `caching_enabled` every prompt is computed from its first token. With `embedding` a model that
+    writes text gives embeddings too; those that were made for it always do. `pooling` None is the header's.
     A `prompt_template` (placeholders `{system_message}` and `{prompt}`) or one of the three prompts, where
     given, takes the place of the file's own chat template. Raises `InvalidInput` out of range.
     """
@@ -39,6 +43,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     ngl: int = 100
     n_parallel: int = 4
     embedding: bool = False
+    pooling: Pooling | None = None
     cont_batching: bool = True
     cpu_threads: int | None = None
     n_batch: int = 512
@@ -218,6 +223,24 @@ class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
 Prompt = TextPrompt | TokenPrompt | ChatPrompt
 
 
+class PairPrompt(msgspec.Struct, frozen=True, tag="pair"):
+    """A question and a text that may answer it, for a model that ranks: its score is a vector of length 1."""
+
+    query: str
+    document: str
+
+
+Embeddable = TextPrompt | TokenPrompt | PairPrompt
+"""What becomes a vector. A text begins and ends with the tokens that the model wants there."""
+
+
+class Embedding(msgspec.Struct, frozen=True):
+    """A text's vector as the model gives it, 32-bit floats, little-endian; and how many tokens it took."""
+
+    vector: bytes
+    n_tokens: int
+
+
 class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request for one completion. `request_id` names it to people; it need not be unique.
 
@@ -335,6 +358,14 @@ class Engine(Protocol):
 
         Raises `ContextExceeded` or `InvalidInput` before the first reply, `EngineError` at any time,
         `WorkerCrashed` if the engine dies.
+        """
+        ...
+
+    async def embed(self, inputs: tuple[Embeddable, ...]) -> tuple[Embedding, ...]:
+        """A vector for each input, at least one, in their order. Cancelling it ends the computing.
+
+        Raises `ContextExceeded` for an input that is too long, `InvalidInput` where the model makes no
+        vectors, or not of such inputs, and as `generate` does.
         """
         ...
 

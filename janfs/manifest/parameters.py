@@ -66,6 +66,7 @@ ENGINE_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "ngl": _integer(100, -1, 2**15),  # layers on the GPU; -1: all
         "n_parallel": _integer(4, 1, 256, automatic=(0,)),
         "embedding": Parameter("boolean", False),
+        "pooling": Parameter("choice", None, choices=("none", "mean", "cls", "last", "rank")),
         "cont_batching": Parameter("boolean", True),
         "caching_enabled": Parameter("boolean", True),
         "cpu_threads": _integer(None, 1, 1024, automatic=(0, -1)),  # null: the physical cores

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import gguf
 import pytest
 
 from janfs.engines.protocol import EngineSettings, RunSpec
@@ -9,6 +10,7 @@ from tests.engines.tiny_model import (
     write_tiny_model_with_a_window,
     write_tiny_recurrent_model,
 )
+from tests.support.bert import Bert, tiny_bert, write_bert
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +35,18 @@ def recurrent_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def templated_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with a chat template: the words "a template"."""
     return write_tiny_model(tmp_path_factory.mktemp("tiny") / "templated.gguf", chat_template="a template")
+
+
+@pytest.fixture(scope="session")
+def noise_bert() -> Bert:
+    """An encoder of noise, with a head that ranks."""
+    return tiny_bert(ranks=True)
+
+
+@pytest.fixture(scope="session")
+def ranking_model(noise_bert: Bert, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its file, as a reranker."""
+    return write_bert(tmp_path_factory.mktemp("tiny") / "ranks.gguf", noise_bert, gguf.PoolingType.RANK)
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,19 @@
 
 import asyncio
 import itertools
+import struct
 from collections.abc import AsyncGenerator
 
 from janfs.engines.protocol import (
     ChatMessage,
     ChatPrompt,
+    Embeddable,
+    Embedding,
     EngineExit,
     EngineInfo,
     Finished,
     GenerateRequest,
+    PairPrompt,
     Prompt,
     Reply,
     RunSpec,
@@ -19,7 +23,7 @@ from janfs.engines.protocol import (
     Usage,
     describe_exit,
 )
-from janfs.errors import ContextExceeded, EngineError, JanfsError, LoadFailed, WorkerCrashed
+from janfs.errors import ContextExceeded, EngineError, InvalidInput, JanfsError, LoadFailed, WorkerCrashed
 
 TICK = 0.001
 
@@ -63,6 +67,22 @@ class FakeEngine:
             yield Finished("length", Usage(size, words))
         finally:
             self.live.remove(request.request_id)
+
+    async def embed(self, inputs: tuple[Embeddable, ...]) -> tuple[Embedding, ...]:
+        if not self.spec.settings.embedding:
+            raise InvalidInput("This fake makes no embeddings.", param="model")
+        found = []
+        for each in inputs:
+            await asyncio.sleep(TICK)
+            if self._error:
+                raise self._error
+            if isinstance(each, PairPrompt):
+                raise InvalidInput("This fake does not rank.", param="model")
+            size = len(await self.tokenize(each))
+            if size > self.info.n_ctx:
+                raise ContextExceeded(size, self.info.n_ctx, param="input")
+            found.append(Embedding(struct.pack("<2f", size, 1), size))
+        return tuple(found)
 
     async def tokenize(self, prompt: Prompt) -> tuple[int, ...]:
         if isinstance(prompt, TokenPrompt):

@@ -17,6 +17,7 @@ from janfs.engines.protocol import (
     EngineSettings,
     Finished,
     GenerateRequest,
+    PairPrompt,
     Prompt,
     RunSpec,
     SamplingParams,
@@ -24,7 +25,7 @@ from janfs.engines.protocol import (
     TextPrompt,
     TokenPrompt,
 )
-from janfs.errors import ContextExceeded, EngineError, WorkerCrashed
+from janfs.errors import ContextExceeded, EngineError, InvalidInput, WorkerCrashed
 from tests.engines.fake_engine import FakeEngine, FakeFactory
 
 Opener = Callable[[], "asyncio.AbstractAsyncContextManager[Engine]"]
@@ -40,7 +41,7 @@ def opened(request: pytest.FixtureRequest) -> Opener:
         factory, path = FakeFactory(), "/no/such/file"
     else:
         factory, path = start_worker, str(request.getfixturevalue("sample_model"))
-    settings = EngineSettings(ctx_len=512, n_parallel=4, cpu_threads=1)
+    settings = EngineSettings(ctx_len=512, n_parallel=4, cpu_threads=1, embedding=True)
     spec = RunSpec(model_id="m", uid="u", engine="any", path=path, settings=settings, fingerprint="f")
 
     @asynccontextmanager
@@ -159,6 +160,51 @@ def test_close_lets_requests_finish_in_time_and_cuts_off_the_rest(opened: Opener
                         pass
             await closing
             assert (await engine.wait()).code == 0
+
+    asyncio.run(scenario())
+
+
+def test_texts_become_vectors_in_their_order(opened: Opener) -> None:
+    async def scenario() -> None:
+        async with opened() as engine:
+            texts = tuple(TextPrompt("one " * (number + 1)) for number in range(70))
+            answering = asyncio.create_task(ask(engine, "r", 20))
+            several, one = await asyncio.gather(engine.embed(texts), engine.embed(texts[3:4]))
+            assert (await answering).usage.completion_tokens == 20
+            assert [each.n_tokens for each in several] == sorted({each.n_tokens for each in several})
+            assert len({each.vector for each in several}) == len(texts)
+            assert one[0].n_tokens == several[3].n_tokens
+            assert (await engine.embed((TokenPrompt((5, 6, 7)),)))[0].n_tokens == 3
+
+    asyncio.run(scenario())
+
+
+def test_what_cannot_become_a_vector_is_refused(opened: Opener) -> None:
+    async def scenario() -> None:
+        async with opened() as engine:
+            with pytest.raises(ContextExceeded) as caught:
+                await engine.embed((HELLO, TokenPrompt((5,) * 600)))
+            assert (caught.value.n_prompt_tokens, caught.value.n_ctx, caught.value.param) == (
+                600,
+                512,
+                "input",
+            )
+            with pytest.raises(InvalidInput, match="rank"):
+                await engine.embed((PairPrompt("a", "b"),))
+            assert len(await engine.embed((HELLO,))) == 1, "the engine is none the worse for it"
+
+    asyncio.run(scenario())
+
+
+def test_embedding_that_nobody_waits_for_any_more_ends(opened: Opener) -> None:
+    async def scenario() -> None:
+        async with opened() as engine:
+            many = asyncio.create_task(engine.embed((TextPrompt("one two three"),) * 2000))
+            await asyncio.sleep(0.05)
+            many.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await many
+            assert len(await engine.embed((HELLO,))) == 1
 
     asyncio.run(scenario())
 

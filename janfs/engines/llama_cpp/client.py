@@ -11,6 +11,8 @@ from janfs.engines.llama_cpp import wire
 from janfs.engines.llama_cpp.process import WorkerProcess
 from janfs.engines.protocol import (
     ChatMessage,
+    Embeddable,
+    Embedding,
     EngineExit,
     EngineInfo,
     Finished,
@@ -49,6 +51,27 @@ class LlamaCppEngine:
                         yield reply
                         if ended:
                             return
+        except JanfsError:
+            ended = True
+            raise
+        finally:
+            self._forget(command.id)
+            if not ended:
+                self._process.send(wire.Cancel(command.id))
+
+    async def embed(self, inputs: tuple[Embeddable, ...]) -> tuple[Embedding, ...]:
+        """See `Engine.embed`."""
+        command = wire.Embed(self._new_id(), inputs)
+        events = self._call(command)
+        found: list[Embedding] = []
+        ended = False
+        try:
+            while len(found) < len(inputs):
+                event = await _next(events)
+                assert isinstance(event, wire.Vectors)
+                found += event.embeddings
+            ended = True
+            return tuple(found)
         except JanfsError:
             ended = True
             raise

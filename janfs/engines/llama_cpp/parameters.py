@@ -2,7 +2,9 @@
 
 import llama_cpp as llama
 
-from janfs.engines.protocol import EngineSettings
+from janfs.engines.protocol import EngineSettings, Pooling
+
+MAX_POOLED = 64  # sequences in a batch of which each becomes a vector
 
 _CACHE_TYPES = {
     "f32": llama.GGML_TYPE_F32,
@@ -18,6 +20,13 @@ _FLASH_ATTN = {
     "auto": llama.LLAMA_FLASH_ATTN_TYPE_AUTO,
     "on": llama.LLAMA_FLASH_ATTN_TYPE_ENABLED,
     "off": llama.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+}
+_POOLINGS: dict[Pooling, int] = {
+    "none": llama.LLAMA_POOLING_TYPE_NONE,
+    "mean": llama.LLAMA_POOLING_TYPE_MEAN,
+    "cls": llama.LLAMA_POOLING_TYPE_CLS,
+    "last": llama.LLAMA_POOLING_TYPE_LAST,
+    "rank": llama.LLAMA_POOLING_TYPE_RANK,
 }
 _LOAD_MODES = {  # (use_mmap, mlock)
     (False, False): llama.LLAMA_LOAD_MODE_NONE,
@@ -49,6 +58,26 @@ def context_params(settings: EngineSettings, threads: int) -> llama.llama_contex
     params.n_threads = params.n_threads_batch = threads
     params.type_k = params.type_v = _CACHE_TYPES[settings.cache_type]
     params.flash_attn_type = _FLASH_ATTN[settings.flash_attn]
-    params.embeddings = settings.embedding
+    params.no_perf = True
+    return params
+
+
+def pooling_params(
+    settings: EngineSettings, threads: int, pooling: Pooling, n_ctx: int, n_batch: int
+) -> llama.llama_context_params:
+    """For a context that makes one vector of each sequence of a batch.
+
+    A batch is computed at once: what sees all of its text, as encoders do, cannot be cut in pieces.
+    """
+    params = llama.llama_context_default_params()
+    params.n_ctx = n_ctx
+    params.n_batch = params.n_ubatch = n_batch
+    params.n_seq_max = min(MAX_POOLED, n_batch)
+    params.kv_unified = True
+    params.n_threads = params.n_threads_batch = threads
+    params.type_k = params.type_v = _CACHE_TYPES[settings.cache_type]
+    params.flash_attn_type = _FLASH_ATTN[settings.flash_attn]
+    params.embeddings = True
+    params.pooling_type = _POOLINGS[pooling]
     params.no_perf = True
     return params

@@ -1,5 +1,6 @@
 """From a prompt to the tokens that are computed for it. Pure, but for the vocabulary it is given."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from janfs.engines.llama_cpp.chat import ChatFormat
@@ -52,17 +53,19 @@ def prepare(prompt: Prompt, vocabulary: Vocabulary, chat: ChatFormat) -> Prepare
     """The tokens to compute. Raises `InvalidInput`, and what the template raises."""
     match prompt:
         case TokenPrompt(tokens):
-            for token in tokens:
-                if not 0 <= token < vocabulary.n_vocab:
-                    last = vocabulary.n_vocab - 1
-                    raise InvalidInput(
-                        f"Token {token} is not in the vocabulary (0 to {last}).", param="prompt"
-                    )
-            return Prepared(_at_least_one(list(tokens), vocabulary))
+            return Prepared(_at_least_one(check_tokens(tokens, vocabulary.n_vocab), vocabulary))
         case TextPrompt(text):
             return Prepared(_from_text(text, vocabulary))
         case ChatPrompt():
             return _from_chat(prompt, vocabulary, chat)
+
+
+def check_tokens(tokens: Sequence[int], n_vocab: int, *, param: str = "prompt") -> list[int]:
+    """The tokens. Raises `InvalidInput`, naming `param`, if one is not in the vocabulary."""
+    for token in tokens:
+        if not 0 <= token < n_vocab:
+            raise InvalidInput(f"Token {token} is not in the vocabulary (0 to {n_vocab - 1}).", param=param)
+    return list(tokens)
 
 
 def _from_chat(prompt: ChatPrompt, vocabulary: Vocabulary, chat: ChatFormat) -> Prepared:

@@ -9,7 +9,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from janfs.engines.protocol import ChatMessage, EngineInfo, EngineSettings, GenerateRequest, Prompt, Reply
+from janfs.engines.protocol import (
+    ChatMessage,
+    Embeddable,
+    Embedding,
+    EngineInfo,
+    EngineSettings,
+    GenerateRequest,
+    Prompt,
+    Reply,
+)
 from janfs.errors import ContextExceeded, EngineError, InvalidInput, JanfsError, LoadFailed
 
 MAX_FRAME = 64 * 2**20  # bytes
@@ -31,8 +40,15 @@ class Generate(msgspec.Struct, frozen=True, tag="generate"):
     request: GenerateRequest
 
 
+class Embed(msgspec.Struct, frozen=True, tag="embed"):
+    """Answered by `Vectors`, until there is one for each input, or by one `Failure`."""
+
+    id: str
+    inputs: tuple[Embeddable, ...]
+
+
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
-    """End a `Generate` without another word."""
+    """End a `Generate` or an `Embed` without another word."""
 
     id: str
 
@@ -51,7 +67,7 @@ class ApplyTemplate(msgspec.Struct, frozen=True, tag="apply-template"):
     messages: tuple[ChatMessage, ...]
 
 
-Command = Generate | Cancel | Tokenize | ApplyTemplate
+Command = Generate | Embed | Cancel | Tokenize | ApplyTemplate
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -65,6 +81,13 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
 
     id: str
     reply: Reply
+
+
+class Vectors(msgspec.Struct, frozen=True, tag="vectors"):
+    """The next ones of an `Embed`, in the order of its inputs."""
+
+    id: str
+    embeddings: tuple[Embedding, ...]
 
 
 class Tokens(msgspec.Struct, frozen=True, tag="tokens"):
@@ -87,7 +110,7 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
     sizes: tuple[int, int] | None = None
 
 
-Event = Ready | Answer | Tokens | Rendered | Failure
+Event = Ready | Answer | Vectors | Tokens | Rendered | Failure
 
 _encoder = msgspec.msgpack.Encoder()
 _loads: msgspec.msgpack.Decoder[Load] = msgspec.msgpack.Decoder(Load)
@@ -125,7 +148,7 @@ def failure(request_id: str, error: JanfsError) -> Failure:
 def error_of(failure: Failure) -> JanfsError:
     """The error that went over the wire."""
     if failure.sizes is not None:
-        return ContextExceeded(*failure.sizes)
+        return ContextExceeded(*failure.sizes, param=failure.param)
     for kind in (InvalidInput, LoadFailed):
         if failure.code == kind.code:
             return kind(failure.detail, param=failure.param)

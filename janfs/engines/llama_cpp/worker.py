@@ -13,7 +13,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,51 +20,24 @@ from typing import NamedTuple
 import msgspec
 
 from janfs.engines.llama_cpp import wire
-from janfs.engines.llama_cpp.chat import ChatFormat, chat_format
-from janfs.engines.llama_cpp.cores import available_cores
+from janfs.engines.llama_cpp.channel import Channel
 from janfs.engines.llama_cpp.dialects.stream import PartStream
-from janfs.engines.llama_cpp.native import Log, NativeModel
+from janfs.engines.llama_cpp.embedding import Embedded, EmbeddingQueue
+from janfs.engines.llama_cpp.embedding_input import input_tokens
+from janfs.engines.llama_cpp.loading import Loaded, load
+from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.prompt import Prepared, prepare
 from janfs.engines.llama_cpp.scheduler import Scheduler
-from janfs.engines.protocol import EngineInfo, EngineSettings, Reply, SamplingParams
+from janfs.engines.protocol import EngineSettings, Reply, SamplingParams
 from janfs.errors import InvalidInput, JanfsError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-class Channel:
-    """The socket to the host, blocking. Sending is for any thread, receiving for one."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._lock = threading.Lock()
-
-    def receive(self) -> bytes | None:
-        """The next frame; None when the host is gone or has closed."""
-        header = self._exactly(wire.HEADER.size)
-        return self._exactly(wire.HEADER.unpack(header)[0]) if header else None
-
-    def send(self, events: Sequence[wire.Event]) -> None:
-        """Send events together. A host that is gone ends the process."""
-        if not events:
-            return
-        try:
-            with self._lock:
-                self._connection.sendall(wire.encode_events(events))
-        except (BrokenPipeError, ConnectionResetError):
-            os._exit(0)
-
-    def _exactly(self, size: int) -> bytes | None:
-        data = bytearray()
-        while len(data) < size:
-            try:
-                part = self._connection.recv(min(size - len(data), 2**20))
-            except ConnectionResetError:
-                return None
-            if not part:
-                return None
-            data += part
-        return bytes(data)
+class _Texts(NamedTuple):
+    id: str
+    texts: list[list[int]]
+    param: str
 
 
 class _Submit(NamedTuple):
@@ -77,19 +49,19 @@ class _Submit(NamedTuple):
 
 
 class Worker:
-    """Serves commands on one model until the channel closes."""
+    """Serves commands on one model until the channel closes. It writes, or makes vectors, or both."""
 
-    def __init__(
-        self, channel: Channel, model: NativeModel, chat: ChatFormat, settings: EngineSettings
-    ) -> None:
+    def __init__(self, channel: Channel, loaded: Loaded, settings: EngineSettings) -> None:
         self._channel = channel
-        self._model = model
-        self._chat = chat
-        self._embedding = settings.embedding
+        self._weights, self._writing, self._pooled, self._chat, _ = loaded
         self._caching = settings.caching_enabled
-        self._scheduler = Scheduler(model, n_parallel=settings.n_parallel, continuous=settings.cont_batching)
+        n_parallel, continuous = settings.n_parallel, settings.cont_batching
+        self._scheduler: Scheduler | None = None
+        if self._writing is not None:
+            self._scheduler = Scheduler(self._writing, n_parallel=n_parallel, continuous=continuous)
+        self._embeddings = EmbeddingQueue(self._pooled) if self._pooled is not None else None
         self._commands: queue.SimpleQueue[wire.Command] = queue.SimpleQueue()
-        self._computing: queue.SimpleQueue[_Submit | wire.Cancel] = queue.SimpleQueue()
+        self._computing: queue.SimpleQueue[_Submit | _Texts | wire.Cancel] = queue.SimpleQueue()
         self._cancelled: set[str] = set()  # read, but not yet known to the scheduler
 
     def run(self) -> None:
@@ -110,63 +82,88 @@ class Worker:
                 self._cancelled.add(command.id)
                 # A long prompt that nobody wants any more need not be computed to its end. Should another
                 # request join that very batch, it is computed again: waste, but not a wrong answer.
-                live = self._scheduler.live
-                if live and live <= self._cancelled:
-                    self._model.abort(True)
+                live = self._scheduler.live if self._scheduler else frozenset()
+                if self._writing and live and live <= self._cancelled:
+                    self._writing.abort(True)
             self._commands.put(command)
         os._exit(0)
 
     def _prepare(self, command: wire.Command) -> None:
         match command:
             case wire.Generate(id_, request):
-                if self._embedding:
-                    raise InvalidInput("This model makes embeddings; it cannot write text.", param="model")
-                prepared, sampling = prepare(request.prompt, self._model, self._chat), request.sampling
+                if self._writing is None:
+                    raise InvalidInput(
+                        "This model makes vectors of texts; it cannot write any.", param="model"
+                    )
+                prepared, sampling = prepare(request.prompt, self._weights, self._chat), request.sampling
                 if prepared.grammar is not None:
                     sampling = msgspec.structs.replace(sampling, grammar=prepared.grammar)
-                self._model.check(sampling)
+                self._writing.check(sampling)
                 stop = (*sampling.stop, *prepared.stop)
                 caching = self._caching and request.cache_prompt
                 self._computing.put(_Submit(id_, sampling, prepared, stop, caching))
+            case wire.Embed(id_, inputs):
+                if self._pooled is None:
+                    raise InvalidInput(
+                        'This model writes text. With "embedding": true among the engine_parameters of its '
+                        "model.json it makes embeddings too.",
+                        param="model",
+                    )
+                pooling = self._pooled.pooling
+                texts = [input_tokens(each, self._weights, pooling) for each in inputs]
+                self._computing.put(_Texts(id_, texts, "documents" if pooling == "rank" else "input"))
             case wire.Cancel():
                 self._computing.put(command)
             case wire.Tokenize(id_, prompt):
-                tokens = prepare(prompt, self._model, self._chat).tokens
+                tokens = prepare(prompt, self._weights, self._chat).tokens
                 self._channel.send([wire.Tokens(id_, tuple(tokens))])
             case wire.ApplyTemplate(id_, messages):
                 self._channel.send([wire.Rendered(id_, self._chat.render(messages))])
 
     def _compute(self) -> None:
         while True:
-            while self._scheduler.idle or not self._computing.empty():
+            while self._idle or not self._computing.empty():
                 self._take(self._computing.get())
-            self._model.abort(False)
-            events = self._scheduler.step()
-            self._channel.send([_to_wire(request_id, reply) for request_id, reply in events])
+            events: list[wire.Event] = []
+            writes = self._scheduler is not None and not self._scheduler.idle
+            if self._writing and self._scheduler and writes:
+                self._writing.abort(False)
+                events += [_to_wire(request_id, reply) for request_id, reply in self._scheduler.step()]
+            if self._embeddings:
+                events += map(_to_vectors, self._embeddings.step(beside=writes))
+            self._channel.send(events)
 
-    def _take(self, item: _Submit | wire.Cancel) -> None:
-        if isinstance(item, wire.Cancel):
-            self._scheduler.cancel(item.id)
-            self._cancelled.discard(item.id)
-            return
+    @property
+    def _idle(self) -> bool:
+        return all(line is None or line.idle for line in (self._scheduler, self._embeddings))
+
+    def _take(self, item: _Submit | _Texts | wire.Cancel) -> None:
         try:
-            tokens, _, read, shown, _ = item.prepared
-            self._scheduler.submit(
-                item.id,
-                tokens,
-                item.sampling,
-                item.stop,
-                caching=item.caching,
-                parts=PartStream(read) if read is not None else None,
-                shown=shown,
-            )
+            match item:
+                case wire.Cancel(id_):
+                    for line in (self._scheduler, self._embeddings):
+                        if line is not None:
+                            line.cancel(id_)
+                    self._cancelled.discard(id_)
+                case _Texts(id_, texts, param) if self._embeddings:
+                    self._embeddings.submit(id_, texts, param=param)
+                case _Submit() if self._scheduler:
+                    tokens, _, read, shown, _ = item.prepared
+                    self._scheduler.submit(
+                        item.id,
+                        tokens,
+                        item.sampling,
+                        item.stop,
+                        caching=item.caching,
+                        parts=PartStream(read) if read is not None else None,
+                        shown=shown,
+                    )
         except JanfsError as error:
             self._channel.send([wire.failure(item.id, error)])
 
 
 def main(arguments: Sequence[str]) -> None:
     """Load the model that the first frame names, then serve it."""
-    began = time.monotonic()
     descriptor, parent = map(int, arguments)
     _die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches us too; the host decides
@@ -176,28 +173,14 @@ def main(arguments: Sequence[str]) -> None:
     frame = channel.receive()
     if frame is None:
         sys.exit(0)
-    load, log = wire.decode_load(frame), Log()
-    settings = load.settings
+    wanted, log = wire.decode_load(frame), Log()
     try:
-        model = NativeModel(load.path, settings, settings.cpu_threads or available_cores(), log)
-        model.adapt(load.adapters)
-        bos, eos = model.special_text(model.bos), model.special_text(model.eos)
-        chat = chat_format(settings, model.chat_template, bos, eos)
+        loaded = load(wanted, log)
     except JanfsError as error:
         channel.send([wire.failure("", error)])
         sys.exit(1)
-    info = EngineInfo(
-        pid=os.getpid(),
-        load_seconds=time.monotonic() - began,
-        n_ctx=model.n_ctx,
-        n_ctx_train=model.n_ctx_train,
-        n_parallel=settings.n_parallel,
-        n_vocab=model.n_vocab,
-        n_params=model.n_params,
-        description=model.description,
-    )
-    channel.send([wire.Ready(info)])
-    Worker(channel, model, chat, settings).run()
+    channel.send([wire.Ready(loaded.info)])
+    Worker(channel, loaded, wanted.settings).run()
 
 
 def _die_with(parent: int) -> None:
@@ -219,6 +202,13 @@ def _to_wire(request_id: str, reply: Reply | JanfsError) -> wire.Event:
     return (
         wire.failure(request_id, reply) if isinstance(reply, JanfsError) else wire.Answer(request_id, reply)
     )
+
+
+def _to_vectors(embedded: Embedded) -> wire.Event:
+    request_id, outcome = embedded
+    if isinstance(outcome, JanfsError):
+        return wire.failure(request_id, outcome)
+    return wire.Vectors(request_id, outcome)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from janfs.engines.llama_cpp import candidates, grammar, native, parameters, sampling
-from janfs.engines.llama_cpp.native import Log, NativeModel
+from janfs.engines.llama_cpp import candidates, grammar, native, parameters, pooled, sampling, weights
+from janfs.engines.llama_cpp import log as log_module
+from janfs.engines.llama_cpp.log import Log
+from janfs.engines.llama_cpp.native import NativeModel
+from janfs.engines.llama_cpp.pooled import PooledModel
 from janfs.engines.llama_cpp.sampling import seed_of
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
+from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import MAX_PARALLEL, CacheType, EngineSettings, SamplingParams
 from janfs.errors import EngineError, InvalidInput, LoadFailed
 from tests.engines.tiny_model import N_EMBD, write_tiny_adapter
+from tests.support.bert import tiny_bert, write_bert
 
 SMALL = EngineSettings(ctx_len=256, n_parallel=2, n_batch=256)
 
@@ -31,14 +36,20 @@ def log() -> Iterator[Log]:
     llama.llama_log_set(llama.llama_log_callback(), ctypes.c_void_p(0))  # it ends before the process does
 
 
+def load(path: Path, log: Log, settings: EngineSettings = SMALL, *adapters: Path) -> NativeModel:
+    loaded = Weights(os.fsencode(path), settings, log)
+    loaded.adapt([os.fsencode(adapter) for adapter in adapters])
+    return NativeModel(loaded, settings, 1, log)
+
+
 @pytest.fixture(scope="module")
 def sample(sample_model: Path, log: Log) -> NativeModel:
-    return NativeModel(os.fsencode(sample_model), SMALL, 1, log)
+    return load(sample_model, log)
 
 
 @pytest.fixture
 def tiny(tiny_model: Path, log: Log) -> NativeModel:
-    return NativeModel(os.fsencode(tiny_model), SMALL, 1, log)
+    return load(tiny_model, log)
 
 
 def prompt(tokens: list[int], seq: int = 0) -> list[Entry]:
@@ -48,39 +59,38 @@ def prompt(tokens: list[int], seq: int = 0) -> list[Entry]:
 
 @pytest.mark.model
 def test_a_model_says_what_it_is(sample: NativeModel) -> None:
-    assert sample.n_params == 134_515_008
-    assert (sample.n_vocab, sample.n_ctx_train, sample.n_ctx, sample.n_batch) == (49_152, 8192, 256, 256)
-    assert sample.description == "llama 256M Q4_1"
-    assert "<|im_start|>" in str(sample.chat_template)
-    assert (sample.special_text(sample.bos), sample.special_text(sample.eos)) == (
-        "<|im_start|>",
-        "<|im_end|>",
-    )
-    assert sample.special_text(-1) == ""
-    assert not sample.adds_bos
-    assert {sample.special_text(token) for token in sample.end_tokens} >= {"<|im_end|>", "<|endoftext|>"}
+    weights = sample.weights
+    assert weights.n_params == 134_515_008
+    assert (weights.n_vocab, weights.n_ctx_train, sample.n_ctx, sample.n_batch) == (49_152, 8192, 256, 256)
+    assert weights.description == "llama 256M Q4_1"
+    assert "<|im_start|>" in str(weights.chat_template)
+    assert list(map(weights.special_text, (weights.bos, weights.eos))) == ["<|im_start|>", "<|im_end|>"]
+    assert weights.special_text(-1) == ""
+    assert not weights.adds_bos
+    assert {weights.special_text(token) for token in weights.end_tokens} >= {"<|im_end|>", "<|endoftext|>"}
+    assert (weights.writes, weights.is_causal, weights.pooling) == (True, True, None)
 
 
 def test_a_model_without_a_template_says_so(tiny: NativeModel) -> None:
-    assert tiny.chat_template is None
-    assert tiny.adds_bos
+    assert tiny.weights.chat_template is None
+    assert tiny.weights.adds_bos
 
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<▁"), max_size=60))
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_pieces_of_a_text_are_the_bytes_of_the_text(tiny: NativeModel, text: str) -> None:
-    assert b"".join(map(tiny.piece, tiny.tokenize(text))) == text.encode()
+    assert b"".join(map(tiny.piece, tiny.weights.tokenize(text))) == text.encode()
 
 
 @pytest.mark.model
 def test_special_tokens_are_recognised_and_show_nothing(sample: NativeModel) -> None:
-    assert sample.tokenize("<|im_start|>") == [sample.bos]
-    assert sample.piece(sample.bos) == b""
+    assert sample.weights.tokenize("<|im_start|>") == [sample.weights.bos]
+    assert sample.piece(sample.weights.bos) == b""
 
 
 @pytest.mark.model
 def test_the_longest_token_comes_out_whole(sample: NativeModel) -> None:
-    longest = max(len(sample.piece(token)) for token in range(sample.n_vocab))
+    longest = max(len(sample.piece(token)) for token in range(sample.weights.n_vocab))
     assert longest > 64, "no token is longer than the first buffer, so this test shows nothing"
 
 
@@ -101,7 +111,7 @@ def test_an_abort_ends_a_decode_and_the_next_one_is_as_ever(tiny: NativeModel) -
 
 def test_a_batch_that_llama_cpp_refuses_is_an_error(tiny: NativeModel) -> None:
     with pytest.raises(EngineError, match="-1"):
-        tiny.decode([Entry(tiny.n_vocab, 0, 0, True)])
+        tiny.decode([Entry(tiny.weights.n_vocab, 0, 0, True)])
     assert tiny.decode(prompt([5])) is Decoded.OK
 
 
@@ -120,7 +130,7 @@ GREEDY = SamplingParams(temperature=0)
 
 
 def test_ignore_eos_never_chooses_an_end(tiny: NativeModel) -> None:
-    prompts = [[1, token] for token in range(3, tiny.n_vocab)]
+    prompts = [[1, token] for token in range(3, tiny.weights.n_vocab)]
     ending = [tokens for tokens in prompts if tiny.is_end(first(tiny, GREEDY, tokens))]
     assert ending, "no prompt leads to an end, so this test shows nothing"
     for tokens in ending:
@@ -129,7 +139,7 @@ def test_ignore_eos_never_chooses_an_end(tiny: NativeModel) -> None:
 
 @pytest.mark.model
 def test_the_repeat_penalty_counts_the_prompt_and_openais_do_not(sample: NativeModel) -> None:
-    tokens = sample.tokenize("one two three one two three one two three one two")
+    tokens = sample.weights.tokenize("one two three one two three one two three one two")
     plain = first(sample, GREEDY, tokens)
     assert sample.piece(plain) == b" three"
     assert first(sample, SamplingParams(temperature=0, repeat_penalty=10), tokens) != plain
@@ -157,13 +167,13 @@ def test_a_bias_forbids_a_token_or_brings_it_about(tiny: NativeModel) -> None:
     wanted = 7 if plain != 7 else 8
     assert first(tiny, SamplingParams(temperature=0, logit_bias=((wanted, 100),)), [1, 5]) == wanted
     with pytest.raises(InvalidInput, match="vocabulary"):
-        tiny.check(SamplingParams(logit_bias=((tiny.n_vocab, 1),)))
+        tiny.check(SamplingParams(logit_bias=((tiny.weights.n_vocab, 1),)))
 
 
 def test_logprobs_are_the_softmax_of_the_logits(tiny: NativeModel) -> None:
     assert tiny.decode(prompt([1, 5])) is Decoded.OK
     pointer = llama.llama_get_logits_ith(tiny._ctx, 1)
-    logits = np.array([pointer[token] for token in range(tiny.n_vocab)], np.float64)
+    logits = np.array([pointer[token] for token in range(tiny.weights.n_vocab)], np.float64)
     expected = logits - np.log(np.exp(logits).sum())
     sampler = tiny.sampler(SamplingParams(temperature=0, logprobs=5), [])
     token, logprob = sampler.sample(1)
@@ -226,25 +236,25 @@ def test_a_seed_is_fresh_only_when_it_is_not_given(seed: int | None) -> None:
 
 def test_a_model_that_cannot_be_loaded_gives_llama_cpps_reason(tmp_path: Path, log: Log) -> None:
     with pytest.raises(LoadFailed, match="does not exist"):
-        NativeModel(os.fsencode(tmp_path / "none.gguf"), SMALL, 1, log)
+        load(tmp_path / "none.gguf", log)
     path = tmp_path / "noise.gguf"
     path.write_bytes(b"noise" * 100)
     with pytest.raises(LoadFailed, match="invalid magic"):
-        NativeModel(os.fsencode(path), SMALL, 1, log)
+        load(path, log)
 
 
 @pytest.mark.parametrize("cache_type", ["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"])
 def test_every_cache_type_can_be_used(tiny_model: Path, log: Log, cache_type: CacheType) -> None:
     chosen = EngineSettings(ctx_len=256, n_parallel=1, n_batch=32, cache_type=cache_type)
-    model = NativeModel(os.fsencode(tiny_model), chosen, 1, log)
-    assert first(model, GREEDY, [1, 5, 6]) < model.n_vocab
+    model = load(tiny_model, log, chosen)
+    assert first(model, GREEDY, [1, 5, 6]) < model.weights.n_vocab
 
 
 @pytest.mark.parametrize("use_mmap", [True, False])
 @pytest.mark.parametrize("mlock", [True, False])
 def test_every_way_of_loading_can_be_used(tiny_model: Path, log: Log, use_mmap: bool, mlock: bool) -> None:
     chosen = EngineSettings(ctx_len=256, n_parallel=1, use_mmap=use_mmap, mlock=mlock, flash_attn="off")
-    assert NativeModel(os.fsencode(tiny_model), chosen, 1, log).n_ctx == 256
+    assert load(tiny_model, log, chosen).n_ctx == 256
 
 
 def go_on(model: NativeModel, seq: int, tokens: list[int], start: int) -> int:
@@ -272,7 +282,7 @@ def answers(model: NativeModel) -> list[int]:
 
 @pytest.mark.parametrize("kind", ["tiny_model", "windowed_model"])
 def test_shared_cells_are_as_good_as_ones_own(kind: str, request: pytest.FixtureRequest, log: Log) -> None:
-    model = NativeModel(os.fsencode(request.getfixturevalue(kind)), SMALL, 1, log)
+    model = load(request.getfixturevalue(kind), log)
     assert model.can_share
     expected = answers(model)
     assert len(set(expected)) > 5, "the answers say nothing of the prompt"
@@ -300,7 +310,7 @@ def test_a_part_that_was_computed_twice_can_be_given_up_for_the_others(tiny: Nat
 
 def test_behind_a_window_a_cell_that_is_gone_is_not_shared(windowed_model: Path, log: Log) -> None:
     three = msgspec.structs.replace(SMALL, n_parallel=3)
-    model = NativeModel(os.fsencode(windowed_model), three, 1, log)
+    model = load(windowed_model, log, three)
     go_on(model, 0, [5] * 100, 0)
     go_on(model, 1, [6] * 100, 0)
     go_on(model, 2, [7] * 50, 0)
@@ -313,26 +323,23 @@ def test_behind_a_window_a_cell_that_is_gone_is_not_shared(windowed_model: Path,
 
 
 def test_a_recurrent_state_is_neither_shared_nor_cut(recurrent_model: Path, log: Log) -> None:
-    model = NativeModel(os.fsencode(recurrent_model), SMALL, 1, log)
+    model = load(recurrent_model, log)
     assert not model.can_share
     assert len(set(answers(model))) > 1
     go_on(model, 0, TEXT, 0)
     assert not model.cut(0, 50)
 
 
-def test_an_adapter_changes_the_answers(tiny: NativeModel, tmp_path: Path) -> None:
-    plain = answers(tiny)
-    tiny.adapt([os.fsencode(write_tiny_adapter(tmp_path / "style.gguf"))])
-    adapted = answers(tiny)
-    assert adapted != plain
-    tiny.adapt([])
-    assert answers(tiny) == adapted
+def test_an_adapter_changes_the_answers(
+    tiny: NativeModel, tiny_model: Path, tmp_path: Path, log: Log
+) -> None:
+    assert answers(load(tiny_model, log, SMALL, write_tiny_adapter(tmp_path / "style.gguf"))) != answers(tiny)
 
 
 def test_an_adapter_for_another_model_is_named(tiny: NativeModel, tmp_path: Path) -> None:
     wrong = write_tiny_adapter(tmp_path / "wide.gguf", width=2 * N_EMBD)
     with pytest.raises(LoadFailed, match=r"wide\.gguf cannot be applied: .*incorrect shape"):
-        tiny.adapt([os.fsencode(wrong)])
+        tiny.weights.adapt([os.fsencode(wrong)])
 
 
 class Recorder(ModuleType):
@@ -342,9 +349,14 @@ class Recorder(ModuleType):
         super().__init__("llama_cpp")
         self.called: set[str] = set()
 
+    @staticmethod
+    def is_function(name: str) -> bool:
+        found = getattr(llama, name)
+        return inspect.isfunction(found) or type(found).__name__ == "_FuncPtr"
+
     def __getattr__(self, name: str) -> Any:
         found = getattr(llama, name)
-        if not inspect.isfunction(found) and type(found).__name__ != "_FuncPtr":
+        if not self.is_function(name):
             return found
 
         def call(*args: Any) -> Any:
@@ -358,12 +370,13 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     templated_model: Path, windowed_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
     recorder = Recorder()
-    for module in (native, parameters, sampling, candidates, grammar):
+    modules = (weights, native, parameters, sampling, candidates, grammar, pooled, log_module)
+    for module in modules:
         monkeypatch.setattr(module, "llama", recorder)
     own_log = Log()
-    model = NativeModel(os.fsencode(templated_model), SMALL, 1, own_log)
-    assert model.description
-    assert model.chat_template == "a template"
+    model = load(templated_model, own_log, SMALL, write_tiny_adapter(tmp_path / "style.gguf"))
+    assert model.weights.description
+    assert model.weights.chat_template == "a template"
     everything = SamplingParams(
         seed=1, repeat_penalty=1.1, frequency_penalty=1, presence_penalty=1, ignore_eos=True, repeat_last_n=-1
     )
@@ -375,16 +388,21 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
         *(SamplingParams(grammar=f'root ::= "{number}"') for number in range(grammar.KEPT + 1)),
     ]
     for params in (everything, GREEDY, *others):
-        model.piece(first(model, params, model.tokenize("once upon a time")))
-    windowed = NativeModel(os.fsencode(windowed_model), SMALL, 1, own_log)
+        model.piece(first(model, params, model.weights.tokenize("once upon a time")))
+    windowed = load(windowed_model, own_log)
     go_on(windowed, 0, TEXT, 0)
     assert windowed.share(0, 1, 0, len(TEXT))
-    model.adapt([os.fsencode(write_tiny_adapter(tmp_path / "style.gguf"))])
-    source = "".join(
-        inspect.getsource(module) for module in (native, parameters, sampling, candidates, grammar)
-    )
-    named = set(re.findall(r"llama\.(llama_\w+)\(", source))
-    functions = {name for name in named if not inspect.isclass(getattr(llama, name))}
+    short = msgspec.structs.replace(SMALL, n_batch=16)
+    texts = PooledModel(model.weights, short, 1, own_log)
+    assert len(texts.compute([TEXT])[0]) == 4 * N_EMBD
+    assert len(texts.compute([[5] * 200])[0]) == 4 * N_EMBD
+    encoder = write_bert(tmp_path / "encoder.gguf", tiny_bert(), None)
+    assert PooledModel(Weights(os.fsencode(encoder), short, own_log), short, 1, own_log).compute([[5, 6]])
+    source = "".join(map(inspect.getsource, modules))
+    named = set(re.findall(r"llama\.(llama_\w+)\b", source))
+    functions = {
+        name for name in named if callable(getattr(llama, name)) and not inspect.isclass(getattr(llama, name))
+    }
     assert len(functions) > 25, "the search in the source finds too little to be right"
     assert functions - recorder.called == set()
-    llama.llama_log_set(log._callback, None)  # `own_log` ends here
+    llama.llama_log_set(own_log._callback, None)  # `own_log` ends here

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from janfs.engines.protocol import (
     EngineSettings,
     Finished,
     GenerateRequest,
+    PairPrompt,
     Prompt,
     RunSpec,
     SamplingParams,
@@ -34,8 +36,9 @@ from janfs.engines.protocol import (
     TokenPrompt,
     Tool,
 )
-from janfs.errors import EngineError, InvalidInput, LoadFailed
+from janfs.errors import ContextExceeded, EngineError, InvalidInput, LoadFailed
 from tests.engines.tiny_model import write_tiny_adapter
+from tests.support.bert import Bert, rank_of
 
 PROMPTS = (
     "The capital of France is",
@@ -406,12 +409,34 @@ def test_a_workers_threads_give_way_to_other_processes(tiny_model: Path) -> None
     run_tiny(tiny_model, scenario)
 
 
-def test_an_embedding_model_does_not_write(tiny_model: Path) -> None:
+def test_a_model_that_makes_vectors_does_not_write(ranking_model: Path, noise_bert: Bert) -> None:
     async def scenario(engine: Engine) -> None:
-        with pytest.raises(InvalidInput, match="embeddings"):
+        with pytest.raises(InvalidInput, match="cannot write"):
             await anext(engine.generate(GenerateRequest(request_id="r", prompt=TextPrompt("hi"))))
+        (one,) = await engine.embed((PairPrompt("what is it?", "a cat."),))
+        assert struct.unpack("<f", one.vector)[0] == pytest.approx(
+            rank_of(noise_bert, "what is it?", "a cat."), abs=2e-3
+        )
+        with pytest.raises(ContextExceeded) as caught:
+            await engine.embed((PairPrompt("what is it?", "a cat " * 40),))
+        assert caught.value.param == "documents"
+        with pytest.raises(InvalidInput, match="/v1/rerank"):
+            await engine.embed((TextPrompt("a cat."),))
 
-    run_tiny(tiny_model, scenario, embedding=True)
+    run_tiny(ranking_model, scenario)
+
+
+def test_a_model_that_writes_makes_vectors_only_if_it_is_told_to(tiny_model: Path) -> None:
+    async def refused(engine: Engine) -> None:
+        with pytest.raises(InvalidInput, match='"embedding": true'):
+            await engine.embed((TextPrompt("a cat."),))
+
+    async def unpooled(engine: Engine) -> None:
+        with pytest.raises(InvalidInput, match="pooling is none"):
+            await engine.embed((TextPrompt("a cat."),))
+
+    run_tiny(tiny_model, refused)
+    run_tiny(tiny_model, unpooled, embedding=True, pooling="none")
 
 
 def test_adapters_are_applied_and_one_that_does_not_fit_is_named(tiny_model: Path, tmp_path: Path) -> None:
