@@ -215,8 +215,8 @@ def check_models(world: World) -> None:
         assert stays or not _is_whole(fs, path), f"{path!r} still lies loose: {file}"
     for folder, inside in binaries.items():
         known = {path: catalogue.files[path] for path in inside if path in catalogue.files}
-        # In somebody else's tree, what is broken stays as it is.
-        is_tree = any(file.link is not None for file in known.values())
+        # In somebody else's tree, where files are links or links lead to them, what is broken stays as it is.
+        is_tree = any(file.link is not None or _is_linked_to(world, path) for path, file in known.items())
         alone = [
             path
             for path, file in known.items()
