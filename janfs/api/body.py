@@ -10,7 +10,9 @@ from litestar.types.asgi_types import ReceiveMessage
 from janfs.api.context import Limits
 from janfs.api.errors import HttpRefusal
 
-_JSON = re.compile(r"application/(merge-patch\+)?json(\s*;\s*charset\s*=\s*\"?utf-8\"?)?\s*", re.IGNORECASE)
+_JSON = re.compile(
+    r"application/((merge-patch|json-patch)\+)?json(\s*;\s*charset\s*=\s*\"?utf-8\"?)?\s*", re.IGNORECASE
+)
 
 
 class ClientGone(Exception):  # no error: the client may leave

@@ -149,7 +149,7 @@ def _preflight(headers: Mapping[str, str]) -> ASGIResponse:
     return ASGIResponse(
         status_code=204,
         headers={
-            "access-control-allow-methods": "GET, POST, PUT, DELETE",
+            "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE",
             "access-control-allow-headers": headers.get("access-control-request-headers", ""),
             "access-control-max-age": _PREFLIGHT_SECONDS,
         },

@@ -15,7 +15,8 @@ from janfs.catalogue.catalogue import find_model
 from janfs.errors import ModelNotFound, ModelNotRunnable, UnsupportedParameter
 from janfs.folder import paths
 from janfs.listing import ModelList
-from janfs.manifest.patch import merge_patch
+from janfs.manifest.json_patch import read_operations
+from janfs.manifest.patch import Patch, merge_patch
 from janfs.manifest.schema import SourceRef
 from janfs.origins import ModelConfig, config_of
 from janfs.past.models import model_at, models_at
@@ -24,6 +25,7 @@ from janfs.serving import find_outsider, resolve
 from janfs.views import ModelView, find_view
 
 ACTOR = "api"
+JSON_PATCH = "application/json-patch+json"
 _NO_SETTINGS: tuple[Any, ...] = (None, {}, "", "{}")
 
 
@@ -105,15 +107,21 @@ async def patch_model(
     context: Context,
     model_id: FromPath[str],
     body: RawBody,
+    *,
     if_match: Annotated[str | None, HeaderParameter(name="If-Match")] = None,
+    content_type: Annotated[str | None, HeaderParameter(name="Content-Type")] = None,
     default: Annotated[list[str] | None, QueryParameter()] = None,
 ) -> Response[ModelView]:
     """Change fields of a model.json, by a JSON merge patch: null takes a field out.
 
+    With the content type application/json-patch+json by a JSON patch, which can also set a field to null.
     `default`, a path such as `model_parameters.stop`, gives a field back to janfs; it may be repeated.
     """
-    given_back = [tuple(path.split(".")) for path in default or ()]
-    wanted = merge_patch(decode_body(body or b"{}", Any), given_back)
+    given_back = tuple(tuple(path.split(".")) for path in default or ())
+    if (content_type or "").lower().startswith(JSON_PATCH):
+        wanted = Patch(given_back=given_back, operations=read_operations(decode_body(body, Any)))
+    else:
+        wanted = merge_patch(decode_body(body or b"{}", Any), given_back)
     seen = None if if_match in (None, "*") else (if_match or "").removeprefix("W/").strip('"')
     await asyncio.wrap_future(context.pipeline.submit(Edit(model_id, wanted, ACTOR, seen)))
     return _shown(context, model_id)

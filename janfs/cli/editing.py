@@ -28,44 +28,81 @@ def set_(
 ) -> None:
     """Change fields of a model's model.json; the rest of the file stays as it is.
 
-    KEY is a path such as metadata.author, or a parameter's name; VALUE is JSON, or else a text.
+    KEY is a path such as metadata.author, or a parameter's name; VALUE is JSON, or else a text. null is a
+    value: of a parameter it means "as built in", whatever engines/<engine>.json says.
     """
     from janfs.cli.offline import obey
     from janfs.cli.source import running
-    from janfs.manifest.patch import full_path, merge_patch, spelled
+    from janfs.manifest.json_patch import read_operations
+    from janfs.manifest.patch import Patch, full_path, merge_patch, spelled
     from janfs.pipeline.commands import Edit
 
     if not (settings or remove or default):
         raise click.UsageError("Say what to change: KEY=VALUE, --remove KEY or --default KEY.")
-    body: dict[str, Any] = {}
-    for setting in (*settings, *(f"{key}=null" for key in remove)):
-        _put(body, setting)
+    values = [_read(setting) for setting in settings]
+    removed = [_read(f"{key}=null")[0] for key in remove]
+    given_back = tuple(full_path(key) for key in default)
+    # Only a JSON patch can tell null from nothing; it asks for more than a merge patch does.
+    exact = any(value is None for _, value in values)
+    body = _operations(values, removed) if exact else _merge(values, removed)
     service = running(root, api_key)
     if service is not None:
-        query = "&".join(f"default={quote(spelled(full_path(key)))}" for key in default)
-        service.ask("PATCH", f"/v1/models/{quote(id, safe='')}" + (f"?{query}" if query else ""), body)
+        query = "&".join(f"default={quote(spelled(path))}" for path in given_back)
+        path = f"/v1/models/{quote(id, safe='')}" + (f"?{query}" if query else "")
+        kind = "application/json-patch+json" if exact else "application/merge-patch+json"
+        service.ask("PATCH", path, body, kind=kind)
     else:
-        patch = merge_patch(body, [full_path(key) for key in default])
+        patch = (
+            Patch(given_back=given_back, operations=read_operations(body))
+            if exact
+            else merge_patch(body, given_back)
+        )
         obey(root, Edit(id, patch, f"cli:{getpass.getuser()}"))
     click.echo(f"{id} is changed.")
 
 
-def _put(body: dict[str, Any], setting: str) -> None:
-    """Raises `UsageError` for what is no setting."""
+def _read(setting: str) -> tuple[tuple[str, ...], Any]:
+    """The path and the value of a setting. Raises `UsageError` for what is none."""
     import msgspec
 
     from janfs.manifest.patch import full_path
 
     key, sign, text = setting.partition("=")
-    *way, last = full_path(key)
-    if not sign or not last or not all(way):
+    path = full_path(key)
+    if not sign or not all(path):
         raise click.UsageError(f"{setting!r} is not KEY=VALUE.")
     try:
-        value = msgspec.json.decode(text)
+        return path, msgspec.json.decode(text)
     except msgspec.DecodeError:
-        value = text
-    for name in way:
-        body = body.setdefault(name, {})
-        if not isinstance(body, dict):
-            raise click.UsageError(f"{key} cannot be set beside {name}.")
-    body[last] = value
+        return path, text
+
+
+def _merge(values: list[tuple[tuple[str, ...], Any]], removed: list[tuple[str, ...]]) -> dict[str, Any]:
+    """The merge patch. Raises `UsageError` for what cannot stand beside another."""
+    body: dict[str, Any] = {}
+    for path, value in (*values, *((path, None) for path in removed)):
+        holder: Any = body
+        for name in path[:-1]:
+            holder = holder.setdefault(name, {})
+            if not isinstance(holder, dict):
+                raise click.UsageError(f"{'.'.join(path)} cannot be set beside {name}.")
+        holder[path[-1]] = value
+    return body
+
+
+def _operations(
+    values: list[tuple[tuple[str, ...], Any]], removed: list[tuple[str, ...]]
+) -> list[dict[str, Any]]:
+    """The JSON patch; what is not there may be removed too."""
+    from janfs.manifest.leaves import to_text
+
+    put = [{"op": "add", "path": to_text(path), "value": value} for path, value in values]
+    out = [
+        step
+        for path in removed
+        for step in (
+            {"op": "add", "path": to_text(path), "value": None},
+            {"op": "remove", "path": to_text(path)},
+        )
+    ]
+    return put + out

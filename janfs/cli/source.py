@@ -128,8 +128,9 @@ class Service:
         *,
         query: Mapping[str, str | None] | None = None,
         seconds: float | None = 30.0,
+        kind: str = "application/json",
     ) -> dict[str, Any]:
-        """One request and its answer; what is None is left out of the query.
+        """One request and its answer. In the query None is left out; `kind` is the body's type.
 
         Raises `JanfsError` for an answer that says no, or none at all.
         """
@@ -141,7 +142,7 @@ class Service:
                 self._url + path,
                 # None would take away the query that a path has already.
                 params={name: value for name, value in (query or {}).items() if value is not None} or None,
-                headers=self._headers,
+                headers=self._headers if body is None else {**self._headers, "Content-Type": kind},
                 json=body,
                 timeout=seconds,
                 trust_env=False,
@@ -166,8 +167,7 @@ class Offline:
         from janfs.past.models import models_at
 
         with OpenRoot(self._root, SystemClock()) as root:
-            data = models_at(_catalogue(root, at))
-        listed: list[dict[str, Any]] = msgspec.json.decode(data)["data"]
+            listed: list[dict[str, Any]] = msgspec.json.decode(models_at(_catalogue(root, at)))["data"]
         return listed
 
     def model(self, name: str, at: str | None = None) -> dict[str, Any]:
@@ -197,8 +197,8 @@ class Offline:
         from janfs.engine_views import engine_list
 
         with OpenRoot(self._root, SystemClock()) as root:
-            listed = engine_list(_snapshot(root).catalogue)
-        found: list[dict[str, Any]] = msgspec.to_builtins(listed.data)
+            data = engine_list(_snapshot(root).catalogue).data
+        found: list[dict[str, Any]] = msgspec.to_builtins(data)
         return found
 
     def earlier(self, name: str) -> list[dict[str, Any]]:

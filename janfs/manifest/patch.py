@@ -5,9 +5,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from janfs.errors import InvalidInput
-from janfs.manifest.leaves import REMOVED, Changes, Pointer, covers, find, leaves
+from janfs.manifest import json_patch
+from janfs.manifest.json_patch import Operation
+from janfs.manifest.leaves import REMOVED, Changes, Pointer, applied, covers, find, leaves
 from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS
 from janfs.manifest.places import ENGINE, MODEL, Places
 from janfs.manifest.schema import Manifest
@@ -17,10 +20,14 @@ _FIELDS = tuple(name for name in Manifest.__struct_fields__ if name != "extra")
 
 
 class Patch(Struct, frozen=True):
-    """New values by canonical path, `REMOVED` for none; and what is to be as janfs generates it again."""
+    """New values by canonical path, `REMOVED` for none; and what is to be as janfs generates it again.
+
+    What `operations` come to depends on the file that they are applied to, see `resolved`.
+    """
 
     values: Changes = {}
     given_back: tuple[Pointer, ...] = ()
+    operations: tuple[Operation, ...] = ()
 
 
 def merge_patch(body: Any, given_back: Iterable[Pointer] = ()) -> Patch:
@@ -28,10 +35,26 @@ def merge_patch(body: Any, given_back: Iterable[Pointer] = ()) -> Patch:
     if not isinstance(body, dict):
         raise InvalidInput("A merge patch is an object, {...}, with the fields that are to change.")
     values = {pointer: REMOVED if value is None else value for pointer, value in leaves(body).items()}
+    _check_apart(values, given_back)
+    return Patch(values, tuple(given_back))
+
+
+def _check_apart(values: Changes, given_back: Iterable[Pointer]) -> None:
     both = next((pointer for pointer in given_back if covers(set(values), pointer)), None)
     if both is not None:
         raise InvalidInput("A field cannot be set and given back at once.", param=spelled(both))
-    return Patch(values, tuple(given_back))
+
+
+def resolved(patch: Patch, places: Places) -> Patch:
+    """The patch with what its operations make of a file. Raises `InvalidInput`, `PreconditionFailed`."""
+    if not patch.operations:
+        return patch
+    document = applied(
+        {ENGINE: {}, MODEL: {}, "metadata": {}}, {pointer: places.value(pointer) for pointer in places}
+    )
+    found = json_patch.changes(document, patch.operations)
+    _check_apart(found, patch.given_back)
+    return replace(patch, values={**patch.values, **found}, operations=())
 
 
 def full_path(key: str) -> Pointer:

@@ -10,7 +10,7 @@ from janfs.folder import paths
 from janfs.manifest import jsonc
 from janfs.manifest.edit import edit
 from janfs.manifest.leaves import from_text, to_text
-from janfs.manifest.patch import check_names, located, owners, spelled
+from janfs.manifest.patch import check_names, located, owners, resolved, spelled
 from janfs.manifest.places import Places, canonical_pointer
 from janfs.manifest.spellings import read_manifest
 from janfs.pipeline.commands import Edit
@@ -28,7 +28,7 @@ def plan(manifests: Manifests, catalogue: Catalogue, command: Edit) -> tuple[lis
     nothing if all is so already.
 
     Raises `ModelNotFound`, `ManifestUntouched` for a file that is not to be changed, `PreconditionFailed` for
-    one that is not what the caller saw, and `InvalidInput`, naming the path, for what cannot be set.
+    one that is not what the caller saw or expects, and `InvalidInput` with the path of what cannot be set.
     """
     model = _model(catalogue, command.model_id)
     file = catalogue.files.get(paths.join(model.folder, paths.MANIFEST))
@@ -41,11 +41,12 @@ def plan(manifests: Manifests, catalogue: Catalogue, command: Edit) -> tuple[lis
     disk = manifests.text(file.document)
     places = Places(jsonc.parse(disk))
     base = None if file.base is None else manifests.parsed(file.base)
-    check_names(command.patch, places)
-    text = _changed(disk, located(command.patch, base, places))
+    patch = resolved(command.patch, places)
+    check_names(patch, places)
+    text = _changed(disk, located(patch, base, places))
     kept = e.JsonKept(file.path, file.base or "", file.made_from, file.owned)
     if base is not None:
-        owned = owners(command.patch, base, map(from_text, file.owned))
+        owned = owners(patch, base, map(from_text, file.owned))
         kept = replace(kept, owned=tuple(sorted(map(to_text, owned))))
     documents: Texts = {}
     events = manifests.written(file, text, kept, (), documents)

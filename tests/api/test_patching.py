@@ -1,5 +1,6 @@
 """PATCH /v1/models/{id}: fields of a model.json, changed in its text."""
 
+import json
 from typing import Any
 
 import httpx
@@ -122,3 +123,50 @@ def test_a_merge_patch_may_say_what_it_is(tiny: Service) -> None:
     kind = {"Content-Type": "application/merge-patch+json"}
     answer = tiny.client.patch("/v1/models/tiny", content=b'{"name": "Mine"}', headers=kind)
     assert answer.status_code == 200, answer.text
+
+
+def json_patch(service: Service, *operations: Any) -> httpx.Response:
+    kind = {"Content-Type": "application/json-patch+json"}
+    body = json.dumps(operations).encode()
+    return service.client.patch("/v1/models/tiny", content=body, headers=kind)
+
+
+def test_a_json_patch_sets_null_and_takes_it_out_again(tiny: Service) -> None:
+    (tiny.root / "engines/llama-cpp.json").write_text('{"ngl": 7}')
+    tiny.look()
+    before = (tiny.root / PATH).read_bytes()
+    answer = json_patch(tiny, {"op": "add", "path": "/engine_parameters/ngl", "value": None})
+    assert answer.status_code == 200, answer.text
+    ngl = tiny.get("/v1/models/tiny/config")["engine_parameters"]["ngl"]
+    assert (ngl["value"], ngl["origin"]["kind"], ngl["origin"]["file"]) == (100, "built-in", PATH)
+    answer = json_patch(tiny, {"op": "remove", "path": "/engine_parameters/ngl"})
+    assert answer.status_code == 200, answer.text
+    assert (tiny.root / PATH).read_bytes() == before
+    ngl = tiny.get("/v1/models/tiny/config")["engine_parameters"]["ngl"]
+    assert (ngl["value"], ngl["origin"]["kind"]) == (7, "engine")
+
+
+def test_a_json_patch_tests_before_it_changes(tiny: Service) -> None:
+    before = (tiny.root / PATH).read_bytes()
+    change = {"op": "replace", "path": "/name", "value": "Mine"}
+    answer = json_patch(tiny, change, {"op": "test", "path": "/owned_by", "value": "me"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (412, "precondition_failed")
+    assert (tiny.root / PATH).read_bytes() == before
+    assert json_patch(tiny, {"op": "test", "path": "/owned_by", "value": "you"}, change).status_code == 200
+    assert tiny.get("/v1/models/tiny")["name"] == "Mine"
+
+
+@pytest.mark.parametrize(
+    ("operation", "param"),
+    [
+        ({"op": "add", "path": "/colour", "value": "red"}, "colour"),
+        ({"op": "add", "path": "/engine_parameters", "value": {"ctxlen": 1}}, "engine_parameters.ctxlen"),
+        ({"op": "remove", "path": "/metadata/none"}, "metadata.none"),
+        ({"op": "jump"}, "[0].op"),
+    ],
+)
+def test_what_is_wrong_in_a_json_patch_is_refused_with_its_path(
+    tiny: Service, operation: Any, param: str
+) -> None:
+    answer = json_patch(tiny, operation)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text

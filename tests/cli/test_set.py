@@ -37,6 +37,12 @@ def change_and_give_back(root: Path) -> None:
     assert after["model_parameters"]["top_p"] == 0.5
     assert after["metadata"]["author"] == "me"
     assert "description" not in after
+    done = janfs(root, "set", "story", "ngl=null", "top_k=7", "--remove", "top_k", "--remove", "min_p")
+    assert done.exit_code == 0, done.output
+    after = written(root)
+    assert after["engine_parameters"]["ngl"] is None
+    assert not {"top_k", "min_p"} & after["model_parameters"].keys()
+    assert janfs(root, "set", "story", "--remove", "ngl").exit_code == 0
     back = janfs(
         root, "set", "story", "--default", "top_p", "--default", "description", "--remove", "metadata.author"
     )
