@@ -99,13 +99,6 @@ def prompt_of(asked: ChatRequest) -> ChatPrompt:
     functions = [tool.function for tool in asked.tools or ()]
     named = asked.tool_choice.function if isinstance(asked.tool_choice, NamedTool) else asked.tool_choice
     tools, must_call = tools_of(functions, named, "tools[{}].function.name")
-    bound = asked.grammar or asked.json_schema is not None
-    bound = bound or (asked.response_format is not None and asked.response_format.type != "text")
-    if tools and bound:
-        raise UnsupportedParameter(
-            "An answer that is bound to a form cannot call tools. Leave one out, or say tool_choice 'none'.",
-            param="tools",
-        )
     return ChatPrompt(
         tuple(_message(item, f"messages[{number}]") for number, item in enumerate(asked.messages)),
         tools,

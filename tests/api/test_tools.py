@@ -148,7 +148,6 @@ def call(arguments: str) -> dict[str, Any]:
             "tool_choice",
             "invalid_value",
         ),
-        ({"tools": TOOLS, "response_format": {"type": "json_object"}}, "tools", "unsupported_parameter"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id", "invalid_value"),
         (
             {"messages": [{"role": "user", "content": "x", "tool_call_id": "1"}]},
@@ -175,3 +174,9 @@ def test_what_is_wrong_with_tools_is_said_with_its_place(
     error = answer.json()["error"]
     assert (error["param"], error["code"]) == (param, code), error
     assert tiny.pool.asked == []
+
+
+def test_an_answer_may_be_bound_to_a_form_where_tools_may_be_called(tiny: Service) -> None:
+    assert ask(tiny, tools=TOOLS, response_format={"type": "json_object"}).status_code == 200
+    assert [tool.name for tool in prompt(tiny).tools] == ["weather", "time"]
+    assert tiny.pool.asked[-1][1].sampling.json_schema == '{"type": "object"}'

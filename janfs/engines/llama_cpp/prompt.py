@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from msgspec.structs import replace
+
 from janfs.engines.llama_cpp.chat import ChatFormat
 from janfs.engines.llama_cpp.dialects import harmony
 from janfs.engines.llama_cpp.dialects.forced import forced
-from janfs.engines.llama_cpp.dialects.marks import HARMONY, THINK
+from janfs.engines.llama_cpp.dialects.marks import HARMONY, THINK, THINK_END
 from janfs.engines.llama_cpp.dialects.reading import Reader, reader
+from janfs.engines.llama_cpp.gbnf import behind, either
 from janfs.engines.llama_cpp.grammar import gbnf_of_schema
 from janfs.engines.protocol import ChatPrompt, Prompt, TextPrompt, TokenPrompt
 from janfs.errors import InvalidInput
@@ -49,15 +52,18 @@ class Prepared(NamedTuple):
     grammar: str | None = None
 
 
-def prepare(prompt: Prompt, vocabulary: Vocabulary, chat: ChatFormat) -> Prepared:
-    """The tokens to compute. Raises `InvalidInput`, and what the template raises."""
+def prepare(prompt: Prompt, vocabulary: Vocabulary, chat: ChatFormat, form: str | None = None) -> Prepared:
+    """The tokens to compute. Raises `InvalidInput`, and what the template raises.
+
+    A `form` (GBNF) binds the answer; where tools may be called, the answer or the call of one.
+    """
     match prompt:
         case TokenPrompt(tokens):
-            return Prepared(_at_least_one(check_tokens(tokens, vocabulary.n_vocab), vocabulary))
+            return Prepared(_at_least_one(check_tokens(tokens, vocabulary.n_vocab), vocabulary), grammar=form)
         case TextPrompt(text):
-            return Prepared(_from_text(text, vocabulary))
+            return Prepared(_from_text(text, vocabulary), grammar=form)
         case ChatPrompt():
-            return _from_chat(prompt, vocabulary, chat)
+            return _from_chat(prompt, vocabulary, chat, form)
 
 
 def check_tokens(tokens: Sequence[int], n_vocab: int, *, param: str = "prompt") -> list[int]:
@@ -68,24 +74,29 @@ def check_tokens(tokens: Sequence[int], n_vocab: int, *, param: str = "prompt") 
     return list(tokens)
 
 
-def _from_chat(prompt: ChatPrompt, vocabulary: Vocabulary, chat: ChatFormat) -> Prepared:
+def _from_chat(prompt: ChatPrompt, vocabulary: Vocabulary, chat: ChatFormat, form: str | None) -> Prepared:
     last = prompt.messages[-1]
     goes_on = last.role == "assistant" and not last.tool_calls and len(prompt.messages) > 1
     text = chat.render(prompt.messages[:-1] if goes_on else prompt.messages, prompt.tools)
     text += last.content if goes_on else ""
     tokens = _from_text(text, vocabulary)
     if not prompt.tools and not chat.thinks:
-        return Prepared(tokens, chat.stop)
-    marks = chat.marks
+        return Prepared(tokens, chat.stop, grammar=form)
+    marks, thinking = chat.marks, text.rstrip().endswith(THINK)
+    if form is not None and marks.bare_json:
+        marks = replace(marks, bare_json=False)  # an answer of JSON is no call, so a call says what it is
     if marks is HARMONY:
         read: Reader = harmony.read
     else:
-        read = reader(marks, tools=bool(prompt.tools), thinking=text.rstrip().endswith(THINK))
+        read = reader(marks, tools=bool(prompt.tools), thinking=thinking)
     alone = [vocabulary.tokenize(mark) for mark in (harmony.SPECIAL if marks is HARMONY else marks.special)]
     shown = frozenset(tokens[0] for tokens in alone if len(tokens) == 1)
-    grammar = None
-    if prompt.must_call:
-        grammar = forced(marks, prompt.tools, several=prompt.parallel, gbnf_of=gbnf_of_schema)
+    grammar = form
+    if prompt.must_call or (prompt.tools and form is not None):
+        calls = forced(marks, prompt.tools, several=prompt.parallel, gbnf_of=gbnf_of_schema)
+        grammar = calls if prompt.must_call or form is None else either(calls, form)
+    if grammar is not None and thinking and marks is not HARMONY:
+        grammar = behind(THINK_END, grammar)
     return Prepared(tokens, chat.stop, read, shown, grammar)
 
 

@@ -24,6 +24,7 @@ from janfs.engines.llama_cpp.channel import Channel
 from janfs.engines.llama_cpp.dialects.stream import PartStream
 from janfs.engines.llama_cpp.embedding import Embedded, EmbeddingQueue
 from janfs.engines.llama_cpp.embedding_input import input_tokens
+from janfs.engines.llama_cpp.grammar import gbnf_of
 from janfs.engines.llama_cpp.loading import Loaded, load
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.prompt import Prepared, prepare
@@ -95,9 +96,9 @@ class Worker:
                     raise InvalidInput(
                         "This model makes vectors of texts; it cannot write any.", param="model"
                     )
-                prepared, sampling = prepare(request.prompt, self._weights, self._chat), request.sampling
-                if prepared.grammar is not None:
-                    sampling = msgspec.structs.replace(sampling, grammar=prepared.grammar)
+                sampling = request.sampling
+                prepared = prepare(request.prompt, self._weights, self._chat, gbnf_of(sampling))
+                sampling = msgspec.structs.replace(sampling, grammar=prepared.grammar, json_schema=None)
                 self._writing.check(sampling)
                 stop = (*sampling.stop, *prepared.stop)
                 caching = self._caching and request.cache_prompt

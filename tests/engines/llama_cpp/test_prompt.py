@@ -2,9 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
+from msgspec.structs import replace
 
 from janfs.engines.llama_cpp.chat import ChatFormat
-from janfs.engines.llama_cpp.dialects.reading import Said
+from janfs.engines.llama_cpp.dialects.marks import family_of
+from janfs.engines.llama_cpp.dialects.reading import Call, Said
+from janfs.engines.llama_cpp.gbnf import behind
 from janfs.engines.llama_cpp.prompt import prepare
 from janfs.engines.protocol import ChatMessage, ChatPrompt, TextPrompt, TokenPrompt, Tool
 from janfs.errors import InvalidInput
@@ -88,3 +91,39 @@ def test_who_must_call_is_bound_by_a_grammar() -> None:
     grammar = prepare(prompt, Letters(), CHAT).grammar
     assert grammar is not None
     assert '\\"name\\": \\"x\\"' in grammar
+
+
+def test_an_answer_that_is_bound_may_be_a_call_instead() -> None:
+    form = 'root ::= "yes" | "no"'
+    free = ChatPrompt((ChatMessage("user", "hi"),), (Tool("x"),))
+    both = prepare(free, Letters(), CHAT, form).grammar
+    assert both is not None
+    assert '"yes" | "no"' in both
+    assert '\\"name\\": \\"x\\"' in both
+    called = prepare(replace(free, must_call=True), Letters(), CHAT, form).grammar
+    assert called == prepare(replace(free, must_call=True), Letters(), CHAT).grammar, "who must call, calls"
+    for other in (replace(free, tools=()), TextPrompt("hi"), TokenPrompt((1,))):
+        assert prepare(other, Letters(), CHAT, form).grammar == form
+
+
+def test_a_thought_that_the_prompt_began_is_thought_to_its_end_before_a_bound_answer() -> None:
+    thinking = ChatFormat(lambda messages, tools=(): "<think>\n", thinks=True)
+    asked = ChatPrompt((ChatMessage("user", "hi"),))
+    form = 'root ::= "yes"'
+    assert prepare(asked, Letters(), thinking, form).grammar == behind("</think>", form)
+    assert prepare(asked, Letters(), thinking).grammar is None
+    quiet = ChatFormat(lambda messages, tools=(): "", thinks=True)
+    assert prepare(asked, Letters(), quiet, form).grammar == form
+
+
+def test_where_a_call_is_bare_json_an_answer_of_json_is_none() -> None:
+    llama3 = ChatFormat(lambda messages, tools=(): "", marks=family_of("tools <|python_tag|>"))
+    asked = ChatPrompt((ChatMessage("user", "hi"),), (Tool("x"),))
+    answer = '{"name": "x", "parameters": {}}'
+    read = prepare(asked, Letters(), llama3, 'root ::= "{" [^}]* "}"').read
+    assert read is not None
+    assert read(answer, True) == Said(answer)
+    assert read(f"<|python_tag|>{answer}", True).calls == (Call("x", "{}"),)
+    read = prepare(asked, Letters(), llama3).read
+    assert read is not None
+    assert read(answer, True).calls == (Call("x", "{}"),)

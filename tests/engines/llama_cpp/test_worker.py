@@ -296,6 +296,31 @@ def test_a_model_that_must_call_calls_with_arguments_that_fit(client: Client) ->
 
 
 @pytest.mark.model
+@pytest.mark.parametrize(
+    ("must_call", "leaning", "calls"), [(False, "<", True), (False, "{", False), (True, "{", True)]
+)
+def test_a_model_that_may_call_calls_or_answers_in_the_form_it_is_bound_to(
+    client: Client, must_call: bool, leaning: str, calls: bool
+) -> None:
+    chat = ChatPrompt((ChatMessage("user", "How is the weather in Rome?"),), (WEATHER,), must_call, False)
+    schema = json.dumps({"type": "object", "properties": {"sky": {"enum": ["blue"]}}, "required": ["sky"]})
+    token, *_ = client.run(client.engine.tokenize(TextPrompt(leaning)))
+    sampling = msgspec.structs.replace(GREEDY, max_tokens=60, json_schema=schema, logit_bias=((token, 50.0),))
+
+    async def said() -> list[Any]:
+        request = GenerateRequest(request_id="b", prompt=chat, sampling=sampling)
+        return [reply async for reply in client.engine.generate(request)]
+
+    *parts, end = client.run(said())
+    if calls:
+        assert end.finish_reason == "tool_calls"
+        assert json.loads("".join(part.arguments for part in parts))["city"] in ("Paris", "Rome")
+    else:
+        assert end.finish_reason == "stop"
+        assert json.loads("".join(part.text for part in parts))["sky"] == "blue"
+
+
+@pytest.mark.model
 def test_an_answer_is_gone_on_with(client: Client) -> None:
     question = ChatMessage("user", "Count from one to five.")
     begun = ChatPrompt((question, ChatMessage("assistant", "One, two, three,")))
