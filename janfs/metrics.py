@@ -4,8 +4,9 @@ Everything is in a registry that is passed around; the names are documented in d
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from contextlib import aclosing
+from typing import Any
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
@@ -13,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from janfs.engines.protocol import EngineState, Finished, Reply
+from janfs.engines.protocol import Embedding, EngineState, Finished, Reply
 from janfs.errors import JanfsError
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -50,6 +51,13 @@ class Metrics:
             "between_tokens_seconds", "Between one piece of text and the next.", _TOKEN_SECONDS, "model"
         )
 
+        self._embeddings = self._counter(
+            "embeddings", "Requests for vectors or ranks: done, cancelled or error.", "model", "outcome"
+        )
+        self._embedded_tokens = self._counter(
+            "embedding_tokens", "Tokens of texts that became vectors or ranks.", "model"
+        )
+
     def watch_engines(self, states_of: StatesOf) -> None:
         """Tell of loaded models too, asked when somebody looks."""
         self._registry.register(_Engines(states_of))
@@ -80,6 +88,22 @@ class Metrics:
             raise
         finally:
             self._answers.labels(model_id, outcome).inc()
+
+    async def embedding(
+        self, model_id: str, work: Coroutine[Any, Any, tuple[Embedding, ...]]
+    ) -> tuple[Embedding, ...]:
+        """The vectors that a model makes, counted."""
+        outcome = "cancelled"
+        try:
+            found = await work
+            outcome = "done"
+            self._embedded_tokens.labels(model_id).inc(sum(each.n_tokens for each in found))
+            return found
+        except JanfsError:
+            outcome = "error"
+            raise
+        finally:
+            self._embeddings.labels(model_id, outcome).inc()
 
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from janfs.engines.protocol import EngineInfo, EngineState, Finished, Reply, TextDelta, Usage
+from janfs.engines.protocol import Embedding, EngineInfo, EngineState, Finished, Reply, TextDelta, Usage
 from janfs.errors import EngineError
 from janfs.metrics import Metrics
 
@@ -47,6 +47,23 @@ def drain(metrics: Metrics, *items: Reply | Exception, at_most: int = 99) -> lis
         return taken
 
     return asyncio.run(run())
+
+
+def test_vectors_are_counted_by_how_they_ended() -> None:
+    metrics = Metrics()
+
+    async def made() -> tuple[Embedding, ...]:
+        return (Embedding(b"", 3), Embedding(b"", 4))
+
+    async def failed() -> tuple[Embedding, ...]:
+        raise EngineError("no luck")
+
+    assert len(asyncio.run(metrics.embedding("m", made()))) == 2
+    with pytest.raises(EngineError):
+        asyncio.run(metrics.embedding("m", failed()))
+    assert sample(metrics, "janfs_embeddings_total", model="m", outcome="done") == 1
+    assert sample(metrics, "janfs_embeddings_total", model="m", outcome="error") == 1
+    assert sample(metrics, "janfs_embedding_tokens_total", model="m") == 7
 
 
 def test_every_metric_is_documented() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias
 
 from litestar.di import NamedDependency
@@ -10,7 +11,7 @@ from msgspec import Struct, field
 
 from janfs.archiving import Archives
 from janfs.downloads.manager import Progress
-from janfs.engines.protocol import EngineInfo, EngineState, GenerateRequest, Prompt, Reply
+from janfs.engines.protocol import Engine, EngineInfo, EngineState, GenerateRequest, Prompt, Reply
 from janfs.log.reader import LogReader
 from janfs.metrics import Metrics
 from janfs.pipeline.loop import Pipeline
@@ -36,6 +37,8 @@ class Pool(Protocol):
     async def stop(self, model_id: str, *, grace: float = ..., reason: str = ...) -> bool: ...
 
     def generate(self, model_id: str, request: GenerateRequest) -> AsyncGenerator[Reply]: ...
+
+    def engine(self, model_id: str) -> AbstractAsyncContextManager[Engine]: ...
 
     async def tokenize(self, model_id: str, prompt: Prompt) -> tuple[int, ...]: ...
 

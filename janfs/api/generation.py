@@ -1,7 +1,7 @@
 """Running a generation for a client: whole or streamed, and ended as soon as nobody listens."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +15,7 @@ from msgspec import Struct
 from janfs.api.body import ClientGone
 from janfs.api.context import ApiContext
 from janfs.api.errors import ErrorDetail, answer_to
+from janfs.api.leaving import nobody_listens, unless_gone
 from janfs.api.sse import EventStream, message
 from janfs.api.usage import Usage, usage_of
 from janfs.engines.protocol import (
@@ -28,7 +29,6 @@ from janfs.engines.protocol import (
 )
 from janfs.errors import EngineError
 
-_CLIENT_GONE = 499  # nobody reads it; nginx's number for a client that closed the connection
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger()
 T = TypeVar("T")
@@ -113,11 +113,11 @@ async def answer(
     replies = merged(answers)
     try:
         if not stream:
-            whole = await _unless_gone(request, _collect(replies, len(answers), format_))
+            whole = await unless_gone(request, _collect(replies, len(answers), format_))
             return ASGIResponse(body=_encode(whole), media_type="application/json")
-        first = await _unless_gone(request, _next(replies))
+        first = await unless_gone(request, _next(replies))
     except ClientGone:
-        return ASGIResponse(status_code=_CLIENT_GONE)
+        return nobody_listens()
     messages = _messages(first, replies, len(answers), format_)
 
     async def close() -> None:
@@ -205,23 +205,3 @@ def _error(error: Exception) -> ErrorDetail:
 
 def _unfinished() -> EngineError:
     return EngineError("The engine ended its answer without saying why.")
-
-
-async def _unless_gone(request: Request[Any, Any, Any], work: Coroutine[Any, Any, T]) -> T:
-    """The outcome of `work`, which is cancelled when the client disconnects first."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientGone
-    finally:
-        working.cancel()
-        leaving.cancel()
-        await asyncio.wait((working, leaving))
-
-
-async def _disconnected(request: Request[Any, Any, Any]) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

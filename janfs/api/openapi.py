@@ -14,6 +14,7 @@ from janfs.api import (
     chat,
     completions,
     downloads,
+    embeddings,
     engines,
     events,
     hashes,
@@ -22,6 +23,7 @@ from janfs.api import (
     messages,
     models,
     organising,
+    rerank,
     responses,
 )
 from janfs.api.chat_request import ChatRequest
@@ -142,6 +144,8 @@ OPERATIONS = (
     ),
     Operation(responses.create_response, ResponseView, body=ResponsesRequest, streamed=ResponseEvent),
     Operation(messages.count_message_tokens, messages.CountedTokens, body=ChatParams),
+    Operation(embeddings.create_embeddings, embeddings.EmbeddingList, body=embeddings.EmbeddingsRequest),
+    Operation(rerank.rerank, rerank.RerankAnswer, body=rerank.RerankRequest),
     Operation(events.list_events, events.EventPage, parameters=(_AFTER, _LIMIT)),
     Operation(events.stream_events, None, streamed=EventView, parameters=(_AFTER, _LAST_EVENT_ID)),
     Operation(engines.list_engines, EngineList),
@@ -190,7 +194,7 @@ def _describe_one(operation: Operation, path: str, method: str) -> dict[str, Any
     if operation.streamed is not None:
         content["text/event-stream"] = {"schema": _ref(operation.streamed)}
     found: dict[str, Any] = {
-        "operationId": f"{operation.handler.handler_name}_{method.lower()}",
+        "operationId": "_".join([operation.handler.handler_name, method.lower(), *_which(operation, path)]),
         "summary": text,
         "parameters": [*in_path, *operation.parameters],
         "responses": {
@@ -209,3 +213,9 @@ def _describe_one(operation: Operation, path: str, method: str) -> dict[str, Any
 
 def _ref(kind: type[Struct]) -> dict[str, str]:
     return {"$ref": _REF.format(name=kind.__name__)}
+
+
+def _which(operation: Operation, path: str) -> list[str]:
+    """Of several paths of a handler, what sets one apart from the first."""
+    paths = sorted(operation.handler.paths)
+    return [] if path == paths[0] else [path.strip("/").replace("/", "_")]

@@ -1,11 +1,15 @@
 """A pool without engines: it answers what a test tells it to."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import struct
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Literal
 
 from janfs.engines.protocol import (
     CallDelta,
+    Embeddable,
+    Embedding,
     EngineInfo,
     EngineState,
     Finished,
@@ -29,6 +33,7 @@ State = Literal["stopped", "loading", "running", "stopping", "failed"]
 class FakePool:
     """Answers every request with `texts`; an error among them is raised there.
 
+    Inputs become its `vectors` in turn, of two tokens each, and are noted in `embedded`.
     It stops for good before the text with the number `held`. `asked` holds the requests, `cancelled` counts
     those that were closed before they had ended.
     """
@@ -43,6 +48,8 @@ class FakePool:
         self.held: int | None = None
         self.logprobs: tuple[TokenLogprob, ...] = ()
         self.asked: list[tuple[str, GenerateRequest]] = []
+        self.vectors: list[tuple[float, ...]] | Exception = [(3.0, 4.0)]
+        self.embedded: list[tuple[str, tuple[Embeddable, ...]]] = []
         self.stopped: list[str] = []
         self.cancelled = 0
         self.start_error: Exception | None = None
@@ -64,6 +71,10 @@ class FakePool:
     def states(self) -> dict[str, EngineState]:
         return {model_id: self.state(model_id) for model_id in self._states}
 
+    @asynccontextmanager
+    async def engine(self, model_id: str) -> AsyncIterator["FakeVectors"]:
+        yield FakeVectors(self, model_id)
+
     async def tokenize(self, model_id: str, prompt: Prompt) -> tuple[int, ...]:
         self.asked.append((model_id, GenerateRequest(request_id="", prompt=prompt)))
         return (1, 2, 3)
@@ -84,3 +95,19 @@ class FakePool:
             yield Finished(self.finish, Usage(7, len(self.texts), 5))
         finally:
             self.cancelled += not ended
+
+
+class FakeVectors:
+    """An engine that gives the vectors of its pool."""
+
+    def __init__(self, pool: FakePool, model_id: str) -> None:
+        self._pool = pool
+        self._model_id = model_id
+
+    async def embed(self, inputs: tuple[Embeddable, ...]) -> tuple[Embedding, ...]:
+        self._pool.embedded.append((self._model_id, inputs))
+        vectors = self._pool.vectors
+        if isinstance(vectors, Exception):
+            raise vectors
+        chosen = [vectors[number % len(vectors)] for number in range(len(inputs))]
+        return tuple(Embedding(struct.pack(f"<{len(each)}f", *each), 2) for each in chosen)

@@ -1,0 +1,97 @@
+"""/v1/embeddings: texts as vectors."""
+
+import base64
+from typing import Annotated, Any, Literal
+
+from litestar import Request, post
+from litestar.params import RawBody
+from litestar.response.base import ASGIResponse
+from litestar.types import ASGIApp
+from msgspec import Meta, Struct, json
+
+from janfs.api.body import ClientGone
+from janfs.api.context import Context
+from janfs.api.errors import decode_body
+from janfs.api.leaving import nobody_listens, unless_gone
+from janfs.api.vectors import InputUsage, Vector, embedded, normalised, numbers_of, shortened, usage_of
+from janfs.engines.protocol import Embeddable, TextPrompt, TokenPrompt
+from janfs.errors import InvalidInput
+from janfs.serving import resolve
+
+MAX_INPUTS = 2048  # of one request, as at OpenAI's
+TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
+class EmbeddingsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A text, a list of texts, the tokens of one, or a list of the tokens of several.
+
+    The vectors have a length of 1, unless llama.cpp's `embd_normalize` asks for another norm.
+    """
+
+    model: str
+    input: str | list[str | TokenId | list[TokenId]]
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: int | None = None
+    embd_normalize: Annotated[int, Meta(ge=-1, le=64)] | None = None
+    user: Any = None
+
+
+class EmbeddingView(Struct, frozen=True):
+    """A vector: numbers, or the base64 of them as 32-bit floats, little-endian."""
+
+    index: int
+    embedding: list[float] | str
+    object: Literal["embedding"] = "embedding"
+
+
+class EmbeddingList(Struct, frozen=True):
+    """The vectors of all inputs, in their order."""
+
+    data: list[EmbeddingView]
+    model: str
+    usage: InputUsage
+    object: Literal["list"] = "list"
+
+
+@post("/v1/embeddings", status_code=200)
+async def create_embeddings(request: Request[Any, Any, Any], context: Context, body: RawBody) -> ASGIApp:
+    """A vector for each input. Loads the model if need be."""
+    asked = decode_body(body, EmbeddingsRequest)
+    inputs = inputs_of(asked)
+    model_id = resolve(context.pipeline.snapshot, context.settings.root, asked.model).spec.model_id
+    try:
+        found = await unless_gone(request, embedded(context, model_id, inputs))
+    except ClientGone:
+        return nobody_listens()
+    norm = 2 if asked.embd_normalize is None else asked.embd_normalize
+    vectors = [normalised(shortened(numbers_of(each), asked.dimensions), norm) for each in found]
+    data = [EmbeddingView(number, _written(vector, asked)) for number, vector in enumerate(vectors)]
+    answer = EmbeddingList(data, model_id, usage_of(found))
+    return ASGIResponse(body=json.encode(answer), media_type="application/json")
+
+
+def inputs_of(asked: EmbeddingsRequest) -> tuple[Embeddable, ...]:
+    """What becomes a vector each. Raises `InvalidInput`."""
+    if isinstance(asked.input, str):
+        return (TextPrompt(asked.input),)
+    tokens = [each for each in asked.input if isinstance(each, int)]
+    if tokens and len(tokens) < len(asked.input):
+        raise InvalidInput("'input' mixes token ids with texts or lists.", param="input")
+    if tokens:
+        return (TokenPrompt(tuple(tokens)),)
+    if not 1 <= len(asked.input) <= MAX_INPUTS:
+        raise InvalidInput(
+            f"'input' must have 1 to {MAX_INPUTS} entries, not {len(asked.input)}.", param="input"
+        )
+    return tuple(
+        TextPrompt(each) if isinstance(each, str) else TokenPrompt(tuple(each))
+        for each in asked.input
+        if not isinstance(each, int)
+    )
+
+
+def _written(vector: Vector, asked: EmbeddingsRequest) -> list[float] | str:
+    if asked.encoding_format == "base64":
+        return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+    numbers: list[float] = vector.tolist()
+    return numbers

@@ -1,0 +1,78 @@
+"""/v1/rerank: how well texts answer a question, in the shape that Jina's and llama.cpp's servers have."""
+
+from typing import Any, Literal
+
+from litestar import Request, post
+from litestar.params import RawBody
+from litestar.response.base import ASGIResponse
+from litestar.types import ASGIApp
+from msgspec import UNSET, Struct, UnsetType, json
+
+from janfs.api.body import ClientGone
+from janfs.api.context import Context
+from janfs.api.embeddings import MAX_INPUTS
+from janfs.api.errors import decode_body
+from janfs.api.leaving import nobody_listens, unless_gone
+from janfs.api.vectors import InputUsage, embedded, numbers_of, usage_of
+from janfs.engines.protocol import PairPrompt
+from janfs.errors import InvalidInput
+from janfs.serving import resolve
+
+
+class Document(Struct, frozen=True, forbid_unknown_fields=True):
+    """A text."""
+
+    text: str
+
+
+class RerankRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A question, and the texts to be ranked, of which the best `top_n` are told, or all."""
+
+    model: str
+    query: str
+    documents: list[str | Document]
+    top_n: int | None = None
+    return_documents: bool | None = None
+    user: Any = None
+
+
+class Ranked(Struct, frozen=True):
+    """A text's place in the request, and its score as the model gives it: higher is better."""
+
+    index: int
+    relevance_score: float
+    document: Document | UnsetType = UNSET
+
+
+class RerankAnswer(Struct, frozen=True):
+    """The best texts, the best one first."""
+
+    results: list[Ranked]
+    model: str
+    usage: InputUsage
+    object: Literal["list"] = "list"
+
+
+@post(["/v1/rerank", "/v1/reranking", "/rerank", "/reranking"], status_code=200)
+async def rerank(request: Request[Any, Any, Any], context: Context, body: RawBody) -> ASGIApp:
+    """The texts that answer a question best. Loads the model if need be."""
+    asked = decode_body(body, RerankRequest)
+    texts = [each if isinstance(each, str) else each.text for each in asked.documents]
+    if not 1 <= len(texts) <= MAX_INPUTS:
+        raise InvalidInput(
+            f"'documents' must have 1 to {MAX_INPUTS} entries, not {len(texts)}.", param="documents"
+        )
+    if asked.top_n is not None and asked.top_n < 1:
+        raise InvalidInput(f"'top_n' must be at least 1, not {asked.top_n}.", param="top_n")
+    model_id = resolve(context.pipeline.snapshot, context.settings.root, asked.model).spec.model_id
+    pairs = tuple(PairPrompt(asked.query, text) for text in texts)
+    try:
+        found = await unless_gone(request, embedded(context, model_id, pairs))
+    except ClientGone:
+        return nobody_listens()
+    scores = [float(numbers_of(each)[0]) for each in found]
+    best = sorted(range(len(texts)), key=lambda number: -scores[number])[: asked.top_n]
+    shown = [Document(texts[each]) if asked.return_documents else UNSET for each in best]
+    results = [Ranked(each, scores[each], text) for each, text in zip(best, shown, strict=True)]
+    answer = RerankAnswer(results, model_id, usage_of(found))
+    return ASGIResponse(body=json.encode(answer), media_type="application/json")
