@@ -27,6 +27,11 @@ def test_an_endless_loop_is_ended() -> None:
         body()
 
 
+def test_waiting_for_a_processor_is_not_held_against_the_body() -> None:
+    with limited(0.1, 2**30):
+        time.sleep(0.3)
+
+
 def test_growing_without_end_is_ended() -> None:
     hoard: list[bytes] = []
 
