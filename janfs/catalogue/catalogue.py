@@ -62,10 +62,10 @@ class Catalogue(Struct, frozen=True):
     settings in `engines/`) by path, `parked` what could not be applied, by stream. Derived: `ids` and
     aliases to uids,
     `folders` of present models and `graves` of removed ones to uids, `children` of each folder, `owned` files
-    of each uid, `links` that lead to an inode, files of each of the `hashes`, the
-    `spellings` of ids and of names in `models/` that a disk could take for one. `rivals` are
-    the models of a name that several could have: an id goes before an alias, then the model that came first;
-    a grave is of the model that was removed last.
+    of each uid, `links` that lead to an inode, or into a folder where nothing is of that name, files of each
+    of the `hashes`, the `spellings` of ids and of names in `models/` that a disk could take for one. `rivals`
+    are the models of a name that several could have: an id goes before an alias, then the model that came
+    first; a grave is of the model that was removed last.
     """
 
     position: int = 0

@@ -185,7 +185,12 @@ def _owner(file: File) -> str:
 
 
 def _linked(file: File) -> str | None:
-    return str(file.stamp.inode) if file.link is not None and file.stamp.inode else None
+    """Where a link leads: to an inode, or, if nothing is there, to a folder."""
+    if file.link is None:
+        return None
+    if file.stamp.inode:
+        return str(file.stamp.inode)
+    return paths.folded(paths.parent(paths.behind(file.path, file.link)))
 
 
 def _content(file: File) -> str | None:

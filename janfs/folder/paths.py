@@ -4,6 +4,7 @@ A name on disk is bytes. Bytes that are not UTF-8 are written `%XX`, and a liter
 every name has exactly one spelling and every spelling leads back to its name.
 """
 
+import posixpath
 import re
 import unicodedata
 
@@ -70,6 +71,11 @@ def parent(path: str) -> str:
 def name(path: str) -> str:
     """The last part of `path`."""
     return path.rpartition("/")[2]
+
+
+def behind(path: str, link: str) -> str:
+    """Where a link at `path` leads by its text; links on the way are not known."""
+    return posixpath.normpath(posixpath.join(parent(path), link))
 
 
 def place(path: str) -> str:

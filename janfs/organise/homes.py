@@ -13,28 +13,56 @@ from janfs.organise.steps import Decide, Policy
 _OPEN = Policy()
 
 
-def home_of(tables: Tables, file_name: str, policy: Policy = _OPEN, folder_name: str | None = None) -> str:
+def home_of(
+    tables: Tables,
+    file_name: str,
+    policy: Policy = _OPEN,
+    folder_name: str | None = None,
+    *,
+    returns: bool = False,
+) -> str:
     """The folder that a binary of this name would get; `folder_name` helps where its own says nothing."""
-    return free_folder(tables, id_from_file_name(file_name, folder_name), policy)
+    return free_folder(tables, id_from_file_name(file_name, folder_name), policy, returns=returns)
 
 
-def free_folder(tables: Tables, wanted: str, policy: Policy = _OPEN, given: Container[str] = ()) -> str:
-    """The folder of that name, or the next one that is free; those `given` in the same decision are not."""
-    return paths.join(paths.MODELS, free_id(wanted, _Taken(tables, policy.arriving, given)))
+def free_folder(
+    tables: Tables,
+    wanted: str,
+    policy: Policy = _OPEN,
+    given: Container[str] = (),
+    *,
+    returns: bool = False,
+) -> str:
+    """The folder of that name, or the next one that is free; those `given` in the same decision are not.
+
+    A model that `returns` may come to where the links lead that it left behind.
+    """
+    taken = _Taken(tables, policy.arriving, given, awaited=not returns)
+    return paths.join(paths.MODELS, free_id(wanted, taken))
 
 
 class _Taken:
-    """Ids that a new model cannot have: other models', and names of files and of folders in use."""
+    """Ids that a new model cannot have: other models', and names of files and of folders in use.
 
-    def __init__(self, tables: Tables, arriving: Container[str], given: Container[str]) -> None:
+    Where a link leads that leads to nothing another model is `awaited`: with this one it would come to
+    stand for what it was not made for.
+    """
+
+    def __init__(
+        self, tables: Tables, arriving: Container[str], given: Container[str], *, awaited: bool
+    ) -> None:
         self._tables = tables
         self._arriving = arriving
         self._given = given
+        self._awaited = awaited
 
     def __contains__(self, name: object) -> bool:
         if name in self._given:
             return True
-        if name in self._tables.ids or in_use(self._tables, f"{paths.MODELS}/{name}", self._arriving):
+        folder = f"{paths.MODELS}/{name}"
+        if name in self._tables.ids or in_use(self._tables, folder, self._arriving):
+            return True
+        if self._awaited and paths.folded(folder) in self._tables.links:
             return True
         alike = self._tables.spellings.get(paths.folded(str(name))) or ()
         return any(paths.name(each) != name for each in alike)

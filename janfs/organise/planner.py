@@ -78,7 +78,7 @@ def _organise_loose(catalogue: Catalogue, file: File, policy: Policy, retry: boo
             return None
         if mine.kind != "model":
             return _pair(catalogue, mine)
-        folder = home_of(catalogue, paths.name(file.path), policy)
+        folder = home_of(catalogue, paths.name(file.path), policy, returns=model is not None)
         event = arrival(catalogue, file.uid, paths.name(folder), folder, mine)
         return Decide(((file.uid, event),), file.position)
     return _bring_home(catalogue, model, file, policy, retry)

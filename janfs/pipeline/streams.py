@@ -37,7 +37,7 @@ class Streams:
     def _returning(self, path: str, place: str) -> str | None:
         """What is dropped again after it was removed is the model that it was; once."""
         loose = place == path and paths.is_binary(path)
-        grave = home_of(self._catalogue, paths.name(path)) if loose else place
+        grave = home_of(self._catalogue, paths.name(path), returns=True) if loose else place
         uid = None if place in self._left else self._catalogue.graves.get(grave)
         return None if uid is None or uid in self._given.values() else uid
 

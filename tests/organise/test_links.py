@@ -99,6 +99,33 @@ def test_a_file_that_a_link_leads_to_stays_where_it_is(world: World) -> None:
     assert [model.id for model in world.present()] == ["mine"]
 
 
+NOWHERE = Stamp(0, 0, 0)
+
+
+@pytest.mark.parametrize("target", ["../models/alpha/x.gguf", "Alpha/y.gguf"])
+def test_where_a_link_leads_to_nothing_no_other_model_is_put(world: World, target: str) -> None:
+    gone = e.FileRefused("models/best.gguf", NOWHERE, "not_a_file", "Nothing is there.", target)
+    world.say("u1", gone)
+    world.drop("models/alpha.gguf")
+    world.settle()
+    assert [model.folder for model in world.present()] == ["models/alpha-2"], (
+        "the link leads to another model"
+    )
+
+
+def test_a_model_that_comes_back_goes_where_links_still_lead(world: World) -> None:
+    uid = world.drop("models/alpha.gguf")
+    world.settle()
+    for path in list(world.catalogue.files):
+        world.remove(path)
+    world.settle()
+    gone = e.FileRefused("models/best.gguf", NOWHERE, "not_a_file", "Nothing is there.", "alpha/alpha.gguf")
+    world.say("u9", gone)
+    world.drop("models/alpha.gguf", uid=uid)
+    world.settle()
+    assert [model.folder for model in world.present()] == ["models/alpha"]
+
+
 def test_a_model_json_that_names_a_file_elsewhere_gets_a_link_to_it(world: World) -> None:
     said = Manifest(sources=(SourceRef("big.gguf", "/mnt/models/big.gguf"),))
     world.edit("models/imported/model.json", said)
