@@ -30,6 +30,21 @@ def uid_for(uid: str, head: str) -> str:
     return hashlib.sha256(f"{uid}/{paths.name(head)}".encode()).hexdigest()[:32]
 
 
+def _free_uid(catalogue: Catalogue, each: Group) -> str:
+    """The stream for a model that leaves a folder; one that has a model's files already goes on living."""
+    uid = uid_for(each.head.uid, each.head.path)
+    while _has_binary(catalogue, uid):
+        uid = uid_for(uid, each.head.path)
+    return uid
+
+
+def _has_binary(catalogue: Catalogue, uid: str) -> bool:
+    """Whether a present model has a file to be served from, wherever that lies."""
+    model = catalogue.models.get(uid)
+    files = files_of(catalogue, uid) if model is not None and model.removed is None else []
+    return any(paths.is_binary(file.path) and not is_part(file) for file in files)
+
+
 def is_named(each: Group, manifest: Manifest | None) -> bool:
     """Whether a model.json needs a file beside its own model, such as a draft model."""
     values = manifest.engine_parameters.values() if manifest is not None else ()
@@ -55,9 +70,13 @@ def register(
             continue
         if any(links.leads_here(catalogue, file) for file in each.files):
             continue
-        uid = uid_for(each.head.uid, each.head.path)
+        uid = _free_uid(catalogue, each)
+        missed = catalogue.models.get(uid)
+        if missed is not None and missed.removed is None:
+            events.append((uid, arrival(catalogue, uid, missed.id, missed.folder, each)))
+            continue
         wanted = id_from_file_name(paths.name(each.head.path), paths.name(place))
-        folder = free_folder(catalogue, wanted, policy, given)
+        folder = free_folder(catalogue, wanted, policy, given, returns=missed is not None)
         given.add(paths.name(folder))
         events.append((uid, arrival(catalogue, uid, paths.name(folder), folder, each)))
     if not events:

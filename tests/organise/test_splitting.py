@@ -67,6 +67,43 @@ def test_a_model_that_has_its_model_json_stays_and_the_other_leaves(world: World
     assert world.model("mine").uid == uid
 
 
+def two_of_one_folder(world: World) -> None:
+    """One model stays in `mine`, the other left it."""
+    for name in ("first.gguf", "second.gguf"):
+        world.drop(f"models/mine/{name}")
+    world.edit("models/mine/model.json", Manifest(sources=(SourceRef("first.gguf", "first.gguf"),)))
+    world.settle()
+
+
+def test_what_is_dropped_again_into_a_folder_that_it_left_is_another_model(world: World) -> None:
+    two_of_one_folder(world)
+    uid = world.model("second").uid
+    world.drop("models/mine/second.gguf")
+    world.settle()
+    assert world.folders() == {
+        "models/mine": {"first.gguf", "model.json"},
+        "models/second": {"second.gguf", "model.json"},
+        "models/second-2": {"second.gguf", "model.json"},
+    }
+    assert world.model("second").uid == uid, "the one that left first stays what it is"
+    assert {model.status for model in world.present()} == {"ready"}
+
+
+def test_what_is_put_back_into_a_folder_that_it_left_goes_home_again(world: World) -> None:
+    two_of_one_folder(world)
+    uid = world.model("second").uid
+    world.remove("models/second/second.gguf")
+    world.settle()
+    assert world.model("second").status == "missing"
+    world.drop("models/mine/second.gguf")
+    world.settle()
+    assert world.folders() == {
+        "models/mine": {"first.gguf", "model.json"},
+        "models/second": {"second.gguf", "model.json"},
+    }
+    assert (world.model("second").uid, world.model("second").status) == (uid, "ready")
+
+
 def test_a_file_that_the_model_json_names_for_another_purpose_stays(world: World) -> None:
     world.drop("models/a/big.gguf")
     world.drop("models/a/draft.gguf")
