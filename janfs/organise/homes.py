@@ -3,7 +3,7 @@
 from collections.abc import Container
 
 from janfs.catalogue.catalogue import Tables, files_in
-from janfs.catalogue.entries import Model
+from janfs.catalogue.entries import File, Model
 from janfs.catalogue.groups import Group
 from janfs.events.types import Event, ModelRegistered, ModelRenamed, ModelRestored
 from janfs.folder import paths
@@ -92,6 +92,14 @@ def move_on(tables: Tables, model: Model, policy: Policy) -> Decide | None:
         return None
     folder = home_of(tables, paths.name(model.loose), policy)
     return Decide(((model.uid, ModelRenamed(paths.name(folder), folder, model.id)),), model.position)
+
+
+def is_held_up(tables: Tables, file: File, target: str, *, retry: bool) -> bool:
+    """Whether a move that failed before is not to be tried now, or has another file in its way still."""
+    if file.stuck is None:
+        return False
+    there = tables.files.get(target)
+    return not retry or (there is not None and there.stamp != file.stamp)
 
 
 def arrival(tables: Tables, uid: str, id_: str, folder: str, strays: Group | None) -> Event:

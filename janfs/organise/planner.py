@@ -15,7 +15,7 @@ from janfs.manifest.generate import digest
 from janfs.manifest.json_schema import MODEL, reference
 from janfs.manifest.schema import Manifest
 from janfs.organise import links, pairing, splitting
-from janfs.organise.homes import arrival, claimed_folder, home_of, move_on
+from janfs.organise.homes import arrival, claimed_folder, home_of, is_held_up, move_on
 from janfs.organise.naming import free_id, id_from_folder
 from janfs.organise.steps import Copy, Decide, Generate, Move, Policy, Step
 
@@ -89,9 +89,10 @@ def _bring_home(catalogue: Catalogue, model: Model, file: File, policy: Policy, 
     elsewhere = move_on(catalogue, model, policy)
     if elsewhere is not None:
         return elsewhere
-    if not policy.organise or links.leads_here(catalogue, file) or (file.stuck is not None and not retry):
-        return None
     target = paths.join(model.folder, paths.name(file.path))
+    stays = not policy.organise or links.leads_here(catalogue, file)
+    if stays or is_held_up(catalogue, file, target, retry=retry):
+        return None
     return Move(model.uid, file.path, target, file.stamp, max(file.position, model.position))
 
 

@@ -15,7 +15,7 @@ from janfs.events.types import CopyHow, Event
 from janfs.folder import paths
 from janfs.manifest.schema import Manifest
 from janfs.organise import links, pairing
-from janfs.organise.homes import arrival, free_folder, move_on
+from janfs.organise.homes import arrival, free_folder, is_held_up, move_on
 from janfs.organise.naming import id_from_file_name
 from janfs.organise.steps import Copy, Decide, Move, Policy, Step
 
@@ -102,9 +102,10 @@ def next_step(
             return _share(model, file, moves=is_last and not links.leads_here(catalogue, file))
     for model, strays in leaving:
         for file in strays:
-            if (file.stuck is None or retry) and not links.leads_here(catalogue, file):
-                target = paths.join(model.folder, paths.name(file.path))
-                return Move(model.uid, file.path, target, file.stamp, max(file.position, model.position))
+            target = paths.join(model.folder, paths.name(file.path))
+            if is_held_up(catalogue, file, target, retry=retry) or links.leads_here(catalogue, file):
+                continue
+            return Move(model.uid, file.path, target, file.stamp, max(file.position, model.position))
     return None
 
 

@@ -153,6 +153,9 @@ class Organiser:
                 self._note_links(place)
                 continue
             self._dirty.add(place)
+            if place in retry and not isinstance(step, Generate) and step.source in self._arriving():
+                retry.discard(place)  # what is known of it is past: it would fail again
+                continue
             if not _places(step) & claimed:
                 claimed |= _places(step)
                 drafts = self._actor.intent(step, self._catalogue, documents)

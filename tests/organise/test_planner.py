@@ -171,6 +171,17 @@ def test_what_failed_is_tried_again_only_when_asked(world: World) -> None:
     assert isinstance(world.step("models/a", retry=True), Generate)
 
 
+def test_what_has_another_file_in_its_way_is_tried_again_once_that_is_gone(world: World) -> None:
+    uid = world.drop("models/x.gguf")
+    world.settle()
+    world.drop("models/nest/x.gguf", uid=uid)
+    world.settle()
+    assert world.catalogue.files["models/nest/x.gguf"].stuck == "Something of that name exists already."
+    assert world.step("models/nest", retry=True) is None, "it would fail again, and the log would grow"
+    world.remove("models/x/x.gguf")
+    assert isinstance(world.step("models/nest", retry=True), Move)
+
+
 # Whatever is dropped, wherever.
 
 some_paths = st.sampled_from(
