@@ -26,10 +26,10 @@ _ESCAPED = re.compile(r"%([0-9A-F]{2})")
 
 def encode_name(raw: bytes) -> str:
     """One name as it stands on disk, in its spelling for the log."""
-    text = raw.decode("utf-8", "surrogateescape")
-    escaped = text.replace("%", "%25")
-    if not any(0xDC80 <= ord(c) <= 0xDCFF for c in escaped):
-        return escaped
+    try:
+        return raw.decode().replace("%", "%25")
+    except UnicodeDecodeError:
+        escaped = raw.decode("utf-8", "surrogateescape").replace("%", "%25")
     return "".join(f"%{ord(c) - 0xDC00:02X}" if 0xDC80 <= ord(c) <= 0xDCFF else c for c in escaped)
 
 

@@ -1,6 +1,7 @@
 """The whole fake disk: path lookup with links, names, times; `FakeFileSystem` shows the part below a root."""
 
 import errno
+import functools
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -72,9 +73,9 @@ class Disk:
 
         With `follow`, a link at the end is followed, and folder and name are those of its target.
         """
-        parts = deque(self._parts(paths.decode_path(path)))
+        parts = deque(_parts(path))
         if not path.startswith("/"):
-            parts.extendleft(reversed(self._parts(paths.decode_path(self.root))))
+            parts.extendleft(reversed(_parts(self.root)))
         trail: list[Folder] = [self.top]
         name, inode, hops = b".", self.top, 0
         found: Inode | None = inode
@@ -94,7 +95,7 @@ class Disk:
                     raise failure(errno.ELOOP, path)
                 if found.target.startswith(b"/"):
                     trail = [self.top]
-                parts.extendleft(reversed(self._parts(found.target)))
+                parts.extendleft(reversed(_split(found.target)))
                 found = trail[-1]
                 continue
             if not parts:
@@ -182,7 +183,7 @@ class Disk:
             raise failure(errno.EEXIST, target)
         if inode is new_folder or (isinstance(inode, Folder) and new_folder in _below(inode)):
             raise failure(errno.EINVAL, target)
-        wanted = self._parts(paths.decode_path(target))[-1]
+        wanted = _parts(target)[-1]
         if there is inode and (old_name == wanted or not self.folds):
             return
         if there is inode:  # another spelling of its own name
@@ -239,9 +240,14 @@ class Disk:
             inode.nlink -= 1
             inode.ctime_ns = self.time_ns()
 
-    @staticmethod
-    def _parts(raw: bytes) -> list[bytes]:
-        return [part for part in raw.split(b"/") if part not in (b"", b".")]
+
+@functools.lru_cache(maxsize=4096)
+def _parts(path: str) -> tuple[bytes, ...]:
+    return _split(paths.decode_path(path))
+
+
+def _split(raw: bytes) -> tuple[bytes, ...]:
+    return tuple(part for part in raw.split(b"/") if part not in (b"", b"."))
 
 
 def _below(folder: Folder) -> list[Folder]:
