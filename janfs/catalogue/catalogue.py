@@ -135,14 +135,23 @@ def files_of(tables: Tables, uid: str) -> list[File]:
 
 
 def owner_of(tables: Tables, place: str) -> str | None:
-    """The stream of what is at a place; a model whose files are all yet to move there does not own it."""
+    """The stream of what is at a place.
+
+    A model whose files are all yet to move there does not own it, nor does one whose files are to leave it.
+    """
     if place in tables.files:
         return tables.files[place].uid
     known = files_in(tables, place)
     uid = tables.folders.get(place)
     if uid is not None and (not known or any(file.uid == uid for file in known)):
         return uid if known or tables.models[uid].loose is None else None
-    return known[0].uid if known else None
+    return next((file.uid for file in known if not is_leaving(tables, file)), None)
+
+
+def is_leaving(tables: Tables, file: File) -> bool:
+    """Whether a file is one of a model that lives elsewhere, which will take it along."""
+    model = tables.models.get(file.uid)
+    return model is not None and model.removed is None and model.folder != paths.parent(file.path)
 
 
 def entry(tables: Tables, key: Key) -> Entry | None:

@@ -139,6 +139,14 @@ def shard(path: str) -> Shard | None:
     return Shard(match[1], number, count) if 1 <= number <= count and count > 1 else None
 
 
+def is_same_set(one: str, other: str) -> bool:
+    """Whether two names are those of shards of one set."""
+    first, second = shard(one), shard(other)
+    if first is None or second is None:
+        return False
+    return (first.stem, first.count) == (second.stem, second.count)
+
+
 def is_binary(path: str) -> bool:
     """Whether a name claims to be a GGUF file."""
     return path[-5:].lower() == ".gguf"

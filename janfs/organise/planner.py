@@ -5,7 +5,7 @@ step, or None when the place is as it should be; doing the steps one after anoth
 """
 
 from janfs.catalogue import duplicates, groups
-from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in, files_of
+from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in, files_of, is_leaving
 from janfs.catalogue.entries import File, Model
 from janfs.catalogue.groups import Group
 from janfs.catalogue.status import manifest_of
@@ -103,7 +103,7 @@ def _organise_folder(
     leaving = splitting.next_step(catalogue, place, files, policy, retry=retry)
     if leaving is not None or place in policy.held:
         return leaving
-    free = [file for file in files if not _belongs_elsewhere(catalogue, file)]
+    free = [file for file in files if not is_leaving(catalogue, file)]
     found = groups.group(free)
     models = groups.of_kind(found, "model")
     if not any(paths.is_manifest(file.path) for file in free):
@@ -119,11 +119,6 @@ def _organise_folder(
     id_ = free_id(id_from_folder(paths.name(place)), GivenIds(catalogue))
     event = arrival(catalogue, first.uid, id_, place, None)
     return Decide(((first.uid, event),), first.position)
-
-
-def _belongs_elsewhere(catalogue: Catalogue, file: File) -> bool:
-    model = catalogue.models.get(file.uid)
-    return model is not None and model.removed is None and model.folder != paths.parent(file.path)
 
 
 def _tend(catalogue: Catalogue, model: Model, files: list[File], policy: Policy, retry: bool) -> Step | None:

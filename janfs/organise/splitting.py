@@ -8,7 +8,7 @@ files go last, since their lying here is what says that there is still something
 import hashlib
 from collections.abc import Sequence
 
-from janfs.catalogue.catalogue import Catalogue, files_of
+from janfs.catalogue.catalogue import Catalogue, files_of, is_leaving
 from janfs.catalogue.entries import File, Model
 from janfs.catalogue.groups import Group, group, is_part
 from janfs.events.types import CopyHow, Event
@@ -26,8 +26,12 @@ def is_nested(place: str) -> bool:
 
 
 def uid_for(uid: str, head: str) -> str:
-    """The stream of a model that leaves the folder of stream `uid`; the same each time it is worked out."""
-    return hashlib.sha256(f"{uid}/{paths.name(head)}".encode()).hexdigest()[:32]
+    """The stream of a model that leaves the folder of stream `uid`; the same each time it is worked out,
+    also when more shards of a set have come.
+    """
+    shard = paths.shard(head)
+    name = paths.name(head) if shard is None else f"{shard.stem}-of-{shard.count}"
+    return hashlib.sha256(f"{uid}/{name}".encode()).hexdigest()[:32]
 
 
 def _free_uid(catalogue: Catalogue, each: Group) -> str:
@@ -87,20 +91,25 @@ def register(
 def next_step(
     catalogue: Catalogue, place: str, files: Sequence[File], policy: Policy, *, retry: bool
 ) -> Step | None:
-    """The next thing to do for the models that are yet to leave a folder."""
+    """The next thing to do for the models that are yet to leave a folder.
+
+    A set of shards leaves once it is whole: what is missing comes to where the others lie.
+    """
     if not policy.organise:
         return None
+    staying = catalogue.folders.get(place) is not None
     leaving = _leaving(catalogue, place, files)
-    for model, strays in leaving:
+    whole = [(model, strays) for model, strays in leaving if _is_whole(catalogue, model)]
+    for model, strays in whole:
         moved_on = move_on(catalogue, model, policy)
         if moved_on is not None:
             return moved_on
-        is_last = model is leaving[-1][0] and catalogue.folders.get(place) is None
+        is_last = model is leaving[-1][0] and len(whole) == len(leaving) and not staying
         for file in _shares(catalogue, model, strays, files):
             if file.stuck is not None and not retry:
                 return None  # first all that belongs together, then the models themselves
             return _share(model, file, moves=is_last and not links.leads_here(catalogue, file))
-    for model, strays in leaving:
+    for model, strays in whole:
         for file in strays:
             target = paths.join(model.folder, paths.name(file.path))
             if is_held_up(catalogue, file, target, retry=retry) or links.leads_here(catalogue, file):
@@ -117,6 +126,10 @@ def _leaving(catalogue: Catalogue, place: str, files: Sequence[File]) -> list[tu
         if model is not None and model.removed is None and model.folder != place:
             found.setdefault(file.uid, []).append(file)
     return [(catalogue.models[uid], strays) for uid, strays in sorted(found.items())]
+
+
+def _is_whole(catalogue: Catalogue, model: Model) -> bool:
+    return not any(each.missing for each in group(files_of(catalogue, model.uid)))
 
 
 def _share(model: Model, file: File, *, moves: bool) -> Step:
@@ -140,7 +153,7 @@ def _shares(catalogue: Catalogue, model: Model, strays: Sequence[File], files: S
 def _shareable(catalogue: Catalogue, model: Model, files: Sequence[File]) -> list[File]:
     """Files that belong to no model alone: papers, and projectors and adapters that fit this one."""
     free = [file for file in files if not paths.is_manifest(file.path) and file.link is None]
-    free = [file for file in free if not _is_models_own(catalogue, file)]
+    free = [file for file in free if not is_leaving(catalogue, file)]
     head = pairing.head_of(catalogue, model)
     parts = [each for each in group(free) if each.kind in ("projector", "adapter")]
     fitting = {
@@ -150,9 +163,3 @@ def _shareable(catalogue: Catalogue, model: Model, files: Sequence[File]) -> lis
         for file in each.files
     }
     return [file for file in free if not paths.is_binary(file.path) or file.path in fitting]
-
-
-def _is_models_own(catalogue: Catalogue, file: File) -> bool:
-    """Whether a file is one that a model living elsewhere will take along by itself."""
-    model = catalogue.models.get(file.uid)
-    return model is not None and model.removed is None and model.folder != paths.parent(file.path)

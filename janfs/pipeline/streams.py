@@ -1,6 +1,6 @@
 """Which stream an event about a path belongs to: its model's, known or to be, or its engine's."""
 
-from janfs.catalogue.catalogue import Catalogue, owner_of
+from janfs.catalogue.catalogue import Catalogue, files_in, is_leaving, owner_of
 from janfs.clock import Ids
 from janfs.folder import paths
 from janfs.manifest import engine_file
@@ -17,6 +17,7 @@ class Streams:
         self._ids = ids
         self._given: dict[str, str] = {}
         self._left: set[str] = set()
+        self._moved: set[str] = set()
 
     def of(self, path: str) -> str:
         """The stream of the engine or place that `path` belongs to; loose shards of a set have one place."""
@@ -26,13 +27,21 @@ class Streams:
         shard = paths.shard(path) if place == path else None
         if shard is not None:
             return self._of_shard(path, shard)
-        leaving = self._catalogue.files.get(path) if place != path and place not in self._given else None
-        model = self._catalogue.models.get(leaving.uid) if leaving is not None else None
-        if model is not None and model.removed is None:
-            return model.uid  # it lies among files of other models, and stays its own model's
+        leaving = self._of_leaving(path, place) if place not in (path, *self._moved) else None
+        if leaving is not None:
+            return leaving  # it lies among files of other models, and stays its own model's
         found = self.known(place) or self._returning(path, place) or self._ids()
         self._given[place] = found
         return found
+
+    def _of_leaving(self, path: str, place: str) -> str | None:
+        """The present model that a file in a folder is of already; a shard that is new is of its set's."""
+        known, new = self._catalogue.files.get(path), paths.shard(path)
+        if known is None and new is not None:
+            leaving = (file for file in files_in(self._catalogue, place) if is_leaving(self._catalogue, file))
+            known = next((file for file in leaving if paths.is_same_set(file.path, path)), None)
+        model = self._catalogue.models.get(known.uid) if known is not None else None
+        return model.uid if model is not None and model.removed is None else None
 
     def _returning(self, path: str, place: str) -> str | None:
         """What is dropped again after it was removed is the model that it was; once."""
@@ -58,9 +67,7 @@ class Streams:
         for model in self._catalogue.models.values():
             if model.removed is None and model.status == "incomplete":
                 inside = [paths.name(each) for each in self._catalogue.owned.get(model.uid) or ()]
-                of_set = [each for each in map(paths.shard, inside) if each is not None]
-                same = any((each.stem, each.count) == (shard.stem, shard.count) for each in of_set)
-                if same and name not in inside:
+                if name not in inside and any(paths.is_same_set(each, path) for each in inside):
                     return model.uid
         return None
 
@@ -79,3 +86,4 @@ class Streams:
         """Say that the stream of a place went to another; what is new at the old one is something else."""
         self._given[place] = uid
         self._left.add(origin)
+        self._moved.add(place)

@@ -6,6 +6,29 @@ from hypothesis import strategies as st
 
 from janfs.folder import paths
 
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [("../b/y", "models/b/y"), ("y", "models/a/y"), ("../../../up", "../up"), ("/far/./off", "/far/off")],
+)
+def test_a_links_text_says_where_it_leads(link: str, target: str) -> None:
+    assert paths.behind("models/a/x", link) == target
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("a/x-00001-of-00003.gguf", "b/x-00003-of-00003.gguf", True),
+        ("x-00001-of-00003.gguf", "x-00001-of-00002.gguf", False),
+        ("x-00001-of-00003.gguf", "y-00002-of-00003.gguf", False),
+        ("x-00001-of-00003.gguf", "x.gguf", False),
+    ],
+)
+def test_shards_of_one_set_share_their_stem_and_their_number(one: str, other: str, same: bool) -> None:
+    assert paths.is_same_set(one, other) is same
+    assert paths.is_same_set(other, one) is same
+
+
 raw_names = st.binary(min_size=1, max_size=40).filter(lambda raw: b"/" not in raw and b"\0" not in raw)
 spelled_names = raw_names.map(paths.encode_name)
 spelled_paths = st.lists(spelled_names, min_size=1, max_size=4).map("/".join)

@@ -217,7 +217,53 @@ def test_with_organising_off_models_are_registered_where_they_lie(world: World) 
     assert set(world.folders()) == {"models/loose", "models/one", "models/two", "models/deep/down"}
 
 
-# Shards that lie loose.
+# Shards.
+
+
+def nested(world: World, number: int, folder: str = "models/org/repo", **stream: str) -> str:
+    said = facts(split_no=number - 1, split_count=2)
+    return world.drop(f"{folder}/big-{number:05d}-of-00002.gguf", said, **stream)
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1)])
+def test_shards_stay_in_a_tree_until_the_set_is_whole_and_leave_together(
+    world: World, first: int, second: int
+) -> None:
+    nested(world, first)
+    world.drop("models/org/repo/README.md", None)
+    world.settle()
+    assert set(world.folders()) == {"models/org/repo"}, "the missing one would not find them"
+    uid = world.model("big").uid
+    assert world.model("big").status == "incomplete"
+    nested(world, second, uid=uid)
+    world.settle()
+    assert set(world.folders()["models/big"]) == {
+        *("big-00001-of-00002.gguf", "big-00002-of-00002.gguf", "README.md", "model.json")
+    }
+    assert [(model.uid, model.status) for model in world.present()] == [(uid, "ready")]
+
+
+def test_what_lies_beside_shards_that_stay_is_left_for_them_too(world: World) -> None:
+    nested(world, 1)
+    world.drop("models/org/repo/small.gguf")
+    world.drop("models/org/repo/README.md", None)
+    world.settle()
+    assert world.folders() == {
+        "models/org/repo": {"big-00001-of-00002.gguf", "README.md"},
+        "models/small": {"small.gguf", "README.md", "model.json"},
+    }
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1)])
+def test_linked_shards_come_into_one_folder_in_whatever_order_they_come(
+    world: World, first: int, second: int
+) -> None:
+    for number in (first, second):
+        said = facts(split_no=number - 1, split_count=2)
+        path = f"models/hub/snapshots/aaa/big-{number:05d}-of-00002.gguf"
+        world.say("u1", e.FileDropped(path, Stamp(10, 1, number), "../../blobs/x", said))
+        world.settle()
+    assert [(model.folder, model.status) for model in world.present()] == [("models/big", "ready")]
 
 
 def shard(world: World, number: int, count: int = 3, **stream: str) -> str:

@@ -222,6 +222,7 @@ def check_models(world: World) -> None:
             for path, file in known.items()
             if file.stamp.inode not in served
             and not is_part(file)  # it waits for its model, wherever it lies
+            and not _waits_for_shards(world, file)
             and not (_is_unfinished(fs, path) or (is_tree and file.refused is not None))
             and not _was_removed(world, file, known)
             and not any(_unit(each) == _unit(path) and _is_linked_to(world, each) for each in known)
@@ -235,6 +236,7 @@ def check_models(world: World) -> None:
                 for path in whole
                 if path in known
                 and not (_is_linked_to(world, path) or is_part(known[path]))
+                and not _waits_for_shards(world, known[path])
                 and not _stays(world, known[path], served, known)
             }
             assert len(left) < 2, f"{folder!r} has no model.json, and {left} still lie in it together"
@@ -243,7 +245,8 @@ def check_models(world: World) -> None:
         model = by_folder[folder]
         if model.status in ("part", "incomplete") or _names_another(model, catalogue.files.get(manifest)):
             continue
-        if inside[0] in known and is_part(known[inside[0]]):
+        only = known.get(inside[0])
+        if only is not None and (is_part(only) or (only.uid != model.uid and _waits_for_shards(world, only))):
             continue
         assert fs.stat(manifest) is not None, f"{folder!r} has no model.json: {model}"
         readable = catalogue.files[manifest].manifest is not None
@@ -261,6 +264,17 @@ def _is_linked_to(world: World, path: str) -> bool:
     """Whether a link leads to this very file, which therefore must not move."""
     file = world.catalogue.files.get(path)
     return file is not None and file.link is None and str(file.stamp.inode) in world.catalogue.links
+
+
+def _waits_for_shards(world: World, file: File) -> bool:
+    """Whether a file is of a set of shards that is not whole, and stays where the others may come to."""
+    model = world.catalogue.models.get(file.uid)
+    return (
+        paths.shard(file.path) is not None
+        and model is not None
+        and model.removed is None
+        and model.status == "incomplete"
+    )
 
 
 def _stays(world: World, file: File, served: set[int], beside: Iterable[str]) -> bool:

@@ -14,6 +14,7 @@ from janfs.pipeline.root import MARKER
 from tests.fakes.faults import HookedFileSystem, P, T
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World, gguf
+from tests.simulation.contents import shard
 
 MUTATIONS = (
     *("create", "make_folder", "make_link", "link_file", "copy_file"),
@@ -139,6 +140,19 @@ def test_a_copy_that_broke_off_does_not_keep_its_neighbours_waiting(world: World
     assert world.model("Some-GGUF").binary == "models/Some-GGUF/Some-Q4.gguf"
 
 
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
+def test_shards_that_come_one_by_one_into_a_tree_are_one_model(world: World, order: tuple[int, ...]) -> None:
+    for number in order:
+        assert not world.catalogue.models or world.model("big").status == "incomplete"
+        path = f"models/org/repo/big-{number:05d}-of-00003.gguf"
+        world.fs.put(path, shard("Alpha 7B", number, 3))
+        world.wait(60)
+    assert [(model.folder, model.status) for model in present_models(world.catalogue)] == [
+        ("models/big", "ready")
+    ]
+    check_at_rest(world)
+
+
 def test_the_same_name_twice_gives_two_models(world: World) -> None:
     for content in ("one", "two", "two"):
         world.fs.put("models/a.gguf", gguf(content))
@@ -260,6 +274,45 @@ def test_what_cannot_be_moved_is_served_from_where_it_lies_and_tried_again(
     model = stubborn.model("a")
     assert (model.status, model.reason, model.binary) == ("ready", None, "models/a/a.gguf")
     assert stubborn.fs.stat("models/a/model.json") is not None
+
+
+def test_what_is_dropped_beside_models_that_cannot_be_moved_leaves_them_as_they_are(
+    stubborn: World, refusing: Refusing
+) -> None:
+    refusing.code = errno.EROFS
+    for name in ("q4", "q5"):
+        stubborn.fs.put(f"models/several/{name}.gguf", gguf(name))
+    stubborn.wait(5)
+    stubborn.fs.put("models/several/q6.gguf", gguf("q6"))
+    stubborn.fs.put("models/several/README.md", b"of them all")
+    stubborn.wait(5)
+    assert {model.binary: model.status for model in present_models(stubborn.catalogue)} == {
+        f"models/several/{name}.gguf": "ready" for name in ("q4", "q5", "q6")
+    }
+    refusing.code = None
+    stubborn.wait(200)
+    for model in present_models(stubborn.catalogue):
+        assert stubborn.fs.stat(f"{model.folder}/README.md") is not None, (
+            f"{model.id} went without its papers"
+        )
+
+
+def test_what_could_not_be_moved_is_not_tried_again_while_it_is_written_anew(
+    stubborn: World, refusing: Refusing
+) -> None:
+    refusing.code = errno.EACCES
+    for name in ("q4", "q5"):
+        stubborn.fs.put(f"models/several/{name}.gguf", gguf(name))
+    stubborn.wait(5)
+    refusing.code = None
+    stubborn.fs.put("models/several/q4.gguf", gguf("newer")[:-10])
+    position = stubborn.log.head.position
+    stubborn.wait(4000)
+    assert "move-failed" not in stubborn.events(position), "it is not the file any more that is known"
+    assert stubborn.model("q5").binary == "models/q5/q5.gguf", "its neighbour need not wait"
+    stubborn.fs.put("models/several/q4.gguf", gguf("newer"))
+    stubborn.wait(4000)
+    assert stubborn.model("q4").binary == "models/q4/q4.gguf"
 
 
 def test_tries_get_rarer(stubborn: World, refusing: Refusing) -> None:
