@@ -21,6 +21,7 @@ from janfs.clock import Clock
 from janfs.errors import InvalidInput, LogCorrupt
 from janfs.events import types as e
 from janfs.events.codec import canonical
+from janfs.folder.whole import sync
 from janfs.log import lines
 from janfs.log.archives import Archive, read_archive
 from janfs.log.connection import reader_engine, writer_engine
@@ -92,7 +93,11 @@ def _check(log: LogReader, position: int) -> None:
 
 def _write_archive(log: LogReader, position: int, path: Path) -> Archive:
     """Write the events up to a position with the documents they name, and read them back."""
-    path.parent.mkdir(exist_ok=True)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        sync(path.parent.parent)
+    except OSError as error:
+        raise InvalidInput(f"{path.parent} cannot be made: {error.strerror}.") from error
     if not path.exists():
         named = set(_named(log, log.start.position, position))
         write_new(path, lines.write(log, position, named.__contains__))

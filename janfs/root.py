@@ -88,6 +88,7 @@ def owned(root: Path) -> Iterator[RootPaths]:
     _make_folders(where)
     lock = RootLock(where.lock)
     try:
+        discard_leftovers(where.database)
         yield where
     finally:
         lock.release()

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from janfs.errors import LogCorrupt, LogError, LogTooNew
-from janfs.log.swap import sync
+from janfs.log.swap import copy_whole
 
 
 def scripts_folder() -> Path:
@@ -67,17 +67,12 @@ def copy_database(source: Path, target: Path) -> None:
 
     Raises `sqlite3.Error`, `OSError`.
     """
-    making = target.with_name(f"{target.name}.new")
-    making.unlink(missing_ok=True)  # of a process that was killed
-    try:
+
+    def back_up(making: Path) -> None:
         with closing(sqlite3.connect(source)) as origin, closing(sqlite3.connect(making)) as copy:
             origin.backup(copy)
-        sync(making)
-        making.replace(target)
-    except (sqlite3.Error, OSError):
-        making.unlink(missing_ok=True)
-        raise
-    sync(target.parent)
+
+    copy_whole(target, back_up)
 
 
 def _current_revision(path: Path) -> str | None:

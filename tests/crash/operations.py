@@ -32,7 +32,7 @@ from janfs.folder import staging
 from janfs.log.migrate import copy_database
 from janfs.pipeline.root import MARKER
 from janfs.root import OpenRoot
-from tests.crash.dying import Act, Tree
+from tests.crash.dying import Act, Tree, tree
 from tests.support.ggufs import tiny_gguf
 
 CONTENT = tiny_gguf("Story")
@@ -44,7 +44,8 @@ class Operation(Struct, frozen=True):
 
     People look at the folder `shown`: they see all of it or nothing, or, `in_steps`, some of its files, each
     whole. `kept` is what an error may leave for the next try, by the beginning of its name. `same` makes two
-    ends alike that may differ. `make test` tries `tries` of the calls, `make test-long` all.
+    ends alike that may differ, `look` gives what is there. `make test` tries `tries` of the calls,
+    `make test-long` all.
     """
 
     before: Act
@@ -56,6 +57,7 @@ class Operation(Struct, frozen=True):
     in_steps: bool = False
     tries: int = 24
     same: Callable[[Tree], Tree] = lambda found: found
+    look: Callable[[Path], Tree] = tree
 
 
 def put(path: Path, content: bytes) -> Path:

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from janfs.folder import paths
-from tests.crash.dying import Tree, live, tree
+from tests.crash.dying import Tree, live
 from tests.crash.harness import some
+from tests.crash.logs import LOGS
 from tests.crash.operations import COMING, OPERATIONS, Operation, Server
 from tests.crash.running import RUNNING
 from tests.crash.syscalls import Fault, in_view
 from tests.support.web import web
 
-EVERYTHING = OPERATIONS | RUNNING
+EVERYTHING = OPERATIONS | RUNNING | LOGS
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -35,7 +36,7 @@ def prepared(operation: Operation, base: Path) -> Tree:
     shutil.rmtree(base, ignore_errors=True)
     base.mkdir()
     operation.before(base)
-    return tree(base)
+    return operation.look(base)
 
 
 def seen(operation: Operation, found: Tree) -> Tree:
@@ -67,7 +68,7 @@ def undisturbed(operation: Operation, base: Path) -> tuple[list[str], Tree, Tree
     before = prepared(operation, base)
     lived = live(operation.act, base, one_disk=operation.one_disk)
     assert lived.end == "done", lived.said
-    return lived.calls, before, tree(base)
+    return lived.calls, before, operation.look(base)
 
 
 def test_what_comes_into_view_can_lose_nothing_in_a_power_cut(operation: Operation, tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_a_crash_at_any_call_loses_nothing_shows_nothing_half_and_leaves_nothing
             lived = live(operation.act, base, Fault(number, half=half), one_disk=operation.one_disk)
             what = f"dead {'in' if half else 'before'} call {number}: {call}"
             assert lived.end == "died", what
-            check_moment(operation, before, after, tree(base), what)
+            check_moment(operation, before, after, operation.look(base), what)
             check_again(operation, base, before, after, what)
 
 
@@ -105,7 +106,7 @@ def test_an_error_at_any_call_is_told_and_leaves_nothing(
         lived = live(operation.act, base, Fault(number, code), one_disk=operation.one_disk)
         what = f"error {errno.errorcode[code]} at call {number}: {call}"
         assert lived.end in ("done", "refused"), f"{what}\n{lived.said}"
-        found = tree(base)
+        found = operation.look(base)
         check_moment(operation, before, after, found, what)
         left = below_root(found).keys() - before.keys() - after.keys()
         left -= {path for path in left if operation.kept is not None and operation.kept in path}
@@ -129,7 +130,7 @@ def check_again(operation: Operation, base: Path, before: Tree, after: Tree, wha
     """The next start ends where it would have ended."""
     lived = live(operation.again, base, watched=False)
     assert lived.end == "done", f"{what}, and then: {lived.said}"
-    found = tree(base)
+    found = operation.look(base)
     ended, wanted = (operation.same(below_root(each)) for each in (found, after))
     assert ended.keys() == wanted.keys(), what
     assert ended == wanted, f"{what}: something else came out"

@@ -3,6 +3,7 @@
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -241,6 +242,7 @@ def flood(
     for number in range(count):
         (models / f"note-{number:05d}.{suffix}").write_bytes(tiny_gguf(f"note {number}"))
     service.process.send_signal(signal.SIGCONT)
+    began = time.monotonic()
     peak = 0
 
     def all_recorded() -> bool:
@@ -250,6 +252,7 @@ def flood(
         return position >= count * events
 
     service.wait(all_recorded, "every file to be recorded", within)
+    print(f"{count:,} files: {time.monotonic() - began:.0f} s, {peak:,} bytes of memory at most")
     assert peak < 600 << 20, f"{peak:,} bytes of memory"
     return service
 
@@ -261,9 +264,9 @@ def test_more_files_than_the_kernel_tells_of_are_found(start: Start, models: Pat
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(7200)
 def test_forty_thousand_models_at_once_are_all_ready_in_the_end(start: Start, models: Path) -> None:
-    service = flood(start, models, count=40_000, suffix="gguf", events=6, within=1500)
+    service = flood(start, models, count=40_000, suffix="gguf", events=6, within=6000)
     assert sum(model["status"] == "ready" for model in service.models().values()) == 40_000
 
 
