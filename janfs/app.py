@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-import msgspec
 import uvicorn
 import uvloop
 
@@ -18,26 +17,22 @@ from janfs.catalogue.catalogue import present_models
 from janfs.clock import SystemClock, random_id
 from janfs.downloading import Downloader
 from janfs.downloads.guard import Policy
+from janfs.elsewhere import remote_engines
+from janfs.engine_events import event_of
 from janfs.engines.llama_cpp.spare import SpareWorkers
 from janfs.engines.pool import EnginePool, PoolLimits
 from janfs.engines.protocol import (
-    EngineCrashed,
     EngineFact,
     EngineFactory,
-    EngineStarted,
-    EngineStartFailed,
-    EngineStopped,
     RunSpec,
 )
 from janfs.errors import SettingsError
-from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.keeper import WatchKeeper
 from janfs.folder.real import RealFileSystem
 from janfs.folder.watcher import PollingWatcher, choose_watcher
 from janfs.manifest.engine_file import default_engine_file
 from janfs.manifest.spellings import DEFAULT_ENGINE
-from janfs.past.fingerprints import started_parts
 from janfs.pipeline.commands import Record
 from janfs.pipeline.hasher import Hasher
 from janfs.pipeline.loop import Pipeline, start_thread
@@ -80,6 +75,7 @@ async def serve(settings: Settings, say: Say) -> None:
             settings.root, pipeline, Policy(settings.download_hosts, settings.download_private)
         )
         archives = Archives(settings.root, pipeline)
+        remotes = remote_engines(settings.root, pipeline)
         context = ApiContext(
             settings=settings,
             host=host,
@@ -89,6 +85,7 @@ async def serve(settings: Settings, say: Say) -> None:
             pool=pool,
             downloads=downloader,
             archives=archives,
+            remotes=remotes,
         )
         server = _Server(context, settings.grace)
         pipeline.on_publish(_suggestion(url, say))
@@ -108,6 +105,7 @@ async def serve(settings: Settings, say: Say) -> None:
         stack.push_async_callback(workers.close)
         if settings.spare_worker:
             workers.prepare()
+        stack.push_async_callback(remotes.aclose)
         stack.push_async_callback(pool.close, settings.grace)  # it records what it stops
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, server.stop)
@@ -192,31 +190,10 @@ def _pool(settings: Settings, pipeline: Pipeline, llama_cpp: EngineFactory) -> E
         return resolve(pipeline.snapshot, settings.root, name).spec
 
     async def record(fact: EngineFact) -> None:
-        await asyncio.wrap_future(pipeline.submit(Record((Draft(fact.uid, _event(fact)),))))
+        await asyncio.wrap_future(pipeline.submit(Record((Draft(fact.uid, event_of(fact)),))))
 
     limits = PoolLimits(max_loaded=settings.max_loaded)
     return EnginePool(spec_of, record, {DEFAULT_ENGINE: llama_cpp}, limits)
-
-
-def _event(fact: EngineFact) -> e.Event:
-    match fact:
-        case EngineStarted():
-            spec = fact.spec
-            return e.ModelStarted(
-                spec.engine,
-                spec.fingerprint,
-                fact.load_seconds,
-                fact.pid,
-                msgspec.to_builtins(spec.settings),
-                started_parts(spec.parts),
-            )
-        case EngineStopped():
-            return e.ModelStopped(fact.fingerprint, fact.reason)
-        case EngineStartFailed():
-            return e.StartFailed(fact.fingerprint, fact.reason)
-        case EngineCrashed():
-            end = fact.exit
-            return e.EngineCrashed(fact.fingerprint, fact.requests, end.code, end.signal, end.stderr_tail)
 
 
 def _resuming(downloader: Downloader) -> Callable[[Snapshot], None]:

@@ -1,5 +1,6 @@
 """What the API and the command line show of engines and their files. Pure."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -7,8 +8,11 @@ from msgspec import Struct
 from janfs.catalogue.catalogue import Catalogue
 from janfs.catalogue.entries import File
 from janfs.configuration import engine_file_of
+from janfs.engines.remote.upstream import UpstreamState
 from janfs.manifest.engine_file import engine_of
+from janfs.manifest.remote import RemoteEngine
 from janfs.manifest.spellings import DEFAULT_ENGINE
+from janfs.remotes import engines_elsewhere
 
 
 class FileProblem(Struct, frozen=True):
@@ -21,7 +25,10 @@ class FileProblem(Struct, frozen=True):
 
 
 class EngineView(Struct, frozen=True, kw_only=True):
-    """An engine and its settings, the last good ones of `file`. Secrets are shown as `***`."""
+    """An engine and its settings, the last good ones of `file`. Secrets are shown as `***`.
+
+    `upstreams` are the servers of one that is elsewhere.
+    """
 
     id: str
     object: Literal["engine"] = "engine"
@@ -29,6 +36,7 @@ class EngineView(Struct, frozen=True, kw_only=True):
     engine_parameters: dict[str, Any]
     notes: tuple[str, ...]
     problems: tuple[FileProblem, ...]
+    upstreams: tuple[UpstreamState, ...] = ()
 
 
 class EngineList(Struct, frozen=True):
@@ -38,13 +46,27 @@ class EngineList(Struct, frozen=True):
     object: Literal["list"] = "list"
 
 
-def engine_list(catalogue: Catalogue) -> EngineList:
+HealthOf = Callable[[RemoteEngine], tuple[UpstreamState, ...]]
+
+
+def not_asked(engine: RemoteEngine) -> tuple[UpstreamState, ...]:
+    """The servers of an engine, where nobody has asked them anything."""
+    return tuple(UpstreamState(address.base, "unknown") for address in engine.addresses)
+
+
+def engine_list(catalogue: Catalogue, health_of: HealthOf = not_asked) -> EngineList:
     """The engine in the box, and every other that has a file."""
     named = {DEFAULT_ENGINE, *map(engine_of, catalogue.engine_files)}
-    return EngineList([_view(catalogue, engine) for engine in sorted(named)])
+    elsewhere = engines_elsewhere(catalogue)
+    return EngineList(
+        [
+            _view(catalogue, engine, health_of(elsewhere[engine]) if engine in elsewhere else ())
+            for engine in sorted(named)
+        ]
+    )
 
 
-def _view(catalogue: Catalogue, engine: str) -> EngineView:
+def _view(catalogue: Catalogue, engine: str, upstreams: tuple[UpstreamState, ...]) -> EngineView:
     counts = engine_file_of(catalogue, engine)
     files = [file for path, file in sorted(catalogue.engine_files.items()) if engine_of(path) == engine]
     problems = [_problem(file, counts) for file in files]
@@ -56,6 +78,7 @@ def _view(catalogue: Catalogue, engine: str) -> EngineView:
         else counts.manifest.engine_parameters,
         notes=() if counts is None else counts.notes,
         problems=tuple(problem for problem in problems if problem is not None),
+        upstreams=upstreams,
     )
 
 

@@ -98,6 +98,34 @@ class WorkerCrashed(EngineError):
     code = "engine_crashed"
 
 
+class UpstreamError(EngineError):
+    """A server elsewhere could not be reached, or answered with an error.
+
+    `status` is the HTTP status of our own answer, `kind` its code, `retry_after` in seconds. `elsewhere` says
+    that another server may do better, `broken` that the connection did not come about or broke.
+    """
+
+    code = "upstream_error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        status: int = 502,
+        kind: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+        elsewhere: bool = False,
+        broken: bool = False,
+    ) -> None:
+        super().__init__(detail, param=param)
+        self.status = status
+        self.kind = kind or self.code
+        self.retry_after = retry_after
+        self.elsewhere = elsewhere
+        self.broken = broken
+
+
 class Busy(JanfsError):
     """A bounded queue is full. `retry_after` is in seconds."""
 

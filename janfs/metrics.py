@@ -5,7 +5,7 @@ Everything is in a registry that is passed around; the names are documented in d
 
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import psutil
@@ -14,13 +14,15 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from janfs.engines.protocol import Embedding, EngineState, Finished, Reply
+from janfs.engines.protocol import Embedding, EngineState, Finished, Reply, Usage
 from janfs.errors import JanfsError
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _REQUEST_SECONDS = (0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300)
 _FIRST_TOKEN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _TOKEN_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
+_OUTCOMES = frozenset({"stop", "length", "tool_calls", "content_filter"})
 
 StatesOf = Callable[[], Mapping[str, EngineState]]
 """What each model that is loaded, or was, is doing now, by id."""
@@ -69,36 +71,54 @@ class Metrics:
 
     async def generation(self, model_id: str, replies: AsyncGenerator[Reply]) -> AsyncGenerator[Reply]:
         """Pass on what a model answers, and measure it on the way."""
-        last, first, outcome = time.perf_counter(), True, "cancelled"
-        try:
+        with self.answering(model_id) as books:
             async with aclosing(replies):
                 async for reply in replies:
-                    if not isinstance(reply, Finished):
-                        now = time.perf_counter()
-                        measure = self._first_token if first else self._between_tokens
-                        measure.labels(model_id).observe(now - last)
-                        last, first = now, False
+                    if isinstance(reply, Finished):
+                        books.used(reply.usage)
+                        books.ended(reply.finish_reason)
                     else:
-                        outcome = reply.finish_reason
-                        self._prompt_tokens.labels(model_id).inc(reply.usage.prompt_tokens)
-                        self._tokens.labels(model_id).inc(reply.usage.completion_tokens)
+                        books.told()
                     yield reply
+
+    @contextmanager
+    def answering(self, model_id: str) -> Iterator["Books"]:
+        """The books of one generation; it was cancelled if it leaves without an end or an error."""
+        books = Books(
+            first=self._first_token.labels(model_id),
+            between=self._between_tokens.labels(model_id),
+            prompt=self._prompt_tokens.labels(model_id),
+            completion=self._tokens.labels(model_id),
+        )
+        try:
+            yield books
         except JanfsError:
-            outcome = "error"
+            books.outcome = "error"
             raise
         finally:
-            self._answers.labels(model_id, outcome).inc()
+            self._answers.labels(model_id, books.outcome).inc()
 
     async def embedding(
         self, model_id: str, work: Coroutine[Any, Any, tuple[Embedding, ...]]
     ) -> tuple[Embedding, ...]:
         """The vectors that a model makes, counted."""
-        outcome = "cancelled"
-        try:
+        with self.embedding_of(model_id) as used:
             found = await work
-            outcome = "done"
-            self._embedded_tokens.labels(model_id).inc(sum(each.n_tokens for each in found))
+            used(sum(each.n_tokens for each in found))
             return found
+
+    @contextmanager
+    def embedding_of(self, model_id: str) -> Iterator[Callable[[int], None]]:
+        """Counts a request for vectors or ranks; it is done when the number of its tokens was told."""
+        outcome = "cancelled"
+
+        def used(tokens: int) -> None:
+            nonlocal outcome
+            outcome = "done"
+            self._embedded_tokens.labels(model_id).inc(tokens)
+
+        try:
+            yield used
         except JanfsError:
             outcome = "error"
             raise
@@ -114,6 +134,31 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"janfs_{name}", text, labels, buckets=buckets, registry=self._registry)
+
+
+class Books:
+    """What is counted of one generation."""
+
+    def __init__(self, *, first: Histogram, between: Histogram, prompt: Counter, completion: Counter) -> None:
+        self.outcome = "cancelled"
+        self._measure, self._between = first, between
+        self._prompt, self._completion = prompt, completion
+        self._last = time.perf_counter()
+
+    def told(self) -> None:
+        """The next piece of the answer is here."""
+        now = time.perf_counter()
+        self._measure.observe(now - self._last)
+        self._measure, self._last = self._between, now
+
+    def used(self, usage: Usage) -> None:
+        """So many tokens were it."""
+        self._prompt.inc(usage.prompt_tokens)
+        self._completion.inc(usage.completion_tokens)
+
+    def ended(self, outcome: str) -> None:
+        """It is at its end."""
+        self.outcome = outcome if outcome in _OUTCOMES else "other"
 
 
 class _Engines(Collector):

@@ -1,15 +1,13 @@
 """From the catalogue to a model on another machine: who serves it, and under which name. Pure."""
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from janfs.catalogue.catalogue import Catalogue, find_model
 from janfs.catalogue.entries import Model
 from janfs.configuration import configure, engine_file_of
+from janfs.engines.remote.model import RemoteModel
 from janfs.errors import InvalidInput, ModelNotRunnable
 from janfs.folder import paths
 from janfs.manifest.remote import RemoteEngine, remote_engine
@@ -17,27 +15,6 @@ from janfs.manifest.spellings import DEFAULT_ENGINE
 
 _FINGERPRINT_LENGTH = 16  # hexadecimal digits, as that of a model here
 _OURS = frozenset({"stream"})  # the request alone decides it
-
-
-class RemoteModel(Struct, frozen=True, kw_only=True):
-    """A model that an engine elsewhere serves as `name`.
-
-    `file` is the path of the engine's file, which has the key. `defaults` are the parameters that its
-    model.json gives to requests that do not say otherwise. `fingerprint` names what answers are from.
-    """
-
-    id: str
-    uid: str
-    name: str
-    engine: RemoteEngine
-    file: str
-    fingerprint: str
-    defaults: Mapping[str, Any]
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What the fingerprint stands for."""
-        return {"model": self.name, "addresses": msgspec.to_builtins(self.engine.addresses)}
 
 
 def find_remote(catalogue: Catalogue, name: str) -> RemoteModel | None:

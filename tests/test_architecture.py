@@ -18,6 +18,7 @@ LONGER = {
     "janfs/engines/llama_cpp/client.py": "the whole life of one worker process, as seen from outside",
     "janfs/engines/llama_cpp/scheduler.py": "the batch loop and what it may see of itself",
     "janfs/engines/protocol.py": "one vocabulary, all declarations",
+    "janfs/errors.py": "one tree, all declarations",
     "janfs/events/types.py": "one vocabulary, all declarations",
     "janfs/folder/gguf/header.py": "one bounded parser of one format",
     "janfs/manifest/jsonc.py": "one tokeniser and parser of one format",

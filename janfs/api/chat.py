@@ -15,6 +15,7 @@ from janfs.api.context import Context
 from janfs.api.errors import ErrorBody, ErrorDetail, decode_body
 from janfs.api.generation import Answered, Chunk, Part, answer, generated
 from janfs.api.logprobs import ChatLogprobs, chat_logprobs
+from janfs.api.relay import relay, remote_of
 from janfs.api.sampling import requests_of, sampling_of, wants_usage
 from janfs.api.sse import DONE
 from janfs.api.tools import FunctionCall, ToolCallView
@@ -28,6 +29,7 @@ from janfs.engines.protocol import (
     TextDelta,
     TokenLogprob,
 )
+from janfs.engines.remote.asking import CHAT
 from janfs.serving import resolve
 
 
@@ -189,6 +191,9 @@ def _call_id() -> str:
 @post("/v1/chat/completions", status_code=200)
 async def create_chat_completion(request: Request[Any, Any, Any], context: Context, body: RawBody) -> ASGIApp:
     """The model's next message, whole or as a stream of server-sent events."""
+    elsewhere = remote_of(context, body)
+    if elsewhere is not None:
+        return await relay(request, context, elsewhere, CHAT, body)
     asked = decode_body(body, ChatRequest)
     prompt = prompt_of(asked)
     include_usage = wants_usage(asked)

@@ -15,6 +15,7 @@ from janfs.api.context import Context
 from janfs.api.errors import ErrorBody, ErrorDetail, decode_body
 from janfs.api.generation import Answered, Chunk, answer, generated
 from janfs.api.logprobs import TextLogprobs, text_logprobs
+from janfs.api.relay import relay, remote_of
 from janfs.api.sampling import GenerationFields, refuse_unsupported, requests_of, sampling_of, wants_usage
 from janfs.api.sse import DONE
 from janfs.api.usage import Usage
@@ -27,6 +28,7 @@ from janfs.engines.protocol import (
     TokenLogprob,
     TokenPrompt,
 )
+from janfs.engines.remote.asking import TEXT
 from janfs.errors import InvalidInput, UnsupportedParameter
 from janfs.serving import resolve
 
@@ -122,6 +124,9 @@ class CompletionFormat:
 @post("/v1/completions", status_code=200)
 async def create_completion(request: Request[Any, Any, Any], context: Context, body: RawBody) -> ASGIApp:
     """The continuation of a prompt, whole or as a stream of server-sent events."""
+    elsewhere = remote_of(context, body)
+    if elsewhere is not None:
+        return await relay(request, context, elsewhere, TEXT, body)
     asked = decode_body(body, CompletionRequest)
     prompt = prompt_of(asked)
     include_usage = wants_usage(asked)

@@ -1,7 +1,7 @@
 """What the API needs of the rest of janfs, handed in once."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias
 
@@ -10,8 +10,10 @@ from litestar.params import SkipValidation
 from msgspec import Struct, field
 
 from janfs.archiving import Archives
+from janfs.catalogue.catalogue import find_model
 from janfs.downloads.manager import Progress
 from janfs.engines.protocol import Engine, EngineInfo, EngineState, GenerateRequest, Prompt, Reply
+from janfs.engines.remote.engines import RemoteEngines
 from janfs.log.reader import LogReader
 from janfs.metrics import Metrics
 from janfs.pipeline.loop import Pipeline
@@ -78,10 +80,21 @@ class ApiContext(Struct, frozen=True, kw_only=True):
     pool: Pool
     downloads: DownloadsPort
     archives: Archives
+    remotes: RemoteEngines
     metrics: Metrics = field(default_factory=Metrics)
     limits: Limits = Limits()
     heartbeat: float = 15.0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def state_of(self) -> Callable[[str], EngineState]:
+        """Says what a model is doing, here or elsewhere, by its id."""
+        return self._state if self.remotes.in_use else self.pool.state
+
+    def _state(self, model_id: str) -> EngineState:
+        model = find_model(self.pipeline.snapshot.catalogue, model_id)
+        elsewhere = model.remote if model is not None else None
+        return self.pool.state(model_id) if elsewhere is None else self.remotes.state(elsewhere)
 
 
 Context: TypeAlias = SkipValidation[NamedDependency[ApiContext]]

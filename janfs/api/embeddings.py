@@ -13,8 +13,10 @@ from janfs.api.body import ClientGone
 from janfs.api.context import Context
 from janfs.api.errors import decode_body
 from janfs.api.leaving import nobody_listens, unless_gone
+from janfs.api.relay import relay, remote_of
 from janfs.api.vectors import InputUsage, Vector, embedded, normalised, numbers_of, shortened, usage_of
 from janfs.engines.protocol import Embeddable, TextPrompt, TokenPrompt
+from janfs.engines.remote.asking import EMBEDDINGS
 from janfs.errors import InvalidInput
 from janfs.serving import resolve
 
@@ -56,6 +58,9 @@ class EmbeddingList(Struct, frozen=True):
 @post("/v1/embeddings", status_code=200)
 async def create_embeddings(request: Request[Any, Any, Any], context: Context, body: RawBody) -> ASGIApp:
     """A vector for each input. Loads the model if need be."""
+    elsewhere = remote_of(context, body)
+    if elsewhere is not None:
+        return await relay(request, context, elsewhere, EMBEDDINGS, body)
     asked = decode_body(body, EmbeddingsRequest)
     inputs = inputs_of(asked)
     model_id = resolve(context.pipeline.snapshot, context.settings.root, asked.model).spec.model_id

@@ -1,5 +1,6 @@
 """The one place where errors become HTTP answers, all of OpenAI's shape."""
 
+import math
 import re
 from typing import Any, Literal, TypeVar
 
@@ -102,6 +103,9 @@ def answer_to(error: Exception) -> ErrorAnswer:
         case errors.Busy():
             headers = {"retry-after": str(error.retry_after)}
             return _answer(429, error.detail, error.code, headers=headers)
+        case errors.UpstreamError():
+            wait = {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
+            return _answer(error.status, error.detail, error.kind, error.param, headers=wait)
         case errors.JanfsError():
             status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
             return _answer(status, error.detail, error.code, error.param)

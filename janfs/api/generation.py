@@ -176,7 +176,7 @@ async def _messages(
                 break
             number, reply = await _next(replies)
     except Exception as error:  # noqa: BLE001  # the status line is out: whatever it is, it is told here
-        yield _sse(format_.failed(_error(error)))
+        yield _sse(format_.failed(error_of(error)))
         return
     for chunk in format_.end(usage_of(ends)):
         yield _sse(chunk)
@@ -196,7 +196,8 @@ async def _next(replies: AsyncGenerator[tuple[int, Reply]]) -> tuple[int, Reply]
         raise _unfinished() from error
 
 
-def _error(error: Exception) -> ErrorDetail:
+def error_of(error: Exception) -> ErrorDetail:
+    """What a stream that has begun ends with; what nobody foresaw is logged."""
     found = answer_to(error)
     if found.status == 500:
         _log.error("stream-failed", exc_info=error)

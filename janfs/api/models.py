@@ -12,6 +12,7 @@ from janfs.api.context import ApiContext, Context
 from janfs.api.errors import decode_body
 from janfs.api.moments import Moment, Past, position_of
 from janfs.catalogue.catalogue import find_model
+from janfs.engines.remote.model import RemoteModel
 from janfs.errors import ModelNotFound, ModelNotRunnable, UnsupportedParameter
 from janfs.folder import paths
 from janfs.listing import ModelList
@@ -21,6 +22,7 @@ from janfs.manifest.schema import SourceRef
 from janfs.origins import ModelConfig, config_of
 from janfs.past.models import model_at, models_at
 from janfs.pipeline.commands import Delete, Edit
+from janfs.remotes import find_remote
 from janfs.serving import find_outsider, resolve
 from janfs.views import ModelView, find_view
 
@@ -79,7 +81,7 @@ async def list_models(
 ) -> Response[bytes]:
     """Every model, and every file that is not one yet or cannot be one; with `at` as they were then."""
     if at is None:
-        encoded = model_list.encode(context.downloads.snapshot(), context.pool.state)
+        encoded = model_list.encode(context.downloads.snapshot(), context.state_of)
     else:
         encoded = await asyncio.to_thread(lambda: models_at(past.at(position_of(context, at))))
     return Response(encoded, media_type="application/json")
@@ -129,7 +131,7 @@ async def patch_model(
 
 def _shown(context: ApiContext, name: str) -> Response[ModelView]:
     snapshot = context.downloads.snapshot()
-    view = find_view(snapshot, name, context.pool.state)
+    view = find_view(snapshot, name, context.state_of)
     if view is None:
         raise ModelNotFound(name)
     file = snapshot.catalogue.files.get(paths.join(view.folder, paths.MANIFEST))
@@ -161,21 +163,42 @@ async def delete_model(context: Context, model_id: FromPath[str]) -> Deleted:
 
 @route("/v1/models/{model_id:str}/start", http_method=["PUT", "POST"], status_code=200)
 async def start_model(context: Context, model_id: FromPath[str], body: RawBody) -> StateChange:
-    """Load a model now. Returns once it is ready."""
+    """Load a model now. Returns once it is ready. Of a model elsewhere: see whether its engine answers."""
     _refuse_settings(body)
+    elsewhere = find_remote(context.pipeline.snapshot.catalogue, model_id)
+    if elsewhere is not None:
+        return await _look_elsewhere(context, elsewhere)
     present = resolve(context.downloads.snapshot(), context.settings.root, model_id).spec.model_id
     await context.pool.start(present)
-    return StateChange(present, context.pool.state(present).state, f"Model {present} started")
+    return StateChange(present, context.state_of(present).state, f"Model {present} started")
 
 
 @route("/v1/models/{model_id:str}/stop", http_method=["PUT", "POST"], status_code=200)
 async def stop_model(context: Context, model_id: FromPath[str], body: RawBody) -> StateChange:
-    """Unload a model. Returns once it is gone; requests that run have a moment to end."""
+    """Unload a model. Returns once it is gone; requests that run have a moment to end.
+
+    A model on another machine stays there.
+    """
     _refuse_settings(body)
     present = _present_id(context, model_id)
-    ran = await context.pool.stop(present)
-    message = f"Model {present} stopped" if ran else f"Model {present} was not running"
-    return StateChange(present, context.pool.state(present).state, message)
+    model = find_model(context.pipeline.snapshot.catalogue, present)
+    if model is not None and model.remote is not None:
+        message = (
+            f"Model {present} is served by {model.remote} on another machine; there is nothing to stop here"
+        )
+    elif await context.pool.stop(present):
+        message = f"Model {present} stopped"
+    else:
+        message = f"Model {present} was not running"
+    return StateChange(present, context.state_of(present).state, message)
+
+
+async def _look_elsewhere(context: ApiContext, model: RemoteModel) -> StateChange:
+    listed = await context.remotes.check(model)
+    unlisted = listed is not None and model.name not in listed
+    but = f", but does not list a model '{model.name}'" if unlisted else ""
+    message = f"Model {model.id} is served by {model.engine.id} on another machine, which answers{but}"
+    return StateChange(model.id, context.state_of(model.id).state, message)
 
 
 def _present_id(context: ApiContext, name: str) -> str:

@@ -13,8 +13,10 @@ from janfs.api.context import Context
 from janfs.api.embeddings import MAX_INPUTS
 from janfs.api.errors import decode_body
 from janfs.api.leaving import nobody_listens, unless_gone
+from janfs.api.relay import relay, remote_of
 from janfs.api.vectors import InputUsage, embedded, numbers_of, usage_of
 from janfs.engines.protocol import PairPrompt
+from janfs.engines.remote.asking import RERANK
 from janfs.errors import InvalidInput
 from janfs.serving import resolve
 
@@ -56,6 +58,9 @@ class RerankAnswer(Struct, frozen=True):
 @post(["/v1/rerank", "/v1/reranking", "/rerank", "/reranking"], status_code=200)
 async def rerank(request: Request[Any, Any, Any], context: Context, body: RawBody) -> ASGIApp:
     """The texts that answer a question best. Loads the model if need be."""
+    elsewhere = remote_of(context, body)
+    if elsewhere is not None:
+        return await relay(request, context, elsewhere, RERANK, body)
     asked = decode_body(body, RerankRequest)
     texts = [each if isinstance(each, str) else each.text for each in asked.documents]
     if not 1 <= len(texts) <= MAX_INPUTS:

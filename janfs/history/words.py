@@ -41,6 +41,10 @@ def _copied(event: e.CopyPlanned | e.CopyCompleted, who: str, done: bool) -> str
 
 
 def _start(event: e.ModelStarted, _: str) -> str:
+    if not event.pid:
+        return (
+            f"{event.engine}, which is elsewhere, served the model, with the fingerprint {event.fingerprint}"
+        )
     seconds = f"{event.load_seconds:.1f} s"
     return f"{event.engine} loaded the model in {seconds}, with the fingerprint {event.fingerprint}"
 

@@ -15,6 +15,7 @@ from janfs.errors import ModelNotFound, ModelNotRunnable, NotFound
 from janfs.events.types import FileHashed, ModelStarted, StartedPart
 from janfs.folder.filesystem import Stamp
 from janfs.log.reader import LogReader
+from janfs.manifest.spellings import DEFAULT_ENGINE
 from janfs.past.moments import happenings
 from janfs.pipeline.snapshot import Snapshot
 from janfs.serving import resolve
@@ -58,7 +59,8 @@ def find_fingerprint(
             param="fingerprint",
         )
     position, uid, event = start.position, start.stream, start.event
-    parts, settings = (event.parts, event.settings) if event.parts else _made_again(at(position), uid, event)
+    told = event.parts or event.engine != DEFAULT_ENGINE  # a model elsewhere has no files
+    parts, settings = (event.parts, event.settings) if told else _made_again(at(position), uid, event)
     return Fingerprint(
         fingerprint=fingerprint,
         id=now.models[uid].id if uid in now.models else uid,

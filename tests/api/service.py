@@ -19,6 +19,7 @@ from janfs.archiving import Archives
 from janfs.clock import SystemClock, random_id
 from janfs.downloading import Downloader
 from janfs.downloads.guard import Policy
+from janfs.elsewhere import remote_engines
 from janfs.folder.real import RealFileSystem
 from janfs.folder.settle import BEING_WRITTEN
 from janfs.pipeline.commands import Look
@@ -108,6 +109,7 @@ class Service:
         async def main() -> None:
             self._loop = asyncio.get_running_loop()
             await self._server.serve(sockets=[listener])
+            await self.context.remotes.aclose()
 
         asyncio.run(main())
 
@@ -140,6 +142,7 @@ def running_service(root: Path, **changes: Any) -> Iterator[Service]:
         port, pool = listener.getsockname()[1], FakePool()
         downloads = Downloader(root, pipeline, Policy(settings.download_hosts, settings.download_private))
         archives = Archives(root, pipeline)
+        remotes = remote_engines(root, pipeline)
         context = ApiContext(
             settings=settings,
             host="127.0.0.1",
@@ -149,6 +152,7 @@ def running_service(root: Path, **changes: Any) -> Iterator[Service]:
             pool=pool,
             downloads=downloads,
             archives=archives,
+            remotes=remotes,
             **context_changes,
         )
         service = Service(root, pipeline, context, pool)

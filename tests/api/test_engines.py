@@ -20,6 +20,7 @@ def test_without_files_there_is_the_engine_in_the_box(service: Service) -> None:
         "engine_parameters": {},
         "notes": [],
         "problems": [],
+        "upstreams": [],
     }
 
 

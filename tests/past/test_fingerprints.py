@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from janfs.app import _event as event_of
+from janfs.engine_events import event_of
 from janfs.engines.protocol import EngineStarted, RunSpec
 from janfs.errors import NotFound
 from janfs.events.types import Event, FileHashed, ModelStarted

@@ -1,0 +1,51 @@
+"""What is sent to an engine elsewhere: the client's request as it came, for the model's name there. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from janfs.engines.remote.model import RemoteModel
+
+CHAT, TEXT, EMBEDDINGS, RERANK = "chat/completions", "completions", "embeddings", "rerank"
+GENERATING = (CHAT, TEXT)
+_THERE = {"typ_p": "typical_p"}  # what others call a parameter of a model.json
+
+
+def asked(model: RemoteModel, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a request. What the client leaves out comes from the model's model.json, if it says so.
+
+    A stream is asked for its usage, whoever wants it: it is counted here.
+    """
+    body = {**request, "model": model.name}
+    if operation not in GENERATING:
+        return body
+    for name, value in model.defaults.items():
+        there = _THERE.get(name, name)
+        given = body.get(there) is not None or (
+            name == "max_tokens" and body.get("max_completion_tokens") is not None
+        )
+        if not given:
+            body[there] = value
+    if streams(operation, body):
+        options = body.get("stream_options")
+        if options is None:
+            options = {}
+        if isinstance(options, dict):
+            body["stream_options"] = {**options, "include_usage": True}
+    return body
+
+
+def streams(operation: str, request: Mapping[str, Any]) -> bool:
+    """Whether a request asks for a stream."""
+    return operation in GENERATING and request.get("stream") is True
+
+
+def wants_usage(request: Mapping[str, Any]) -> bool:
+    """Whether the client asks for the usage of a stream, too."""
+    options = request.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
+def without_usage(body: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """A body for a server that does not know `stream_options`: as the client said, or without."""
+    plain = {name: value for name, value in body.items() if name != "stream_options"}
+    return plain | {name: request[name] for name in ("stream_options",) if name in request}

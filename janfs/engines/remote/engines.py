@@ -1,0 +1,175 @@
+"""The engines elsewhere that are in use: which of their servers is asked, and what comes back."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import structlog
+
+from janfs.engines.protocol import EngineState
+from janfs.engines.remote.asking import asked, streams, wants_usage, without_usage
+from janfs.engines.remote.model import Key, RemoteModel
+from janfs.engines.remote.pieces import Piece, Rewriter
+from janfs.engines.remote.upstream import Attempts, Upstream, UpstreamState
+from janfs.engines.remote.watching import Watch
+from janfs.engines.remote.wire import Wire
+from janfs.errors import JanfsError, UpstreamError
+from janfs.manifest.remote import Address, RemoteEngine
+
+_MOST_HELD = 64  # messages of a stream that say nothing yet and are held back
+_log = structlog.get_logger()
+KeyOf = Callable[[RemoteEngine, str], Key | None]
+"""The key to an engine, in its file at a path below the root. Raises `ModelNotRunnable` or `EngineError`."""
+
+
+class RemoteEngines:
+    """Asks the servers of engines elsewhere. Belongs to one event loop.
+
+    `record` is told of each model when it answers for the first time.
+    """
+
+    def __init__(self, key_of: KeyOf, record: Callable[[RemoteModel], Awaitable[None]]) -> None:
+        self._key_of = key_of
+        self._record = record
+        self._wire = Wire()
+        self._upstreams: dict[str, dict[Address, Upstream]] = {}
+        self._watch = Watch(self._look)
+        self._recorded: set[str] = set()
+
+    async def aclose(self) -> None:
+        """End what runs in the background, and close every connection."""
+        await self._watch.aclose()
+        await self._wire.aclose()
+
+    async def answer(
+        self, model: RemoteModel, operation: str, request: Mapping[str, Any]
+    ) -> AsyncGenerator[Piece]:
+        """The messages of a stream, or the one answer to a request that is not streamed.
+
+        Close it (`aclosing`) to cancel the request. The first one comes when there is something of the
+        answer; until then another server is asked if one fails, from then on `UpstreamError` ends it.
+        Raises `UpstreamError` or `ModelNotRunnable` before that.
+        """
+        body = asked(model, operation, request)
+        usage = not streams(operation, request) or wants_usage(request)
+        rewriter = Rewriter(model.id, f"fp_{model.fingerprint}", usage=usage)
+        tries = self._attempts(model)
+        for attempt in tries:
+            with attempt as upstream:
+                key = self._key_of(model.engine, model.file)
+                said = without_usage(body, request) if upstream.plain else body
+                held: list[Piece] = []
+                async with aclosing(self._wire.answer(upstream, key, operation, said, rewriter)) as pieces:
+                    async for piece in pieces:
+                        held.append(piece)
+                        if not attempt.no_way_back:
+                            if not piece.told and len(held) < _MOST_HELD:
+                                continue
+                            await self._answered(model, upstream)
+                            attempt.no_way_back = True
+                        for each in held:
+                            yield each
+                        held.clear()
+                if not attempt.no_way_back:  # an answer that says nothing is one, too
+                    await self._answered(model, upstream)
+                for each in held:
+                    yield each
+                return
+        raise tries.error()
+
+    async def check(self, model: RemoteModel) -> frozenset[str] | None:
+        """Ask every server of a model whether it is there; the models they list, None if they do not say.
+
+        Raises `UpstreamError` if none answers, `ModelNotRunnable` if there is no key.
+        """
+        self._key_of(model.engine, model.file)
+        upstreams = self._of(model.engine, model.file)
+        for each in upstreams:
+            each.used = time.monotonic()
+        found = await asyncio.gather(*(self._look(each) for each in upstreams))
+        failed = [each for each in found if isinstance(each, UpstreamError)]
+        if len(failed) == len(found):
+            raise failed[0]
+        listed = [each for each in found if isinstance(each, frozenset)]
+        return frozenset().union(*listed) if listed else None
+
+    def health(self, engine: RemoteEngine) -> tuple[UpstreamState, ...]:
+        """How the servers of an engine are, as far as that is known."""
+        known = self._upstreams.get(engine.id, {})
+        return tuple(
+            known[address].shown() if address in known else UpstreamState(address.base, "unknown")
+            for address in engine.addresses
+        )
+
+    def state(self, engine: str) -> EngineState:
+        """What the models of an engine are doing, in the words for models that are loaded here."""
+        health = [each.shown() for each in self._upstreams.get(engine, {}).values()]
+        active = sum(each.active for each in health)
+        if any(each.state == "up" for each in health):
+            return EngineState(state="running", active=active)
+        if health and all(each.state == "down" for each in health):
+            return EngineState(state="failed", reason=health[0].reason, since=health[0].since)
+        return EngineState(state="stopped", active=active)
+
+    @property
+    def in_use(self) -> bool:
+        """Whether any engine has been asked since the start."""
+        return bool(self._upstreams)
+
+    def _attempts(self, model: RemoteModel) -> Attempts:
+        upstreams = self._of(model.engine, model.file)
+        for each in upstreams:
+            if not each.alone:
+                self._watch.over(each)
+
+        def on_failure(upstream: Upstream, error: UpstreamError) -> bool:
+            _log.info("upstream-failed", engine=model.engine.id, reason=error.detail)
+            if error.retry_after is not None:
+                upstream.wait(model.name, error.retry_after, time.monotonic())
+            if error.broken or error.kind == "upstream_unauthorized":
+                upstream.is_down(error.detail)
+                self._watch.over(upstream)
+            if error.status in (400, 422) and "stream_options" in error.detail and not upstream.plain:
+                upstream.plain = True
+                return True
+            return error.broken and error.elsewhere and upstream.alone
+
+        return Attempts(upstreams, model.name, on_failure)
+
+    def _of(self, engine: RemoteEngine, file: str) -> list[Upstream]:
+        """The servers of an engine as its file has them now; what is known of them stays known."""
+        known = self._upstreams.get(engine.id, {})
+        now = {each: known.get(each) or Upstream(engine, each, file) for each in engine.addresses}
+        for address, upstream in known.items():
+            if address not in now:
+                self._watch.forget(upstream)
+        for upstream in now.values():
+            upstream.engine, upstream.file = engine, file
+        self._upstreams[engine.id] = now
+        return list(now.values())
+
+    async def _look(self, upstream: Upstream) -> frozenset[str] | UpstreamError | None:
+        """See how a server is; what models it lists."""
+        try:
+            found = await self._wire.models(upstream, self._key_of(upstream.engine, upstream.file))
+        except UpstreamError as error:
+            upstream.is_down(error.detail)
+            return error
+        except JanfsError as error:  # without a key nothing can be said of it
+            upstream.is_down(error.detail)
+            return None
+        upstream.is_up()
+        return found
+
+    async def _answered(self, model: RemoteModel, upstream: Upstream) -> None:
+        upstream.is_up()
+        if model.fingerprint in self._recorded:
+            return
+        self._recorded.add(model.fingerprint)
+        try:
+            await self._record(model)
+        except JanfsError as error:
+            self._recorded.discard(model.fingerprint)
+            _log.warning("start-not-recorded", model=model.id, reason=error.detail)

@@ -1,0 +1,127 @@
+"""What an engine elsewhere sends, read piece by piece and written anew as ours. Pure."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from janfs.engines.protocol import Usage
+from janfs.errors import UpstreamError
+
+MOST_BYTES = 64 * 1024 * 1024  # of an answer that is not streamed, or of one message of a stream
+_ANSWERED = frozenset({"content", "reasoning_content", "reasoning", "refusal", "tool_calls", "audio"})
+
+
+class Piece(Struct, frozen=True, kw_only=True):
+    """A whole answer, or the next message of a stream, with what our own books want to know of it.
+
+    `data` is None for a usage that nobody asked for. `told` says whether it has something of the answer in
+    it, `ends` which answers end with it and how.
+    """
+
+    data: dict[str, Any] | None
+    told: bool
+    ends: dict[int, str]
+    usage: Usage | None
+
+
+class Rewriter:
+    """Makes the messages of one answer ours: the model's name, the fingerprint, and no usage unasked."""
+
+    def __init__(self, model: str, fingerprint: str, *, usage: bool) -> None:
+        self._model = model
+        self._fingerprint = fingerprint
+        self._usage = usage
+
+    def piece(self, said: bytes) -> Piece:
+        """A message as ours. Raises `UpstreamError` for an error, and for what is no message."""
+        try:
+            data = msgspec.json.decode(said)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise UpstreamError("what it sends is no JSON", elsewhere=True) from error
+        if not isinstance(data, dict):
+            raise UpstreamError("what it sends is no JSON object", elsewhere=True)
+        if data.get("error"):
+            raise UpstreamError(message_of(data) or "it sends an error without a message", elsewhere=True)
+        choices = data.get("choices")
+        parts = [each for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []
+        usage = _usage(data.get("usage"))
+        if "model" in data:
+            data["model"] = self._model
+        if "choices" in data or "system_fingerprint" in data:
+            data["system_fingerprint"] = self._fingerprint
+        if not self._usage:
+            data.pop("usage", None)
+        ends = {
+            _index(part): reason for part in parts if isinstance(reason := part.get("finish_reason"), str)
+        }
+        wanted = self._usage or usage is None or choices != []
+        told = bool(ends) or any(map(_tells, parts))
+        return Piece(data=data if wanted else None, told=told, ends=ends, usage=usage)
+
+
+async def messages(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+    """The data of each message in a stream of server-sent events; comments and names are left out.
+
+    Raises `UpstreamError` for a message that has no end.
+    """
+    rest = b""
+    data: list[bytes] = []
+    async for chunk in chunks:
+        rest += chunk
+        if len(rest) > MOST_BYTES:
+            raise UpstreamError(f"a message of its stream has more than {MOST_BYTES:,} bytes")
+        *lines, rest = rest.split(b"\n")
+        for line in lines:
+            text = line.removesuffix(b"\r")
+            if text.startswith(b"data:"):
+                data.append(text[5:].removeprefix(b" "))
+            elif not text and data:
+                yield b"\n".join(data)
+                data = []
+    if data:  # some end without the empty line
+        yield b"\n".join(data)
+
+
+def message_of(said: Any) -> str | None:
+    """The message of an error in any of the shapes that servers have for it."""
+    for text in _texts(said):
+        if isinstance(text, str) and text.strip():
+            return text.strip()
+    return None
+
+
+def _texts(said: Any) -> Iterator[Any]:
+    if not isinstance(said, dict):
+        return
+    error = said.get("error")
+    yield error.get("message") if isinstance(error, dict) else error
+    yield said.get("message")
+    detail = said.get("detail")
+    yield detail if isinstance(detail, str) or detail is None else msgspec.json.encode(detail).decode()
+
+
+def _tells(choice: dict[str, Any]) -> bool:
+    """Whether a choice has anything of an answer in it."""
+    if choice.get("text"):
+        return True
+    said = choice.get("delta", choice.get("message"))
+    return isinstance(said, dict) and any(said.get(name) for name in _ANSWERED)
+
+
+def _index(choice: dict[str, Any]) -> int:
+    index = choice.get("index")
+    return index if isinstance(index, int) else 0
+
+
+def _usage(said: Any) -> Usage | None:
+    if not isinstance(said, dict):
+        return None
+    details = said.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+    return Usage(_count(said.get("prompt_tokens")), _count(said.get("completion_tokens")), _count(cached))
+
+
+def _count(said: Any) -> int:
+    return said if isinstance(said, int) and not isinstance(said, bool) and said > 0 else 0

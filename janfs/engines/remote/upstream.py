@@ -1,0 +1,151 @@
+"""The servers of an engine: how each of them is, how much it has to do, and which one is asked next."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Literal
+
+from msgspec import Struct
+
+from janfs.errors import UpstreamError
+from janfs.manifest.remote import Address, RemoteEngine
+
+MOST_ACTIVE = 512  # requests at a time that one server is given
+LONGEST_WAIT = 600.0  # seconds that a server is left alone at most because it asks for it
+_MOST_WAITS = 100  # models of one server that are waited for
+
+
+class UpstreamState(Struct, frozen=True):
+    """How a server of an engine is, for people. `since` is in Unix seconds; `active` requests run there.
+
+    "unknown" is one that has not been asked yet.
+    """
+
+    url: str
+    state: Literal["unknown", "up", "down"]
+    active: int = 0
+    since: float | None = None
+    reason: str | None = None
+
+
+class Upstream:
+    """A server of an `engine`, whose key is in `file`. It is the same one while its address is."""
+
+    def __init__(self, engine: RemoteEngine, address: Address, file: str) -> None:
+        self.engine = engine
+        self.address = address
+        self.file = file
+        self.state: Literal["unknown", "up", "down"] = "unknown"
+        self.active = 0
+        self.used = 0.0  # when it was asked last, in seconds of the monotonic clock
+        self.plain = False  # it does not take `stream_options`
+        self._reason: str | None = None
+        self._since: float | None = None
+        self._waits: dict[str, float] = {}
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is no other one to turn to."""
+        return len(self.engine.addresses) == 1
+
+    def is_up(self) -> None:
+        """It answered."""
+        if self.state != "up":
+            self.state, self._reason, self._since = "up", None, time.time()
+
+    def is_down(self, reason: str) -> None:
+        """It did not, or does not let us in."""
+        if self.state != "down":
+            self._since = time.time()
+        self.state, self._reason = "down", reason
+
+    def wait(self, model: str, seconds: float, now: float) -> None:
+        """It asks to be left alone with a model for so long; `now` is in seconds of the monotonic clock."""
+        self._waits = {name: until for name, until in self._waits.items() if until > now}
+        if len(self._waits) < _MOST_WAITS:
+            self._waits[model] = now + min(seconds, LONGEST_WAIT)
+
+    def waits(self, model: str, now: float) -> float:
+        """For how many seconds it still asks to be left alone with a model; 0 if it does not."""
+        return max(0.0, self._waits.get(model, 0.0) - now)
+
+    def shown(self) -> UpstreamState:
+        """How it is, for people."""
+        return UpstreamState(self.address.base, self.state, self.active, self._since, self._reason)
+
+
+def next_of(upstreams: Iterable[Upstream], model: str, now: float) -> Upstream | None:
+    """The server to ask: one that is not known to be down, with the fewest requests, the longest not asked.
+
+    One that is down is better than none: it may be back.
+    """
+    able = [each for each in upstreams if not each.waits(model, now) and each.active < MOST_ACTIVE]
+    return min(able, key=lambda each: (each.state == "down", each.active, each.used), default=None)
+
+
+OnFailure = Callable[[Upstream, UpstreamError], bool]
+"""Takes note of a failure, and says whether the same server is worth another try at once."""
+
+
+class Attempt:
+    """One try at one server, as a context: it holds a place there.
+
+    It lets only those failures out after which no other try is worth it, and with `no_way_back` all.
+    """
+
+    def __init__(self, upstream: Upstream, on_failure: OnFailure) -> None:
+        self.upstream = upstream
+        self.no_way_back = False
+        self.failure: UpstreamError | None = None
+        self.again = False
+        self._on_failure = on_failure
+
+    def __enter__(self) -> Upstream:
+        self.upstream.active += 1
+        self.upstream.used = time.monotonic()
+        return self.upstream
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self.upstream.active -= 1
+        if not isinstance(error, UpstreamError):
+            return False
+        self.failure = error
+        self.again = self._on_failure(self.upstream, error)
+        return (error.elsewhere or self.again) and not self.no_way_back
+
+
+class Attempts:
+    """The tries at a request, each at another server, one of them twice if that is worth it.
+
+    Whoever takes them stops when one has gone well; when none is left, `error` says what went wrong last.
+    """
+
+    def __init__(self, upstreams: Sequence[Upstream], model: str, on_failure: OnFailure) -> None:
+        self._upstreams = upstreams
+        self._model = model
+        self._on_failure = on_failure
+        self._last: UpstreamError | None = None
+
+    def __iter__(self) -> Iterator[Attempt]:
+        left, repeated = list(self._upstreams), False
+        while (upstream := next_of(left, self._model, time.monotonic())) is not None:
+            attempt = Attempt(upstream, self._on_failure)
+            yield attempt
+            self._last = attempt.failure
+            if not attempt.again or repeated:
+                left.remove(upstream)
+            repeated = repeated or attempt.again
+
+    def error(self) -> UpstreamError:
+        """Why nobody has answered."""
+        now = time.monotonic()
+        wait = min((each.waits(self._model, now) for each in self._upstreams), default=0.0)
+        why = "asks to be left alone for a while" if wait else "has as many requests of ours as it gets"
+        return self._last or UpstreamError(
+            f"Whoever serves '{self._model}' {why}. Try again later.",
+            status=429,
+            kind="server_busy",
+            retry_after=wait or 1.0,
+        )

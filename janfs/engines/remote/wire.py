@@ -1,0 +1,193 @@
+"""One request to one server of an engine, and what its failure means."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+import janfs
+from janfs.engines.remote.asking import streams
+from janfs.engines.remote.model import Key
+from janfs.engines.remote.pieces import MOST_BYTES, Piece, Rewriter, message_of, messages
+from janfs.engines.remote.upstream import Upstream
+from janfs.errors import UpstreamError
+
+_DONE = b"[DONE]"
+_LOOK_SECONDS = 10.0  # for an answer to whether it is there
+_MOST_WORDS = 2000  # characters of an error that are passed on
+_ELSEWHERE = frozenset(
+    {401, 403, 429, 502, 503, 504}
+)  # not the request's fault: another server may do better
+_SAME_STATUS = frozenset({503, 504})  # the other failures of a server are a 502 of ours
+
+
+class Wire:
+    """Connections to servers elsewhere. Proxies of the environment are heeded, but not for this machine."""
+
+    def __init__(self) -> None:
+        here = {f"all://{name}": None for name in ("localhost", "127.0.0.1", "[::1]")}
+        self._client = httpx.AsyncClient(
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=15.0),
+            mounts=here,
+            follow_redirects=False,  # the key goes to nobody but the address that was written down
+            headers={"User-Agent": f"janfs/{janfs.__version__}", "Accept-Encoding": "identity"},
+        )
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    async def answer(
+        self, upstream: Upstream, key: Key | None, operation: str, body: Mapping[str, Any], rewriter: Rewriter
+    ) -> AsyncGenerator[Piece]:
+        """The messages of a stream, or the one of an answer that is none. Ends with `UpstreamError` where
+        it breaks off.
+        """
+        async with self._sent("POST", upstream, key, operation, body) as answer:
+            if not streams(operation, body):
+                yield rewriter.piece(await _read(answer))
+                return
+            if "text/event-stream" not in answer.headers.get("content-type", ""):
+                raise UpstreamError("it does not stream", elsewhere=True)
+            ended = False
+            async with aclosing(messages(answer.aiter_bytes())) as found:
+                async for data in found:
+                    if data.strip() == _DONE:
+                        return
+                    piece = rewriter.piece(data)
+                    ended = ended or bool(piece.ends)
+                    yield piece
+            if not ended:  # some leave out the last message, but none the reason why an answer ends
+                raise UpstreamError("its answer broke off", elsewhere=True, broken=True)
+
+    async def models(self, upstream: Upstream, key: Key | None) -> frozenset[str] | None:
+        """The models that a server lists, None where it does not say. Raises `UpstreamError`."""
+        try:
+            async with (
+                asyncio.timeout(upstream.engine.connect_timeout + _LOOK_SECONDS),
+                self._sent("GET", upstream, key, "models", None) as answer,
+            ):
+                listed = _decoded(await _read(answer))
+        except TimeoutError as error:
+            raise _named(upstream, key, _silent(_LOOK_SECONDS)) from error
+        except UpstreamError as error:
+            if error.status == 404:  # it answers, and has no such list: a deployment of Azure's
+                return None
+            raise
+        data = listed.get("data") if isinstance(listed, dict) else None
+        if not isinstance(data, list):
+            return None
+        return frozenset(str(each["id"]) for each in data if isinstance(each, dict) and "id" in each)
+
+    @asynccontextmanager
+    async def _sent(
+        self, method: str, upstream: Upstream, key: Key | None, operation: str, body: Mapping[str, Any] | None
+    ) -> AsyncIterator[httpx.Response]:
+        """A good answer. Whatever goes wrong with it is an `UpstreamError` that names the server."""
+        engine = upstream.engine
+        headers = {} if key is None else key.headers(engine.auth_header)
+        try:
+            request = self._client.build_request(
+                method,
+                upstream.address.url(operation),
+                content=None if body is None else msgspec.json.encode(body),
+                headers=headers if body is None else {**headers, "Content-Type": "application/json"},
+                timeout=httpx.Timeout(engine.read_timeout, connect=engine.connect_timeout),
+            )
+            answer = await self._client.send(request, stream=True)
+            try:
+                if not answer.is_success:
+                    raise _refused(answer, await _read(answer))
+                yield answer
+            finally:
+                await answer.aclose()
+        except httpx.ReadTimeout as error:
+            raise _named(upstream, key, _silent(engine.read_timeout)) from error
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise _named(upstream, key, _broken(error)) from error
+        except UpstreamError as error:
+            raise _named(upstream, key, error) from error
+
+
+def _broken(error: Exception) -> UpstreamError:
+    unconnected = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.InvalidURL)
+    what = "there is no connection" if unconnected else "the connection broke"
+    words = f"{what} ({str(error) or type(error).__name__})"
+    return UpstreamError(words, kind="upstream_unreachable", elsewhere=True, broken=True)
+
+
+def _silent(seconds: float) -> UpstreamError:
+    return UpstreamError(
+        f"it was silent for {seconds:g} seconds", status=504, kind="upstream_timeout", broken=True
+    )
+
+
+async def _read(answer: httpx.Response) -> bytes:
+    """The whole of a body. Raises `UpstreamError` for one that is too large."""
+    body = bytearray()
+    async for chunk in answer.aiter_bytes():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise UpstreamError(f"its answer has more than {MOST_BYTES:,} bytes")
+    return bytes(body)
+
+
+def _refused(answer: httpx.Response, body: bytes) -> UpstreamError:
+    """What an answer that is no good means for ours."""
+    status = answer.status_code
+    said = _decoded(body)
+    error = said.get("error") if isinstance(said, dict) else None
+    fields: dict[str, Any] = error if isinstance(error, dict) else {}
+    told = message_of(said)
+    words = f"it answers with status {status}" + (f": {told[:_MOST_WORDS]}" if told else "")
+    elsewhere = status in _ELSEWHERE
+    if status in (401, 403):
+        words = f"it does not let us in (status {status}). Look at api_key in the engine's file"
+        return UpstreamError(words, kind="upstream_unauthorized", elsewhere=elsewhere)
+    if answer.is_redirect:
+        place = answer.headers.get("location", "nowhere")[:200]
+        words = f"it sends us to {place}, which is not followed. Write down the address itself"
+        return UpstreamError(words, kind="upstream_redirects")
+    if status in (407, 511) or (status >= 500 and status not in _SAME_STATUS):
+        return UpstreamError(words, elsewhere=elsewhere)
+    code, param = fields.get("code") or fields.get("type"), fields.get("param")
+    kind = code if isinstance(code, str) and code and status < 500 else None
+    return UpstreamError(
+        words,
+        status=status,
+        kind=kind or ("rate_limit_exceeded" if status == 429 else None),
+        param=param if isinstance(param, str) else None,
+        retry_after=_seconds(answer.headers.get("retry-after")),
+        elsewhere=elsewhere,
+    )
+
+
+def _named(upstream: Upstream, key: Key | None, error: UpstreamError) -> UpstreamError:
+    """The same error, saying whose it is, without the key in any of its words."""
+    hidden = key.hidden if key is not None else str
+    whose = f"The engine '{upstream.engine.id}' at {urlsplit(upstream.address.base).netloc}"
+    return UpstreamError(
+        hidden(f"{whose}: {error.detail.rstrip('.')}."),
+        status=error.status,
+        kind=hidden(error.kind),
+        param=None if error.param is None else hidden(error.param),
+        retry_after=error.retry_after,
+        elsewhere=error.elsewhere,
+        broken=error.broken,
+    )
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _seconds(text: str | None) -> float | None:
+    """Of a Retry-After in seconds; a date is not asked for by those who serve models."""
+    return float(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 8 else None

@@ -1,0 +1,454 @@
+"""Models on other machines, as a client of ours sees them: over real connections to a server with vices."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.service import Service, eventually, running_service
+from tests.support.upstream import STREAM, USAGE, Reply, Theirs, answer, chunk, theirs
+
+KEY = "sk-sEcReT-0815-value"
+HI = [{"role": "user", "content": "Hi"}]
+CHAT = "/v1/chat/completions"
+
+
+@pytest.fixture
+def upstream() -> Iterator[Theirs]:
+    with theirs() as site:
+        yield site
+
+
+@pytest.fixture
+def other() -> Iterator[Theirs]:
+    with theirs() as site:
+        yield site
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    with running_service(tmp_path / "root") as service:
+        yield service
+
+
+def connect(service: Service, *sites: Theirs, model: dict[str, Any] | None = None, **said: Any) -> None:
+    """Write the file of the engine `there` and the model `ours`, and wait until it can be asked."""
+    engines = service.root / "engines"
+    engines.mkdir(exist_ok=True)
+    said = {"base_urls": [f"{site.url}/v1" for site in sites], "api_key": KEY, **said}
+    (engines / "there.json").write_text(json.dumps(said))
+    manifest = {"format": "api", "engine": "there", "id": "theirs", **(model or {})}
+    service.drop("ours/model.json", json.dumps(manifest).encode())
+    eventually(lambda: service.look() or shown(service)["status"] == "ready", "the model is not ready")
+
+
+def shown(service: Service) -> dict[str, Any]:
+    found = [each for each in service.get("/v1/models")["data"] if each["id"] == "ours"]
+    return dict(found[0]) if found else {"status": None}
+
+
+def ask(service: Service, status: int = 200, path: str = CHAT, **more: Any) -> Any:
+    given = service.client.post(path, json={"model": "ours", "messages": HI, **more})
+    assert given.status_code == status, f"{given.status_code}: {given.text}"
+    return given.json()
+
+
+def stream(service: Service, **more: Any) -> list[Any]:
+    """The messages of a stream, and what is no JSON as text."""
+    given = service.client.post(CHAT, json={"model": "ours", "messages": HI, "stream": True, **more})
+    assert given.status_code == 200, f"{given.status_code}: {given.text}"
+    found = [part.removeprefix("data: ") for part in given.text.split("\n\n") if part]
+    return [json.loads(part) if part.startswith("{") else part for part in found]
+
+
+def text_of(messages: list[Any]) -> str:
+    choices = [each["choices"] for each in messages if isinstance(each, dict)]
+    return "".join(choice["delta"].get("content", "") for part in choices for choice in part)
+
+
+class TestHandingOn:
+    def test_an_answer_is_theirs_with_our_model_and_fingerprint(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        connect(service, upstream)
+        given = ask(service, unknown_to_us={"a": [1]}, reasoning_effort="low")
+        fingerprint = given["system_fingerprint"]
+        assert given == answer() | {"model": "ours", "system_fingerprint": fingerprint}
+        (body,) = upstream.bodies
+        said = {"messages": HI, "unknown_to_us": {"a": [1]}, "reasoning_effort": "low"}
+        assert body == {"model": "theirs", **said}, "what the client says is handed on, whatever it is"
+        meant = service.get(f"/v1/fingerprints/{fingerprint}")
+        assert (meant["id"], meant["engine"], meant["parts"]) == ("ours", "there", [])
+        assert meant["settings"]["model"] == "theirs"
+
+    def test_what_its_model_json_says_is_asked_where_the_client_says_nothing(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        said = {"temperature": 0.1, "max_tokens": 9, "typ_p": 0.5, "stream": True, "theirs": 1}
+        connect(service, upstream, model={"model_parameters": said})
+        ask(service, temperature=0.7)
+        ask(service, max_completion_tokens=3, temperature=None)
+        first, second = upstream.bodies
+        assert first == {
+            "model": "theirs", "messages": HI, "temperature": 0.7, "max_tokens": 9, "typical_p": 0.5,
+            "theirs": 1,
+        }  # fmt: skip
+        assert (second["temperature"], second["max_completion_tokens"]) == (0.1, 3)
+        assert "max_tokens" not in second
+
+    def test_text_completions_go_to_theirs(self, service: Service, upstream: Theirs) -> None:
+        connect(service, upstream)
+        upstream.usual = Reply(body={"object": "text_completion", "choices": [{"index": 0, "text": "x"}]})
+        ask(service, path="/v1/completions", prompt="Hi", echo=True)
+        assert [path for path, _, _ in upstream.asked] == ["/v1/completions"]
+
+    @pytest.mark.parametrize(("path", "there"), [("/v1/embeddings", "embeddings"), ("/rerank", "rerank")])
+    def test_vectors_and_ranks_come_from_theirs(
+        self, service: Service, upstream: Theirs, path: str, there: str
+    ) -> None:
+        connect(service, upstream, model={"model_parameters": {"temperature": 0.1}})
+        given = {
+            "object": "list",
+            "data": [{"embedding": [0.5]}],
+            "model": "theirs",
+            "usage": {"prompt_tokens": 3},
+        }
+        upstream.usual = Reply(body=given)
+        assert ask(service, path=path, input="Hi", stream=True) == given | {"model": "ours"}
+        assert upstream.asked[0][0] == f"/v1/{there}"
+        assert "temperature" not in upstream.bodies[0]
+        assert 'janfs_embedding_tokens_total{model="ours"} 3.0' in service.client.get("/metrics").text
+
+    def test_a_stream_is_theirs_message_by_message(self, service: Service, upstream: Theirs) -> None:
+        connect(service, upstream)
+        upstream.usual = STREAM
+        *messages, done = stream(service)
+        assert done == "[DONE]"
+        assert text_of(messages) == "Hello"
+        assert {each["model"] for each in messages} == {"ours"}
+        assert {each["system_fingerprint"] for each in messages} == {messages[0]["system_fingerprint"]}
+        assert not any("usage" in each for each in messages), "nobody asked for it"
+        assert upstream.bodies[0]["stream_options"] == {"include_usage": True}, "but it is counted"
+        counted = service.client.get("/metrics").text
+        assert 'janfs_completion_tokens_total{model="ours"} 2.0' in counted
+        assert 'janfs_prompt_tokens_total{model="ours"} 5.0' in counted
+        assert 'janfs_answers_total{model="ours",outcome="stop"} 1.0' in counted
+
+    def test_the_usage_of_a_stream_is_handed_on_to_who_asks_for_it(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        connect(service, upstream)
+        upstream.usual = STREAM
+        *_, last, _ = stream(service, stream_options={"include_usage": True, "theirs": 1})
+        assert (last["usage"], last["choices"]) == (USAGE, [])
+        assert upstream.bodies[0]["stream_options"] == {"include_usage": True, "theirs": 1}
+
+    def test_who_does_not_know_stream_options_is_asked_without(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        connect(service, upstream)
+        upstream.usual = STREAM
+        upstream.replies = [Reply(422, {"detail": [{"loc": ["stream_options"], "msg": "Extra inputs."}]})]
+        assert text_of(stream(service)) == "Hello"
+        assert text_of(stream(service)) == "Hello"
+        assert ["stream_options" in body for body in upstream.bodies] == [True, False, False]
+
+    def test_a_stream_may_end_without_its_last_message(self, service: Service, upstream: Theirs) -> None:
+        connect(service, upstream)
+        upstream.usual = Reply(stream=[chunk("Hi"), chunk(finish="stop")], done=False)
+        assert stream(service)[-1] == "[DONE]"
+
+    @pytest.mark.parametrize(
+        ("style", "headers"),
+        [
+            ("both", {"authorization": f"Bearer {KEY}", "api-key": KEY}),
+            ("authorization", {"authorization": f"Bearer {KEY}"}),
+            ("api-key", {"api-key": KEY}),
+            ("x-api-key", {"x-api-key": KEY}),
+        ],
+    )
+    def test_the_key_goes_in_the_headers_that_are_asked_for(
+        self, service: Service, upstream: Theirs, style: str, headers: dict[str, str]
+    ) -> None:
+        connect(service, upstream, auth_header=style)
+        ask(service)
+        ((_, sent, _),) = upstream.asked
+        names = ("authorization", "api-key", "x-api-key")
+        assert {name: sent[name] for name in names if name in sent} == headers
+
+    def test_a_key_from_the_environment_is_taken_from_there(
+        self, service: Service, upstream: Theirs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connect(service, upstream, api_key="${THEIR_KEY}")
+        said = ask(service, 409)["error"]
+        assert "environment variable THEIR_KEY" in said["message"]
+        monkeypatch.setenv("THEIR_KEY", KEY)
+        ask(service)
+        assert upstream.asked[-1][1]["api-key"] == KEY
+
+    def test_without_a_key_none_is_sent(self, service: Service, upstream: Theirs) -> None:
+        connect(service, upstream, api_key=None)
+        given = service.client.post(
+            CHAT, json={"model": "ours", "messages": HI}, headers={"Authorization": "Bearer of-the-client"}
+        )
+        assert given.status_code == 200
+        assert "authorization" not in upstream.asked[0][1], "what the client says to us is for us"
+
+
+THEIRS_AND_OURS: list[tuple[Reply, tuple[int, str]]] = [
+    (
+        Reply(400, {"error": {"message": "Too long.", "code": "too_long", "param": "messages"}}),
+        (400, "too_long"),
+    ),
+    (
+        Reply(404, {"error": {"message": "No such model.", "code": "model_not_found"}}),
+        (404, "model_not_found"),
+    ),
+    (Reply(422, {"detail": "Not so."}), (422, "upstream_error")),
+    (
+        Reply(401, {"error": {"message": f"Incorrect API key provided: {KEY}"}}),
+        (502, "upstream_unauthorized"),
+    ),
+    (Reply(403, b"<html>"), (502, "upstream_unauthorized")),
+    (Reply(407, b""), (502, "upstream_error")),
+    (Reply(500, {"error": f"It broke over {KEY}."}), (502, "upstream_error")),
+    (Reply(503, {"error": {"message": "Loading model"}}), (503, "upstream_error")),
+    (Reply(504, b""), (504, "upstream_error")),
+    (Reply(302, b"", headers={"Location": "https://example.org/"}), (502, "upstream_redirects")),
+    (Reply(200, b"not json"), (502, "upstream_error")),
+    (Reply(200, [1]), (502, "upstream_error")),
+    (Reply(200, {"error": {"message": "Out of memory."}}), (502, "upstream_error")),
+]
+
+
+class TestErrors:
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_theirs_become_ours(self, service: Service, upstream: Theirs, streamed: bool) -> None:
+        connect(service, upstream)
+        for reply, (status, code) in THEIRS_AND_OURS:
+            upstream.usual = reply
+            error = ask(service, status, stream=streamed)["error"]
+            assert error["code"] == code, f"after {reply}"
+            where = upstream.url.removeprefix("http://")
+            assert error["message"].startswith(f"The engine 'there' at {where}:"), f"after {reply}"
+            assert KEY not in error["message"], f"after {reply}"
+        counted = service.client.get("/metrics").text
+        assert f'janfs_answers_total{{model="ours",outcome="error"}} {len(THEIRS_AND_OURS)}.0' in counted
+
+    def test_a_limit_of_theirs_is_told_and_kept_to(self, service: Service, upstream: Theirs) -> None:
+        connect(service, upstream)
+        limit = {"error": {"message": "Slow down.", "type": "requests", "code": "rate_limit_exceeded"}}
+        upstream.replies = [Reply(429, limit, headers={"Retry-After": "40"})]
+        given = service.client.post(CHAT, json={"model": "ours", "messages": HI})
+        assert (given.status_code, given.headers["retry-after"]) == (429, "40")
+        assert given.json()["error"]["code"] == "rate_limit_exceeded"
+        again = service.client.post(CHAT, json={"model": "ours", "messages": HI})
+        assert again.status_code == 429
+        assert 30 <= int(again.headers["retry-after"]) <= 40
+        assert len(upstream.bodies) == 1, "it was asked although it had asked to be left alone"
+
+    def test_nobody_there_is_said_so(self, service: Service, upstream: Theirs) -> None:
+        with theirs() as gone:
+            connect(service, gone)
+        assert ask(service, 502)["error"]["code"] == "upstream_unreachable"
+        assert (shown(service)["state"], shown(service)["status"]) == ("failed", "ready")
+
+    def test_silence_ends_in_time(self, service: Service, upstream: Theirs) -> None:
+        connect(service, upstream, read_timeout=1)
+        upstream.usual = Reply(body=answer(), pause=2.0)
+        assert ask(service, 504)["error"]["code"] == "upstream_timeout"
+
+    def test_what_breaks_off_after_the_first_word_ends_with_an_error(
+        self, service: Service, upstream: Theirs, other: Theirs
+    ) -> None:
+        connect(service, upstream, other)
+        for site in (upstream, other):
+            site.usual = Reply(stream=[chunk(), chunk("Hel")], cut=True)
+        *messages, last = stream(service)
+        assert text_of(messages) == "Hel", "another server cannot go on where one broke off"
+        assert last["error"]["code"] == "upstream_unreachable"
+        assert len(upstream.bodies) + len(other.bodies) == 1
+
+    def test_a_stream_that_ends_without_a_reason_has_broken_off(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        connect(service, upstream)
+        upstream.usual = Reply(stream=[chunk(), chunk("Hel")], done=False)
+        assert "broke off" in stream(service)[-1]["error"]["message"]
+
+    def test_other_calls_are_refused_by_name(self, service: Service, upstream: Theirs) -> None:
+        connect(service, upstream)
+        body = {"model": "ours", "messages": HI, "max_tokens": 5}
+        given = service.client.post("/v1/messages/count_tokens", json=body)
+        assert given.status_code == 409
+        assert "'there' on another machine" in given.json()["error"]["message"]
+
+
+class TestSeveral:
+    def test_requests_go_to_who_has_the_fewest(
+        self, service: Service, upstream: Theirs, other: Theirs
+    ) -> None:
+        connect(service, upstream, other)
+        for _ in range(6):
+            ask(service)
+        assert (len(upstream.bodies), len(other.bodies)) == (3, 3)
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            Reply(cut=True),
+            Reply(401, {}),
+            Reply(429, {}),
+            Reply(502, {}),
+            Reply(503, {}),
+            Reply(504, {}),
+            Reply(200, b"<html>"),
+            Reply(stream=[chunk()], cut=True),
+            Reply(stream=[chunk(), {"error": {"message": "Out of memory."}}]),
+        ],
+    )
+    def test_who_fails_before_the_first_word_is_replaced(
+        self, service: Service, upstream: Theirs, other: Theirs, reply: Reply
+    ) -> None:
+        connect(service, upstream, other)
+        upstream.usual, other.usual = reply, STREAM
+        for _ in range(3):
+            assert text_of(stream(service)) == "Hello"
+
+    @pytest.mark.parametrize("status", [400, 404, 422, 500])
+    def test_who_refuses_the_request_itself_is_not(
+        self, service: Service, upstream: Theirs, other: Theirs, status: int
+    ) -> None:
+        connect(service, upstream, other)
+        for site in (upstream, other):
+            site.usual = Reply(status, {})
+        ask(service, 502 if status == 500 else status)
+        assert len(upstream.bodies) + len(other.bodies) == 1
+
+    def test_who_is_gone_is_left_out_until_it_is_back(self, service: Service, upstream: Theirs) -> None:
+        with theirs() as gone:
+            port = int(gone.url.rpartition(":")[2])
+            connect(service, upstream, gone)
+            ask(service)
+            ask(service)
+            assert gone.bodies
+        for _ in range(4):
+            ask(service)
+        states = {each["url"]: each for each in service.get("/v1/engines")["data"][-1]["upstreams"]}
+        assert states[f"{upstream.url}/v1"]["state"] == "up"
+        assert states[f"{gone.url}/v1"]["state"] == "down"
+        assert "no connection" in states[f"{gone.url}/v1"]["reason"]
+        with theirs(port) as back:
+            eventually(
+                lambda: all(
+                    each["state"] == "up" for each in service.get("/v1/engines")["data"][-1]["upstreams"]
+                ),
+                "nobody saw that it is back",
+            )
+            ask(service)
+            ask(service)
+            assert back.bodies, "it is back, and not asked"
+
+    def test_a_lone_server_whose_connection_breaks_is_asked_once_more(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        connect(service, upstream)
+        upstream.replies = [Reply(cut=True)]
+        ask(service)
+        upstream.replies = [Reply(cut=True), Reply(cut=True)]
+        assert ask(service, 502)["error"]["code"] == "upstream_unreachable"
+
+
+class TestManaging:
+    def test_start_looks_whether_it_answers(self, service: Service, upstream: Theirs) -> None:
+        connect(service, upstream)
+        assert shown(service)["state"] == "stopped"
+        said = service.client.post("/v1/models/ours/start").json()
+        assert said["state"] == shown(service)["state"] == "running"
+        assert said["message"] == "Model ours is served by there on another machine, which answers"
+        upstream.models = Reply(body={"data": [{"id": "else"}]})
+        assert (
+            "does not list a model 'theirs'" in service.client.post("/v1/models/ours/start").json()["message"]
+        )
+        upstream.models = Reply(404, b"")
+        assert service.client.post("/v1/models/ours/start").status_code == 200
+        upstream.models = Reply(401, {})
+        refused = service.client.post("/v1/models/ours/start")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (502, "upstream_unauthorized")
+        assert shown(service)["state"] == "failed"
+
+    def test_stop_leaves_it_where_it_is_and_says_so(self, service: Service, upstream: Theirs) -> None:
+        connect(service, upstream)
+        said = service.client.post("/v1/models/ours/stop").json()
+        assert "nothing to stop here" in said["message"]
+        ask(service)
+
+    def test_a_new_address_holds_from_the_next_request_on(
+        self, service: Service, upstream: Theirs, other: Theirs
+    ) -> None:
+        connect(service, upstream)
+        before = ask(service)["system_fingerprint"]
+        connect(service, other, api_key="another-key")
+        eventually(
+            lambda: service.client.post(CHAT, json={"model": "ours", "messages": HI}).is_success, "refused"
+        )
+        assert ask(service)["system_fingerprint"] != before
+        assert len(upstream.bodies) == 1
+        assert "another-key" not in str(upstream.asked), "the new key went to the old address"
+        assert [each["url"] for each in service.get("/v1/engines")["data"][-1]["upstreams"]] == [
+            f"{other.url}/v1"
+        ]
+
+
+def test_the_key_is_nowhere_but_in_its_file_and_on_its_way(
+    tmp_path: Path, upstream: Theirs, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Not in the log's database, nor in any answer, nor in anything that is printed."""
+    answers: list[str] = []
+    with running_service(tmp_path / "root") as service:
+        service.client.event_hooks = {"response": [lambda given: answers.append(given.read().decode())]}
+        connect(service, upstream)
+        ask(service)
+        echo = {"error": {"message": f"Bearer {KEY}", "code": KEY, "param": KEY}}
+        for reply in (
+            Reply(400, echo),
+            Reply(401, echo),
+            Reply(500, echo),
+            Reply(429, echo),
+            Reply(cut=True),
+        ):
+            upstream.replies = [reply, reply]
+            service.client.post(CHAT, json={"model": "ours", "messages": HI})
+            service.client.post(CHAT, json={"model": "ours", "messages": HI, "stream": True})
+        upstream.usual = Reply(stream=[chunk("x"), {"error": {"message": KEY}}])
+        stream(service)
+        for path in (
+            *(
+                "/v1/models",
+                "/v1/models/ours",
+                "/v1/models/ours/config",
+                "/v1/engines",
+                "/v1/events",
+                "/metrics",
+            ),
+            *("/v1/models/ours/history", "/v1/why?subject=ours", "/openapi.json", "/v1/models/ours/blame"),
+        ):
+            service.client.get(path)
+        service.client.post("/v1/models/ours/start")
+        service.client.post("/v1/models/ours/stop")
+        text = (service.root / "engines" / "there.json").read_text()
+        (service.root / "engines" / "there.json").write_text(text[:-1])  # no JSON any more
+        eventually(
+            lambda: service.look() or service.get("/v1/engines")["data"][-1]["problems"],
+            "nobody saw the mistake",
+        )
+        ask(service, 200 if upstream.replies else 502)
+    assert len(answers) > 20
+    assert not [each for each in answers if KEY in each], "the key is in an answer"
+    private = [path for path in (tmp_path / "root" / ".janfs").rglob("*") if path.is_file()]
+    assert any(path.name == "log.db" for path in private)
+    assert not [path for path in private if KEY.encode() in path.read_bytes()], "the key is in the log"
+    printed = capfd.readouterr()
+    assert KEY not in printed.out + printed.err
