@@ -52,7 +52,7 @@ class MessageAnswer(Struct, frozen=True, kw_only=True):
     model: str
     content: list[ContentBlock]
     stop_reason: str | None
-    stop_sequence: None = None
+    stop_sequence: str | None = None
     usage: MessageUsage
 
 
@@ -64,7 +64,7 @@ class BlockDelta(Struct, frozen=True, kw_only=True):
     thinking: str | UnsetType = UNSET
     partial_json: str | UnsetType = UNSET
     stop_reason: str | UnsetType = UNSET
-    stop_sequence: UnsetType | None = UNSET
+    stop_sequence: str | UnsetType | None = UNSET
 
 
 class StreamEvent(Struct, frozen=True, kw_only=True):
@@ -89,12 +89,13 @@ class MessagesFormat:
 
     done = b""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, stop_sequences: Sequence[str] = ()) -> None:
         self.id = f"msg_{uuid.uuid4().hex[:24]}"
         self._model = model
         self._block = -1
         self._kind: tuple[str, int] | None = None  # of the block that is open; a call's has its number
-        self._reason = "end_turn"
+        self._stop_sequences = stop_sequences
+        self._end: tuple[str | None, str | None] = (None, None)  # the reason, and the stop sequence
 
     def whole(self, answers: Sequence[Answered], usage: Usage) -> MessageAnswer:
         [one] = answers
@@ -104,16 +105,17 @@ class MessagesFormat:
         if one.text:
             content.append(ContentBlock(type="text", text=one.text))
         content += [_call_block(call, _arguments(call.arguments)) for call in one.calls]
-        return self._message(content, _STOP_REASONS[one.end.finish_reason], _usage(usage))
+        self._end = self._end_of(one.end)
+        return self._message(content, _usage(usage))
 
     def begin(self, _count: int) -> Iterator[Chunk]:
-        message = self._message([], None, MessageUsage(0, 0))
+        message = self._message([], MessageUsage(0, 0))
         yield "message_start", StreamEvent(type="message_start", message=message)
 
     def tell(self, _number: int, reply: Reply) -> Iterator[Chunk]:
         match reply:
             case Finished():
-                self._reason = _STOP_REASONS[reply.finish_reason]
+                self._end = self._end_of(reply)
                 yield from self._close()
             case TextDelta():
                 yield from self._open(("text", 0), ContentBlock(type="text", text=""))
@@ -128,7 +130,8 @@ class MessagesFormat:
                 yield self._delta(BlockDelta(type="input_json_delta", partial_json=reply.arguments))
 
     def end(self, usage: Usage) -> Iterable[Chunk]:
-        delta = BlockDelta(stop_reason=self._reason, stop_sequence=None)
+        reason, sequence = self._end
+        delta = BlockDelta(stop_reason=reason or UNSET, stop_sequence=sequence)
         last = StreamEvent(type="message_delta", delta=delta, usage=_usage(usage))
         return ("message_delta", last), ("message_stop", StreamEvent(type="message_stop"))
 
@@ -151,8 +154,22 @@ class MessagesFormat:
     def _delta(self, delta: BlockDelta) -> Chunk:
         return "content_block_delta", StreamEvent(type="content_block_delta", index=self._block, delta=delta)
 
-    def _message(self, content: list[ContentBlock], reason: str | None, usage: MessageUsage) -> MessageAnswer:
-        return MessageAnswer(id=self.id, model=self._model, content=content, stop_reason=reason, usage=usage)
+    def _end_of(self, end: Finished) -> tuple[str, str | None]:
+        """A stop string of the model's own settings or template is its way to end, as clients see it."""
+        if end.finish_reason == "stop" and end.stop_string in self._stop_sequences:
+            return "stop_sequence", end.stop_string
+        return _STOP_REASONS[end.finish_reason], None
+
+    def _message(self, content: list[ContentBlock], usage: MessageUsage) -> MessageAnswer:
+        reason, sequence = self._end
+        return MessageAnswer(
+            id=self.id,
+            model=self._model,
+            content=content,
+            stop_reason=reason,
+            stop_sequence=sequence,
+            usage=usage,
+        )
 
 
 @post("/v1/messages", status_code=200)
@@ -161,7 +178,7 @@ async def create_message(request: Request[Any, Any, Any], context: Context, body
     asked = decode_body(body, MessagesRequest)
     prompt = prompt_of(asked)
     runnable = resolve(context.pipeline.snapshot, context.settings.root, asked.model)
-    format_ = MessagesFormat(runnable.spec.model_id)
+    format_ = MessagesFormat(runnable.spec.model_id, asked.stop_sequences or ())
     generate = GenerateRequest(
         request_id=format_.id,
         prompt=prompt,

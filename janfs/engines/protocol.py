@@ -315,12 +315,13 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """The last reply of a request.
 
     "stop": the model or a stop string ended it; "tool_calls": it ended with a call; "length": a limit did.
-    `logprobs` are those of tokens that gave no text.
+    `logprobs` are those of tokens that gave no text. `stop_string` is the one that ended it, if one did.
     """
 
     finish_reason: FinishReason
     usage: Usage
     logprobs: tuple[TokenLogprob, ...] = ()
+    stop_string: str | None = None
 
 
 Reply = TextDelta | ReasoningDelta | CallDelta | Finished

@@ -61,6 +61,20 @@ def test_an_answer_has_anthropics_shape(tiny: Service, client: anthropic.Anthrop
     assert (sampling.max_tokens, sampling.stop, sampling.temperature) == (9, ("END",), 0.5)
 
 
+@pytest.mark.parametrize("sequence", ["END", "<|model's own|>"])
+def test_a_stop_sequence_of_the_request_is_told(
+    tiny: Service, client: anthropic.Anthropic, sequence: str
+) -> None:
+    expected = ("stop_sequence", "END") if sequence == "END" else ("end_turn", None)
+    tiny.pool.stop_string = sequence
+    asked: Any = {"model": "tiny", "max_tokens": 9, "messages": HELLO, "stop_sequences": ["no", "END"]}
+    message = client.messages.create(**asked)
+    assert (message.stop_reason, message.stop_sequence) == expected
+    with client.messages.stream(**asked) as stream:
+        streamed = stream.get_final_message()
+    assert (streamed.stop_reason, streamed.stop_sequence) == expected
+
+
 def test_thoughts_and_calls_are_blocks_of_their_own(tiny: Service, client: anthropic.Anthropic) -> None:
     tiny.pool.texts, tiny.pool.finish = list(CALLING), "tool_calls"
     message = client.messages.create(model="tiny", max_tokens=9, messages=HELLO, tools=TOOLS)

@@ -45,6 +45,7 @@ class FakePool:
         """Be as new."""
         self.texts: list[str | ReasoningDelta | CallDelta | Exception] = ["Hello", " there"]
         self.finish: FinishReason = "stop"
+        self.stop_string: str | None = None
         self.held: int | None = None
         self.logprobs: tuple[TokenLogprob, ...] = ()
         self.asked: list[tuple[str, GenerateRequest]] = []
@@ -92,7 +93,8 @@ class FakePool:
                     raise text
                 yield TextDelta(text, self.logprobs) if isinstance(text, str) else text
             ended = True
-            yield Finished(self.finish, Usage(7, len(self.texts), 5))
+            usage = Usage(7, len(self.texts), 5)
+            yield Finished(self.finish, usage, stop_string=self.stop_string)
         finally:
             self.cancelled += not ended
 

@@ -104,4 +104,4 @@ class Run(msgspec.Struct, eq=False):
         left = () if self.text.stopped else self.logprobs
         if self.text.stopped and reason == "length":
             reason = "stop"
-        return [*replies, Finished(reason, usage, left)]
+        return [*replies, Finished(reason, usage, left, self.text.found)]

@@ -17,10 +17,15 @@ class TextStream:
         self._stop = tuple(stop)
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._held = ""
-        self.stopped = False
+        self.found: str | None = None  # the stop string that was complete first
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string is complete."""
+        return self.found is not None
 
     def feed(self, piece: bytes) -> str:
-        """The text that these bytes set free. Sets `stopped` when a stop string is complete."""
+        """The text that these bytes set free. Notes in `found` the stop string that they complete."""
         return self._advance(self._decoder.decode(piece))
 
     def finish(self) -> str:
@@ -33,10 +38,11 @@ class TextStream:
         if self.stopped:
             return ""
         text = self._held + new
-        ends = [(at + len(stop), at) for stop in self._stop if (at := text.find(stop)) >= 0]
+        ends = [(at + len(stop), at, stop) for stop in self._stop if (at := text.find(stop)) >= 0]
         if ends:
-            self.stopped, self._held = True, ""
-            return text[: min(ends)[1]]
+            _, at, self.found = min(ends)
+            self._held = ""
+            return text[:at]
         keep = max((_overlap(text, stop) for stop in self._stop), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

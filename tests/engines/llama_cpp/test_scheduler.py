@@ -33,10 +33,12 @@ def alone(
         if any(each in whole_characters for each in stop):
             break
     text = data.decode("utf-8", "replace")
-    ends = [(at + len(each), at) for each in stop if (at := text.find(each)) >= 0]
+    ends = [(at + len(each), at, each) for each in stop if (at := text.find(each)) >= 0]
+    found = None
     if ends:
-        text, reason = text[: min(ends)[1]], "stop"
-    return text, Finished(reason, Usage(len(prompt), len(tokens) - len(prompt)))
+        _, at, found = min(ends)
+        text, reason = text[:at], "stop"
+    return text, Finished(reason, Usage(len(prompt), len(tokens) - len(prompt)), stop_string=found)
 
 
 # Of few different tokens, so that prompts begin alike.

@@ -11,16 +11,16 @@ stops = st.lists(st.text(alphabet="abé😀", min_size=1, max_size=4), max_size=
 noise = st.one_of(letters.map(str.encode), st.binary(max_size=12))
 
 
-def run(pieces: list[bytes], stop: list[str]) -> tuple[list[str], bool]:
+def run(pieces: list[bytes], stop: list[str]) -> tuple[list[str], str | None]:
     stream = TextStream(stop)
     out = [stream.feed(piece) for piece in pieces]
-    return [*out, stream.finish()], stream.stopped
+    return [*out, stream.finish()], stream.found
 
 
-def cut(text: str, stop: list[str]) -> tuple[str, bool]:
+def cut(text: str, stop: list[str]) -> tuple[str, str | None]:
     """The definition: up to the beginning of the stop string that is complete first."""
-    ends = [(at + len(each), at) for each in stop if (at := text.find(each)) >= 0]
-    return (text[: min(ends)[1]], True) if ends else (text, False)
+    ends = [(at + len(each), at, each) for each in stop if (at := text.find(each)) >= 0]
+    return (text[: min(ends)[1]], min(ends)[2]) if ends else (text, None)
 
 
 @given(data=noise, stop=stops, cuts=st.lists(st.integers(0, 48), max_size=8))
@@ -31,8 +31,8 @@ def test_the_text_does_not_depend_on_how_the_bytes_are_cut(
 ) -> None:
     edges = sorted({0, len(data), *(min(at, len(data)) for at in cuts)})
     pieces = [data[a:b] for a, b in pairwise(edges)]
-    out, stopped = run(pieces, stop)
-    assert ("".join(out), stopped) == cut(data.decode("utf-8", "replace"), stop)
+    out, found = run(pieces, stop)
+    assert ("".join(out), found) == cut(data.decode("utf-8", "replace"), stop)
 
 
 @given(data=letters.map(str.encode), stop=stops)

@@ -207,7 +207,7 @@ def test_a_stop_string_that_spans_tokens_ends_the_answer_and_is_no_part_of_it(cl
     sampling = msgspec.structs.replace(GREEDY, stop=("0, 11",))
     deltas, end = client.run(client.answer(prompt, sampling))
     assert "".join(deltas) == whole[: whole.index("0, 11")]
-    assert end.finish_reason == "stop"
+    assert (end.finish_reason, end.stop_string) == ("stop", "0, 11")
 
 
 @pytest.mark.model
