@@ -48,7 +48,7 @@ def count_lines(module: Path) -> int:
 SELF_EVIDENT = {
     "janfs/engines/instance.py": {"Phase"},
     "janfs/engines/llama_cpp/wire.py": {
-        *("Tokens", "Rendered"),
+        *("Tokens", "Pieces", "Rendered"),
         *("encode_events", "decode_load", "decode_command", "decode_events"),
     },
 }

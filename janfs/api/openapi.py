@@ -25,6 +25,7 @@ from janfs.api import (
     organising,
     rerank,
     responses,
+    tokens,
 )
 from janfs.api.chat_request import ChatRequest
 from janfs.api.errors import ErrorBody
@@ -145,6 +146,9 @@ OPERATIONS = (
     Operation(responses.create_response, ResponseView, body=ResponsesRequest, streamed=ResponseEvent),
     Operation(messages.count_message_tokens, messages.CountedTokens, body=ChatParams),
     Operation(embeddings.create_embeddings, embeddings.EmbeddingList, body=embeddings.EmbeddingsRequest),
+    Operation(tokens.tokenize, tokens.Tokenized, body=tokens.TokenizeRequest),
+    Operation(tokens.detokenize, tokens.Detokenized, body=tokens.DetokenizeRequest),
+    Operation(tokens.apply_template, tokens.AppliedTemplate, body=ChatRequest),
     Operation(rerank.rerank, rerank.RerankAnswer, body=rerank.RerankRequest),
     Operation(events.list_events, events.EventPage, parameters=(_AFTER, _LIMIT)),
     Operation(events.stream_events, None, streamed=EventView, parameters=(_AFTER, _LAST_EVENT_ID)),

@@ -223,6 +223,18 @@ class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
 Prompt = TextPrompt | TokenPrompt | ChatPrompt
 
 
+class PlainText(msgspec.Struct, frozen=True, tag="plain"):
+    """A text to be told in tokens, and no prompt: nothing is added to it.
+
+    Unless it is a `whole` one, which begins and ends as the vocabulary wants it. What spells a special token
+    is one, unless those are not `special`.
+    """
+
+    text: str
+    whole: bool = False
+    special: bool = True
+
+
 class PairPrompt(msgspec.Struct, frozen=True, tag="pair"):
     """A question and a text that may answer it, for a model that ranks: its score is a vector of length 1."""
 
@@ -370,12 +382,19 @@ class Engine(Protocol):
         """
         ...
 
-    async def tokenize(self, prompt: Prompt) -> tuple[int, ...]:
-        """The tokens that `generate` would compute for this prompt."""
+    async def tokenize(self, prompt: Prompt | PlainText) -> tuple[int, ...]:
+        """The tokens that `generate` would compute for this prompt, or those of a text."""
         ...
 
-    async def apply_template(self, messages: tuple[ChatMessage, ...]) -> str:
-        """What the chat template makes of these messages. Raises `InvalidInput` if it refuses them."""
+    async def pieces(self, tokens: tuple[int, ...]) -> tuple[bytes, ...]:
+        """What each token stands for, special ones spelled out; it may be a part of a character.
+
+        Raises `InvalidInput` for one that is not in the vocabulary.
+        """
+        ...
+
+    async def apply_template(self, prompt: ChatPrompt) -> str:
+        """The text that `generate` would compute for a chat. Raises `InvalidInput` if the template does."""
         ...
 
     async def wait(self) -> EngineExit:

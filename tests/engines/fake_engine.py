@@ -6,7 +6,6 @@ import struct
 from collections.abc import AsyncGenerator
 
 from janfs.engines.protocol import (
-    ChatMessage,
     ChatPrompt,
     Embeddable,
     Embedding,
@@ -15,6 +14,7 @@ from janfs.engines.protocol import (
     Finished,
     GenerateRequest,
     PairPrompt,
+    PlainText,
     Prompt,
     Reply,
     RunSpec,
@@ -84,14 +84,19 @@ class FakeEngine:
             found.append(Embedding(struct.pack("<2f", size, 1), size))
         return tuple(found)
 
-    async def tokenize(self, prompt: Prompt) -> tuple[int, ...]:
+    async def tokenize(self, prompt: Prompt | PlainText) -> tuple[int, ...]:
         if isinstance(prompt, TokenPrompt):
             return prompt.tokens
-        text = await self.apply_template(prompt.messages) if isinstance(prompt, ChatPrompt) else prompt.text
-        return tuple(range(len(text.split()))) or (0,)
+        text = await self.apply_template(prompt) if isinstance(prompt, ChatPrompt) else prompt.text
+        return tuple(range(len(text.split()))) or (0,) * (not isinstance(prompt, PlainText))
 
-    async def apply_template(self, messages: tuple[ChatMessage, ...]) -> str:
-        return " ".join(f"{message.role}: {message.content}" for message in messages)
+    async def pieces(self, tokens: tuple[int, ...]) -> tuple[bytes, ...]:
+        if not all(0 <= token < self.info.n_vocab for token in tokens):
+            raise InvalidInput("A token is not in the vocabulary.", param="tokens")
+        return tuple(f"word{token} ".encode() for token in tokens)
+
+    async def apply_template(self, prompt: ChatPrompt) -> str:
+        return " ".join(f"{message.role}: {message.content}" for message in prompt.messages)
 
     async def wait(self) -> EngineExit:
         return await asyncio.shield(self._exit)

@@ -18,6 +18,7 @@ from janfs.engines.protocol import (
     Finished,
     GenerateRequest,
     PairPrompt,
+    PlainText,
     Prompt,
     RunSpec,
     SamplingParams,
@@ -212,9 +213,22 @@ def test_embedding_that_nobody_waits_for_any_more_ends(opened: Opener) -> None:
 def test_messages_become_text_and_text_becomes_tokens(opened: Opener) -> None:
     async def scenario() -> None:
         async with opened() as engine:
-            text = await engine.apply_template((ChatMessage("user", "good morning"),))
+            text = await engine.apply_template(ChatPrompt((ChatMessage("user", "good morning"),)))
             assert "user" in text
             assert "good morning" in text
             assert len(await engine.tokenize(TextPrompt("good morning"))) == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_plain_text_is_told_in_tokens_and_tokens_in_bytes(opened: Opener) -> None:
+    async def scenario() -> None:
+        async with opened() as engine:
+            tokens = await engine.tokenize(PlainText("good morning"))
+            assert len(tokens) == len(await engine.pieces(tokens)) == 2
+            assert await engine.tokenize(PlainText("")) == await engine.pieces(()) == ()
+            with pytest.raises(InvalidInput) as caught:
+                await engine.pieces((engine.info.n_vocab,))
+            assert caught.value.param == "tokens"
 
     asyncio.run(scenario())

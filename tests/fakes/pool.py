@@ -8,6 +8,7 @@ from typing import Literal
 
 from janfs.engines.protocol import (
     CallDelta,
+    ChatPrompt,
     Embeddable,
     Embedding,
     EngineInfo,
@@ -15,6 +16,7 @@ from janfs.engines.protocol import (
     Finished,
     FinishReason,
     GenerateRequest,
+    PlainText,
     Prompt,
     ReasoningDelta,
     Reply,
@@ -22,6 +24,7 @@ from janfs.engines.protocol import (
     TokenLogprob,
     Usage,
 )
+from janfs.errors import InvalidInput
 
 INFO = EngineInfo(
     pid=1, load_seconds=0.1, n_ctx=64, n_ctx_train=64, n_parallel=1, n_vocab=8, n_params=1, description="fake"
@@ -33,7 +36,8 @@ State = Literal["stopped", "loading", "running", "stopping", "failed"]
 class FakePool:
     """Answers every request with `texts`; an error among them is raised there.
 
-    Inputs become its `vectors` in turn, of two tokens each, and are noted in `embedded`.
+    Inputs become its `vectors` in turn, of two tokens each, and are noted in `embedded`. Tokens
+    stand for its `pieces`; texts and chats are noted in `told`.
     It stops for good before the text with the number `held`. `asked` holds the requests, `cancelled` counts
     those that were closed before they had ended.
     """
@@ -50,6 +54,8 @@ class FakePool:
         self.logprobs: tuple[TokenLogprob, ...] = ()
         self.asked: list[tuple[str, GenerateRequest]] = []
         self.vectors: list[tuple[float, ...]] | Exception = [(3.0, 4.0)]
+        self.pieces = [b"caf", b"\xc3", b"\xa9"]
+        self.told: list[Prompt | PlainText] = []
         self.embedded: list[tuple[str, tuple[Embeddable, ...]]] = []
         self.stopped: list[str] = []
         self.cancelled = 0
@@ -113,3 +119,16 @@ class FakeVectors:
             raise vectors
         chosen = [vectors[number % len(vectors)] for number in range(len(inputs))]
         return tuple(Embedding(struct.pack(f"<{len(each)}f", *each), 2) for each in chosen)
+
+    async def tokenize(self, prompt: Prompt | PlainText) -> tuple[int, ...]:
+        self._pool.told.append(prompt)
+        return tuple(range(len(self._pool.pieces)))
+
+    async def pieces(self, tokens: tuple[int, ...]) -> tuple[bytes, ...]:
+        if not all(token < len(self._pool.pieces) for token in tokens):
+            raise InvalidInput("A token is not in the vocabulary.", param="tokens")
+        return tuple(self._pool.pieces[token] for token in tokens)
+
+    async def apply_template(self, prompt: ChatPrompt) -> str:
+        self._pool.told.append(prompt)
+        return "a chat"

@@ -10,13 +10,14 @@ import msgspec
 from janfs.engines.llama_cpp import wire
 from janfs.engines.llama_cpp.process import WorkerProcess
 from janfs.engines.protocol import (
-    ChatMessage,
+    ChatPrompt,
     Embeddable,
     Embedding,
     EngineExit,
     EngineInfo,
     Finished,
     GenerateRequest,
+    PlainText,
     Prompt,
     Reply,
     RunSpec,
@@ -80,15 +81,21 @@ class LlamaCppEngine:
             if not ended:
                 self._process.send(wire.Cancel(command.id))
 
-    async def tokenize(self, prompt: Prompt) -> tuple[int, ...]:
+    async def tokenize(self, prompt: Prompt | PlainText) -> tuple[int, ...]:
         """See `Engine.tokenize`."""
         event = await self._ask(wire.Tokenize(self._new_id(), prompt))
         assert isinstance(event, wire.Tokens)
         return event.tokens
 
-    async def apply_template(self, messages: tuple[ChatMessage, ...]) -> str:
+    async def pieces(self, tokens: tuple[int, ...]) -> tuple[bytes, ...]:
+        """See `Engine.pieces`."""
+        event = await self._ask(wire.Spell(self._new_id(), tokens))
+        assert isinstance(event, wire.Pieces)
+        return event.pieces
+
+    async def apply_template(self, prompt: ChatPrompt) -> str:
         """See `Engine.apply_template`."""
-        event = await self._ask(wire.ApplyTemplate(self._new_id(), messages))
+        event = await self._ask(wire.ApplyTemplate(self._new_id(), prompt))
         assert isinstance(event, wire.Rendered)
         return event.text
 

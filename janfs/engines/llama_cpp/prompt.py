@@ -74,11 +74,16 @@ def check_tokens(tokens: Sequence[int], n_vocab: int, *, param: str = "prompt") 
     return list(tokens)
 
 
-def _from_chat(prompt: ChatPrompt, vocabulary: Vocabulary, chat: ChatFormat, form: str | None) -> Prepared:
+def chat_text(prompt: ChatPrompt, chat: ChatFormat) -> str:
+    """A chat as one text, up to where the answer begins, or where the assistant's last one goes on."""
     last = prompt.messages[-1]
     goes_on = last.role == "assistant" and not last.tool_calls and len(prompt.messages) > 1
     text = chat.render(prompt.messages[:-1] if goes_on else prompt.messages, prompt.tools)
-    text += last.content if goes_on else ""
+    return text + (last.content if goes_on else "")
+
+
+def _from_chat(prompt: ChatPrompt, vocabulary: Vocabulary, chat: ChatFormat, form: str | None) -> Prepared:
+    text = chat_text(prompt, chat)
     tokens = _from_text(text, vocabulary)
     if not prompt.tools and not chat.thinks:
         return Prepared(tokens, chat.stop, grammar=form)

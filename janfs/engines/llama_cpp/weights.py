@@ -116,15 +116,15 @@ class Weights:
         size = llama.llama_model_meta_val_str(self.handle, key.encode(), buffer, len(buffer))
         return buffer.value.decode("utf-8", "replace") if size >= 0 else None
 
-    def tokenize(self, text: str, *, whole: bool = False) -> list[int]:
-        """The tokens of a text, special tokens recognised.
+    def tokenize(self, text: str, *, whole: bool = False, special: bool = True) -> list[int]:
+        """The tokens of a text; what spells `special` tokens is recognised.
 
         Nothing is added, unless it is a `whole` one: it begins and ends as the vocabulary wants it.
         """
         data = text.encode()
         room = len(data) + 8  # a token covers at least a byte; some tokenizers put a blank in front
         tokens = (llama.llama_token * room)()
-        count = llama.llama_tokenize(self.vocabulary, data, len(data), tokens, room, whole, True)
+        count = llama.llama_tokenize(self.vocabulary, data, len(data), tokens, room, whole, special)
         if count < 0:
             raise EngineError(f"llama.cpp could not tokenize {len(data)} bytes.")
         return list(tokens[:count])

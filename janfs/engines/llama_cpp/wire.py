@@ -10,12 +10,13 @@ from collections.abc import Sequence
 import msgspec
 
 from janfs.engines.protocol import (
-    ChatMessage,
+    ChatPrompt,
     Embeddable,
     Embedding,
     EngineInfo,
     EngineSettings,
     GenerateRequest,
+    PlainText,
     Prompt,
     Reply,
 )
@@ -57,17 +58,24 @@ class Tokenize(msgspec.Struct, frozen=True, tag="tokenize"):
     """Answered by `Tokens` or `Failure`."""
 
     id: str
-    prompt: Prompt
+    prompt: Prompt | PlainText
+
+
+class Spell(msgspec.Struct, frozen=True, tag="spell"):
+    """Answered by `Pieces` or `Failure`."""
+
+    id: str
+    tokens: tuple[int, ...]
 
 
 class ApplyTemplate(msgspec.Struct, frozen=True, tag="apply-template"):
     """Answered by `Rendered` or `Failure`."""
 
     id: str
-    messages: tuple[ChatMessage, ...]
+    prompt: ChatPrompt
 
 
-Command = Generate | Embed | Cancel | Tokenize | ApplyTemplate
+Command = Generate | Embed | Cancel | Tokenize | Spell | ApplyTemplate
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -95,6 +103,11 @@ class Tokens(msgspec.Struct, frozen=True, tag="tokens"):
     tokens: tuple[int, ...]
 
 
+class Pieces(msgspec.Struct, frozen=True, tag="pieces"):
+    id: str
+    pieces: tuple[bytes, ...]
+
+
 class Rendered(msgspec.Struct, frozen=True, tag="rendered"):
     id: str
     text: str
@@ -110,7 +123,7 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
     sizes: tuple[int, int] | None = None
 
 
-Event = Ready | Answer | Vectors | Tokens | Rendered | Failure
+Event = Ready | Answer | Vectors | Tokens | Pieces | Rendered | Failure
 
 _encoder = msgspec.msgpack.Encoder()
 _loads: msgspec.msgpack.Decoder[Load] = msgspec.msgpack.Decoder(Load)

@@ -27,9 +27,9 @@ from janfs.engines.llama_cpp.embedding_input import input_tokens
 from janfs.engines.llama_cpp.grammar import gbnf_of
 from janfs.engines.llama_cpp.loading import Loaded, load
 from janfs.engines.llama_cpp.log import Log
-from janfs.engines.llama_cpp.prompt import Prepared, prepare
+from janfs.engines.llama_cpp.prompt import Prepared, chat_text, check_tokens, prepare
 from janfs.engines.llama_cpp.scheduler import Scheduler
-from janfs.engines.protocol import EngineSettings, Reply, SamplingParams
+from janfs.engines.protocol import EngineSettings, PlainText, Reply, SamplingParams
 from janfs.errors import InvalidInput, JanfsError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -115,11 +115,18 @@ class Worker:
                 self._computing.put(_Texts(id_, texts, "documents" if pooling == "rank" else "input"))
             case wire.Cancel():
                 self._computing.put(command)
-            case wire.Tokenize(id_, prompt):
-                tokens = prepare(prompt, self._weights, self._chat).tokens
+            case wire.Tokenize(id_, asked):
+                if isinstance(asked, PlainText):
+                    tokens = self._weights.tokenize(asked.text, whole=asked.whole, special=asked.special)
+                else:
+                    tokens = prepare(asked, self._weights, self._chat).tokens
                 self._channel.send([wire.Tokens(id_, tuple(tokens))])
-            case wire.ApplyTemplate(id_, messages):
-                self._channel.send([wire.Rendered(id_, self._chat.render(messages))])
+            case wire.Spell(id_, given):
+                known = check_tokens(given, self._weights.n_vocab, param="tokens")
+                spelled = tuple(self._weights.piece(token, special=True) for token in known)
+                self._channel.send([wire.Pieces(id_, spelled)])
+            case wire.ApplyTemplate(id_, chat):
+                self._channel.send([wire.Rendered(id_, chat_text(chat, self._chat))])
 
     def _compute(self) -> None:
         while True:

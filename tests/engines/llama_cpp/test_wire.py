@@ -3,9 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from janfs.engines.llama_cpp import wire
-from janfs.engines.protocol import EngineSettings, Finished, TextDelta, TextPrompt, Usage
+from janfs.engines.protocol import Embedding, EngineSettings, Finished, TextDelta, TextPrompt, Usage
 from janfs.errors import ContextExceeded, EngineError, InvalidInput, JanfsError, LoadFailed
 
+vectors = st.builds(Embedding, st.binary(), st.integers(0, 2**31))
 events = st.lists(
     st.one_of(
         st.builds(wire.Answer, st.text(), st.builds(TextDelta, st.text())),
@@ -15,6 +16,8 @@ events = st.lists(
             st.builds(Finished, st.just("stop"), st.builds(Usage, st.just(1), st.just(2))),
         ),
         st.builds(wire.Tokens, st.text(), st.lists(st.integers(0, 2**31)).map(tuple)),
+        st.builds(wire.Pieces, st.text(), st.lists(st.binary()).map(tuple)),
+        st.builds(wire.Vectors, st.text(), st.lists(vectors).map(tuple)),
         st.builds(wire.Rendered, st.text(), st.text()),
     )
 )

@@ -28,6 +28,7 @@ from janfs.engines.protocol import (
     Finished,
     GenerateRequest,
     PairPrompt,
+    PlainText,
     Prompt,
     RunSpec,
     SamplingParams,
@@ -341,7 +342,7 @@ def test_a_seed_gives_the_same_answer_again(client: Client) -> None:
 @pytest.mark.model
 def test_the_files_template_and_end_token_are_used(client: Client) -> None:
     question = ChatPrompt((ChatMessage("user", "What is 1 plus 1?"),))
-    text = client.run(client.engine.apply_template(question.messages))
+    text = client.run(client.engine.apply_template(question))
     assert text.startswith("<|im_start|>system\nYou are a helpful AI assistant named SmolLM")
     assert text.endswith("<|im_start|>user\nWhat is 1 plus 1?<|im_end|>\n<|im_start|>assistant\n")
     _, end = client.run(client.answer(question))
@@ -392,6 +393,19 @@ def spec_for(path: Path, **settings: Any) -> RunSpec:
     )
 
 
+def test_a_plain_text_is_told_as_it_is_and_its_tokens_are_its_bytes(tiny_model: Path) -> None:
+    async def scenario(engine: Engine) -> None:
+        text = "é<s>"
+        tokens = await engine.tokenize(PlainText(text))
+        assert await engine.pieces(tokens) == (b"\xc3", b"\xa9", b"<s>")
+        assert await engine.tokenize(PlainText(text, whole=True)) == (1, *tokens)
+        plain = await engine.tokenize(PlainText(text, special=False))
+        assert b"".join(await engine.pieces(plain)) == text.encode()
+        assert 1 not in plain
+
+    run_tiny(tiny_model, scenario)
+
+
 def test_the_beginning_token_is_put_in_front_once(tiny_model: Path) -> None:
     async def scenario(engine: Engine) -> None:
         assert (await engine.tokenize(TextPrompt("a")))[0] == 1
@@ -402,7 +416,7 @@ def test_the_beginning_token_is_put_in_front_once(tiny_model: Path) -> None:
 
 
 def test_the_settings_template_wins_and_its_turn_ends_the_answer(templated_model: Path) -> None:
-    message = (ChatMessage("user", "hi"),)
+    message = ChatPrompt((ChatMessage("user", "hi"),))
 
     async def with_file(engine: Engine) -> None:
         assert await engine.apply_template(message) == "a template"
