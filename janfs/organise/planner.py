@@ -113,8 +113,10 @@ def _organise_folder(
             paired = _pair(catalogue, part)
             if paired is not None:
                 return paired
-    first = next((file for file in free if paths.is_manifest(file.path) or paths.is_binary(file.path)), None)
-    if first is None:
+    first = next((file for file in free if _makes_a_model(file.path)), None)
+    # In a tree a link that cannot be read says nothing yet; its model gets a folder elsewhere once it can.
+    waits = first is not None and first.link is not None and first.refused is not None
+    if first is None or (waits and policy.organise and splitting.is_nested(place)):
         return None
     id_ = free_id(id_from_folder(paths.name(place)), GivenIds(catalogue))
     event = arrival(catalogue, first.uid, id_, place, None)

@@ -34,6 +34,17 @@ def test_a_hub_cache_stays_and_each_model_in_it_gets_a_link(world: World) -> Non
     assert sorted(model.id for model in world.present()) == ["m-q4", "m-q8"]
 
 
+def test_a_link_that_cannot_be_read_for_a_moment_makes_no_model_of_somebodys_tree(world: World) -> None:
+    path = f"{HUB}/snapshots/aaa/m.gguf"
+    refused = e.FileRefused(path, Stamp(10, 1, 7), "unreadable", "Permission denied.", "../../blobs/abc")
+    world.say("u1", refused)
+    assert world.settle() == []
+    link(world, path, 7, "u1")
+    world.settle()
+    assert [model.folder for model in world.present()] == ["models/m"]
+    assert world.folders()[f"{HUB}/snapshots/aaa"] == {"m.gguf"}
+
+
 def test_two_revisions_that_share_a_blob_are_one_model(world: World) -> None:
     link(world, f"{HUB}/snapshots/aaa/m.gguf", 7, "u1")
     link(world, f"{HUB}/snapshots/bbb/m.gguf", 7, "u2")
