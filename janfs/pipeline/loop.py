@@ -184,6 +184,10 @@ class Pipeline:
         if not hints or not self._root_is_there(hints):
             return False
         observation = self._observer.look(self.catalogue, sorted(hints))
+        misses = any(isinstance(each.event, e.FileRemoved | e.JsonRemoved) for each in observation.drafts)
+        if misses and not self._root_is_there(hints):
+            self._observer.forget()  # it went while we looked
+            return False
         parked = self.catalogue.parked  # what is not known whole is looked at again once it is
         seen = (draft for draft in observation.drafts if draft.stream not in parked)
         drafts = [self._manifests.claimed(self.catalogue, draft, observation.documents) for draft in seen]

@@ -22,8 +22,11 @@ def why_unavailable(fs: FileSystem, known: Collection[str]) -> str | None:
     """
     try:
         folder = fs.stat(paths.MODELS)
-        if folder is None or not folder.is_dir:
-            return f"The folder {paths.MODELS}/ is not there."
+    except OSError as error:
+        return f"{paths.MODELS}/ cannot be found: {error.strerror}."
+    if folder is None or not folder.is_dir:
+        return f"The folder {paths.MODELS}/ is not there."
+    try:
         if fs.stat(MARKER) is not None:
             return None
         if known and not any(fs.stat(path) is not None for path in sorted(known)):

@@ -1,6 +1,7 @@
 """A folder that is away is not a folder that was emptied."""
 
 import errno
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,39 @@ def test_an_unmounted_folder_takes_no_model_away(filled: World, mount_point: boo
     assert filled.catalogue.root.available, "found by itself within a second"
     assert dict(filled.catalogue.models) == models
     assert filled.events(position) == ["root-unavailable", "root-returned"]
+
+
+@pytest.mark.parametrize("mount_point", [True, False], ids=["empty", "absent"])
+def test_a_folder_that_goes_while_we_look_takes_no_model_away(tmp_path: Path, mount_point: bool) -> None:
+    class Going(Faults):
+        """It is unmounted between the look at its marker and the look at what is in it."""
+
+        going = False
+
+        def __call__(self, name, perform, /, *args, **kwargs):  # type: ignore[no-untyped-def]
+            if self.going and name == "list":
+                self.going = False
+                world.fs.rename_over("models", "/away")
+                if mount_point:
+                    world.fs.mkdir("models")
+            return super().__call__(name, perform, *args, **kwargs)
+
+    going = Going()
+    world = World(tmp_path / "log.db", port=lambda fs: HookedFileSystem(fs, going))
+    world.fs.put("models/a.gguf", gguf("a"))
+    world.tick()
+    position = world.log.head.position
+    going.going = True
+    world.tick("")
+    assert not going.going, "it never looked"
+    assert world.events(position) == ["root-unavailable"]
+    if mount_point:
+        world.fs.remove_tree("models")
+    world.fs.rename_over("/away", "models")
+    world.wait(2)
+    assert world.events(position) == ["root-unavailable", "root-returned"]
+    assert world.model("a").status == "ready"
+    world.stop()
 
 
 def test_what_changed_while_it_was_away_is_found_when_it_returns(filled: World) -> None:
