@@ -144,8 +144,8 @@ class Observer:
         streams = Streams(catalogue, self._ids)
         drafts, moved = moves.detect(catalogue, seen, missing, self._memory, streams)
         observation = Observation(drafts, {})
-        for path, stat in seen.items():
-            file = file_at(catalogue, path)
+        for path in sorted(seen):  # in whatever order the disk gave them
+            stat, file = seen[path], file_at(catalogue, path)
             if path not in moved and self._is_new(path, stat, file):
                 self._examine(observation, streams, path, stat, file)
         for path in sorted(missing - moved):

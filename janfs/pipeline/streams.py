@@ -39,7 +39,8 @@ class Streams:
         known, new = self._catalogue.files.get(path), paths.shard(path)
         if known is None and new is not None:
             leaving = (file for file in files_in(self._catalogue, place) if is_leaving(self._catalogue, file))
-            known = next((file for file in leaving if paths.is_same_set(file.path, path)), None)
+            same = (file for file in leaving if paths.is_same_set(file.path, path))
+            known = next((file for file in same if self._lacks(file.uid, path)), None)
         model = self._catalogue.models.get(known.uid) if known is not None else None
         return model.uid if model is not None and model.removed is None else None
 
@@ -52,24 +53,32 @@ class Streams:
 
     def _of_shard(self, path: str, shard: paths.Shard) -> str:
         unit = f"{shard.stem}-of-{shard.count}"
-        found = self.known(path) or self._given.get(unit) or self._set_of(path, shard)
+        found, given = self.known(path), self._given.get(unit)
+        if found is None and given is not None and self._lacks(given, path):
+            found = given
+        found = found or self._set_of(path, shard)
         found = found or self._returning(path, path) or self._ids()
         self._given[unit] = self._given[path] = found
         return found
 
     def _set_of(self, path: str, shard: paths.Shard) -> str | None:
         """The stream of a set that lacks this shard, lying loose or in a folder."""
-        name = paths.name(path)
         for number in range(1, min(shard.count, MOST_SHARDS) + 1):
             sibling = f"{paths.MODELS}/{shard.stem}-{number:05d}-of-{shard.count:05d}.gguf"
-            if sibling in self._catalogue.files:
-                return self._catalogue.files[sibling].uid
+            known = self._catalogue.files.get(sibling)
+            if known is not None and self._lacks(known.uid, path):
+                return known.uid
         for model in self._catalogue.models.values():
-            if model.removed is None and model.status == "incomplete":
-                inside = [paths.name(each) for each in self._catalogue.owned.get(model.uid) or ()]
-                if name not in inside and any(paths.is_same_set(each, path) for each in inside):
+            if model.removed is None and model.status == "incomplete" and self._lacks(model.uid, path):
+                owned = self._catalogue.owned.get(model.uid) or ()
+                if any(paths.is_same_set(each, path) for each in owned):
                     return model.uid
         return None
+
+    def _lacks(self, uid: str, shard: str) -> bool:
+        """Whether a model has no file of a shard's name yet, which would keep that one out for good."""
+        owned = self._catalogue.owned.get(uid) or ()
+        return all(paths.name(each) != paths.name(shard) for each in owned)
 
     def known(self, place: str) -> str | None:
         """The stream of what is at a place already; what was removed from there does not count."""

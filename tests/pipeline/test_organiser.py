@@ -153,6 +153,16 @@ def test_shards_that_come_one_by_one_into_a_tree_are_one_model(world: World, ord
     check_at_rest(world)
 
 
+def test_a_set_of_shards_is_not_kept_from_being_ready_by_another_shard_of_a_name(world: World) -> None:
+    world.fs.put("models/mine/big-00002-of-00002.gguf", shard("Alpha 7B", 2, 2))
+    world.wait(10)
+    for number in (1, 2):
+        world.fs.put(f"models/big-{number:05d}-of-00002.gguf", shard("Alpha 7B", number, 2))
+    world.wait(10)
+    assert world.model("mine").status == "ready"
+    check_at_rest(world)
+
+
 def test_the_same_name_twice_gives_two_models(world: World) -> None:
     for content in ("one", "two", "two"):
         world.fs.put("models/a.gguf", gguf(content))
