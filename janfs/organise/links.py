@@ -32,8 +32,9 @@ def adopt(catalogue: Catalogue, linked: Group, uid: str, policy: Policy, *, retr
     """
     mine = files_of(catalogue, uid)
     here = {paths.name(file.path) for file in mine}
-    removed = uid in catalogue.models and not any(paths.name(file.path) in here for file in linked.files)
-    if not policy.organise or removed:
+    known = catalogue.models.get(uid)
+    gone = known is not None and not any(paths.name(file.path) in here for file in linked.files)
+    if not policy.organise or gone or (known is not None and known.removed is not None):
         return None
     if _is_left_to_another(catalogue, linked.head, uid):
         return None

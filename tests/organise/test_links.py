@@ -81,6 +81,17 @@ def test_a_link_that_was_removed_is_not_made_again(world: World) -> None:
     assert world.folders() == {f"{HUB}/snapshots/aaa": {"m.gguf"}}
 
 
+def test_a_link_that_was_removed_stays_so_when_a_broken_file_of_its_name_comes(world: World) -> None:
+    link(world, f"{HUB}/snapshots/aaa/m.gguf", 7, "u1")
+    world.settle()
+    uid = world.model("m").uid
+    for name in ("m.gguf", "model.json"):
+        world.remove(f"models/m/{name}")
+    world.settle()
+    world.say(uid, e.FileRefused("models/m.gguf", Stamp(3, 1, 9), "gguf_truncated", "It is cut."))
+    assert not [step for step in world.settle() if isinstance(step, Copy)]
+
+
 @pytest.mark.parametrize("folder", ["models/both", "models/nest/both"])
 def test_of_two_models_in_a_folder_the_one_that_a_link_leads_to_stays(world: World, folder: str) -> None:
     for inode, name in ((5, "linked.gguf"), (6, "free.gguf")):
