@@ -99,7 +99,7 @@ def next_step(
         return None
     staying = catalogue.folders.get(place) is not None
     leaving = _leaving(catalogue, place, files)
-    whole = [(model, strays) for model, strays in leaving if _is_whole(catalogue, model)]
+    whole = [(model, strays) for model, strays in leaving if not _waits(catalogue, model, strays)]
     for model, strays in whole:
         moved_on = move_on(catalogue, model, policy)
         if moved_on is not None:
@@ -128,8 +128,11 @@ def _leaving(catalogue: Catalogue, place: str, files: Sequence[File]) -> list[tu
     return [(catalogue.models[uid], strays) for uid, strays in sorted(found.items())]
 
 
-def _is_whole(catalogue: Catalogue, model: Model) -> bool:
-    return not any(each.missing for each in group(files_of(catalogue, model.uid)))
+def _waits(catalogue: Catalogue, model: Model, strays: Sequence[File]) -> bool:
+    """Whether these are shards of a model, or lie beside them, and more of them are to come."""
+    if all(paths.shard(file.path) is None for file in strays):
+        return False
+    return any(each.missing for each in group(files_of(catalogue, model.uid)))
 
 
 def _share(model: Model, file: File, *, moves: bool) -> Step:

@@ -243,6 +243,16 @@ def test_shards_stay_in_a_tree_until_the_set_is_whole_and_leave_together(
     assert [(model.uid, model.status) for model in world.present()] == [(uid, "ready")]
 
 
+def test_a_part_does_not_wait_for_shards_that_lie_elsewhere(world: World) -> None:
+    uid = nested(world, 2, "models/big")
+    world.settle()
+    said = facts(type="adapter", adapter_type="lora", name="Style", base_model="Gemma")
+    world.drop("models/lora/lora.gguf", said)
+    world.say(uid, e.PartPaired("models/lora/lora.gguf", "metadata"))
+    world.settle()
+    assert world.folders() == {"models/big": {"big-00002-of-00002.gguf", "lora.gguf"}}
+
+
 def test_what_lies_beside_shards_that_stay_is_left_for_them_too(world: World) -> None:
     nested(world, 1)
     world.drop("models/org/repo/small.gguf")
