@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable
 
 from janfs.catalogue.catalogue import Catalogue, Tables, files_in, files_of
-from janfs.catalogue.entries import Model
-from janfs.catalogue.groups import Group, named
+from janfs.catalogue.entries import File, Model
+from janfs.catalogue.groups import Group, group, is_part, named
 from janfs.catalogue.status import manifest_of
 from janfs.folder import paths
 from janfs.folder.gguf import GgufFacts
@@ -83,6 +83,22 @@ def lacking(tables: Catalogue, file_name: str) -> list[Model]:
         for model in naming(tables, file_name)
         if all(paths.shown_name(file.path) != file_name for file in files_of(tables, model.uid))
     ]
+
+
+def meant(tables: Catalogue, model: Model, file_name: str) -> list[File]:
+    """The projectors of a name that a model can mean, by path: the one in its folder, or any; if they differ,
+    those that fit it.
+    """
+    same = [
+        file for path, file in tables.files.items() if paths.shown_name(path) == file_name and is_part(file)
+    ]
+    same.sort(key=lambda file: file.path)
+    here = [file for file in same if paths.parent(file.path) == model.folder]
+    if here or len({(file.facts, file.stamp.size) for file in same}) < 2:
+        return here or same
+    head = head_of(tables, model)
+    parts = [each for file in same for each in group([file])]
+    return [each.head for each in parts if head is not None and fits(each, head, model.binary or "")]
 
 
 def head_of(tables: Tables, model: Model) -> GgufFacts | None:

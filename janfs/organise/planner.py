@@ -180,11 +180,11 @@ def _named_projector(
     name = groups.named(manifest, "mmproj")
     if name is None or any(paths.shown_name(f.path) == name for f in files_of(catalogue, model.uid)):
         return None
-    same = [file for path, file in catalogue.files.items() if paths.shown_name(path) == name]
-    for file in sorted((file for file in same if groups.is_part(file)), key=lambda file: file.path):
+    for file in pairing.meant(catalogue, model, name):
         owner = catalogue.models.get(file.uid)
         cause = max(file.position, model.position)
-        if owner is None or owner.removed is not None or _is_by_itself(catalogue, owner, name):
+        here = paths.parent(file.path) == model.folder
+        if here or owner is None or owner.removed is not None or _is_by_itself(catalogue, owner, name):
             return Decide(((model.uid, PartPaired(file.path, "model.json")),), cause)
         target = paths.join(model.folder, paths.name(file.path))
         if policy.organise and (file.stuck is None or retry) and target not in catalogue.files:

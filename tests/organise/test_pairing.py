@@ -4,7 +4,7 @@ import pytest
 
 from janfs.events import types as e
 from janfs.manifest.schema import Manifest
-from janfs.organise.steps import Decide
+from janfs.organise.steps import Copy, Decide
 from tests.catalogue.strategies import facts
 from tests.organise.planning import World
 
@@ -60,6 +60,31 @@ def test_a_projector_that_two_models_name_is_given_to_both(world: World) -> None
     world.settle()
     for name in ("q4", "q8"):
         assert "mmproj.gguf" in world.folders()[f"models/gemma-{name}"]
+
+
+def test_of_several_projectors_of_a_name_a_model_gets_the_one_that_fits(world: World) -> None:
+    for name, width in (("Alpha", 32), ("Gemma 3 4B it", 64)):
+        for path, kind in ((f"models/{name}/m.gguf", "model"), (f"models/{name}/mmproj.gguf", "mmproj")):
+            world.drop(path, facts(name=name, type=kind, embedding_length=width, projection_dim=width))
+    world.drop("models/mine/gemma.gguf", GEMMA)
+    world.edit("models/mine/model.json", Manifest(engine_parameters={"mmproj": "mmproj.gguf"}))
+    steps = world.settle()
+    copied = [step.source for step in steps if isinstance(step, Copy)]
+    assert copied == ["models/Gemma 3 4B it/mmproj.gguf"], "the other one only has the same name"
+
+
+def test_a_projector_beside_the_model_json_that_names_it_is_no_other_models(world: World) -> None:
+    world.drop("models/gemma/gemma.gguf", GEMMA)
+    world.drop("models/gemma/mmproj.gguf", VISION)
+    world.settle()
+    world.drop("models/mine/mmproj.gguf", VISION)
+    world.settle()
+    mine = world.catalogue.files["models/mine/mmproj.gguf"]
+    assert mine.uid == world.model("gemma").uid
+    assert mine.stuck is not None
+    world.edit("models/mine/model.json", Manifest(engine_parameters={"mmproj": "mmproj.gguf"}))
+    assert not [step for step in world.settle() if isinstance(step, Copy)]
+    assert world.catalogue.files["models/mine/mmproj.gguf"].uid == world.model("mine").uid
 
 
 @pytest.mark.parametrize(
