@@ -2,12 +2,12 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from janfs.catalogue.catalogue import present_models
+from janfs.catalogue.catalogue import files_in, present_models
 from janfs.catalogue.entries import File, Model
 from janfs.catalogue.fold import Recorded
-from janfs.catalogue.groups import is_part, named
+from janfs.catalogue.groups import group, is_part, named
 from janfs.errors import GgufError, ManifestError
 from janfs.events import types as e
 from janfs.folder import paths
@@ -18,6 +18,7 @@ from janfs.log.verify import verify
 from janfs.manifest.jsonc import parse, tokenize
 from janfs.manifest.leaves import REMOVED, find, leaves
 from janfs.manifest.spellings import read_manifest
+from janfs.organise.pairing import claimants, lacking
 from janfs.organise.splitting import uid_for
 from janfs.pipeline.recorder import Recorder, compare, rebuild, replay
 from janfs.pipeline.root import MARKER
@@ -55,13 +56,19 @@ def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deletin
     under their own names, copy and link them there, let copies share their content, write what is in the log
     as written, bring a model.json of its own up to date without losing a word of the person's, and, if asked
     to delete, move to the trash and back. Nothing else moves, changes or goes."""
-    before = dict(before)
-    for path, text in rewritten(world, before, after).items():
+    before, recorded = dict(before), list(replay(world.log))
+    for path, text in rewritten(world, recorded, before, after).items():
         before[path] = text
     original: dict[bytes, set[tuple[int, bytes]]] = {}
     for file in before.values():
         original.setdefault(file[1], set()).add(file)
     arrived = {path: file for path, file in after.items() if file != before.get(path)}
+    kept = {content for _, content in after.values()}
+    shared = {
+        item.event.target
+        for item in recorded
+        if isinstance(item.event, e.CopyCompleted) and item.event.reason == "dedupe"
+    }
     for path, file in before.items():
         if after.get(path) == file or is_temporary(path) or path == MARKER:
             continue
@@ -70,6 +77,8 @@ def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deletin
         target = max(targets, key=lambda new: paths.name(new) == paths.name(path), default=None)
         if target is None and path not in after and file in after.values():
             continue  # it had a second name where it went
+        if target is None and path not in after and path in shared and file[1] in kept:
+            continue  # it came to share the content of what lies where it went
         if target is None:
             assert path in after, f"{path!r} is lost"
             assert after[path] in original[file[1]], f"{path!r} was overwritten"
@@ -84,7 +93,7 @@ def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deletin
         restored = deleting and any(paths.is_inside(path, trash) for trash in trashes)
         halfway = is_temporary(target)  # a copy that came out when its name went to the original
         assert organised or deleted or restored or halfway, f"{path!r} was moved to {target!r}"
-    ours = {item.event.sha256 for item in replay(world.log) if isinstance(item.event, e.WritePlanned)}
+    ours = {item.event.sha256 for item in recorded if isinstance(item.event, e.WritePlanned)}
     copied = {(paths.name(path), content) for path, (_, content) in before.items()}
     for path, (_, content) in arrived.items():
         expected = path == MARKER or hashlib.sha256(content).hexdigest() in ours
@@ -92,12 +101,15 @@ def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deletin
         assert expected or is_temporary(path), f"{path!r} came from nowhere"
 
 
-def rewritten(world: World, before: Photo, after: Photo) -> Photo:
+def rewritten(world: World, recorded: list[Recorded], before: Photo, after: Photo) -> Photo:
     """Each model.json that janfs brought up to date, as it is now; checks that the person's word stands."""
+    failed = {item.event.op for item in recorded if isinstance(item.event, e.WriteFailed)}
     writes = [
         item
-        for item in replay(world.log)
-        if isinstance(item.event, e.WritePlanned) and item.event.replaces is not None
+        for item in recorded
+        if isinstance(item.event, e.WritePlanned)
+        and item.event.replaces is not None
+        and item.event.op not in failed
     ]
     found: dict[str, tuple[int, bytes]] = {}
     for path, (_, text) in before.items():
@@ -154,6 +166,7 @@ def check_at_rest(world: World) -> None:
     if world.catalogue.root.available:
         check_files(world)
         check_models(world)
+        check_parts(world)
     check_nothing_to_do(world)
 
 
@@ -224,7 +237,7 @@ def check_models(world: World) -> None:
             and not is_part(file)  # it waits for its model, wherever it lies
             and not _waits_for_shards(world, file)
             and not (_is_unfinished(fs, path) or (is_tree and file.refused is not None))
-            and not _was_removed(world, file, known)
+            and not _was_removed(world, file)
             and not any(_unit(each) == _unit(path) and _is_linked_to(world, each) for each in known)
         ]
         assert folder in by_folder or not alone, f"{folder!r} is no model; it holds {alone}"
@@ -237,7 +250,7 @@ def check_models(world: World) -> None:
                 if path in known
                 and not (_is_linked_to(world, path) or is_part(known[path]))
                 and not _waits_for_shards(world, known[path])
-                and not _stays(world, known[path], served, known)
+                and not _stays(world, known[path], served)
             }
             assert len(left) < 2, f"{folder!r} has no model.json, and {left} still lie in it together"
         if len(inside) != 1 or not whole or folder not in by_folder:
@@ -260,6 +273,30 @@ def check_models(world: World) -> None:
         assert not empty, f"nothing is in {folder!r}, and yet: {model}"
 
 
+def check_parts(world: World) -> None:
+    """A part by itself that one model alone fits is that model's. What is a model's, and lies elsewhere, says
+    why. A part that a link leads to stays where it is, whatever it fits."""
+    catalogue = world.catalogue
+    for path, file in catalogue.files.items():
+        if not is_part(file) or file.refused is not None or not _is_whole(world.fs, path):
+            continue
+        if _is_linked_to(world, path):
+            continue
+        owner = catalogue.models.get(file.uid)
+        if owner is not None and owner.removed is None:
+            settled = owner.folder == paths.parent(path) or file.stuck is not None
+            assert settled, f"{path!r} is of {owner.id!r}, and yet not in {owner.folder!r}"
+            if owner.binary is not None:
+                continue
+        place = paths.place(path)
+        beside = [] if place == path else [each.path for each in files_in(catalogue, place)]
+        if any(paths.is_binary(each) or paths.is_manifest(each) for each in beside if each != path):
+            continue
+        fits = [model.id for model in claimants(catalogue, group([file])[0]) if model.uid != file.uid]
+        waits = len(fits) != 1 or lacking(catalogue, paths.shown_name(path))
+        assert waits, f"{path!r} fits {fits[0]!r} alone, and yet is by itself: {owner}"
+
+
 def _is_linked_to(world: World, path: str) -> bool:
     """Whether a link leads to this very file, which therefore must not move."""
     file = world.catalogue.files.get(path)
@@ -277,17 +314,22 @@ def _waits_for_shards(world: World, file: File) -> bool:
     )
 
 
-def _stays(world: World, file: File, served: set[int], beside: Iterable[str]) -> bool:
+def _stays(world: World, file: File, served: set[int]) -> bool:
     """Whether a file is a link, and a model is served from what it leads to, or is not wanted."""
-    return file.link is not None and (file.stamp.inode in served or _was_removed(world, file, beside))
+    return file.link is not None and (file.stamp.inode in served or _was_removed(world, file))
 
 
-def _was_removed(world: World, file: File, beside: Iterable[str]) -> bool:
-    """Whether a file is a link of somebody's tree for which a model was made, that someone removed again."""
+def _was_removed(world: World, file: File) -> bool:
+    """Whether a file is a link of somebody's tree for which a link was made that someone removed again: for
+    it, or for another one that leads to the same content."""
     catalogue = world.catalogue
-    same = [catalogue.files[path] for path in catalogue.links.get(str(file.stamp.inode)) or ()]
-    uids = [uid_for(file.uid, head) for head in beside] + [uid_for(each.uid, each.path) for each in same]
-    return file.link is not None and any(uid in catalogue.models for uid in uids)
+    for path in catalogue.links.get(str(file.stamp.inode)) or ():
+        uid = uid_for(catalogue.files[path].uid, path)
+        model = catalogue.models.get(uid)
+        names = {paths.name(own) for own in catalogue.owned.get(uid) or ()}
+        if model is not None and (model.removed is not None or paths.name(path) not in names):
+            return True
+    return False
 
 
 def _unit(path: str) -> str:
