@@ -6,7 +6,8 @@ import errno
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -18,29 +19,21 @@ from janfs.clock import SystemClock, random_id
 from janfs.downloading import Downloader
 from janfs.downloads.guard import Policy
 from janfs.elsewhere import remote_engines
-from janfs.engine_events import event_of
 from janfs.engines.llama_cpp.spare import SpareWorkers
-from janfs.engines.pool import EnginePool, PoolLimits
-from janfs.engines.protocol import (
-    EngineFact,
-    EngineFactory,
-    RunSpec,
-)
+from janfs.engines.pool import EnginePool
 from janfs.errors import SettingsError
 from janfs.folder import paths
 from janfs.folder.keeper import WatchKeeper
 from janfs.folder.real import RealFileSystem
 from janfs.folder.watcher import PollingWatcher, choose_watcher
+from janfs.loading import create_pool, preload
 from janfs.manifest.engine_file import default_engine_file
 from janfs.manifest.spellings import DEFAULT_ENGINE
-from janfs.pipeline.commands import Record
 from janfs.pipeline.hasher import Hasher
 from janfs.pipeline.loop import Pipeline, start_thread
-from janfs.pipeline.recorder import Draft
 from janfs.pipeline.snapshot import Snapshot
 from janfs.root import OpenRoot, RootPaths
 from janfs.sample import put_sample
-from janfs.serving import resolve
 from janfs.settings import Settings
 
 Say = Callable[[str], None]
@@ -68,7 +61,7 @@ async def serve(settings: Settings, say: Say) -> None:
         if settings.sample and put_sample(settings.root, pipeline.catalogue.files):
             say("There was no model yet; a small one was put into the models folder to begin with.")
         workers = SpareWorkers()
-        pool = _pool(settings, pipeline, workers)
+        pool = create_pool(settings, pipeline, workers)
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         downloader = Downloader(
@@ -107,6 +100,7 @@ async def serve(settings: Settings, say: Say) -> None:
             workers.prepare()
         stack.push_async_callback(remotes.aclose)
         stack.push_async_callback(pool.close, settings.grace)  # it records what it stops
+        stack.enter_context(_beside(preload(pipeline, pool, settings.preload, say)))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, server.stop)
         root.lock.announce(url)
@@ -175,6 +169,15 @@ def _running(pipeline: Pipeline) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _beside(work: Coroutine[Any, Any, None]) -> Iterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+@contextlib.contextmanager
 def _hashing(settings: Settings, pipeline: Pipeline, where: RootPaths, pool: EnginePool) -> Iterator[None]:
     state = where.private / "hashing.json"
     hasher = Hasher(RealFileSystem(settings.root), pipeline, state, SystemClock(), lambda: pool.busy)
@@ -183,17 +186,6 @@ def _hashing(settings: Settings, pipeline: Pipeline, where: RootPaths, pool: Eng
         yield
     finally:
         hasher.close()
-
-
-def _pool(settings: Settings, pipeline: Pipeline, llama_cpp: EngineFactory) -> EnginePool:
-    def spec_of(name: str) -> RunSpec:
-        return resolve(pipeline.snapshot, settings.root, name).spec
-
-    async def record(fact: EngineFact) -> None:
-        await asyncio.wrap_future(pipeline.submit(Record((Draft(fact.uid, event_of(fact)),))))
-
-    limits = PoolLimits(max_loaded=settings.max_loaded)
-    return EnginePool(spec_of, record, {DEFAULT_ENGINE: llama_cpp}, limits)
 
 
 def _resuming(downloader: Downloader) -> Callable[[Snapshot], None]:

@@ -57,6 +57,25 @@ def configure(catalogue: Catalogue, model: Model) -> Configuration:
     )
 
 
+def asked_for(found: Configuration, name: str) -> bool:
+    """Whether somebody wants an engine parameter to be what it is.
+
+    Nobody does where it is built in or generated, also in a file that janfs made and nobody changed there.
+    """
+    setting = found.engine_parameters[name]
+    match setting.origin.kind:
+        case "engine":
+            return bool(setting.value != ENGINE_PARAMETERS[name].default)
+        case "user" if found.json_file is not None and found.json_file.base is not None:
+            facts = found.parts[0].facts if found.parts else None
+            made = from_header(facts) if facts is not None else {}
+            theirs = {"/engine_parameters", f"/engine_parameters/{name}"} & set(found.json_file.owned)
+            return bool(theirs) or name not in made or made[name].value != setting.value
+        case "user":
+            return True
+    return False
+
+
 def engine_file_of(catalogue: Catalogue, engine: str) -> File | None:
     """The file with an engine's settings that counts: of several names the one that is its id today."""
     named = [file for path, file in catalogue.engine_files.items() if engine_of(path) == engine]

@@ -92,6 +92,12 @@ class LoadFailed(EngineError):
     code = "model_load_failed"
 
 
+class DoesNotFit(EngineError):
+    """The model takes more memory than there is, whatever may be lowered of its settings."""
+
+    code = "model_does_not_fit"
+
+
 class WorkerCrashed(EngineError):
     """The worker process died; its requests died with it, the next request starts a fresh one."""
 

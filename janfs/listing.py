@@ -34,7 +34,7 @@ class ModelList:
         arrivals = arrivals_by_place(snapshot)
         entries: list[bytes] = []
         for model in self._order:
-            state = state_of(model.id)
+            state = state_of(model.uid)
             if arrivals and model.folder in arrivals:
                 view = model_view(catalogue, model, state, arrivals[model.folder])
                 entries.append(_encoder.encode(view))

@@ -62,6 +62,12 @@ def config_of(catalogue: Catalogue, name: str, text_of: TextOf) -> ModelConfig:
     )
 
 
+def fitted(config: ModelConfig, lowered: Mapping[str, int]) -> ModelConfig:
+    """The settings of a loaded model, of which some are lowered so that it fits the memory there is."""
+    parameters = {name: Effective(value, Origin("memory fit")) for name, value in lowered.items()}
+    return replace(config, engine_parameters=config.engine_parameters | parameters)
+
+
 def _from_headers(found: Configuration) -> dict[str, Effective]:
     """What the model's header gives, whoever wrote it down."""
     facts = found.parts[0].facts if found.parts else None

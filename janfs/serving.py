@@ -1,8 +1,7 @@
 """From a snapshot to what an engine needs to run a model, or to the reason why it cannot. Pure."""
 
-import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,9 @@ from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in, find_model
 from janfs.catalogue.entries import File, Model, Status
 from janfs.catalogue.groups import group
 from janfs.catalogue.status import part_reason
-from janfs.configuration import Configuration, configure
-from janfs.engines.protocol import EngineSettings, RunSpec, SpecPart
+from janfs.configuration import Configuration, asked_for, configure
+from janfs.engines.fingerprint import fingerprint
+from janfs.engines.protocol import EngineSettings, Lowerable, ModelShape, RunSpec, SpecPart
 from janfs.errors import InvalidInput, ModelNotFound, ModelNotRunnable
 from janfs.folder import paths
 from janfs.manifest.effective import values
@@ -24,8 +24,6 @@ from janfs.organise.homes import home_of
 from janfs.organise.naming import free_id, id_from_folder
 from janfs.organise.pairing import claimants
 from janfs.pipeline.snapshot import Arrival, Snapshot
-
-_FINGERPRINT_LENGTH = 16  # hexadecimal digits
 
 
 class Runnable(Struct, frozen=True):
@@ -83,6 +81,7 @@ def resolve(snapshot: Snapshot, root: Path, name: str) -> Runnable:
     except (InvalidInput, msgspec.ValidationError) as error:
         raise ModelNotRunnable(f"The settings of '{name}' cannot be used: {error}", param="model") from error
     files = [*found.parts, *found.adapters]
+    parts = tuple(map(_spec_part, files))
     return Runnable(
         model=model,
         manifest=found.manifest,
@@ -92,26 +91,46 @@ def resolve(snapshot: Snapshot, root: Path, name: str) -> Runnable:
             engine=found.engine,
             path=_absolute(root, model.binary),
             settings=settings,
-            fingerprint=fingerprint(files, found.engine, settings),
-            parts=tuple(map(_spec_part, files)),
+            fingerprint=fingerprint(parts, found.engine, settings),
+            parts=parts,
             adapters=tuple(_absolute(root, file.path) for file in found.adapters),
+            shape=shape(files),
+            lowerable=_lowerable(found),
+            pinned=bool(found.engine_parameters["pinned"].value),
+            keep_alive=found.engine_parameters["keep_alive"].value,
         ),
         model_parameters=values(found.model_parameters),
     )
 
 
-def fingerprint(parts: Iterable[File], engine: str, settings: EngineSettings) -> str:
-    """Names the files and engine settings that an answer depends on.
+def shape(files: Sequence[File]) -> ModelShape:
+    """What a model's memory depends on; the first of its files has the header that counts."""
+    facts = files[0].facts
+    weights = sum(file.stamp.size for file in files)
+    if facts is None:
+        return ModelShape(weights=weights)
+    layers = facts.block_count or 0
+    kv_heads = facts.kv_heads_total
+    if kv_heads is None:
+        kv_heads = (facts.head_count_kv or 0) * layers
+    return ModelShape(
+        weights=weights,
+        block_bytes=sum(file.facts.block_bytes or 0 for file in files if file.facts is not None),
+        layers=layers,
+        kv_elements=kv_heads * ((facts.key_length or 0) + (facts.value_length or 0)),
+        state_elements=(facts.state_elements or 0) * layers,
+        width=facts.embedding_length or 0,
+        feed_forward=facts.feed_forward_length or 0,
+        heads=facts.head_count or 0,
+        vocabulary=facts.vocab_size or 0,
+        trained_context=facts.context_length or 0,
+    )
 
-    The first digits of a SHA-256 over header digests, stamps and settings: the same after a restart,
-    another one when a file or a setting changes.
-    """
-    digest = hashlib.sha256(engine.encode())
-    digest.update(msgspec.json.encode(settings, order="sorted"))
-    for part in parts:
-        header = part.facts.header_sha256 if part.facts is not None else None
-        digest.update(msgspec.json.encode([header, part.stamp]))
-    return digest.hexdigest()[:_FINGERPRINT_LENGTH]
+
+def _lowerable(found: Configuration) -> frozenset[Lowerable]:
+    """The settings that nobody has asked for."""
+    names: tuple[Lowerable, ...] = ("ctx_len", "ngl")
+    return frozenset(name for name in names if not asked_for(found, name))
 
 
 def _absolute(root: Path, path: str) -> str:

@@ -1,6 +1,8 @@
 """Settings of the service, from the command line and the environment; checked before anything is opened."""
 
 import ipaddress
+import math
+import re
 from pathlib import Path
 
 from msgspec import Struct
@@ -10,6 +12,7 @@ from janfs.errors import SettingsError
 DEFAULT_ROOT = "~/jan"
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 1337
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?([KMGT]?)(?:i?B)?", re.IGNORECASE)
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -17,12 +20,14 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     `api_key`, when given, guards everything but the health checks. `insecure` allows an address that other
     machines can reach without one. `allowed_hosts` (`name:port`) and `allowed_origins` (`http://name:port`)
-    are let in besides our own. `max_loaded` models are in memory at once; `grace` seconds are given to
-    running streams at shutdown. With `spare_worker` off no process is kept ready for the next model; with
-    `organise` off nothing in the folder is moved; with `hashing` off no file is read from end to end unless
-    someone asks for it; with `checkpoints` off the log's write-ahead log is left to Litestream. Downloads
-    come from `download_hosts` alone, where there are any, and with `download_private` from private addresses
-    too. Raises `SettingsError`.
+    are let in besides our own. `max_loaded` models are in memory at once, and take no more than `memory`
+    bytes together; those that nobody uses for `keep_alive` seconds (negative: for ever) are unloaded, but for
+    those with the ids in `preload`, which are loaded at the start. `grace` seconds are given to running
+    streams at shutdown. With `spare_worker` off no process is kept ready for the next model; with `organise`
+    off nothing in the folder is moved; with `hashing` off no file is read from end to end unless someone asks
+    for it; with `checkpoints` off the log's write-ahead log is left to Litestream. Downloads come from
+    `download_hosts` alone, where there are any, and with `download_private` from private addresses too.
+    Raises `SettingsError`.
     """
 
     root: Path
@@ -32,7 +37,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     insecure: bool = False
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
-    max_loaded: int = 2
+    max_loaded: int = 4
+    memory: int | None = None
+    keep_alive: float = 1800.0
+    preload: tuple[str, ...] = ()
     grace: float = 5.0
     spare_worker: bool = True
     polling: bool = False
@@ -48,6 +56,10 @@ class Settings(Struct, frozen=True, kw_only=True):
             raise SettingsError(f"--port must be between 0 and 65535, not {self.port}.", param="port")
         if self.max_loaded < 1:
             raise SettingsError(f"--max-loaded must be 1 or more, not {self.max_loaded}.", param="max_loaded")
+        if self.memory is not None and self.memory < 1:
+            raise SettingsError(f"--memory must be 1 byte or more, not {self.memory}.", param="memory")
+        if math.isnan(self.keep_alive):
+            raise SettingsError("--keep-alive must be a number of seconds.", param="keep_alive")
         if not self.grace >= 0:  # a NaN is not either
             raise SettingsError(f"--grace must not be negative, not {self.grace}.", param="grace")
         if self.api_key is not None and not self.api_key.strip():
@@ -62,6 +74,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Without the key: this may end up in a log."""
         return f"Settings(root={self.root}, host={self.host}, port={self.port})"
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as `8G`, `512M` or `1073741824`; the letters are powers of 1024.
+
+    Raises `SettingsError`.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise SettingsError(f"--memory must be a size such as 8G or 512M, not {text!r}.", param="memory")
+    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 
 def is_loopback(host: str) -> bool:

@@ -20,6 +20,7 @@ from janfs.pipeline.snapshot import Arrival, Snapshot
 from janfs.serving import Outsider, arrivals_by_place, availability, find_outsider
 
 StateOf = Callable[[str], EngineState]
+"""What a model is doing now, by its uid."""
 _STOPPED = EngineState(state="stopped")
 
 
@@ -187,7 +188,7 @@ def find_view(snapshot: Snapshot, name: str, state_of: StateOf) -> ModelView | N
     model = find_model(snapshot.catalogue, name)
     if model is not None:
         arrival = arrivals_by_place(snapshot).get(model.folder)
-        return model_view(snapshot.catalogue, model, state_of(model.id), arrival)
+        return model_view(snapshot.catalogue, model, state_of(model.uid), arrival)
     outsider = find_outsider(snapshot, name)
     return None if outsider is None else outsider_view(outsider)
 

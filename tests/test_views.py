@@ -193,12 +193,12 @@ def test_a_list_that_is_kept_equals_one_made_anew(steps: list[tuple[str, str, st
             "restore": e.ModelRestored(name, folder),
         }
         if kind == "fail":
-            states[name] = EngineState(state="failed", reason=text)
+            states[f"uid-{name}"] = EngineState(state="failed", reason=text)
         else:
             catalogue = catalogue_of((f"uid-{name}", happened[kind]), base=catalogue)
 
-        def state_of(model_id: str) -> EngineState:
-            return states.get(model_id, STOPPED)
+        def state_of(uid: str) -> EngineState:
+            return states.get(uid, STOPPED)
 
         live = kept.encode(Snapshot(catalogue), state_of)
         assert live == ModelList().encode(Snapshot(catalogue), state_of), f"differs after {kind} of {name}"

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from litestar import Request, post
@@ -100,7 +100,7 @@ class ChatFormat(Struct, frozen=True, kw_only=True):
     id: str
     created: int
     model: str
-    system_fingerprint: str
+    fingerprint: Callable[[], str]
     include_usage: bool = False
     logprobs: bool = False
 
@@ -113,7 +113,7 @@ class ChatFormat(Struct, frozen=True, kw_only=True):
             id=self.id,
             created=self.created,
             model=self.model,
-            system_fingerprint=self.system_fingerprint,
+            system_fingerprint=self.fingerprint(),
             choices=choices,
             usage=usage,
         )
@@ -151,7 +151,7 @@ class ChatFormat(Struct, frozen=True, kw_only=True):
             id=self.id,
             created=self.created,
             model=self.model,
-            system_fingerprint=self.system_fingerprint,
+            system_fingerprint=self.fingerprint(),
             choices=choices,
             usage=usage if self.include_usage else UNSET,
         )
@@ -208,7 +208,7 @@ async def create_chat_completion(request: Request[Any, Any, Any], context: Conte
         id=f"chatcmpl-{uuid.uuid4().hex}",
         created=int(time.time()),
         model=runnable.spec.model_id,
-        system_fingerprint=f"fp_{runnable.spec.fingerprint}",
+        fingerprint=context.fingerprint_of(runnable.spec),
         include_usage=include_usage,
         logprobs=bool(asked.logprobs),
     )

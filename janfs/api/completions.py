@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from litestar import Request, post
@@ -74,10 +74,18 @@ class CompletionFormat:
     """See `janfs.api.generation.Format`; counts the characters of each answer that were sent."""
 
     def __init__(
-        self, id_: str, created: int, model: str, fingerprint: str, *, include_usage: bool, logprobs: bool
+        self,
+        id_: str,
+        created: int,
+        model: str,
+        fingerprint: Callable[[], str],
+        *,
+        include_usage: bool,
+        logprobs: bool,
     ) -> None:
         self.id = id_
-        self._common: Any = {"id": id_, "created": created, "model": model, "system_fingerprint": fingerprint}
+        self._common: Any = {"id": id_, "created": created, "model": model}
+        self._fingerprint = fingerprint
         self._include_usage = include_usage
         self._logprobs = logprobs
         self._sent: Counter[int] = Counter()
@@ -87,7 +95,7 @@ class CompletionFormat:
             self._choice(number, each.text, each.logprobs, each.end.finish_reason)
             for number, each in enumerate(answers)
         ]
-        return Completion(**self._common, choices=choices, usage=usage)
+        return self._completion(choices, usage)
 
     def begin(self, _count: int) -> Iterable[Chunk]:
         return ()
@@ -118,7 +126,11 @@ class CompletionFormat:
         return TextChoice(index=number, text=text, finish_reason=end, logprobs=logprobs)
 
     def _chunk(self, choices: list[TextChoice], usage: Usage | None = None) -> Completion:
-        return Completion(**self._common, choices=choices, usage=usage if self._include_usage else UNSET)
+        return self._completion(choices, usage if self._include_usage else UNSET)
+
+    def _completion(self, choices: list[TextChoice], usage: Usage | UnsetType | None) -> Completion:
+        named = self._fingerprint()
+        return Completion(**self._common, system_fingerprint=named, choices=choices, usage=usage)
 
 
 @post("/v1/completions", status_code=200)
@@ -136,7 +148,7 @@ async def create_completion(request: Request[Any, Any, Any], context: Context, b
         f"cmpl-{uuid.uuid4().hex}",
         int(time.time()),
         runnable.spec.model_id,
-        f"fp_{runnable.spec.fingerprint}",
+        context.fingerprint_of(runnable.spec),
         include_usage=include_usage,
         logprobs=asked.logprobs is not None,
     )

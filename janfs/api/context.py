@@ -10,9 +10,8 @@ from litestar.params import SkipValidation
 from msgspec import Struct, field
 
 from janfs.archiving import Archives
-from janfs.catalogue.catalogue import find_model
 from janfs.downloads.manager import Progress
-from janfs.engines.protocol import Engine, EngineInfo, EngineState, GenerateRequest, Prompt, Reply
+from janfs.engines.protocol import Engine, EngineInfo, EngineState, GenerateRequest, Prompt, Reply, RunSpec
 from janfs.engines.remote.engines import RemoteEngines
 from janfs.log.reader import LogReader
 from janfs.metrics import Metrics
@@ -32,11 +31,11 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class Pool(Protocol):
-    """What the API asks of the pool of engines; always by a model's present id, never by an alias."""
+    """What the API asks of the pool of engines: to run a model by its id, about one by its uid."""
 
     async def start(self, model_id: str) -> EngineInfo: ...
 
-    async def stop(self, model_id: str, *, grace: float = ..., reason: str = ...) -> bool: ...
+    async def stop(self, uid: str, *, grace: float = ..., reason: str = ...) -> bool: ...
 
     def generate(self, model_id: str, request: GenerateRequest) -> AsyncGenerator[Reply]: ...
 
@@ -44,7 +43,7 @@ class Pool(Protocol):
 
     async def tokenize(self, model_id: str, prompt: Prompt) -> tuple[int, ...]: ...
 
-    def state(self, model_id: str) -> EngineState: ...
+    def state(self, uid: str) -> EngineState: ...
 
     def states(self) -> Mapping[str, EngineState]: ...
 
@@ -86,15 +85,25 @@ class ApiContext(Struct, frozen=True, kw_only=True):
     heartbeat: float = 15.0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def fingerprint_of(self, spec: RunSpec) -> Callable[[], str]:
+        """Says the `system_fingerprint` of a spec's answers, once there are any: loading may lower it."""
+
+        def find() -> str:
+            now = self.pool.state(spec.uid)
+            lowered = now.fingerprint if now.wanted == spec.fingerprint else None
+            return f"fp_{lowered or spec.fingerprint}"
+
+        return find
+
     @property
     def state_of(self) -> Callable[[str], EngineState]:
-        """Says what a model is doing, here or elsewhere, by its id."""
+        """Says what a model is doing, here or elsewhere, by its uid."""
         return self._state if self.remotes.in_use else self.pool.state
 
-    def _state(self, model_id: str) -> EngineState:
-        model = find_model(self.pipeline.snapshot.catalogue, model_id)
+    def _state(self, uid: str) -> EngineState:
+        model = self.pipeline.snapshot.catalogue.models.get(uid)
         elsewhere = model.remote if model is not None else None
-        return self.pool.state(model_id) if elsewhere is None else self.remotes.state(elsewhere)
+        return self.pool.state(uid) if elsewhere is None else self.remotes.state(elsewhere)
 
 
 Context: TypeAlias = SkipValidation[NamedDependency[ApiContext]]

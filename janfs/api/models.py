@@ -1,6 +1,7 @@
 """/v1/models: what there is, and starting, stopping and deleting it."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from litestar import Response, delete, get, patch, route
@@ -12,6 +13,7 @@ from janfs.api.context import ApiContext, Context
 from janfs.api.errors import decode_body
 from janfs.api.moments import Moment, Past, position_of
 from janfs.catalogue.catalogue import find_model
+from janfs.catalogue.entries import Model
 from janfs.engines.remote.model import RemoteModel
 from janfs.errors import ModelNotFound, ModelNotRunnable, UnsupportedParameter
 from janfs.folder import paths
@@ -19,7 +21,7 @@ from janfs.listing import ModelList
 from janfs.manifest.json_patch import read_operations
 from janfs.manifest.patch import Patch, merge_patch
 from janfs.manifest.schema import SourceRef
-from janfs.origins import ModelConfig, config_of
+from janfs.origins import ModelConfig, config_of, fitted
 from janfs.past.models import model_at, models_at
 from janfs.pipeline.commands import Delete, Edit
 from janfs.remotes import find_remote
@@ -141,24 +143,28 @@ def _shown(context: ApiContext, name: str) -> Response[ModelView]:
 
 @get("/v1/models/{model_id:str}/config")
 async def get_config(context: Context, model_id: FromPath[str], past: Past, at: Moment = None) -> ModelConfig:
-    """The settings that hold for a model, each with the place it comes from; with `at` those of then."""
+    """The settings that hold for a model, each with the place it comes from; with `at` those of then.
+
+    Those of a loaded model that are lowered so that it fits have the origin "memory fit".
+    """
 
     def find() -> ModelConfig:
         now = context.pipeline.snapshot.catalogue
         then = now if at is None else past.at(position_of(context, at))
         return config_of(then, model_id, context.log.document)
 
-    return await asyncio.to_thread(find)
+    found = await asyncio.to_thread(find)
+    return found if at is not None else fitted(found, _lowered(context, model_id))
 
 
 @delete("/v1/models/{model_id:str}", status_code=200)
 async def delete_model(context: Context, model_id: FromPath[str]) -> Deleted:
     """Stop a model and move its folder to the trash."""
-    present = _present_id(context, model_id)
-    await context.pool.stop(present, reason="it is being deleted")
-    await asyncio.to_thread(context.downloads.cancel, present, ACTOR)
-    await asyncio.wrap_future(context.pipeline.submit(Delete(present, ACTOR)))
-    return Deleted(present)
+    model = _present(context, model_id)
+    await context.pool.stop(model.uid, reason="it is being deleted")
+    await asyncio.to_thread(context.downloads.cancel, model.id, ACTOR)
+    await asyncio.wrap_future(context.pipeline.submit(Delete(model.id, ACTOR)))
+    return Deleted(model.id)
 
 
 @route("/v1/models/{model_id:str}/start", http_method=["PUT", "POST"], status_code=200)
@@ -168,9 +174,9 @@ async def start_model(context: Context, model_id: FromPath[str], body: RawBody) 
     elsewhere = find_remote(context.pipeline.snapshot.catalogue, model_id)
     if elsewhere is not None:
         return await _look_elsewhere(context, elsewhere)
-    present = resolve(context.downloads.snapshot(), context.settings.root, model_id).spec.model_id
-    await context.pool.start(present)
-    return StateChange(present, context.state_of(present).state, f"Model {present} started")
+    model = resolve(context.downloads.snapshot(), context.settings.root, model_id).model
+    await context.pool.start(model.id)
+    return StateChange(model.id, context.state_of(model.uid).state, f"Model {model.id} started")
 
 
 @route("/v1/models/{model_id:str}/stop", http_method=["PUT", "POST"], status_code=200)
@@ -180,17 +186,26 @@ async def stop_model(context: Context, model_id: FromPath[str], body: RawBody) -
     A model on another machine stays there.
     """
     _refuse_settings(body)
-    present = _present_id(context, model_id)
-    model = find_model(context.pipeline.snapshot.catalogue, present)
-    if model is not None and model.remote is not None:
+    model = _present(context, model_id)
+    if model.remote is not None:
         message = (
-            f"Model {present} is served by {model.remote} on another machine; there is nothing to stop here"
+            f"Model {model.id} is served by {model.remote} on another machine; there is nothing to stop here"
         )
-    elif await context.pool.stop(present):
-        message = f"Model {present} stopped"
+    elif await context.pool.stop(model.uid):
+        message = f"Model {model.id} stopped"
     else:
-        message = f"Model {present} was not running"
-    return StateChange(present, context.state_of(present).state, message)
+        message = f"Model {model.id} was not running"
+    return StateChange(model.id, context.state_of(model.uid).state, message)
+
+
+def _lowered(context: ApiContext, name: str) -> Mapping[str, int]:
+    """The settings of a model that are lowered as it is loaded, if it is, and with those that hold now."""
+    try:
+        spec = resolve(context.pipeline.snapshot, context.settings.root, name).spec
+    except (ModelNotFound, ModelNotRunnable):
+        return {}
+    now = context.pool.state(spec.uid)
+    return now.lowered if now.wanted == spec.fingerprint else {}
 
 
 async def _look_elsewhere(context: ApiContext, model: RemoteModel) -> StateChange:
@@ -198,14 +213,14 @@ async def _look_elsewhere(context: ApiContext, model: RemoteModel) -> StateChang
     unlisted = listed is not None and model.name not in listed
     but = f", but does not list a model '{model.name}'" if unlisted else ""
     message = f"Model {model.id} is served by {model.engine.id} on another machine, which answers{but}"
-    return StateChange(model.id, context.state_of(model.id).state, message)
+    return StateChange(model.id, context.state_of(model.uid).state, message)
 
 
-def _present_id(context: ApiContext, name: str) -> str:
-    """The id that a model has now. Raises `ModelNotFound`, or `ModelNotRunnable` for a file without model."""
+def _present(context: ApiContext, name: str) -> Model:
+    """The model that this is now. Raises `ModelNotFound`, or `ModelNotRunnable` for a file without model."""
     model = find_model(context.pipeline.snapshot.catalogue, name)
     if model is not None:
-        return model.id
+        return model
     outsider = find_outsider(context.pipeline.snapshot, name)
     if outsider is None:
         raise ModelNotFound(name)

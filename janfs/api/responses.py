@@ -5,7 +5,7 @@ Reference: https://platform.openai.com/docs/api-reference/responses
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from litestar import Request, post
@@ -63,12 +63,17 @@ class ResponsesFormat:
 
     done = b""
 
-    def __init__(self, response: ResponseView) -> None:
-        self._response = response
+    def __init__(self, begun: ResponseView, fingerprint: Callable[[], str]) -> None:
+        self._begun = begun
+        self._fingerprint = fingerprint
         self._open: _Open | None = None
         self._output: list[OutputItem] = []  # those that are whole
         self._sent = 0
         self._ended: Status = "completed"
+
+    @property
+    def _response(self) -> ResponseView:
+        return replace(self._begun, system_fingerprint=self._fingerprint())
 
     def whole(self, answers: Sequence[Answered], usage: Usage) -> ResponseView:
         [one] = answers
@@ -182,20 +187,20 @@ async def create_response(request: Request[Any, Any, Any], context: Context, bod
     logprobs = logprobs_of(asked)
     runnable = resolve(context.pipeline.snapshot, context.settings.root, asked.model)
     sampling = sampling_of(fields_of(asked), runnable.model_parameters, logprobs=logprobs)
-    response = _begun(asked, sampling, runnable.spec.model_id, runnable.spec.fingerprint)
+    response = _begun(asked, sampling, runnable.spec.model_id)
     generate = GenerateRequest(request_id=response.id, prompt=prompt, sampling=sampling)
     replies = generated(context, runnable.spec.model_id, generate)
-    return await answer(request, [replies], ResponsesFormat(response), stream=bool(asked.stream))
+    format_ = ResponsesFormat(response, context.fingerprint_of(runnable.spec))
+    return await answer(request, [replies], format_, stream=bool(asked.stream))
 
 
-def _begun(asked: ResponsesRequest, sampling: SamplingParams, model: str, fingerprint: str) -> ResponseView:
+def _begun(asked: ResponsesRequest, sampling: SamplingParams, model: str) -> ResponseView:
     choice = asked.tool_choice or "auto"
     format_ = asked.text.format if asked.text is not None else None
     return ResponseView(
         id=_id("resp"),
         created_at=int(time.time()),
         model=model,
-        system_fingerprint=f"fp_{fingerprint}",
         instructions=asked.instructions,
         max_output_tokens=sampling.max_tokens,
         temperature=sampling.temperature,

@@ -77,7 +77,7 @@ class ResponseView(Struct, frozen=True, kw_only=True):
     created_at: int
     status: Status = "in_progress"
     model: str
-    system_fingerprint: str
+    system_fingerprint: str = ""
     output: list[OutputItem] = []
     error: FailedBecause | None = None
     incomplete_details: IncompleteBecause | None = None

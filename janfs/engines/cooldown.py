@@ -20,18 +20,18 @@ class Cooldown:
     def __init__(self) -> None:
         self._failures: dict[str, _Failure] = {}
 
-    def check(self, model_id: str, fingerprint: str, now: float) -> None:
+    def check(self, uid: str, fingerprint: str, now: float) -> None:
         """Raise `LoadFailed`, with the reason of the last failure, while a load must wait."""
-        failure = self._failures.get(model_id)
+        failure = self._failures.get(uid)
         if failure and failure.fingerprint == fingerprint and now < failure.until:
             left = failure.until - now
             raise LoadFailed(f"{failure.reason} (the next try is in {left:.1f} seconds)")
 
-    def failed(self, model_id: str, fingerprint: str, reason: str, now: float) -> None:
-        before = self._failures.get(model_id)
+    def failed(self, uid: str, fingerprint: str, reason: str, now: float) -> None:
+        before = self._failures.get(uid)
         count = before.count + 1 if before and before.fingerprint == fingerprint else 1
         wait = min(LONGEST, 2.0 ** min(count - 1, 10))
-        self._failures[model_id] = _Failure(fingerprint, reason, count, now + wait)
+        self._failures[uid] = _Failure(fingerprint, reason, count, now + wait)
 
-    def succeeded(self, model_id: str) -> None:
-        self._failures.pop(model_id, None)
+    def succeeded(self, uid: str) -> None:
+        self._failures.pop(uid, None)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from enum import Enum
 from typing import Any
 
+from janfs.engines.memory import Split
 from janfs.engines.protocol import Engine, EngineExit, EngineState, RunSpec
 from janfs.errors import JanfsError
 
@@ -20,7 +21,9 @@ class Phase(Enum):
 class Instance:
     """An engine from the first request for it to its end. `life` is the coroutine of its task.
 
-    A reference is taken before the engine is ready, so nobody can take it away in between.
+    A reference is taken before the engine is ready, so nobody can take it away in between. `wanted` is the
+    latest spec that asks for this engine, `spec` the one that it is loaded with, which may be lowered to fit;
+    `takes` is the memory it takes by estimate.
     """
 
     def __init__(
@@ -29,13 +32,16 @@ class Instance:
         clock: Callable[[], float],
         life: "Callable[[Instance], Coroutine[Any, Any, None]]",
     ) -> None:
-        self.spec = spec
-        self.model_id = spec.model_id
+        self.wanted = self.spec = spec
+        self.takes = Split(0, 0)
+        self.pid: int | None = None
         self.phase = Phase.WAITING
         self.open = True  # takes requests
         self.refs = 0
         self.lost = 0  # requests that have failed with its process
         self.last_used = time.monotonic()
+        self.used_at = clock()
+        self.unloads_at: float | None = None  # if it stays unused
         self.replaced = False
         self.reason = ""
         self.grace = 0.0
@@ -46,17 +52,39 @@ class Instance:
         self._unused.set()
         self._draining = asyncio.Event()
         self._cut = asyncio.Event()  # do not wait for those that run
+        self._rest: asyncio.TimerHandle | None = None
         self.task = asyncio.create_task(life(self), name=f"engine {spec.model_id}")
 
     def acquire(self) -> None:
         self.refs += 1
         self._unused.clear()
+        self._wake()
 
     def release(self) -> None:
         self.refs -= 1
         self.last_used = time.monotonic()
+        self.used_at = self._clock()
         if self.refs == 0:
             self._unused.set()
+
+    def load(self, spec: RunSpec, takes: Split) -> None:
+        """Begin to load with these settings."""
+        self.spec, self.takes = spec, takes
+        self.enter(Phase.LOADING)
+
+    def rest(self, keep_alive: float | None) -> None:
+        """Unload in so many seconds unless somebody comes; None: never."""
+        self._wake()
+        if self.refs == 0 and self.phase is Phase.RUNNING and keep_alive is not None:
+            reason = f"nobody used it for {keep_alive:g} seconds"
+            self.unloads_at = self._clock() + keep_alive
+            self._rest = asyncio.get_running_loop().call_later(keep_alive, self.drain, reason)
+
+    def _wake(self) -> None:
+        self.unloads_at = None
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
 
     def enter(self, phase: Phase) -> None:
         self.phase = phase
@@ -68,6 +96,7 @@ class Instance:
         self.reason = self.reason or reason
         self.replaced = replaced
         self._draining.set()
+        self._wake()
         if self.phase is Phase.RUNNING:
             self.enter(Phase.STOPPING)
 
@@ -110,7 +139,17 @@ class Instance:
             active=active,
             waiting=self.refs - active,
             fingerprint=self.spec.fingerprint,
+            wanted=self.wanted.fingerprint,
             info=engine.info if engine else None,
+            memory=self.takes.host + self.takes.device,
+            lowered={
+                name: getattr(self.spec.settings, name)
+                for name in sorted(self.wanted.lowerable)
+                if getattr(self.spec.settings, name) != getattr(self.wanted.settings, name)
+            },
+            last_used=self.used_at,
+            unloads_at=self.unloads_at,
+            pinned=self.wanted.pinned,
         )
 
 

@@ -1,22 +1,51 @@
 """The places for loaded models: who has one, who waits for one, and who has to go."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 
+import msgspec
+
+from janfs.engines.fingerprint import with_settings
+from janfs.engines.fit import Room, fits, lowered, taken
 from janfs.engines.instance import Instance, Phase
+from janfs.errors import DoesNotFit
+
+_BACK = 0.5  # of what an unloaded model was thought to take: so much must be free again
+_LOOK_AGAIN = 0.05  # seconds
+
+FreeMemory = Callable[[Collection[int]], Room]
+"""What a new process can have, if the processes with these ids keep what they have. Quick."""
+
+
+class PoolLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of a pool. Times are in seconds, `memory` is in bytes.
+
+    `max_loaded` models are held at once, which take no more than `memory` together, by their estimates.
+    `max_queue` requests wait per model beyond those that run. A load that finds only busy models waits
+    `patience`, then the longest unused takes no more requests. After an eviction the memory has `settle` to
+    come back before the next. A model that is not used for `keep_alive` is unloaded; None: never.
+    """
+
+    max_loaded: int = 2
+    memory: int | None = None
+    max_queue: int = 64
+    patience: float = 10.0
+    settle: float = 5.0
+    keep_alive: float | None = None
 
 
 class Places:
-    """At most `places` models are held at once. Newcomers are served in the order they came.
+    """At most so many models are held at once, and no more than fit. Newcomers are served in their order.
 
-    An idle model makes room, the longest unused first; one that loads, stops or is busy is never taken away.
-    When all stay busy for `patience` seconds, the longest unused one takes no more requests and goes when its
-    last has ended, so that nobody waits for good.
+    An idle model makes room, the longest unused first; one that loads, stops, is busy or pinned is never
+    taken away. Where that is not enough, the newcomer's settings are lowered. When what it needs stays busy
+    for `patience` seconds, the longest unused one takes no more requests and goes when its last has ended, so
+    that nobody waits for good.
     """
 
-    def __init__(self, places: int, patience: float) -> None:
-        self._places = places
-        self._patience = patience
+    def __init__(self, limits: PoolLimits, free: FreeMemory) -> None:
+        self._limits = limits
+        self._free = free
         self._instances: set[Instance] = set()
         self._turn = asyncio.Lock()  # fair: it wakes waiters in their order
         self._changed = asyncio.Event()  # wakes the one who has the turn
@@ -36,33 +65,92 @@ class Places:
         self._changed.set()
 
     async def take(self, newcomer: Instance) -> None:
-        """Wait for a place, and begin to load in it."""
+        """Wait for a place with room enough, and begin to load in it, with settings that fit.
+
+        Raises `DoesNotFit` if there is no room, whatever is lowered and unloaded.
+        """
         async with self._turn:
-            while self._taken() >= self._places:
+            patient = True
+            while not self._admit(newcomer, patient=patient):
                 self._changed.clear()
-                leaving = self._in(Phase.STOPPING)
-                idle = [each for each in self._in(Phase.RUNNING) if each.refs == 0]
+                idle, leaving = self._idle(), self._in(Phase.STOPPING)
                 if idle and all(each.refs for each in leaving):  # one at a time
-                    _evict(idle, newcomer)
+                    await self._make_room(idle, newcomer)
+                    continue
                 try:
-                    async with asyncio.timeout(self._patience):
+                    async with asyncio.timeout(self._limits.patience):
                         await self._changed.wait()
                 except TimeoutError:
-                    busy = self._in(Phase.RUNNING)
-                    if busy and not leaving:
+                    patient = False
+                    busy = [each for each in self._in(Phase.RUNNING) if not each.wanted.pinned]
+                    if busy and not leaving and not self._admit(newcomer, patient=False):
                         _evict(busy, newcomer)
-            newcomer.enter(Phase.LOADING)
 
-    def _taken(self) -> int:
+    def _admit(self, newcomer: Instance, *, patient: bool) -> bool:
+        """Let it load, if there is room now. The `patient` wait for what comes free by itself, too."""
+        if newcomer.phase is not Phase.WAITING:
+            return True
+        spec, room = newcomer.wanted, self._room()
+        held = [each for each in self._held() if not each.wanted.pinned]
+        most = room
+        for each in held:
+            most = most.plus(each.takes)
+        lowered(spec, most)  # raises what stands, whoever makes room; nobody has to go in vain
+        if self._places_taken() >= self._limits.max_loaded:
+            return False
+        if not fits(spec, room):
+            passing = any(each.phase in {Phase.LOADING, Phase.STOPPING} for each in held)
+            if self._idle() or (patient and passing):
+                return False
+            try:
+                spec = with_settings(spec, lowered(spec, room))
+            except DoesNotFit:
+                if held:
+                    return False
+                raise
+        newcomer.load(spec, taken(spec, room))
+        return True
+
+    async def _make_room(self, idle: list[Instance], newcomer: Instance) -> None:
+        """Unload the longest unused, and see its memory come back: not all of it does at once everywhere."""
+        before = self._room()
+        oldest = _evict(idle, newcomer)
+        await asyncio.wait([oldest.task], timeout=self._limits.patience)
+        back = before.host + _BACK * oldest.takes.host
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._limits.settle
+        while not fits(newcomer.wanted, room := self._room()) and room.host < back and loop.time() < until:
+            await asyncio.sleep(_LOOK_AGAIN)
+
+    def _room(self) -> Room:
+        """What is free now, less what those take that have not begun to, within our own bound."""
+        held = self._held()
+        free = self._free([each.pid for each in held if each.pid is not None])
+        for each in held:
+            if each.phase is Phase.LOADING:
+                free = Room(free.host - each.takes.host, free.device)
+        if self._limits.memory is not None:
+            ours = self._limits.memory - sum(each.takes.host for each in held)
+            free = Room(min(free.host, ours), free.device)
+        return free
+
+    def _places_taken(self) -> int:
         """Places taken. One that is being replaced has left its place to its successor, within bounds."""
-        held = [each for each in self._instances if each.phase is not Phase.WAITING]
+        held = self._held()
         replaced = sum(each.replaced for each in held)
-        return len(held) - min(replaced, self._places)
+        return len(held) - min(replaced, self._limits.max_loaded)
+
+    def _held(self) -> list[Instance]:
+        return [each for each in self._instances if each.phase is not Phase.WAITING]
 
     def _in(self, phase: Phase) -> list[Instance]:
         return [each for each in self._instances if each.phase is phase]
 
+    def _idle(self) -> list[Instance]:
+        return [each for each in self._in(Phase.RUNNING) if each.refs == 0 and not each.wanted.pinned]
 
-def _evict(candidates: list[Instance], newcomer: Instance) -> None:
+
+def _evict(candidates: list[Instance], newcomer: Instance) -> Instance:
     oldest = min(candidates, key=lambda each: each.last_used)
-    oldest.drain(f"room was needed for '{newcomer.model_id}'")
+    oldest.drain(f"room was needed for '{newcomer.wanted.model_id}'")
+    return oldest

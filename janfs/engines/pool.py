@@ -8,12 +8,12 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 
-import msgspec
 import structlog
 
 from janfs.engines.cooldown import Cooldown
+from janfs.engines.fit import Room
 from janfs.engines.instance import Instance, Phase
-from janfs.engines.places import Places
+from janfs.engines.places import FreeMemory, Places, PoolLimits
 from janfs.engines.protocol import (
     Engine,
     EngineCrashed,
@@ -35,29 +35,16 @@ from janfs.errors import Busy, EngineError, JanfsError, ModelNotRunnable, Worker
 
 _log = structlog.get_logger()
 
-
-class PoolLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of a pool. `patience` is in seconds.
-
-    `max_loaded` models are held at once, `max_queue` requests wait per model beyond those that run. A load
-    that finds only busy models waits `patience`, then the longest unused takes no more requests.
-    """
-
-    max_loaded: int = 2
-    max_queue: int = 64
-    patience: float = 10.0
-
-
 DEFAULT_LIMITS = PoolLimits()
 
 _STOPPED = EngineState(state="stopped")
 
 
 class EnginePool:
-    """The engines that are loaded, by model id.
+    """The engines that are loaded, by their models' uids, so that one that is renamed keeps its own.
 
     `spec_of` says how to run a model, or raises `ModelNotFound` or `ModelNotRunnable`; it is asked at every
-    request. `factories` load a spec, by the name of its engine.
+    request. `factories` load a spec, by the name of its engine. `free` says how much memory there is.
     """
 
     def __init__(
@@ -66,16 +53,18 @@ class EnginePool:
         record: Callable[[EngineFact], Awaitable[None]],
         factories: Mapping[str, EngineFactory],
         limits: PoolLimits = DEFAULT_LIMITS,
+        *,
         clock: Callable[[], float] = time.time,
+        free: FreeMemory = lambda _: Room(2**62),
     ) -> None:
         self._spec_of = spec_of
         self._record = record
         self._factories = factories
-        self._max_queue = limits.max_queue
+        self._limits = limits
         self._clock = clock
-        self._places = Places(limits.max_loaded, limits.patience)
+        self._places = Places(limits, free)
         self._cooldown = Cooldown()
-        self._current: dict[str, Instance] = {}  # the latest of each model, to its very end
+        self._current: dict[str, Instance] = {}  # the latest of each, to its very end
         self._rest: dict[str, EngineState] = {}  # how the last one ended
         self._closing = False
 
@@ -112,12 +101,12 @@ class EnginePool:
         finally:
             self._release(instance)
 
-    async def stop(self, model_id: str, *, grace: float = 10.0, reason: str = "stopped on request") -> bool:
+    async def stop(self, uid: str, *, grace: float = 10.0, reason: str = "stopped on request") -> bool:
         """Unload a model; its requests have `grace` seconds, then fail with `EngineError`.
 
         Returns when it is gone: True if there was something to stop.
         """
-        instances = [instance for instance in self._places if instance.model_id == model_id]
+        instances = [instance for instance in self._places if instance.wanted.uid == uid]
         await _end_all(instances, grace, reason)
         return bool(instances)
 
@@ -131,28 +120,30 @@ class EnginePool:
         """Whether any request runs or waits; may be asked from another thread."""
         return any(instance.refs > 0 for instance in tuple(self._current.values()))
 
-    def state(self, model_id: str) -> EngineState:
+    def state(self, uid: str) -> EngineState:
         """What a model is doing now. Cheap enough to ask for every model of a list."""
-        instance = self._current.get(model_id)
-        return instance.state() if instance else self._rest.get(model_id, _STOPPED)
+        instance = self._current.get(uid)
+        return instance.state() if instance else self._rest.get(uid, _STOPPED)
 
     def states(self) -> Mapping[str, EngineState]:
-        """What every model is doing that is loaded, or was since the start."""
-        return self._rest | {model_id: instance.state() for model_id, instance in self._current.items()}
+        """What every model is doing that is loaded, or was since the start, by uid."""
+        return self._rest | {uid: instance.state() for uid, instance in self._current.items()}
 
     def _acquire(self, model_id: str, *, insist: bool) -> Instance:
         if self._closing:
             raise EngineError("janfs is shutting down.")
         spec = self._spec_of(model_id)
-        instance = self._current.get(spec.model_id)  # which may differ from an alias that was asked for
-        if instance is not None and instance.open and instance.spec.fingerprint != spec.fingerprint:
+        instance = self._current.get(spec.uid)
+        if instance is not None and instance.open and instance.wanted.fingerprint != spec.fingerprint:
             instance.drain("its settings changed", replaced=True)
         if instance is None or not instance.open:
             instance = self._open(spec, insist=insist)
-        if instance.refs >= spec.settings.n_parallel + self._max_queue:
+        instance.wanted = spec
+        if instance.refs >= spec.settings.n_parallel + self._limits.max_queue:
             raise Busy(
                 f"{instance.refs} requests wait for the model '{spec.model_id}'. Try again later.",
-                retry_after=1 + self._max_queue // spec.settings.n_parallel,  # as if an answer took a second
+                retry_after=1
+                + self._limits.max_queue // spec.settings.n_parallel,  # as if an answer took a second
             )
         instance.acquire()
         return instance
@@ -162,28 +153,36 @@ class EnginePool:
         if instance.refs == 0:
             if instance.phase is Phase.WAITING:
                 instance.end("nobody waited for it any more", 0)
-            self._places.look_again()
+            self._let_rest(instance)
+
+    def _let_rest(self, instance: Instance) -> None:
+        """Unload it after a while, unless somebody comes; or now, if its room is waited for."""
+        own = instance.wanted.keep_alive
+        after = self._limits.keep_alive if own is None else own
+        instance.rest(None if instance.wanted.pinned or after is None or after < 0 else after)
+        self._places.look_again()
 
     def _open(self, spec: RunSpec, *, insist: bool) -> Instance:
         if spec.engine not in self._factories:
             known = ", ".join(sorted(self._factories))
             raise ModelNotRunnable(f"No engine is called '{spec.engine}'. Known: {known}.", param="model")
         if not insist:
-            self._cooldown.check(spec.model_id, spec.fingerprint, _now())
+            self._cooldown.check(spec.uid, spec.fingerprint, _now())
         instance = Instance(spec, self._clock, self._live)
-        self._current[spec.model_id] = instance
+        self._current[spec.uid] = instance
         self._places.add(instance)
         instance.task.add_done_callback(lambda _: self._gone(instance))
         return instance
 
     async def _live(self, instance: Instance) -> None:
         """An instance from its beginning to its end; the task that each of them has."""
-        spec = instance.spec
         engine = await self._load(instance)
         if engine is None:
             return
+        instance.pid = engine.info.pid
         instance.enter(Phase.RUNNING)  # from here on it is not cancelled but closed
-        self._places.look_again()
+        self._let_rest(instance)
+        spec = instance.spec
         seconds, pid = engine.info.load_seconds, engine.info.pid
         try:
             await self._record(EngineStarted(spec=spec, load_seconds=seconds, pid=pid))
@@ -201,23 +200,23 @@ class EnginePool:
         )
         self._places.remove(instance)
         if not instance.task.cancelled() and (error := instance.task.exception()):
-            _log.error("engine task failed", model=instance.model_id, exc_info=error)
+            _log.error("engine task failed", model=instance.wanted.model_id, exc_info=error)
 
     async def _load(self, instance: Instance) -> Engine | None:
-        spec = instance.spec
-        await self._places.take(instance)
-        self._rest.pop(spec.model_id, None)
+        spec = instance.wanted
         try:
-            engine = await self._factories[spec.engine](spec)
+            await self._places.take(instance)
+            self._rest.pop(spec.uid, None)
+            engine = await self._factories[spec.engine](instance.spec)
         except JanfsError as error:
             reason = error.detail
-            self._cooldown.failed(spec.model_id, spec.fingerprint, reason, _now())
-            self._rest[spec.model_id] = EngineState(state="failed", reason=reason, since=self._clock())
+            self._cooldown.failed(spec.uid, spec.fingerprint, reason, _now())
+            self._rest[spec.uid] = EngineState(state="failed", reason=reason, since=self._clock())
             self._forget(instance)
             instance.fail(error)
             await self._record(EngineStartFailed(uid=spec.uid, fingerprint=spec.fingerprint, reason=reason))
             return None
-        self._cooldown.succeeded(spec.model_id)
+        self._cooldown.succeeded(spec.uid)
         return engine
 
     async def _ended(self, instance: Instance, crash: EngineExit | None) -> None:
@@ -225,18 +224,18 @@ class EnginePool:
         fact: EngineFact
         if crash is None:
             reason = instance.reason
-            self._rest[spec.model_id] = EngineState(state="stopped", reason=reason, since=since)
+            self._rest[spec.uid] = EngineState(state="stopped", reason=reason, since=since)
             fact = EngineStopped(uid=spec.uid, fingerprint=spec.fingerprint, reason=reason)
         else:
             reason = f"The engine {describe_exit(crash)}"
-            self._rest[spec.model_id] = EngineState(state="failed", reason=reason, since=since)
+            self._rest[spec.uid] = EngineState(state="failed", reason=reason, since=since)
             died = instance.lost + instance.refs
             fact = EngineCrashed(uid=spec.uid, fingerprint=spec.fingerprint, requests=died, exit=crash)
         await self._record(fact)
 
     def _forget(self, instance: Instance) -> None:
-        if self._current.get(instance.model_id) is instance:
-            del self._current[instance.model_id]
+        if self._current.get(instance.spec.uid) is instance:
+            del self._current[instance.spec.uid]
 
 
 async def _end_all(instances: list[Instance], grace: float, reason: str) -> None:

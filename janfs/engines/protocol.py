@@ -76,12 +76,37 @@ class SpecPart(msgspec.Struct, frozen=True):
     sha256: str | None = None
 
 
+class ModelShape(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers of a model's header that its memory depends on, 0 for what it does not say.
+
+    `weights` are the bytes of all files, `block_bytes` those of the repeated layers in them. `kv_elements`
+    are those of one token's keys and values, `state_elements` those of one sequence's state, over all layers.
+    """
+
+    weights: int
+    block_bytes: int = 0
+    layers: int = 0
+    kv_elements: int = 0
+    state_elements: int = 0
+    width: int = 0
+    feed_forward: int = 0
+    heads: int = 0
+    vocabulary: int = 0
+    trained_context: int = 0
+
+
+Lowerable = Literal["ctx_len", "ngl"]
+
+
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     """All that an engine needs to run a model.
 
     `path` is the absolute path of the GGUF (of its first shard, where it is split). Two specs with equal
     `fingerprint` are interchangeable: an engine started from one may serve the other. `parts` are all
     the files that it covers; engines have no need of them. `adapters` are the absolute paths of LoRAs.
+    `shape` says what memory it takes, `lowerable` names the settings that nobody has asked for, which may be
+    lowered to fit. A `pinned` model is not unloaded to make room or for being idle; others are after
+    `keep_alive` seconds (None: as the pool does, negative: never).
     """
 
     model_id: str
@@ -92,6 +117,10 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     parts: tuple[SpecPart, ...] = ()
     adapters: tuple[str, ...] = ()
+    shape: ModelShape | None = None
+    lowerable: frozenset[Lowerable] = frozenset()
+    pinned: bool = False
+    keep_alive: float | None = None
 
 
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -461,7 +490,10 @@ EngineFact = EngineStarted | EngineStopped | EngineStartFailed | EngineCrashed
 class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     """What a model is doing now. `since` is in Unix seconds, None for a model that was never started.
 
-    `active` requests run, `waiting` ones wait for the load. `info` is there while loaded.
+    `fingerprint` is that of what is loaded, `wanted` that of what was asked for, before it was lowered.
+    `active` requests run, `waiting` ones wait for the load. `info` is there while loaded. `memory` is what it
+    takes by estimate, in bytes, `lowered` has the settings that are lower than wanted, so that it fits.
+    `last_used` and `unloads_at` (if nobody comes) are in Unix seconds.
     """
 
     state: Literal["stopped", "loading", "running", "stopping", "failed"]
@@ -470,7 +502,13 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     active: int = 0
     waiting: int = 0
     fingerprint: str | None = None
+    wanted: str | None = None
     info: EngineInfo | None = None
+    memory: int = 0
+    lowered: dict[str, int] = {}
+    last_used: float | None = None
+    unloads_at: float | None = None
+    pinned: bool = False
 
 
 def describe_exit(end: EngineExit) -> str:

@@ -12,14 +12,15 @@ from janfs.manifest.parameters import Parameter, checked
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a value comes from. The kinds are the layers, lowest first.
 
-    "generated" is what janfs made of the model's header, "user" what someone wrote into its model.json.
+    "generated" is what janfs made of the model's header, "user" what someone wrote into its model.json, and
+    "memory fit" what nobody asked for and is lowered for as long as the model is loaded, so that it fits.
 
     `file` is a path below the root, `key` the value's path in that file, `line` and `column` where the key
     stands, counted from 1. `header` is the key of the GGUF header that the value was made from. What is built
     in has a file where a null there asks for it.
     """
 
-    kind: Literal["built-in", "engine", "generated", "user", "request"]
+    kind: Literal["built-in", "engine", "generated", "user", "request", "memory fit"]
     file: str | None = None
     line: int = 0
     column: int = 0

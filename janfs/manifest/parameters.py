@@ -75,6 +75,8 @@ ENGINE_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "cache_type": Parameter(
             "choice", "f16", choices=("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
         ),
+        "pinned": Parameter("boolean", False),
+        "keep_alive": Parameter("number", None, -1, 10**9),  # seconds; -1: for good; null: --keep-alive
         "use_mmap": Parameter("boolean", True),
         "mlock": Parameter("boolean", False),
         "adapters": Parameter("texts", None),  # names of files; null: all that lie in the model's folder

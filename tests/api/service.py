@@ -16,6 +16,7 @@ import uvicorn
 
 from janfs.api import ApiContext, create_api
 from janfs.archiving import Archives
+from janfs.catalogue.catalogue import find_model
 from janfs.clock import SystemClock, random_id
 from janfs.downloading import Downloader
 from janfs.downloads.guard import Policy
@@ -119,6 +120,13 @@ class Service:
         return self._server.started
 
 
+def uid_of(pipeline: Pipeline, name: str) -> str:
+    """The uid of the model with this id or alias."""
+    model = find_model(pipeline.snapshot.catalogue, name)
+    assert model is not None, f"there is no model {name}"
+    return model.uid
+
+
 @functools.cache
 def _empty_database() -> bytes:
     """A database with its tables; migrating takes long, so it is done once."""
@@ -139,7 +147,7 @@ def running_service(root: Path, **changes: Any) -> Iterator[Service]:
     with OpenRoot(root, SystemClock()) as opened, socket.create_server(("127.0.0.1", 0)) as listener:
         pipeline = Pipeline(RealFileSystem(root), opened.log, SystemClock(), random_id)
         settings = Settings(root=root, **changes)
-        port, pool = listener.getsockname()[1], FakePool()
+        port, pool = listener.getsockname()[1], FakePool(lambda name: uid_of(pipeline, name))
         downloads = Downloader(root, pipeline, Policy(settings.download_hosts, settings.download_private))
         archives = Archives(root, pipeline)
         remotes = remote_engines(root, pipeline)

@@ -6,7 +6,7 @@ import openai
 import pytest
 
 from janfs.errors import LoadFailed
-from tests.api.service import Service
+from tests.api.service import Service, uid_of
 
 
 @pytest.fixture
@@ -71,10 +71,11 @@ def test_an_id_with_odd_characters_is_found_as_it_is_quoted(service: Service) ->
 
 
 def test_deleting_stops_the_model_and_keeps_its_folder_in_the_trash(with_model: Service) -> None:
+    uid = uid_of(with_model.pipeline, "tiny-one")
     answer = with_model.client.delete("/v1/models/tiny-one")
     assert answer.status_code == 200
     assert answer.json() == {"id": "tiny-one", "object": "model", "deleted": True}
-    assert with_model.pool.stopped == ["tiny-one"]
+    assert with_model.pool.stopped == [uid]
     assert not (with_model.root / "models/tiny-one").exists()
     assert list((with_model.root / ".janfs/trash").glob("*/Tiny One.gguf"))
 

@@ -1,18 +1,17 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable
+from contextlib import aclosing
 
 import msgspec
 import pytest
 
 from janfs.engines.llama_cpp.client import start_worker
-from janfs.engines.pool import EnginePool, PoolLimits
+from janfs.engines.pool import EnginePool
 from janfs.engines.protocol import (
     EngineCrashed,
     EngineFact,
-    EngineSettings,
     EngineStarted,
     EngineStartFailed,
     EngineStopped,
@@ -31,103 +30,15 @@ from janfs.errors import (
     ModelNotRunnable,
     WorkerCrashed,
 )
-from tests.engines.fake_engine import FakeFactory
-
-FOREVER = 100_000  # words: more than any test waits for
-
-
-class Bench:
-    """A pool of fakes, the models it knows, and the facts it told."""
-
-    def __init__(self, **limits: float) -> None:
-        self.specs = {name: spec_of(name) for name in ("a", "b", "c")}
-        self.facts: list[EngineFact] = []
-        self.factory = FakeFactory()
-        self.numbers = iter(range(1_000_000))
-        self.pool = EnginePool(
-            self.find, self.record, {"fake": self.factory}, PoolLimits(**{"patience": 0.05, **limits})
-        )
-
-    def find(self, model_id: str) -> RunSpec:
-        if model_id not in self.specs:
-            raise ModelNotFound(model_id)
-        return self.specs[model_id]
-
-    async def record(self, fact: EngineFact) -> None:
-        self.facts.append(fact)
-
-    def change(self, name: str, fingerprint: str) -> None:
-        self.specs[name] = msgspec.structs.replace(self.specs[name], fingerprint=fingerprint)
-
-    async def ask(self, name: str, words: int = 3) -> Finished:
-        """A whole answer; each word is counted."""
-        request = GenerateRequest(
-            request_id=f"r{next(self.numbers)}",
-            prompt=TextPrompt("hello"),
-            sampling=SamplingParams(max_tokens=words),
-        )
-        async with aclosing(self.pool.generate(name, request)) as replies:
-            async for reply in replies:
-                if isinstance(reply, Finished):
-                    assert reply.usage.completion_tokens == words
-                    return reply
-        raise AssertionError("the answer had no end")
-
-    def kinds(self, uid: str | None = None) -> list[type]:
-        return [type(fact) for fact in self.facts if uid is None or fact.uid == uid]
-
-
-def spec_of(name: str) -> RunSpec:
-    settings = EngineSettings(ctx_len=2 * FOREVER, n_parallel=2)
-    return RunSpec(
-        model_id=name,
-        uid=f"uid-{name}",
-        engine="fake",
-        path=f"/{name}.gguf",
-        settings=settings,
-        fingerprint="one",
-    )
-
-
-async def until(condition: Callable[[], bool], what: str) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError(f"it never happened that {what}")
-
-
-def run(test: Callable[[Bench], Awaitable[None]], **limits: float) -> Bench:
-    """Run a scenario on a fresh pool, close it, and check that nothing is left."""
-
-    async def whole() -> Bench:
-        bench = Bench(**limits)
-        await test(bench)
-        await bench.pool.close(0)
-        assert not bench.factory.alive, "engines outlived the pool"
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.sleep(0)
-        assert not {task for task in left if not task.done()}, f"tasks were left: {left}"
-        return bench
-
-    return asyncio.run(whole())
-
-
-@contextmanager
-def cancelling(*tasks: "asyncio.Task[Finished]") -> Iterator[None]:
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
+from tests.engines.pool_bench import FOREVER, Bench, cancelling, run, until
 
 
 def test_a_request_loads_its_model_and_the_next_one_finds_it_loaded() -> None:
     async def scenario(bench: Bench) -> None:
-        assert bench.pool.state("a").state == "stopped"
+        assert bench.pool.state("uid-a").state == "stopped"
         await bench.ask("a")
         await bench.ask("a")
-        state = bench.pool.state("a")
+        state = bench.pool.state("uid-a")
         assert (state.state, state.active, state.fingerprint) == ("running", 0, "one")
         assert state.info is not None
         assert state.info.pid == 1000
@@ -141,8 +52,8 @@ def test_many_requests_for_a_stopped_model_cause_one_load() -> None:
     async def scenario(bench: Bench) -> None:
         bench.factory.hold()
         asked = [asyncio.create_task(bench.ask("a")) for _ in range(20)]
-        await until(lambda: bench.pool.state("a").waiting == 20, "all wait for the load")
-        assert bench.pool.state("a").state == "loading"
+        await until(lambda: bench.pool.state("uid-a").waiting == 20, "all wait for the load")
+        assert bench.pool.state("uid-a").state == "loading"
         bench.factory.release()
         await asyncio.gather(*asked)
 
@@ -166,14 +77,14 @@ def test_an_unknown_model_an_unknown_engine_and_a_closed_pool_are_refused() -> N
 def test_a_changed_fingerprint_goes_to_a_fresh_engine_while_old_requests_finish() -> None:
     async def scenario(bench: Bench) -> None:
         old = asyncio.create_task(bench.ask("a", words=150))
-        await until(lambda: bench.pool.state("a").active == 1, "the old request runs")
+        await until(lambda: bench.pool.state("uid-a").active == 1, "the old request runs")
         bench.change("a", "two")
         await bench.ask("a")
         assert not old.done(), "the old request should still be running on the old engine"
         assert [engine.spec.fingerprint for engine in bench.factory.alive] == ["one", "two"]
         await old
         await until(lambda: len(bench.factory.alive) == 1, "the old engine is gone")
-        assert bench.pool.state("a").fingerprint == "two"
+        assert bench.pool.state("uid-a").fingerprint == "two"
 
     bench = run(scenario, max_loaded=1)
     reasons = [fact.reason for fact in bench.facts if isinstance(fact, EngineStopped)]
@@ -184,8 +95,8 @@ def test_the_idle_model_that_was_unused_longest_makes_room() -> None:
     async def scenario(bench: Bench) -> None:
         for name in ("a", "b", "a", "c"):
             await bench.ask(name)
-        assert [bench.pool.state(name).state for name in "abc"] == ["running", "stopped", "running"]
-        assert bench.pool.state("b").reason == "room was needed for 'c'"
+        assert [bench.pool.state(f"uid-{name}").state for name in "abc"] == ["running", "stopped", "running"]
+        assert bench.pool.state("uid-b").reason == "room was needed for 'c'"
 
     assert run(scenario, max_loaded=2).factory.most_alive == 2
 
@@ -193,7 +104,7 @@ def test_the_idle_model_that_was_unused_longest_makes_room() -> None:
 def test_a_busy_model_is_never_evicted() -> None:
     async def scenario(bench: Bench) -> None:
         busy = asyncio.create_task(bench.ask("a", words=200))
-        await until(lambda: bench.pool.state("a").active == 1, "a runs")
+        await until(lambda: bench.pool.state("uid-a").active == 1, "a runs")
         await bench.ask("b")
         assert await busy, "the busy model was taken away"
 
@@ -209,7 +120,7 @@ def test_models_that_are_always_busy_do_not_keep_another_out_for_good() -> None:
 
         tasks = [asyncio.create_task(always("a")) for _ in range(4)]
         with cancelling(*tasks):
-            await until(lambda: bench.pool.state("a").active == 2, "a is busy")
+            await until(lambda: bench.pool.state("uid-a").active == 2, "a is busy")
             await asyncio.wait_for(bench.ask("b"), timeout=5)
         await asyncio.wait(tasks)
 
@@ -219,12 +130,12 @@ def test_models_that_are_always_busy_do_not_keep_another_out_for_good() -> None:
 def test_a_request_that_goes_away_before_its_load_begins_leaves_no_load_behind() -> None:
     async def scenario(bench: Bench) -> None:
         busy = asyncio.create_task(bench.ask("a", words=100))
-        await until(lambda: bench.pool.state("a").active == 1, "a runs")
+        await until(lambda: bench.pool.state("uid-a").active == 1, "a runs")
         waiting = asyncio.create_task(bench.ask("b"))
-        await until(lambda: bench.pool.state("b").waiting == 1, "b waits for a place")
+        await until(lambda: bench.pool.state("uid-b").waiting == 1, "b waits for a place")
         waiting.cancel()
         await asyncio.wait([waiting])
-        assert bench.pool.state("b").state == "stopped"
+        assert bench.pool.state("uid-b").state == "stopped"
         await busy
 
     assert run(scenario, max_loaded=1, patience=60).factory.loads == 1
@@ -234,8 +145,8 @@ def test_past_the_bound_of_its_queue_a_model_is_busy() -> None:
     async def scenario(bench: Bench) -> None:
         tasks = [asyncio.create_task(bench.ask("a", words=FOREVER)) for _ in range(5)]
         with cancelling(*tasks):
-            await until(lambda: bench.pool.state("a").active == 2, "two run")
-            assert bench.pool.state("a").waiting == 3
+            await until(lambda: bench.pool.state("uid-a").active == 2, "two run")
+            assert bench.pool.state("uid-a").waiting == 3
             with pytest.raises(Busy) as caught:
                 await bench.ask("a")
             assert caught.value.retry_after >= 1
@@ -249,7 +160,7 @@ def test_a_crash_fails_its_own_requests_and_the_next_one_starts_a_fresh_engine()
     async def scenario(bench: Bench) -> None:
         other = asyncio.create_task(bench.ask("b", words=50))
         dying = [asyncio.create_task(bench.ask("a", words=FOREVER)) for _ in range(2)]
-        await until(lambda: bench.pool.state("a").active == 2, "a runs")
+        await until(lambda: bench.pool.state("uid-a").active == 2, "a runs")
         bench.factory.engines[[e.spec.model_id for e in bench.factory.engines].index("a")].crash()
         for task in dying:
             with pytest.raises(WorkerCrashed, match="SIGKILL: out of luck"):
@@ -267,8 +178,8 @@ def test_an_idle_engine_that_crashes_is_recorded_and_shown() -> None:
     async def scenario(bench: Bench) -> None:
         await bench.ask("a")
         bench.factory.engines[0].crash()
-        await until(lambda: bench.pool.state("a").state == "failed", "the crash shows")
-        assert "SIGKILL" in str(bench.pool.state("a").reason)
+        await until(lambda: bench.pool.state("uid-a").state == "failed", "the crash shows")
+        assert "SIGKILL" in str(bench.pool.state("uid-a").reason)
 
     assert run(scenario).kinds() == [EngineStarted, EngineCrashed]
 
@@ -278,14 +189,14 @@ def test_a_failed_load_tells_all_who_wait_and_cools_down() -> None:
         bench.factory.failing = "no such tensor"
         asked = await asyncio.gather(*(bench.ask("a") for _ in range(3)), return_exceptions=True)
         assert [str(error) for error in asked] == ["no such tensor"] * 3
-        assert bench.pool.state("a").state == "failed"
-        assert bench.pool.state("a").reason == "no such tensor"
+        assert bench.pool.state("uid-a").state == "failed"
+        assert bench.pool.state("uid-a").reason == "no such tensor"
         bench.factory.failing = None
         with pytest.raises(LoadFailed, match=r"no such tensor \(the next try"):
             await bench.ask("a")
         assert bench.factory.loads == 1, "it was tried again too soon"
         assert (await bench.pool.start("a")).pid == 1000, "an explicit start does not wait"
-        assert bench.pool.state("a").state == "running"
+        assert bench.pool.state("uid-a").state == "running"
 
     assert run(scenario).kinds() == [EngineStartFailed, EngineStarted, EngineStopped]
 
@@ -305,11 +216,11 @@ def test_a_changed_model_is_tried_again_at_once_after_a_failed_load() -> None:
 def test_stop_lets_requests_finish_within_its_grace() -> None:
     async def scenario(bench: Bench) -> None:
         running = asyncio.create_task(bench.ask("a", words=30))
-        await until(lambda: bench.pool.state("a").active == 1, "a runs")
-        assert await bench.pool.stop("a", grace=10)
+        await until(lambda: bench.pool.state("uid-a").active == 1, "a runs")
+        assert await bench.pool.stop("uid-a", grace=10)
         assert (await running).finish_reason == "length"
-        assert bench.pool.state("a").state == "stopped"
-        assert not await bench.pool.stop("a"), "there is nothing left to stop"
+        assert bench.pool.state("uid-a").state == "stopped"
+        assert not await bench.pool.stop("uid-a"), "there is nothing left to stop"
 
     run(scenario)
 
@@ -317,9 +228,9 @@ def test_stop_lets_requests_finish_within_its_grace() -> None:
 def test_stop_cuts_off_what_outlasts_its_grace_and_says_why() -> None:
     async def scenario(bench: Bench) -> None:
         running = asyncio.create_task(bench.ask("a", words=FOREVER))
-        await until(lambda: bench.pool.state("a").active == 1, "a runs")
-        stopping = asyncio.create_task(bench.pool.stop("a", grace=0.02))
-        await until(lambda: bench.pool.state("a").state == "stopping", "stopping shows")
+        await until(lambda: bench.pool.state("uid-a").active == 1, "a runs")
+        stopping = asyncio.create_task(bench.pool.stop("uid-a", grace=0.02))
+        await until(lambda: bench.pool.state("uid-a").state == "stopping", "stopping shows")
         assert await stopping
         with pytest.raises(EngineError, match="stopped on request"):
             await running
@@ -332,7 +243,7 @@ def test_stop_breaks_off_a_load() -> None:
         bench.factory.hold()
         waiting = asyncio.create_task(bench.ask("a"))
         await until(lambda: bench.factory.loads == 1, "the load begins")
-        assert await bench.pool.stop("a", reason="stopped by a test")
+        assert await bench.pool.stop("uid-a", reason="stopped by a test")
         with pytest.raises(EngineError, match="stopped by a test"):
             await waiting
 
@@ -343,11 +254,11 @@ def test_a_load_that_is_stopped_before_it_began_leaves_nobody_waiting() -> None:
     async def scenario(bench: Bench) -> None:
         waiting = asyncio.create_task(bench.ask("a"))
         await asyncio.sleep(0)  # it has asked, but the task of the load has not run yet
-        assert await bench.pool.stop("a")
+        assert await bench.pool.stop("uid-a")
         async with asyncio.timeout(5):
             with pytest.raises(EngineError, match="stopped on request"):
                 await waiting
-        assert bench.pool.state("a").state == "stopped"
+        assert bench.pool.state("uid-a").state == "stopped"
         await bench.ask("a")
 
     assert run(scenario).factory.loads == 1
@@ -370,8 +281,8 @@ def test_a_fact_that_cannot_be_recorded_ends_the_engine_and_tells_who_waits() ->
 def test_a_request_that_comes_while_a_model_stops_gets_a_fresh_engine() -> None:
     async def scenario(bench: Bench) -> None:
         running = asyncio.create_task(bench.ask("a", words=50))
-        await until(lambda: bench.pool.state("a").active == 1, "a runs")
-        stopping = asyncio.create_task(bench.pool.stop("a", grace=10))
+        await until(lambda: bench.pool.state("uid-a").active == 1, "a runs")
+        stopping = asyncio.create_task(bench.pool.stop("uid-a", grace=10))
         await asyncio.sleep(0)
         await bench.ask("a")
         await asyncio.gather(running, stopping)
@@ -427,7 +338,7 @@ def test_closing_an_answer_early_gives_its_place_back() -> None:
         async with aclosing(bench.pool.generate("a", request)) as replies:
             async for _ in replies:
                 break
-        assert bench.pool.state("a").active == 0
+        assert bench.pool.state("uid-a").active == 0
         assert not bench.factory.engines[0].live, "the engine still works for nobody"
 
     run(scenario)

@@ -2,7 +2,7 @@
 
 import asyncio
 import struct
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -42,7 +42,8 @@ class FakePool:
     those that were closed before they had ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, uid_of: Callable[[str], str] = lambda model_id: model_id) -> None:
+        self._uid_of = uid_of
         self.reset()
 
     def reset(self) -> None:
@@ -65,18 +66,18 @@ class FakePool:
     async def start(self, model_id: str) -> EngineInfo:
         if self.start_error is not None:
             raise self.start_error
-        self._states[model_id] = "running"
+        self._states[self._uid_of(model_id)] = "running"
         return INFO
 
-    async def stop(self, model_id: str, *, grace: float = 10.0, reason: str = "") -> bool:
-        self.stopped.append(model_id)
-        return self._states.pop(model_id, None) is not None
+    async def stop(self, uid: str, *, grace: float = 10.0, reason: str = "") -> bool:
+        self.stopped.append(uid)
+        return self._states.pop(uid, None) is not None
 
-    def state(self, model_id: str) -> EngineState:
-        return EngineState(state=self._states.get(model_id, "stopped"))
+    def state(self, uid: str) -> EngineState:
+        return EngineState(state=self._states.get(uid, "stopped"))
 
     def states(self) -> dict[str, EngineState]:
-        return {model_id: self.state(model_id) for model_id in self._states}
+        return {uid: self.state(uid) for uid in self._states}
 
     @asynccontextmanager
     async def engine(self, model_id: str) -> AsyncIterator["FakeVectors"]:

@@ -1,19 +1,12 @@
 """What janfs remembers of a GGUF header: a small, frozen, JSON-able record for the event log."""
 
-from collections.abc import Mapping
-from typing import TypeGuard
-
 import msgspec
 
-from janfs.folder.gguf.header import GgufHeader, Scalar
+from janfs.folder.gguf.header import GgufHeader
+from janfs.folder.gguf.said import Said, is_count
 from janfs.folder.gguf.tables import FILE_TYPE_GUESSED, FILE_TYPES, FLOAT_TYPES, POOLING_TYPES
 
-MAX_TEXT = 160  # bytes of one text
-MAX_TAG = 40
-MAX_TAGS = 16
 MAX_TOKEN = 64
-MAX_BLOCKS = 1 << 16
-MAX_COUNT = (1 << 53) - 1  # the largest integer that every JSON reader keeps exact
 
 _POOLED = frozenset({"mean", "cls", "last"})
 _ENCODERS = frozenset(
@@ -69,6 +62,9 @@ class GgufFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     kv_heads_total: int | None = None  # sum over all blocks; with the two lengths below, the KV cache's size
     key_length: int | None = None  # elements of one head's key
     value_length: int | None = None
+    feed_forward_length: int | None = None  # the largest of any block
+    state_elements: int | None = None  # of a recurrent layer's state, for one sequence
+    block_bytes: int | None = None  # of all repeated layers together
     sliding_window: int | None = None
     expert_count: int | None = None
     vocab_size: int | None = None
@@ -95,7 +91,7 @@ def facts(header: GgufHeader) -> GgufFacts:
 
     Key names: docs/gguf.md in ggml's repository and gguf-py's constants.
     """
-    said = _Said(header.metadata)
+    said = Said(header.metadata)
     raw_architecture = header.metadata.get("general.architecture")
     arch = raw_architecture if isinstance(raw_architecture, str) else ""
     blocks = said.count(f"{arch}.block_count")
@@ -138,6 +134,9 @@ def facts(header: GgufHeader) -> GgufFacts:
         kv_heads_total=sum(kv_heads) if kv_heads and len(kv_heads) == blocks else None,
         key_length=said.count(f"{arch}.attention.key_length") or head_width,
         value_length=said.count(f"{arch}.attention.value_length") or head_width,
+        feed_forward_length=max(said.per_block(f"{arch}.feed_forward_length", blocks), default=None),
+        state_elements=_state_elements(arch, said, width),
+        block_bytes=header.block_bytes or None,
         sliding_window=said.count(f"{arch}.attention.sliding_window"),
         expert_count=said.count(f"{arch}.expert_count"),
         vocab_size=vocabulary.count if vocabulary else said.count(f"{arch}.vocab_size"),
@@ -157,55 +156,7 @@ def facts(header: GgufHeader) -> GgufFacts:
     )
 
 
-class _Said:
-    """What the metadata says under a key, if it is of the right type and size."""
-
-    def __init__(self, metadata: Mapping[str, Scalar | tuple[Scalar, ...]]) -> None:
-        self._metadata = metadata
-
-    def text(self, key: str) -> str | None:
-        value = self._metadata.get(key)
-        return _clean(value) if isinstance(value, str) else None
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self._metadata.get(key)
-        if not isinstance(value, tuple):
-            return ()
-        cleaned = (_clean(entry, MAX_TAG) for entry in value if isinstance(entry, str))
-        return tuple(entry for entry in cleaned if entry)[:MAX_TAGS]
-
-    def url(self, *keys: str) -> str | None:
-        """The first of the keys that holds a web address."""
-        found = (self.text(key) for key in keys)
-        return next((url for url in found if url and url.startswith(("https://", "http://"))), None)
-
-    def count(self, key: str) -> int | None:
-        value = self._metadata.get(key)
-        return value if _is_count(value) else None
-
-    def flag(self, key: str) -> bool:
-        return self._metadata.get(key) is True
-
-    def per_block(self, key: str, blocks: int | None) -> tuple[int, ...]:
-        """A value that is given once for all blocks, or once for each."""
-        value = self._metadata.get(key)
-        if isinstance(value, tuple):
-            counts = tuple(entry for entry in value if _is_count(entry))
-            return counts if len(counts) == len(value) else ()
-        return (value,) * min(blocks or 1, MAX_BLOCKS) if _is_count(value) else ()
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return type(value) is int and 0 <= value <= MAX_COUNT
-
-
-def _clean(text: str, limit: int = MAX_TEXT) -> str | None:
-    """One line of at most `limit` bytes, without control characters."""
-    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text[: 4 * limit]).split())
-    return line.encode()[:limit].decode(errors="ignore").strip() or None
-
-
-def _type(arch: str, said: _Said, header: GgufHeader) -> str:
+def _type(arch: str, said: Said, header: GgufHeader) -> str:
     if arch == "clip":  # older projectors carry no general.type
         return "mmproj"
     stated = said.text("general.type")
@@ -214,6 +165,19 @@ def _type(arch: str, said: _Said, header: GgufHeader) -> str:
     if said.text("adapter.type"):
         return "adapter"
     return "vocab" if not header.tensor_count and "tokenizer.ggml.tokens" in header.arrays else "model"
+
+
+def _state_elements(arch: str, said: Said, width: int | None) -> int | None:
+    """Of a layer with a state in place of cells for tokens: n_embd_r and n_embd_s in llama-hparams.cpp."""
+    inner, state = said.count(f"{arch}.ssm.inner_size"), said.count(f"{arch}.ssm.state_size")
+    if inner and state:
+        groups, kernel = (
+            said.count(f"{arch}.ssm.group_count") or 0,
+            said.count(f"{arch}.ssm.conv_kernel") or 1,
+        )
+        return (kernel - 1) * (inner + 2 * groups * state) + state * inner
+    head = said.count(f"{arch}.wkv.head_size")
+    return width * (head + 2) if head and width else None
 
 
 def _quantization(header: GgufHeader) -> str | None:
@@ -227,7 +191,7 @@ def _quantization(header: GgufHeader) -> str | None:
         return None
     prevailing = max(header.tensor_types, key=lambda name: (header.tensor_types[name].parameters, name))
     number = header.metadata.get("general.file_type")
-    claim = FILE_TYPES.get(number & ~FILE_TYPE_GUESSED) if _is_count(number) else None
+    claim = FILE_TYPES.get(number & ~FILE_TYPE_GUESSED) if is_count(number) else None
     if claim is None or claim.tensor_type not in header.tensor_types:
         return prevailing
     if claim.tensor_type in FLOAT_TYPES and claim.tensor_type != prevailing:

@@ -35,6 +35,7 @@ MAX_FILE = (1 << 63) - 1
 _FIXED = struct.Struct("<4sIQQ")
 _U32 = struct.Struct("<I")
 _TENSOR_TAIL = struct.Struct("<IQ")
+_BLOCK = "blk."
 _TOKENS = "tokenizer.ggml.tokens"
 _TOKEN_IDS = {
     "bos": "tokenizer.ggml.bos_token_id",
@@ -74,6 +75,8 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     tensor_count: int
     tensor_types: dict[str, TypeShare]
     parameter_count: int
+    block_bytes: int
+    """Of the tensors of the repeated layers (`blk.N.…`): what can lie on a GPU layer by layer."""
     header_end: int
     data_offset: int
     data_end: int
@@ -110,6 +113,7 @@ def read_header(read_at: ReadAt, size: int) -> GgufHeader:
         tensor_count=tensor_count,
         tensor_types=tensors.types,
         parameter_count=sum(share.parameters for share in tensors.types.values()),
+        block_bytes=tensors.block_bytes,
         header_end=header_end,
         data_offset=data_offset,
         data_end=data_end,
@@ -247,12 +251,13 @@ class _Metadata:
 class _Tensors(msgspec.Struct, frozen=True):
     types: dict[str, TypeShare]
     data_size: int
+    block_bytes: int
 
 
 def _tensor_table(cursor: Cursor, count: int, alignment: int) -> _Tensors:
     names: set[str] = set()
     types: dict[str, TypeShare] = {}
-    data_size = 0
+    data_size = block_bytes = 0
     for _ in range(count):
         name = _name(cursor, "tensor name")
         if name in names:
@@ -279,8 +284,10 @@ def _tensor_table(cursor: Cursor, count: int, alignment: int) -> _Tensors:
             raise GgufError(f"The tensor {name!r} is not aligned to {alignment} bytes.")
         share = types.get(tensor_type.name, TypeShare(0, 0))
         types[tensor_type.name] = TypeShare(share.tensors + 1, share.parameters + elements)
-        data_size = max(data_size, int(offset) + elements // tensor_type.block * tensor_type.size)
-    return _Tensors(types, data_size)
+        stored = elements // tensor_type.block * tensor_type.size
+        data_size = max(data_size, int(offset) + stored)
+        block_bytes += stored if name.startswith(_BLOCK) else 0
+    return _Tensors(types, data_size, block_bytes)
 
 
 def _name(cursor: Cursor, what: str) -> str:

@@ -1,0 +1,187 @@
+"""Who is unloaded, lowered or refused when memory is short; and when nobody uses a model."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+from msgspec.structs import replace
+
+from janfs.engines.fit import LEAST_CONTEXT
+from janfs.engines.memory import need
+from janfs.engines.protocol import (
+    EngineSettings,
+    EngineStartFailed,
+    EngineStopped,
+    GenerateRequest,
+    TextPrompt,
+)
+from janfs.errors import DoesNotFit, LoadFailed
+from tests.engines.pool_bench import FOREVER, Bench, cancelling, run, until
+from tests.engines.shapes import SMOLLM2
+
+
+def size(context: int) -> int:
+    return need(SMOLLM2, EngineSettings(ctx_len=context, n_parallel=2)).total
+
+
+def test_the_longest_unused_goes_until_the_newcomer_fits() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=4096, b=4096, c=8192)
+        bench.machine = 2 * size(4096)
+        for name in "ab":
+            await bench.ask(name)
+        assert bench.states() == "running running stopped"
+        await bench.ask("c")
+        assert bench.states() == "stopped stopped running"
+        await bench.ask("a")
+        assert bench.states() == "running stopped stopped"
+
+    run(scenario, max_loaded=9)
+
+
+def test_nobody_goes_who_need_not() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=4096, b=4096, c=4096)
+        bench.machine = 2 * size(4096)
+        for name in "abac":
+            await bench.ask(name)
+        assert bench.states() == "running stopped running"
+
+    run(scenario, max_loaded=9)
+
+
+def test_within_its_own_bound_a_pool_holds_no_more_however_much_is_free() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=4096, b=4096)
+        for name in "ab":
+            await bench.ask(name)
+        assert bench.states() == "stopped running stopped"
+
+    run(scenario, max_loaded=9, memory=2 * size(4096) - 1)
+
+
+def test_memory_that_does_not_come_back_costs_another_model_its_place() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=4096, b=4096, c=4096)
+        bench.machine = 2 * size(4096)
+        bench.lost = {1000: size(4096)}
+        for name in "abc":
+            await bench.ask(name)
+        assert bench.states() == "stopped stopped running"
+
+    run(scenario, max_loaded=9)
+
+
+def test_memory_that_comes_back_late_is_waited_for() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=4096, b=4096, c=4096)
+        bench.machine = 2 * size(4096)
+        bench.lost = {1000: size(4096)}
+        for name in "ab":
+            await bench.ask(name)
+        asyncio.get_running_loop().call_later(0.2, bench.lost.clear)
+        await bench.ask("c")
+        assert bench.states() == "stopped running running"
+
+    run(scenario, max_loaded=9, settle=30)
+
+
+def test_busy_and_pinned_models_stay_and_what_nobody_asked_for_is_lowered() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=4096, b=4096)
+        bench.sizes(c=8192, lowerable=True)
+        bench.specs["a"] = replace(bench.specs["a"], pinned=True)
+        bench.machine = 2 * size(4096) + size(5120)
+        await bench.ask("a")
+        with cancelling(asyncio.create_task(bench.ask("b", FOREVER))):
+            await until(lambda: bench.pool.state("uid-b").state == "running", "b runs")
+            await bench.ask("c")
+            state = bench.pool.state("uid-c")
+            assert bench.states() == "running running running"
+            assert state.lowered == {"ctx_len": 5120}
+            assert state.info is not None
+            assert state.info.n_ctx == 5120
+            assert state.fingerprint != bench.specs["c"].fingerprint, "it names other settings"
+            await bench.ask("c")
+            assert bench.factory.loads == 3, "a lowered model was loaded anew"
+
+    run(scenario, max_loaded=9)
+
+
+def test_idle_models_go_before_anything_is_lowered() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=4096)
+        bench.sizes(b=8192, lowerable=True)
+        bench.machine = size(8192) + 1
+        for name in "ab":
+            await bench.ask(name)
+        assert bench.states() == "stopped running stopped"
+        assert bench.pool.state("uid-b").lowered == {}
+
+    run(scenario, max_loaded=9)
+
+
+def test_what_can_never_fit_is_refused_at_once_and_nobody_goes_for_it() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=4096, b=1 << 20)
+        bench.machine = size(8192)
+        await bench.ask("a")
+        with pytest.raises(DoesNotFit, match="1,048,576 tokens"):
+            await bench.ask("b")
+        assert bench.states() == "running failed stopped"
+        with pytest.raises(LoadFailed, match="next try"):
+            await bench.ask("b")
+        bench.change("b", "smaller")
+        bench.sizes(b=4096)
+        await bench.ask("b")
+
+    bench = run(scenario, max_loaded=9)
+    assert bench.kinds("uid-b")[0] is EngineStartFailed
+
+
+def test_a_model_of_a_thousand_tokens_may_be_what_the_user_wants() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=LEAST_CONTEXT // 2, lowerable=True)
+        bench.machine = size(LEAST_CONTEXT // 2)
+        await bench.ask("a")
+        assert bench.pool.state("uid-a").lowered == {}
+
+    run(scenario)
+
+
+def test_a_model_that_nobody_uses_is_unloaded_after_its_time() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.specs["b"] = replace(bench.specs["b"], keep_alive=-1)
+        bench.specs["c"] = replace(bench.specs["c"], pinned=True)
+        for name in "abc":
+            await bench.ask(name)
+        assert bench.pool.state("uid-a").unloads_at is not None
+        await until(lambda: bench.states() == "stopped running running", "a is unloaded")
+        assert bench.pool.state("uid-b").unloads_at is None
+
+    bench = run(scenario, max_loaded=9, keep_alive=0.05)
+    [first, *_] = [fact for fact in bench.facts if isinstance(fact, EngineStopped)]
+    assert (first.uid, first.reason) == ("uid-a", "nobody used it for 0.05 seconds")
+
+
+def test_a_model_that_answers_is_not_idle() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.ask("a")
+        request = GenerateRequest(request_id="long", prompt=TextPrompt("hello"))
+        async with aclosing(bench.pool.generate("a", request)) as replies:
+            for _ in range(100):  # of a millisecond each at the least
+                await anext(replies)
+            assert bench.pool.state("uid-a").unloads_at is None
+        assert bench.factory.loads == 1
+
+    run(scenario, keep_alive=0.02)
+
+
+def test_a_renamed_model_keeps_its_engine() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.ask("a")
+        bench.specs["new"] = replace(bench.specs.pop("a"), model_id="new", path="/new.gguf")
+        assert bench.pool.state("uid-a").state == "running"
+        await bench.ask("new")
+
+    assert run(scenario).factory.loads == 1
