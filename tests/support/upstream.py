@@ -39,7 +39,10 @@ def answer(text: str = "Hello") -> dict[str, Any]:
 
 @dataclass
 class Reply:
-    """What is answered: a JSON body, or a stream of messages, with `cut` broken off before its end."""
+    """What is answered: a JSON body, or a stream of messages and of seconds to wait between them.
+
+    With `cut` it breaks off before its end.
+    """
 
     status: int = 200
     body: Any = None
@@ -48,6 +51,7 @@ class Reply:
     done: bool = True
     headers: dict[str, str] = field(default_factory=dict)
     pause: float = 0.0  # seconds before it answers
+    hold: threading.Event | None = None  # that it waits for before it answers
 
 
 STREAM = Reply(
@@ -123,6 +127,8 @@ def theirs(port: int = 0) -> Iterator[Theirs]:
             site.asked.append((self.path, headers, body))
 
         def _give(self, reply: Reply) -> None:
+            if reply.hold is not None:
+                reply.hold.wait()
             if reply.stream is None and reply.cut:
                 self._reset()
                 return
@@ -141,6 +147,9 @@ def theirs(port: int = 0) -> Iterator[Theirs]:
             self.end_headers()
             self._send(b": they say something, so that the line stays open\r\n\r\n")
             for each in reply.stream:
+                if isinstance(each, float):
+                    time.sleep(each)
+                    continue
                 self._send(
                     b"data: " + (each if isinstance(each, bytes) else json.dumps(each).encode()) + b"\n\n"
                 )

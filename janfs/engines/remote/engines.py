@@ -13,7 +13,7 @@ from janfs.engines.remote.asking import asked, streams, wants_usage, without_usa
 from janfs.engines.remote.model import Key, RemoteModel
 from janfs.engines.remote.pieces import Piece, Rewriter
 from janfs.engines.remote.upstream import Attempts, Upstream, UpstreamState
-from janfs.engines.remote.watching import Watch
+from janfs.engines.remote.watching import DEFAULT_PACE, Pace, Watch, unless_gone
 from janfs.engines.remote.wire import Wire
 from janfs.errors import JanfsError, UpstreamError
 from janfs.manifest.remote import Address, RemoteEngine
@@ -30,12 +30,18 @@ class RemoteEngines:
     `record` is told of each model when it answers for the first time.
     """
 
-    def __init__(self, key_of: KeyOf, record: Callable[[RemoteModel], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        key_of: KeyOf,
+        record: Callable[[RemoteModel], Awaitable[None]],
+        pace: Pace = DEFAULT_PACE,
+    ) -> None:
         self._key_of = key_of
         self._record = record
         self._wire = Wire()
+        self._patience = pace.patience
         self._upstreams: dict[str, dict[Address, Upstream]] = {}
-        self._watch = Watch(self._look)
+        self._watch = Watch(self._look, pace)
         self._recorded: set[str] = set()
 
     async def aclose(self) -> None:
@@ -61,7 +67,8 @@ class RemoteEngines:
                 key = self._key_of(model.engine, model.file)
                 said = without_usage(body, request) if upstream.plain else body
                 held: list[Piece] = []
-                async with aclosing(self._wire.answer(upstream, key, operation, said, rewriter)) as pieces:
+                answer = self._wire.answer(upstream, key, operation, said, rewriter)
+                async with aclosing(unless_gone(upstream, key, answer)) as pieces:
                     async for piece in pieces:
                         held.append(piece)
                         if not attempt.no_way_back:
@@ -86,8 +93,6 @@ class RemoteEngines:
         """
         self._key_of(model.engine, model.file)
         upstreams = self._of(model.engine, model.file)
-        for each in upstreams:
-            each.used = time.monotonic()
         found = await asyncio.gather(*(self._look(each) for each in upstreams))
         failed = [each for each in found if isinstance(each, UpstreamError)]
         if len(failed) == len(found):
@@ -146,16 +151,20 @@ class RemoteEngines:
             if address not in now:
                 self._watch.forget(upstream)
         for upstream in now.values():
-            upstream.engine, upstream.file = engine, file
+            upstream.engine, upstream.file, upstream.wanted = engine, file, time.monotonic()
         self._upstreams[engine.id] = now
         return list(now.values())
 
     async def _look(self, upstream: Upstream) -> frozenset[str] | UpstreamError | None:
         """See how a server is; what models it lists."""
         try:
-            found = await self._wire.models(upstream, self._key_of(upstream.engine, upstream.file))
+            found = await self._wire.models(
+                upstream, self._key_of(upstream.engine, upstream.file), self._patience
+            )
         except UpstreamError as error:
             upstream.is_down(error.detail)
+            if error.broken:
+                upstream.gone.set()
             return error
         except JanfsError as error:  # without a key nothing can be said of it
             upstream.is_down(error.detail)

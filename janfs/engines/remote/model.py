@@ -73,6 +73,9 @@ def key_of(written: Any, file: str, variables: Mapping[str, str] = os.environ) -
             param="model",
         )
     value = variables[named[1]].strip() if named is not None else written
-    if not isinstance(value, str) or not value.strip().isascii() or not value.strip().isprintable():
-        raise ModelNotRunnable(f"The api_key in {file} is none: letters, digits and signs.", param="model")
-    return Key(value.strip())
+    text = value.strip() if isinstance(value, str) else ""
+    if not (text and text.isascii() and text.isprintable()):
+        raise ModelNotRunnable(
+            f"The api_key in {file} cannot be one: a key has letters, digits and signs.", param="model"
+        )
+    return Key(text)

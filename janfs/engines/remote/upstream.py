@@ -1,5 +1,6 @@
 """The servers of an engine: how each of them is, how much it has to do, and which one is asked next."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
@@ -38,7 +39,9 @@ class Upstream:
         self.state: Literal["unknown", "up", "down"] = "unknown"
         self.active = 0
         self.used = 0.0  # when it was asked last, in seconds of the monotonic clock
+        self.wanted = 0.0  # when it or another of its engine was
         self.plain = False  # it does not take `stream_options`
+        self.gone = asyncio.Event()  # it was looked at, and did not answer
         self._reason: str | None = None
         self._since: float | None = None
         self._waits: dict[str, float] = {}
@@ -50,6 +53,7 @@ class Upstream:
 
     def is_up(self) -> None:
         """It answered."""
+        self.gone.clear()
         if self.state != "up":
             self.state, self._reason, self._since = "up", None, time.time()
 

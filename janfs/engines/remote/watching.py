@@ -2,21 +2,42 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
+from msgspec import Struct
+
+from janfs.engines.remote.model import Key
+from janfs.engines.remote.pieces import Piece
 from janfs.engines.remote.upstream import Upstream
+from janfs.engines.remote.wire import named
+from janfs.errors import UpstreamError
 
-FIRST = 0.5  # seconds until a server that is down is looked at again; then twice as long each time
-LONGEST = 30.0
-EVERY = 15.0  # seconds between looks at one that is up, where there are others to turn to
-_IDLE = 600.0  # seconds without a request after which it is left alone
+
+class Pace(Struct, frozen=True):
+    """How often servers are looked at, in seconds.
+
+    One that is down after `first`, then after twice as long each time, up to `longest`; one that is up, where
+    there are others to turn to, `every` so often. It has `patience` to answer. One that was not asked for
+    `idle` is left alone.
+    """
+
+    first: float = 0.5
+    longest: float = 30.0
+    every: float = 15.0
+    patience: float = 10.0
+    idle: float = 600.0
+
+
+DEFAULT_PACE = Pace()
 
 
 class Watch:
     """A task for each server that has to be looked after; `look` finds out how one is, and says so to it."""
 
-    def __init__(self, look: Callable[[Upstream], Awaitable[object]]) -> None:
+    def __init__(self, look: Callable[[Upstream], Awaitable[object]], pace: Pace) -> None:
         self._look = look
+        self._pace = pace
         self._tasks: dict[Upstream, asyncio.Task[None]] = {}
         self._failing: dict[Upstream, asyncio.Event] = {}
 
@@ -45,19 +66,57 @@ class Watch:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _keep(self, upstream: Upstream) -> None:
-        failing, delay = self._failing[upstream], FIRST
-        while time.monotonic() - upstream.used < _IDLE and (upstream.state == "down" or not upstream.alone):
+        failing, delay = self._failing[upstream], self._pace.first
+        while self._is_wanted(upstream):
             if upstream.state == "down":
                 await asyncio.sleep(delay)
-                delay = min(LONGEST, 2 * delay)
+                delay = min(self._pace.longest, 2 * delay)
             else:
-                delay = FIRST
-                await _first_of(failing, EVERY)
+                delay = self._pace.first
+                await _first_of(failing, self._pace.every)
             failing.clear()
             await self._look(upstream)
 
+    def _is_wanted(self, upstream: Upstream) -> bool:
+        idle = upstream.active == 0 and time.monotonic() - upstream.wanted > self._pace.idle
+        return not idle and (upstream.state == "down" or not upstream.alone)
+
     def _ended(self, upstream: Upstream) -> None:
         del self._tasks[upstream], self._failing[upstream]
+
+
+async def unless_gone(
+    upstream: Upstream, key: Key | None, pieces: AsyncGenerator[Piece]
+) -> AsyncGenerator[Piece]:
+    """The pieces of an answer; `UpstreamError` if its server is found gone before there is any word of it.
+
+    A process that hangs, or a machine without power, keeps its connections. Only where there are others to
+    turn to is it worth leaving them.
+    """
+    watched = not upstream.alone and not upstream.gone.is_set()
+    async with aclosing(pieces):
+        while True:
+            coming = anext(pieces, None)
+            piece = await (_or_gone(upstream, key, coming) if watched else coming)
+            if piece is None:
+                return
+            watched = watched and not piece.told
+            yield piece
+
+
+async def _or_gone(upstream: Upstream, key: Key | None, coming: Awaitable[Piece | None]) -> Piece | None:
+    piece = asyncio.ensure_future(coming)
+    gone = asyncio.ensure_future(upstream.gone.wait())
+    try:
+        await asyncio.wait((piece, gone), return_when=asyncio.FIRST_COMPLETED)
+        if piece.done():
+            return piece.result()
+        lost = UpstreamError("it does not answer any more", elsewhere=True, broken=True)
+        raise named(upstream, key, lost)
+    finally:
+        piece.cancel()
+        gone.cancel()
+        await asyncio.wait((piece, gone))
 
 
 async def _first_of(event: asyncio.Event, seconds: float) -> None:

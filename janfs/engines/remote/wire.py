@@ -17,7 +17,6 @@ from janfs.engines.remote.upstream import Upstream
 from janfs.errors import UpstreamError
 
 _DONE = b"[DONE]"
-_LOOK_SECONDS = 10.0  # for an answer to whether it is there
 _MOST_WORDS = 2000  # characters of an error that are passed on
 _ELSEWHERE = frozenset(
     {401, 403, 429, 502, 503, 504}
@@ -64,16 +63,19 @@ class Wire:
             if not ended:  # some leave out the last message, but none the reason why an answer ends
                 raise UpstreamError("its answer broke off", elsewhere=True, broken=True)
 
-    async def models(self, upstream: Upstream, key: Key | None) -> frozenset[str] | None:
-        """The models that a server lists, None where it does not say. Raises `UpstreamError`."""
+    async def models(self, upstream: Upstream, key: Key | None, patience: float) -> frozenset[str] | None:
+        """The models that a server lists, None where it does not say; it has `patience` seconds for that.
+
+        Raises `UpstreamError`.
+        """
         try:
             async with (
-                asyncio.timeout(upstream.engine.connect_timeout + _LOOK_SECONDS),
+                asyncio.timeout(patience),
                 self._sent("GET", upstream, key, "models", None) as answer,
             ):
                 listed = _decoded(await _read(answer))
         except TimeoutError as error:
-            raise _named(upstream, key, _silent(_LOOK_SECONDS)) from error
+            raise named(upstream, key, _silent(patience)) from error
         except UpstreamError as error:
             if error.status == 404:  # it answers, and has no such list: a deployment of Azure's
                 return None
@@ -106,11 +108,11 @@ class Wire:
             finally:
                 await answer.aclose()
         except httpx.ReadTimeout as error:
-            raise _named(upstream, key, _silent(engine.read_timeout)) from error
+            raise named(upstream, key, _silent(engine.read_timeout)) from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise _named(upstream, key, _broken(error)) from error
+            raise named(upstream, key, _broken(error)) from error
         except UpstreamError as error:
-            raise _named(upstream, key, error) from error
+            raise named(upstream, key, error) from error
 
 
 def _broken(error: Exception) -> UpstreamError:
@@ -166,7 +168,7 @@ def _refused(answer: httpx.Response, body: bytes) -> UpstreamError:
     )
 
 
-def _named(upstream: Upstream, key: Key | None, error: UpstreamError) -> UpstreamError:
+def named(upstream: Upstream, key: Key | None, error: UpstreamError) -> UpstreamError:
     """The same error, saying whose it is, without the key in any of its words."""
     hidden = key.hidden if key is not None else str
     whose = f"The engine '{upstream.engine.id}' at {urlsplit(upstream.address.base).netloc}"

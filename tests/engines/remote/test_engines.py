@@ -1,0 +1,215 @@
+"""Engines elsewhere over real connections: servers that hang, that come back, and that are recorded."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from janfs.engines.remote.engines import RemoteEngines
+from janfs.engines.remote.model import Key, RemoteModel
+from janfs.engines.remote.pieces import Piece
+from janfs.engines.remote.watching import Pace
+from janfs.errors import LogError, UpstreamError
+from janfs.manifest.remote import remote_engine
+from tests.support.upstream import STREAM, Reply, Theirs, answer, chunk, theirs
+
+QUICK = Pace(first=0.02, longest=0.1, every=0.05, patience=0.5)
+REQUEST = {"messages": [], "stream": True}
+
+
+def model_of(*sites: Theirs, id_: str = "ours", **said: Any) -> RemoteModel:
+    urls = {"base_urls": [f"{site.url}/v1" for site in sites]}
+    return RemoteModel(
+        id=id_, uid=f"uid-{id_}", name="theirs", engine=remote_engine("there", urls | said),
+        file="engines/there.json", fingerprint=f"{id_}-{len(sites)}", defaults={},
+    )  # fmt: skip
+
+
+class Book:
+    """What was recorded; it fails as often as `fails` says."""
+
+    def __init__(self, fails: int = 0) -> None:
+        self.models: list[str] = []
+        self.fails = fails
+
+    async def record(self, model: RemoteModel) -> None:
+        if self.fails:
+            self.fails -= 1
+            raise LogError("The disk is full.")
+        self.models.append(model.id)
+
+
+@asynccontextmanager
+async def engines(book: Book | None = None) -> AsyncGenerator[RemoteEngines]:
+    found = RemoteEngines(lambda _engine, _file: Key("secret"), (book or Book()).record, QUICK)
+    try:
+        yield found
+    finally:
+        await found.aclose()
+
+
+async def collect(remotes: RemoteEngines, model: RemoteModel) -> list[Piece]:
+    async with aclosing(remotes.answer(model, "chat/completions", REQUEST)) as pieces:
+        return [piece async for piece in pieces]
+
+
+async def eventually(check: Callable[[], bool], what: str) -> None:
+    until = time.monotonic() + 20
+    while not check():
+        assert time.monotonic() < until, what
+        await asyncio.sleep(0.01)
+
+
+def test_one_that_hangs_is_left_for_another_while_it_has_said_nothing() -> None:
+    """It is found out by looking at it, since its connections stand."""
+    hanging = threading.Event()
+
+    async def run() -> None:
+        with theirs() as one, theirs() as two:
+            one.usual, two.usual = Reply(stream=[chunk("late")], hold=hanging), STREAM
+            one.models = Reply(body={}, hold=hanging)
+            try:
+                async with engines() as remotes:
+                    for _ in range(3):
+                        pieces = await asyncio.wait_for(collect(remotes, model_of(one, two)), 30)
+                        assert pieces[-1].usage is not None
+                    states = {each.url: each for each in remotes.health(model_of(one, two).engine)}
+                    assert states[f"{one.url}/v1"].state == "down"
+                    assert [each.active for each in states.values()] == [0, 0]
+            finally:
+                hanging.set()
+
+    asyncio.run(run())
+
+
+def test_one_that_has_begun_to_answer_is_not_left_for_being_slow_to_list() -> None:
+    hanging = threading.Event()
+
+    async def run() -> None:
+        with theirs() as one, theirs() as two:
+            for site in (one, two):
+                site.models = Reply(body={}, hold=hanging)
+                site.usual = Reply(stream=[chunk("a"), 1.0, chunk("b"), chunk(finish="stop")])
+            try:
+                async with engines() as remotes:
+                    pieces = await collect(remotes, model_of(one, two))
+            finally:
+                hanging.set()
+            texts = [piece.data["choices"][0]["delta"].get("content") for piece in pieces if piece.data]
+            assert texts == ["a", "b", ""]
+
+    asyncio.run(run())
+
+
+def test_one_that_is_back_is_seen_without_being_asked_for_an_answer() -> None:
+    async def run() -> None:
+        with theirs() as one:
+            with theirs() as two:
+                port = int(two.url.rpartition(":")[2])
+                model = model_of(one, two)
+            one.usual = STREAM
+            async with engines() as remotes:
+                await collect(remotes, model)
+
+                def state(number: int) -> str:
+                    return remotes.health(model.engine)[number].state
+
+                await eventually(lambda: state(1) == "down", "nobody saw that it is gone")
+                with theirs(port) as back:
+                    await eventually(lambda: state(1) == "up", "nobody saw that it is back")
+                    assert not back.bodies
+
+    asyncio.run(run())
+
+
+def test_a_lone_one_is_not_looked_at_without_need() -> None:
+    async def run() -> None:
+        with theirs() as one:
+            one.usual = STREAM
+            async with engines() as remotes:
+                await collect(remotes, model_of(one))
+                await asyncio.sleep(0.3)
+            assert [path for path, _, _ in one.asked] == ["/v1/chat/completions"]
+
+    asyncio.run(run())
+
+
+def test_a_model_is_recorded_once_it_has_answered_and_again_if_that_failed() -> None:
+    async def run() -> None:
+        book = Book(fails=1)
+        with theirs() as one:
+            one.replies, one.usual = [Reply(500, {})], STREAM
+            async with engines(book) as remotes:
+                with pytest.raises(UpstreamError):
+                    await collect(remotes, model_of(one))
+                assert book.fails, "it has not answered yet"
+                for _ in range(3):
+                    await collect(remotes, model_of(one))
+                assert book.models == ["ours"], "an answer is not lost because the log is full for a moment"
+
+    asyncio.run(run())
+
+
+def test_a_client_that_leaves_frees_the_server() -> None:
+    async def run() -> None:
+        with theirs() as one:
+            one.usual = Reply(stream=[chunk("a"), *[0.05, chunk("b")] * 200])
+            async with engines() as remotes:
+                async with aclosing(remotes.answer(model_of(one), "chat/completions", REQUEST)) as pieces:
+                    await anext(pieces)
+                    assert remotes.state("there").active == 1
+                assert remotes.state("there").active == 0
+                await eventually(lambda: one.now == 0, "the server goes on writing")
+
+    asyncio.run(run())
+
+
+def test_a_server_that_is_named_no_more_is_forgotten_and_one_that_stays_is_known() -> None:
+    async def run() -> None:
+        with theirs() as one, theirs() as two:
+            one.usual = two.usual = STREAM
+            async with engines() as remotes:
+                await collect(remotes, model_of(one, two))
+                await collect(remotes, model_of(one, two))
+                only = model_of(one)
+                await collect(remotes, only)
+                await asyncio.sleep(0)
+                (left,) = remotes.health(only.engine)
+                assert (left.url, left.state) == (f"{one.url}/v1", "up")
+                watching = {task.get_name() for task in asyncio.all_tasks()}
+                await eventually(
+                    lambda: f"watch {two.url}/v1" not in {task.get_name() for task in asyncio.all_tasks()},
+                    f"it is still looked at: {watching}",
+                )
+
+    asyncio.run(run())
+
+
+def test_checking_asks_all_and_one_that_answers_will_do() -> None:
+    async def run() -> None:
+        with theirs() as one:
+            with theirs() as gone:
+                model = model_of(gone, one)
+            async with engines() as remotes:
+                assert await remotes.check(model) == {"theirs"}
+                assert remotes.state("there").state == "running"
+                with pytest.raises(UpstreamError, match="no connection"):
+                    await remotes.check(model_of(gone, id_="else"))
+
+    asyncio.run(run())
+
+
+def test_an_answer_that_is_not_streamed_is_one_piece() -> None:
+    async def run() -> None:
+        with theirs() as one:
+            async with engines() as remotes:
+                pieces = [each async for each in remotes.answer(model_of(one), "chat/completions", {})]
+        assert len(pieces) == 1
+        assert pieces[0].data is not None
+        assert pieces[0].data["choices"] == answer()["choices"]
+
+    asyncio.run(run())

@@ -1,0 +1,144 @@
+"""What servers elsewhere send, however the network cuts it."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from janfs.engines.protocol import Usage
+from janfs.engines.remote.pieces import Rewriter, message_of, messages
+from janfs.errors import UpstreamError
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = st.sampled_from(["model", "choices", "usage", "error", "system_fingerprint", "id"])
+PARTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "index": ANYTHING,
+        "delta": ANYTHING,
+        "message": ANYTHING,
+        "text": ANYTHING,
+        "finish_reason": ANYTHING,
+    },
+)
+
+
+def read(chunks: Sequence[bytes]) -> list[bytes]:
+    async def sent() -> AsyncGenerator[bytes]:
+        for chunk in chunks:
+            yield chunk
+
+    async def collect() -> list[bytes]:
+        return [data async for data in messages(sent())]
+
+    return asyncio.run(collect())
+
+
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="\r\n", exclude_categories=("Cs",)), max_size=20), max_size=5
+    ),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sets(st.integers(0, 300)),
+)
+def test_messages_are_the_same_however_they_are_cut(texts: list[str], end: str, cuts: set[int]) -> None:
+    sent = "".join(f": a comment{end}event: x{end}data: {text}{end}{end}" for text in texts).encode()
+    places = [0, *sorted(cut for cut in cuts if cut < len(sent)), len(sent)]
+    chunks = [sent[begin:stop] for begin, stop in pairwise(places)]
+    assert read(chunks) == [text.encode() for text in texts]
+
+
+def test_a_message_of_several_lines_is_one() -> None:
+    assert read([b'data: {"a":\ndata: 1}\n\ndata:[DONE]']) == [
+        b'{"a":\n1}',
+    ]
+
+
+def test_a_last_message_without_an_end_counts() -> None:
+    assert read([b"data: 1\n\ndata: 2\n"]) == [b"1", b"2"]
+
+
+def test_a_message_without_end_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("janfs.engines.remote.pieces.MOST_BYTES", 100)
+    with pytest.raises(UpstreamError, match="more than 100 bytes"):
+        read([b"data: "] + [b"x" * 30] * 4)
+
+
+@given(
+    st.dictionaries(KEYS, ANYTHING) | st.fixed_dictionaries({"choices": st.lists(PARTS, max_size=3)}),
+    st.booleans(),
+)
+def test_whatever_is_sent_is_a_piece_or_an_error_of_theirs(said: dict[str, Any], usage: bool) -> None:
+    try:
+        piece = Rewriter("ours", "fp_ours", usage=usage).piece(json.dumps(said).encode())
+    except UpstreamError:
+        assert said.get("error"), "what is no error was taken for one"
+        return
+    ours = {"model": "ours", "system_fingerprint": "fp_ours"}
+    if piece.data is None:
+        assert "usage" in said
+        return
+    assert all(piece.data[name] == ours[name] for name in ours if name in piece.data)
+    kept = said.keys() - ours.keys() - {"usage"}
+    assert {name: piece.data[name] for name in kept} == {name: said[name] for name in kept}
+
+
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        ({"delta": {"role": "assistant", "content": ""}}, False),
+        ({"delta": {}}, False),
+        ({"delta": {"content": "x"}}, True),
+        ({"delta": {"reasoning_content": "x"}}, True),
+        ({"delta": {"tool_calls": [{"index": 0}]}}, True),
+        ({"text": "x"}, True),
+        ({"text": ""}, False),
+        ({"text": "", "finish_reason": "stop"}, True),
+        ({"message": {"content": "x"}}, True),
+    ],
+)
+def test_who_speaks_is_not_said_yet(choice: dict[str, Any], told: bool) -> None:
+    piece = Rewriter("m", "f", usage=True).piece(json.dumps({"choices": [choice]}).encode())
+    assert piece.told is told
+
+
+def test_the_usage_is_counted_and_told_to_who_asked() -> None:
+    details = {"prompt_tokens_details": {"cached_tokens": 3}}
+    said = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9} | details}
+    for usage in (True, False):
+        piece = Rewriter("m", "f", usage=usage).piece(json.dumps(said).encode())
+        assert piece.usage == Usage(7, 2, 3)
+        assert (piece.data is not None) is usage
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"error": {"message": "No."}},
+        {"error": "No."},
+        {"message": "No."},
+        {"detail": "No."},
+        {"object": "error", "message": " No. "},
+    ],
+)
+def test_an_error_is_understood_in_every_shape(said: dict[str, Any]) -> None:
+    assert message_of(said) == "No."
+
+
+@given(ANYTHING)
+def test_an_error_of_any_shape_is_no_trouble(said: Any) -> None:
+    found = message_of(said)
+    assert found is None or found.strip()
