@@ -1,5 +1,6 @@
 """/v1/completions: a raw prompt, continued."""
 
+import asyncio
 import time
 import uuid
 from collections import Counter
@@ -12,8 +13,9 @@ from litestar.types import ASGIApp
 from msgspec import UNSET, Struct, UnsetType
 
 from janfs.api.context import Context
+from janfs.api.embeddings import TokenId
 from janfs.api.errors import ErrorBody, ErrorDetail, decode_body
-from janfs.api.generation import Answered, Chunk, answer, generated
+from janfs.api.generation import Answered, Chunk, answer, generated, seated
 from janfs.api.logprobs import TextLogprobs, text_logprobs
 from janfs.api.relay import relay, remote_of
 from janfs.api.sampling import GenerationFields, refuse_unsupported, requests_of, sampling_of, wants_usage
@@ -29,24 +31,27 @@ from janfs.engines.protocol import (
     TokenPrompt,
 )
 from janfs.engines.remote.asking import TEXT
-from janfs.errors import InvalidInput, UnsupportedParameter
+from janfs.errors import InvalidInput
 from janfs.serving import resolve
 
-_MAX_TOKEN = 2**31 - 1
+MAX_ANSWERS = 2048  # of one request
 
 
 class CompletionRequest(GenerationFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to continue a prompt: a text, a list of one text, or a list of token ids."""
+    """A request to continue a prompt, or several: a text, token ids, or a list of those.
 
-    prompt: str | list[str | int]
+    With `echo` an answer begins with its prompt, and `logprobs` tells of the prompt's tokens too.
+    """
+
+    prompt: str | list[str | TokenId | list[TokenId]]
     logprobs: int | None = None
+    echo: bool | None = None
 
     best_of: Any = None
-    echo: Any = None
     suffix: Any = None
 
 
-_NOT_YET: Mapping[str, tuple[Any, ...]] = {"best_of": (1,), "echo": (False,), "suffix": ("",)}
+_NOT_YET: Mapping[str, tuple[Any, ...]] = {"best_of": (1,), "suffix": ("",)}
 
 
 class TextChoice(Struct, frozen=True, kw_only=True):
@@ -140,10 +145,10 @@ async def create_completion(request: Request[Any, Any, Any], context: Context, b
     if elsewhere is not None:
         return await relay(request, context, elsewhere, TEXT, body)
     asked = decode_body(body, CompletionRequest)
-    prompt = prompt_of(asked)
+    prompts = prompts_of(asked)
     include_usage = wants_usage(asked)
     runnable = resolve(context.pipeline.snapshot, context.settings.root, asked.model)
-    sampling = sampling_of(asked, runnable.model_parameters, logprobs=asked.logprobs)
+    sampling = sampling_of(asked, runnable.model_parameters, logprobs=asked.logprobs, least_tokens=0)
     format_ = CompletionFormat(
         f"cmpl-{uuid.uuid4().hex}",
         int(time.time()),
@@ -152,26 +157,32 @@ async def create_completion(request: Request[Any, Any, Any], context: Context, b
         include_usage=include_usage,
         logprobs=asked.logprobs is not None,
     )
-    requests = requests_of(asked, format_.id, prompt, sampling)
-    answers = [generated(context, runnable.spec.model_id, each) for each in requests]
-    return await answer(request, answers, format_, stream=bool(asked.stream))
+    requests = [requests_of(asked, format_.id, each, sampling, echo=bool(asked.echo)) for each in prompts]
+    seats = asyncio.Semaphore(runnable.spec.settings.n_parallel)
+    answers = [
+        seated(seats, generated(context, runnable.spec.model_id, each)) for same in requests for each in same
+    ]
+    per_prompt = len(requests[0])
+    return await answer(request, answers, format_, stream=bool(asked.stream), per_prompt=per_prompt)
 
 
-def prompt_of(asked: CompletionRequest) -> TextPrompt | TokenPrompt:
-    """The prompt for the engine. Raises `InvalidInput` or `UnsupportedParameter`."""
+def prompts_of(asked: CompletionRequest) -> list[TextPrompt | TokenPrompt]:
+    """The prompts for the engine. Raises `InvalidInput` or `UnsupportedParameter`."""
     refuse_unsupported(asked, _NOT_YET)
     if isinstance(asked.prompt, str):
-        return TextPrompt(asked.prompt)
-    texts = [item for item in asked.prompt if isinstance(item, str)]
-    tokens = [item for item in asked.prompt if isinstance(item, int)]
-    if texts and tokens:
-        raise InvalidInput("'prompt' mixes texts and token ids.", param="prompt")
-    if len(texts) > 1:
-        raise UnsupportedParameter("Several prompts in one request are not supported yet.", param="prompt")
-    if texts:
-        return TextPrompt(texts[0])
-    if not tokens:
-        raise InvalidInput("'prompt' is an empty list.", param="prompt")
-    if not all(0 <= token <= _MAX_TOKEN for token in tokens):
-        raise InvalidInput(f"Token ids must be from 0 to {_MAX_TOKEN}.", param="prompt")
-    return TokenPrompt(tuple(tokens))
+        return [TextPrompt(asked.prompt)]
+    tokens = [each for each in asked.prompt if isinstance(each, int)]
+    if tokens and len(tokens) < len(asked.prompt):
+        raise InvalidInput("'prompt' mixes token ids with texts or lists.", param="prompt")
+    if tokens:
+        return [TokenPrompt(tuple(tokens))]
+    if not 1 <= len(asked.prompt) * (asked.n or 1) <= MAX_ANSWERS:
+        raise InvalidInput(
+            f"'prompt' must have entries for 1 to {MAX_ANSWERS} answers, not {len(asked.prompt)}.",
+            param="prompt",
+        )
+    return [
+        TextPrompt(each) if isinstance(each, str) else TokenPrompt(tuple(each))
+        for each in asked.prompt
+        if not isinstance(each, int)
+    ]

@@ -108,23 +108,35 @@ async def answer(
     format_: Format,
     *,
     stream: bool,
+    per_prompt: int | None = None,
 ) -> ASGIApp:
-    """The response to a generation. What fails before the first reply is raised, with a status of its own."""
+    """The response to a generation. What fails before the first reply is raised, with a status of its own.
+
+    The answers are all to the same prompt, or `per_prompt` in a row are.
+    """
     replies = merged(answers)
+    per_prompt = per_prompt or len(answers)
     try:
         if not stream:
-            whole = await unless_gone(request, _collect(replies, len(answers), format_))
+            whole = await unless_gone(request, _collect(replies, len(answers), per_prompt, format_))
             return ASGIResponse(body=_encode(whole), media_type="application/json")
         first = await unless_gone(request, _next(replies))
     except ClientGone:
         return nobody_listens()
-    messages = _messages(first, replies, len(answers), format_)
+    messages = _messages(first, replies, len(answers), per_prompt, format_)
 
     async def close() -> None:
         await messages.aclose()
         await replies.aclose()
 
     return EventStream(messages, close)
+
+
+async def seated(seats: asyncio.Semaphore, replies: AsyncGenerator[Reply]) -> AsyncGenerator[Reply]:
+    """The replies of a generation that begins when there is a seat: one request does not fill the queue."""
+    async with seats, aclosing(replies):
+        async for reply in replies:
+            yield reply
 
 
 async def merged(answers: Sequence[AsyncGenerator[Reply]]) -> AsyncGenerator[tuple[int, Reply]]:
@@ -139,7 +151,9 @@ async def merged(answers: Sequence[AsyncGenerator[Reply]]) -> AsyncGenerator[tup
                     reply = task.result()
                 except StopAsyncIteration as error:
                     raise _unfinished() from error
-                if not isinstance(reply, Finished):
+                if isinstance(reply, Finished):
+                    await answers[number].aclose()  # what it holds is for the others
+                else:
                     waiting[asyncio.ensure_future(anext(answers[number]))] = number
                 yield number, reply
     finally:
@@ -150,35 +164,41 @@ async def merged(answers: Sequence[AsyncGenerator[Reply]]) -> AsyncGenerator[tup
             await each.aclose()
 
 
-async def _collect(replies: AsyncGenerator[tuple[int, Reply]], count: int, format_: Format) -> Struct:
+async def _collect(
+    replies: AsyncGenerator[tuple[int, Reply]], count: int, per_prompt: int, format_: Format
+) -> Struct:
     answers = [Answered() for _ in range(count)]
     async with aclosing(replies):
         async for number, reply in replies:
             answers[number].add(reply)
-    return format_.whole(answers, usage_of([each.end for each in answers]))
+    return format_.whole(answers, usage_of([each.end for each in answers], per_prompt))
 
 
 async def _messages(
-    first: tuple[int, Reply], replies: AsyncGenerator[tuple[int, Reply]], count: int, format_: Format
+    first: tuple[int, Reply],
+    replies: AsyncGenerator[tuple[int, Reply]],
+    count: int,
+    per_prompt: int,
+    format_: Format,
 ) -> AsyncGenerator[bytes]:
     """The chunks; an error after the stream has begun is its last message."""
     for chunk in format_.begin(count):
         yield _sse(chunk)
-    ends: list[Finished] = []
+    ends: dict[int, Finished] = {}
     try:
         number, reply = first
         while True:
             for chunk in format_.tell(number, reply):
                 yield _sse(chunk)
             if isinstance(reply, Finished):
-                ends.append(reply)
+                ends[number] = reply
             if len(ends) == count:
                 break
             number, reply = await _next(replies)
     except Exception as error:  # noqa: BLE001  # the status line is out: whatever it is, it is told here
         yield _sse(format_.failed(error_of(error)))
         return
-    for chunk in format_.end(usage_of(ends)):
+    for chunk in format_.end(usage_of([ends[each] for each in range(count)], per_prompt)):
         yield _sse(chunk)
     if format_.done:
         yield format_.done

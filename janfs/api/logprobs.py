@@ -33,11 +33,15 @@ class ChatLogprobs(Struct, frozen=True):
 
 
 class TextLogprobs(Struct, frozen=True):
-    """Of a text's continuation; `text_offset` counts characters from the beginning of the answer."""
+    """Of a text's continuation; `text_offset` counts characters from the beginning of the answer.
+
+    A prompt's first token follows nothing: its logprobs are null. A token that was chosen is among the
+    likeliest in its place, also where others are likelier than it.
+    """
 
     tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None]
     text_offset: list[int]
 
 
@@ -47,6 +51,7 @@ def chat_logprobs(tokens: Sequence[TokenLogprob]) -> ChatLogprobs:
         [
             ContentLogprob(_text(each), each.logprob, list(each.text), [_top(likely) for likely in each.top])
             for each in tokens
+            if each.logprob is not None
         ]
     )
 
@@ -60,9 +65,15 @@ def text_logprobs(tokens: Sequence[TokenLogprob], offset: int = 0) -> TextLogpro
     return TextLogprobs(
         [_text(each) for each in tokens],
         [each.logprob for each in tokens],
-        [{_text(likely): likely.logprob for likely in each.top} for each in tokens],
+        [_likeliest(each) for each in tokens],
         offsets,
     )
+
+
+def _likeliest(token: TokenLogprob) -> dict[str, float] | None:
+    if token.logprob is None:
+        return None
+    return {_text(token): token.logprob} | {_text(likely): likely.logprob for likely in token.top}
 
 
 def _top(likely: Likely) -> TopLogprob:

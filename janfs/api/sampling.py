@@ -103,12 +103,17 @@ def sampling_of(
     *,
     max_tokens: int | None = None,
     logprobs: int | None = None,
+    least_tokens: int = 1,
 ) -> SamplingParams:
     """The request's sampling over the model's. Raises `InvalidInput`, naming a field out of range."""
     values = {name: defaults.get(_IN_MODEL_JSON.get(name, name)) for name in _PLAIN}
     values.update({name: getattr(fields, name) for name in _PLAIN if getattr(fields, name) is not None})
     if max_tokens is not None:
         values["max_tokens"] = max_tokens
+    if values["max_tokens"] is not None and values["max_tokens"] < least_tokens:
+        raise InvalidInput(
+            f"max_tokens must be at least {least_tokens}, not {values['max_tokens']}.", param="max_tokens"
+        )
     stop = values["stop"]
     values["stop"] = (stop,) if isinstance(stop, str) else tuple(stop or ())
     return SamplingParams(
@@ -131,12 +136,11 @@ def choices_of(fields: GenerationFields, sampling: SamplingParams) -> list[Sampl
 
 
 def requests_of(
-    fields: GenerationFields, request_id: str, prompt: Prompt, sampling: SamplingParams
+    fields: GenerationFields, request_id: str, prompt: Prompt, sampling: SamplingParams, *, echo: bool = False
 ) -> list[GenerateRequest]:
     """What the engine is asked, once for each of the `n` answers."""
-    same = GenerateRequest(
-        request_id=request_id, prompt=prompt, cache_prompt=fields.cache_prompt is not False
-    )
+    caching = fields.cache_prompt is not False
+    same = GenerateRequest(request_id=request_id, prompt=prompt, cache_prompt=caching, echo=echo)
     return [replace(same, sampling=each) for each in choices_of(fields, sampling)]
 
 

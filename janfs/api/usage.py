@@ -29,10 +29,11 @@ class Usage(Struct, frozen=True):
     completion_tokens_details: CompletionDetails
 
 
-def usage_of(ends: Sequence[Finished]) -> Usage:
-    """All answers together; their prompt is the same, and counts once."""
-    prompt = ends[0].usage.prompt_tokens
+def usage_of(ends: Sequence[Finished], per_prompt: int) -> Usage:
+    """All answers together: so many in a row are to the same prompt, which counts once."""
+    prompts = [ends[at : at + per_prompt] for at in range(0, len(ends), per_prompt)]
+    prompt = sum(same[0].usage.prompt_tokens for same in prompts)
     completion = sum(end.usage.completion_tokens for end in ends)
-    cached = min(end.usage.cached_tokens for end in ends)
+    cached = sum(min(end.usage.cached_tokens for end in same) for same in prompts)
     thought = sum(end.usage.reasoning_tokens for end in ends)
     return Usage(prompt, completion, prompt + completion, PromptDetails(cached), CompletionDetails(thought))

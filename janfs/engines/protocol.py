@@ -127,11 +127,11 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """How the next token is chosen, and when to end. Raises `InvalidInput`, naming the field, out of range.
 
     `temperature` 0 is greedy. `top_k` 0 or -1 is off. `seed` None or -1 is a fresh one every time.
-    `max_tokens` None goes on until the model ends or the context is full. `frequency_penalty`,
-    `presence_penalty` (OpenAI) and `repeat_penalty` (1 is off) look back `repeat_last_n` tokens
-    (-1: the whole context). `typical_p` 1 is off; `dynatemp_range` 0 too, otherwise the temperature varies by
-    so much with the entropy (to the power of `dynatemp_exponent`). `mirostat` 1 or 2 aims at a surprise of
-    `mirostat_tau` at a rate of `mirostat_eta`, and takes the place of the top-something samplers.
+    `max_tokens` None goes on until the model ends or the context is full, 0 only computes the prompt.
+    `frequency_penalty`, `presence_penalty` (OpenAI) and `repeat_penalty` (1 is off) look back `repeat_last_n`
+    tokens (-1: the whole context). `typical_p` 1 is off; `dynatemp_range` 0 too, otherwise the temperature
+    varies by so much with the entropy (to the power of `dynatemp_exponent`). `mirostat` 1 or 2 aims at a
+    surprise of `mirostat_tau` at a rate of `mirostat_eta`, and takes the place of the top-something samplers.
     `logit_bias` adds to tokens' logits. A `grammar` (GBNF) or a `json_schema` (its text) binds the answer.
     `logprobs` asks for the logarithms of the chosen tokens' probabilities, and so many of the likeliest.
     """
@@ -165,7 +165,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         _within("top_k", self.top_k, -1, 2**31 - 1)
         _within("min_p", self.min_p, 0, 1)
         _within("seed", self.seed, -(2**63), 2**63 - 1)
-        _within("max_tokens", self.max_tokens, 1, 2**31 - 1)
+        _within("max_tokens", self.max_tokens, 0, 2**31 - 1)
         _within("frequency_penalty", self.frequency_penalty, -2, 2)
         _within("presence_penalty", self.presence_penalty, -2, 2)
         _within("repeat_penalty", self.repeat_penalty, 0.1, 10)
@@ -286,12 +286,14 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request for one completion. `request_id` names it to people; it need not be unique.
 
     Without `cache_prompt` all of the prompt is computed anew, and nothing of it is kept for others.
+    With `echo` the answer begins with the prompt, with the logprobs of its tokens if those are asked for.
     """
 
     request_id: str
     prompt: Prompt
     sampling: SamplingParams = SamplingParams()
     cache_prompt: bool = True
+    echo: bool = False
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -317,11 +319,14 @@ class Likely(msgspec.Struct, frozen=True, gc=False):
 
 
 class TokenLogprob(msgspec.Struct, frozen=True):
-    """A token that was chosen, as `Likely` has it, and the `top` likeliest, the first one first."""
+    """A token that was chosen, as `Likely` has it, and the `top` likeliest, the first one first.
+
+    The first token of a prompt follows nothing, so it has no `logprob`.
+    """
 
     token: int
     text: bytes
-    logprob: float
+    logprob: float | None
     top: tuple[Likely, ...] = ()
 
 

@@ -35,37 +35,89 @@ def test_a_stream_has_openais_chunks(tiny: Service) -> None:
 
 
 def test_the_openai_client_completes(tiny: Service) -> None:
-    with openai.OpenAI(base_url=f"{tiny.url}/v1", api_key="none") as client:
+    with openai.OpenAI(
+        base_url=f"{tiny.url}/v1", api_key="none", max_retries=0, _strict_response_validation=True
+    ) as client:
         assert client.completions.create(model="tiny", prompt="Once").choices[0].text == "Hello there"
-        with client.completions.create(model="tiny", prompt="Once", stream=True) as stream:
-            assert "".join(chunk.choices[0].text for chunk in stream) == "Hello there"
-
-
-def test_a_prompt_is_a_text_a_list_of_one_or_tokens(tiny: Service) -> None:
-    for prompt, expected in (
-        ("Once", TextPrompt("Once")),
-        ("", TextPrompt("")),
-        (["Once"], TextPrompt("Once")),
-        ([1, 2, 3], TokenPrompt((1, 2, 3))),
+    # Its own strict validation does not know that a chunk has no finish_reason yet, which OpenAI's have not.
+    with (
+        openai.OpenAI(base_url=f"{tiny.url}/v1", api_key="none", max_retries=0) as client,
+        client.completions.create(model="tiny", prompt="Once", stream=True) as stream,
     ):
-        answer = ask(tiny, prompt=prompt)
-        assert answer.status_code == 200, f"{prompt!r}: {answer.text}"
-        assert tiny.pool.asked[-1][1].prompt == expected
+        assert "".join(chunk.choices[0].text for chunk in stream) == "Hello there"
+
+
+def test_each_prompt_is_answered_and_its_tokens_count_once(tiny: Service) -> None:
+    cases: list[tuple[Any, list[TextPrompt | TokenPrompt]]] = [
+        ("Once", [TextPrompt("Once")]),
+        ("", [TextPrompt("")]),
+        (["Once"], [TextPrompt("Once")]),
+        (["Once", "Twice"], [TextPrompt("Once"), TextPrompt("Twice")]),
+        ([1, 2, 3], [TokenPrompt((1, 2, 3))]),
+        ([[1, 2], [3]], [TokenPrompt((1, 2)), TokenPrompt((3,))]),
+    ]
+    for prompt, expected in cases:
+        for n in (1, 2):
+            tiny.pool.reset()
+            answer = ask(tiny, prompt=prompt, n=n, seed=5)
+            assert answer.status_code == 200, f"{prompt!r}: {answer.text}"
+            asked = [(each.prompt, each.sampling.seed) for _, each in tiny.pool.asked]
+            assert asked == [(each, 5 + number) for each in expected for number in range(n)]
+            body = answer.json()
+            assert [each["index"] for each in body["choices"]] == list(range(n * len(expected)))
+            usage = body["usage"]
+            assert (usage["prompt_tokens"], usage["completion_tokens"]) == (
+                7 * len(expected),
+                2 * n * len(expected),
+            )
+            assert usage["prompt_tokens_details"] == {"cached_tokens": 5 * len(expected)}
+
+
+def test_a_stream_of_several_prompts_counts_each_of_them_once(tiny: Service) -> None:
+    fields = {"prompt": ["a", "b"], "n": 2, "stream": True, "stream_options": {"include_usage": True}}
+    *found, last, _ = chunks(ask(tiny, **fields))
+    assert {chunk["choices"][0]["index"] for chunk in found} == {0, 1, 2, 3}
+    assert (last["usage"]["prompt_tokens"], last["usage"]["completion_tokens"]) == (14, 8)
+
+
+def test_many_prompts_take_turns_and_no_more_of_the_queue_than_can_be_computed(tiny: Service) -> None:
+    answer = ask(tiny, prompt=["Once"] * 200)
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["choices"]) == 200
+    assert tiny.pool.most_at_once <= 4, "n_parallel is 4"
+
+
+def test_an_echo_is_asked_of_the_engine_and_counts_for_the_offsets(tiny: Service) -> None:
+    first = TokenLogprob(5, b"Once", None)
+    tiny.pool.texts, tiny.pool.logprobs = ["Once"], (first, TokenLogprob(6, b" upon", -0.25))
+    found = ask(tiny, echo=True, logprobs=0, max_tokens=0).json()["choices"][0]
+    request = tiny.pool.asked[-1][1]
+    assert (request.echo, request.sampling.logprobs, request.sampling.max_tokens) == (True, 0, 0)
+    assert found["logprobs"] == {
+        "tokens": ["Once", " upon"],
+        "token_logprobs": [None, -0.25],
+        "top_logprobs": [None, {" upon": -0.25}],
+        "text_offset": [0, 4],
+    }
+    ask(tiny)
+    assert not tiny.pool.asked[-1][1].echo
 
 
 def test_what_is_not_supported_or_wrong_is_refused_by_name(tiny: Service) -> None:
     cases: list[tuple[dict[str, Any], str, str]] = [
-        ({"prompt": ["One", "two"]}, "prompt", "unsupported_parameter"),
-        ({"echo": True}, "echo", "unsupported_parameter"),
+        ({"prompt": ["a"] * 1025, "n": 2}, "prompt", "invalid_value"),
+        ({"max_tokens": -1}, "max_tokens", "invalid_value"),
         ({"suffix": "end"}, "suffix", "unsupported_parameter"),
         ({"best_of": 3}, "best_of", "unsupported_parameter"),
         ({"logprobs": 21}, "logprobs", "invalid_value"),
         ({"messages": []}, "messages", "unsupported_parameter"),
         ({"prompt": []}, "prompt", "invalid_value"),
         ({"prompt": ["One", 2]}, "prompt", "invalid_value"),
-        ({"prompt": [-1]}, "prompt", "invalid_value"),
-        ({"prompt": [2**31]}, "prompt", "invalid_value"),
-        ({"prompt": [[1]]}, "prompt[0]", "invalid_value"),
+        ({"prompt": [-1]}, "prompt[0]", "invalid_value"),
+        ({"prompt": [2**31]}, "prompt[0]", "invalid_value"),
+        ({"prompt": [1, [1]]}, "prompt", "invalid_value"),
+        ({"prompt": [[2**31]]}, "prompt[0][0]", "invalid_value"),
+        ({"prompt": [[[1]]]}, "prompt[0][0]", "invalid_value"),
         ({"prompt": None}, "prompt", "invalid_value"),
     ]
     for fields, param, code in cases:
@@ -90,3 +142,16 @@ def test_logprobs_have_the_shape_of_text_completions(tiny: Service) -> None:
         "text_offset": [0, 5],
     }
     assert ask(tiny, logprobs=1).json()["choices"][0]["logprobs"] == expected
+
+
+def test_the_token_that_was_chosen_is_among_the_likeliest(tiny: Service) -> None:
+    tiny.pool.texts = ["Hello"]
+    tiny.pool.logprobs = (TokenLogprob(5, b"Hello", -2.5, (Likely(6, b"Hi", -0.5),)),)
+    found = ask(tiny, logprobs=1).json()["choices"][0]["logprobs"]
+    assert found["top_logprobs"] == [{"Hello": -2.5, "Hi": -0.5}]
+    with openai.OpenAI(
+        base_url=f"{tiny.url}/v1", api_key="none", max_retries=0, _strict_response_validation=True
+    ) as client:
+        logprobs = client.completions.create(model="tiny", prompt=["a", "b"], logprobs=1).choices[1].logprobs
+    assert logprobs is not None
+    assert logprobs.token_logprobs == [-2.5]

@@ -60,6 +60,8 @@ class FakePool:
         self.embedded: list[tuple[str, tuple[Embeddable, ...]]] = []
         self.stopped: list[str] = []
         self.cancelled = 0
+        self.running = 0
+        self.most_at_once = 0
         self.start_error: Exception | None = None
         self._states: dict[str, State] = {}
 
@@ -89,6 +91,8 @@ class FakePool:
 
     async def generate(self, model_id: str, request: GenerateRequest) -> AsyncGenerator[Reply]:
         self.asked.append((model_id, request))
+        self.running += 1
+        self.most_at_once = max(self.most_at_once, self.running)
         ended = False
         try:
             for number, text in enumerate(self.texts):
@@ -103,6 +107,7 @@ class FakePool:
             usage = Usage(7, len(self.texts), 5)
             yield Finished(self.finish, usage, stop_string=self.stop_string)
         finally:
+            self.running -= 1
             self.cancelled += not ended
 
 

@@ -17,7 +17,7 @@ from janfs.engines.llama_cpp.prompt import check_tokens
 from janfs.engines.llama_cpp.sampling import ChainSampler, CloseSampler, sampler_chain
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.llama_cpp.weights import Weights
-from janfs.engines.protocol import EngineSettings, SamplingParams
+from janfs.engines.protocol import EngineSettings, SamplingParams, TokenLogprob
 from janfs.errors import EngineError, LoadFailed
 
 
@@ -44,6 +44,7 @@ class NativeModel:
         )
         self._window = int(llama.llama_model_n_swa(weights.handle))  # 0: none
         self.n_batch = int(params.n_batch)
+        self.n_outputs = int(params.n_outputs_max)
         self.n_ctx = int(llama.llama_n_ctx(self._ctx))
         self.piece = weights.piece
         self.is_end = weights.is_end
@@ -89,6 +90,9 @@ class NativeModel:
         biased = [token for token, _ in params.logit_bias]
         check_tokens(biased, self.weights.n_vocab, param="logit_bias")
         self.grammars.check(params)
+
+    def logprob(self, index: int, token: int, count: int) -> TokenLogprob:
+        return self._candidates.logprob(index, token, count)
 
     def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> ChainSampler | CloseSampler:
         ends = self.weights.end_tokens if params.ignore_eos else []

@@ -21,6 +21,7 @@ _FLASH_ATTN = {
     "on": llama.LLAMA_FLASH_ATTN_TYPE_ENABLED,
     "off": llama.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
+_LEAST_OUTPUTS = 16  # of a batch
 _POOLINGS: dict[Pooling, int] = {
     "none": llama.LLAMA_POOLING_TYPE_NONE,
     "mean": llama.LLAMA_POOLING_TYPE_MEAN,
@@ -52,8 +53,8 @@ def context_params(settings: EngineSettings, threads: int) -> llama.llama_contex
     params.n_ubatch = min(params.n_batch, 512)
     params.n_seq_max = settings.n_parallel
     # One token of a sequence is sampled at a time. The default, n_batch, cost 80 MB more with a vocabulary
-    # of 49,152.
-    params.n_outputs_max = settings.n_parallel
+    # of 49,152. A few more let the logprobs of a prompt be told at a bearable pace.
+    params.n_outputs_max = max(settings.n_parallel, _LEAST_OUTPUTS)
     params.kv_unified = True
     params.n_threads = params.n_threads_batch = threads
     params.type_k = params.type_v = _CACHE_TYPES[settings.cache_type]

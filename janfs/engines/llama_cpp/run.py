@@ -6,6 +6,7 @@ import msgspec
 
 from janfs.engines.llama_cpp.choice import Chosen
 from janfs.engines.llama_cpp.dialects.stream import Part, PartStream
+from janfs.engines.llama_cpp.echo import Echo
 from janfs.engines.llama_cpp.text import TextStream
 from janfs.engines.protocol import (
     Finished,
@@ -50,6 +51,8 @@ class Run(msgspec.Struct, eq=False):
     logprobs: tuple[TokenLogprob, ...] = ()  # of tokens whose text is held back
     parts: PartStream | None = None  # tells thoughts and calls from words, where there may be some
     shown: frozenset[int] = frozenset()  # special tokens that it has to see
+    echo: Echo | None = None  # what is still to be told before the answer
+    prompt_logprobs: list[TokenLogprob] = []  # of the prompt's tokens from the second on, as far as known
 
     @property
     def live(self) -> bool:
@@ -63,6 +66,35 @@ class Run(msgspec.Struct, eq=False):
     def base(self) -> list[int]:
         """What may be had from others, and given to them, before the next token is sampled."""
         return self.tokens[: self.n_base]
+
+    @property
+    def scores(self) -> bool:
+        """Whether the logprobs of its prompt are asked for."""
+        return self.echo is not None and self.sampling.logprobs is not None
+
+    def is_scored(self, position: int) -> bool:
+        """Whether what is computed at a position says how likely a token of the prompt was."""
+        return self.scores and len(self.prompt_logprobs) <= position < self.n_prompt - 1
+
+    def needs_logits(self, position: int) -> bool:
+        """Whether the logits of what is computed at a position are looked at."""
+        samples = position == len(self.tokens) - 1 and self.sampling.max_tokens != 0
+        return samples or self.is_scored(position)
+
+    def tell_prompt(self, echo: Echo, first: bytes) -> list[Reply]:
+        """The reply that the prompt is, told once; `first` is how its first token is spelled."""
+        if self.scores:
+            alone = () if echo.n_added else (TokenLogprob(self.tokens[0], first, None),)
+            self.logprobs = (*alone, *self.prompt_logprobs)
+        self.echo = None
+        if not echo.text:
+            return []
+        logprobs, self.logprobs = self.logprobs, ()
+        return [TextDelta(echo.text, logprobs)]
+
+    def end_unsampled(self) -> list[Reply]:
+        """The end of a request for nothing but its prompt."""
+        return self._end("length")
 
     def take(
         self, token: int, piece: bytes, logprob: TokenLogprob | None, *, ends: bool, n_ctx: int

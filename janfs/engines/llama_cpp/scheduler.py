@@ -14,11 +14,12 @@ from typing import NamedTuple, Protocol
 
 from janfs.engines.llama_cpp.budget import Pace, shares
 from janfs.engines.llama_cpp.dialects.stream import PartStream
+from janfs.engines.llama_cpp.echo import Echo
 from janfs.engines.llama_cpp.kv_pool import KvPool, Memory
 from janfs.engines.llama_cpp.prefix_tree import common_length
 from janfs.engines.llama_cpp.run import Run, Sampler
 from janfs.engines.llama_cpp.text import TextStream
-from janfs.engines.protocol import Finished, Reply, SamplingParams
+from janfs.engines.protocol import Finished, Reply, SamplingParams, TokenLogprob
 from janfs.errors import ContextExceeded, EngineError, JanfsError
 
 
@@ -47,11 +48,20 @@ class Model(Memory, Protocol):
         """The most entries of one decode; never below the number of sequences."""
         ...
 
+    @property
+    def n_outputs(self) -> int:
+        """The most entries of one decode whose logits are needed; never below the number of sequences."""
+        ...
+
     def decode(self, batch: Sequence[Entry]) -> Decoded:
         """Compute a batch. Raises `EngineError` when llama.cpp fails."""
         ...
 
     def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> Sampler: ...
+
+    def logprob(self, index: int, token: int, count: int) -> TokenLogprob:
+        """How likely a token was by the logits of the last decode's entry `index`; the `count` likeliest."""
+        ...
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The text of a token, which may be a part of a character; of special ones only if asked for."""
@@ -112,10 +122,11 @@ class Scheduler:
         caching: bool = True,
         parts: PartStream | None = None,
         shown: frozenset[int] = frozenset(),
+        echo: Echo | None = None,
     ) -> None:
         """Queue a request; without `caching` it neither uses nor leaves what others could use.
 
-        Its answer goes through `parts`, which has to see the special tokens `shown`.
+        Its answer goes through `parts`, which has to see the special tokens `shown`. It begins with `echo`.
 
         Raises `ContextExceeded` if not even one token could follow the prompt.
         """
@@ -123,7 +134,8 @@ class Scheduler:
             raise ContextExceeded(len(tokens), self._model.n_ctx)
         caching = caching and self._model.can_share
         run = Run(request_id, list(tokens), len(tokens), sampling, TextStream(stop), caching=caching)
-        run.parts, run.shown = parts, shown
+        run.parts, run.shown, run.echo = parts, shown, echo
+        run.caching = run.caching and not run.scores  # what others computed has no logits any more
         self._waiting.append(run)
 
     def cancel(self, request_id: str) -> None:
@@ -139,12 +151,15 @@ class Scheduler:
             self._follow(run)
         self._send_back_what_does_not_fit()
         given = shares([self._missing(run) for run in self._live], self._model.n_batch, self._pace.chunk)
+        given = self._within_outputs(given)
         batch: list[Entry] = []
         sampled: list[tuple[Run, int]] = []  # whose last token is in the batch, and where
         for run, count in zip(self._live, given, strict=True):
             start = self._pool.computed(run.seq)
             last = len(run.tokens) - 1
-            batch += [Entry(run.tokens[at], at, run.seq, at == last) for at in range(start, start + count)]
+            batch += [
+                Entry(run.tokens[at], at, run.seq, run.needs_logits(at)) for at in range(start, start + count)
+            ]
             if start + count > last:
                 sampled.append((run, len(batch) - 1))
         if not batch:
@@ -162,6 +177,7 @@ class Scheduler:
                 self._pool.rewind(run.seq)
             return []
         self._pace.saw(len(batch) - len(sampled), self._clock() - began)
+        self._score(batch)
         for run, count in zip(self._live, given, strict=True):
             self._computed(run, count)
         return [event for run, index in sampled for event in self._sample(run, index)]
@@ -223,6 +239,27 @@ class Scheduler:
         self._leave(run)
         self._waiting.appendleft(run)
 
+    def _within_outputs(self, given: Sequence[int]) -> list[int]:
+        """Fewer tokens of prompts whose logprobs are asked for: the logits of each take much memory."""
+        spare, found = self._model.n_outputs - len(self._live), []
+        for run, count in zip(self._live, given, strict=True):
+            start = self._pool.computed(run.seq)
+            outputs = [at for at in range(start, start + count) if run.needs_logits(at)]
+            beyond = outputs[1 + spare :]
+            spare -= max(0, len(outputs) - len(beyond) - 1)
+            found.append(beyond[0] - start if beyond else count)
+        return found
+
+    def _score(self, batch: Sequence[Entry]) -> None:
+        """Take the logprobs of prompts' tokens out of a batch that was computed."""
+        runs = {run.seq: run for run in self._live if run.scores}
+        for index, (_, position, seq, _) in enumerate(batch):
+            run = runs.get(seq)
+            if run is not None and run.is_scored(position):
+                following = run.tokens[position + 1]
+                logprob = self._model.logprob(index, following, run.sampling.logprobs or 0)
+                run.prompt_logprobs.append(logprob)
+
     def _computed(self, run: Run, count: int) -> None:
         if count and run.n_cached is None:
             run.n_cached = self._pool.computed(run.seq)
@@ -232,13 +269,19 @@ class Scheduler:
 
     def _sample(self, run: Run, index: int) -> list[Event]:
         assert run.sampler is not None
-        try:
-            token, logprob = run.sampler.sample(index)
-        except EngineError as error:
-            return [self._fail(run, error)]
         model = self._model
-        piece = model.piece(token, special=token in run.shown)
-        replies = run.take(token, piece, logprob, ends=model.is_end(token), n_ctx=model.n_ctx)
+        replies: list[Reply] = []
+        if run.echo is not None:
+            replies += run.tell_prompt(run.echo, model.piece(run.tokens[0], special=True))
+        if run.sampling.max_tokens == 0:
+            replies += run.end_unsampled()
+        else:
+            try:
+                token, logprob = run.sampler.sample(index)
+            except EngineError as error:
+                return [self._fail(run, error)]
+            piece = model.piece(token, special=token in run.shown)
+            replies += run.take(token, piece, logprob, ends=model.is_end(token), n_ctx=model.n_ctx)
         if replies and isinstance(replies[-1], Finished):
             self._drop(run)
         return [Event(run.request_id, reply) for reply in replies]

@@ -22,6 +22,7 @@ import msgspec
 from janfs.engines.llama_cpp import wire
 from janfs.engines.llama_cpp.channel import Channel
 from janfs.engines.llama_cpp.dialects.stream import PartStream
+from janfs.engines.llama_cpp.echo import Echo, echo_of
 from janfs.engines.llama_cpp.embedding import Embedded, EmbeddingQueue
 from janfs.engines.llama_cpp.embedding_input import input_tokens
 from janfs.engines.llama_cpp.grammar import gbnf_of
@@ -47,6 +48,7 @@ class _Submit(NamedTuple):
     prepared: Prepared
     stop: tuple[str, ...]
     caching: bool
+    echo: Echo | None
 
 
 class Worker:
@@ -102,7 +104,8 @@ class Worker:
                 self._writing.check(sampling)
                 stop = (*sampling.stop, *prepared.stop)
                 caching = self._caching and request.cache_prompt
-                self._computing.put(_Submit(id_, sampling, prepared, stop, caching))
+                echo = echo_of(request.prompt, prepared.tokens, self._weights) if request.echo else None
+                self._computing.put(_Submit(id_, sampling, prepared, stop, caching, echo))
             case wire.Embed(id_, inputs):
                 if self._pooled is None:
                     raise InvalidInput(
@@ -165,6 +168,7 @@ class Worker:
                         caching=item.caching,
                         parts=PartStream(read) if read is not None else None,
                         shown=shown,
+                        echo=item.echo,
                     )
         except JanfsError as error:
             self._channel.send([wire.failure(item.id, error)])

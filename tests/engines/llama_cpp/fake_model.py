@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from janfs.engines.llama_cpp.choice import Chosen
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
-from janfs.engines.protocol import MAX_PARALLEL, SamplingParams
+from janfs.engines.protocol import MAX_PARALLEL, SamplingParams, TokenLogprob
 from janfs.errors import EngineError
 
 END = 0
@@ -93,6 +93,7 @@ class FakeModel(FakeMemory):
     def __init__(self, n_ctx: int = 64, n_batch: int = 16, *, can_share: bool = True) -> None:
         super().__init__(n_ctx, can_share=can_share)
         self.n_batch = n_batch
+        self.n_outputs = 64
         self.logits: dict[int, int] = {}
         self.samplers: list[FakeSampler] = []
         self.next_outcome: Decoded | EngineError = Decoded.OK
@@ -106,6 +107,7 @@ class FakeModel(FakeMemory):
     def decode(self, batch: Sequence[Entry]) -> Decoded:
         assert 0 < len(batch) <= self.n_batch, f"a batch of {len(batch)}, of at most {self.n_batch}"
         assert not self.logits, "logits of the last batch were not sampled"
+        assert sum(entry.logits for entry in batch) <= self.n_outputs, "more outputs than there is room for"
         self.batches.append(list(batch))
         outcome, self.next_outcome = self.next_outcome, Decoded.OK
         if isinstance(outcome, EngineError):
@@ -119,6 +121,10 @@ class FakeModel(FakeMemory):
             elif wanted:
                 self.logits[index] = cell.value % 11 % len(PIECES)
         return outcome
+
+    def logprob(self, index: int, token: int, count: int) -> TokenLogprob:
+        """Says as a logprob what the logits are, which depend on the whole prefix."""
+        return TokenLogprob(token, PIECES[token], -float(self.logits.pop(index)))
 
     def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> FakeSampler:
         return FakeSampler(self)

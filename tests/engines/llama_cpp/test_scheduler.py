@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from janfs.engines.llama_cpp.budget import STEP_SECONDS
+from janfs.engines.llama_cpp.echo import Echo
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry, Scheduler
-from janfs.engines.protocol import Finished, SamplingParams, TextDelta, Usage
+from janfs.engines.protocol import Finished, SamplingParams, TextDelta, TokenLogprob, Usage
 from janfs.errors import ContextExceeded, EngineError, JanfsError
 from tests.engines.llama_cpp.fake_model import END, PIECES, FakeModel, next_token
 
@@ -41,10 +42,23 @@ def alone(
     return text, Finished(reason, Usage(len(prompt), len(tokens) - len(prompt)), stop_string=found)
 
 
+def scores(prompt: list[int]) -> list[TokenLogprob]:
+    """The logprobs of a prompt's tokens."""
+    rest = [
+        TokenLogprob(token, PIECES[token], -float(next_token(prompt[:at])))
+        for at, token in enumerate(prompt)
+        if at
+    ]
+    return [TokenLogprob(prompt[0], PIECES[prompt[0]], None), *rest]
+
+
 # Of few different tokens, so that prompts begin alike.
 prompts = st.lists(st.integers(1, 2), min_size=1, max_size=N_CTX - 1)
 samplings = st.builds(
-    SamplingParams, max_tokens=st.one_of(st.none(), st.integers(1, 40)), ignore_eos=st.booleans()
+    SamplingParams,
+    max_tokens=st.one_of(st.none(), st.integers(0, 40)),
+    ignore_eos=st.booleans(),
+    logprobs=st.sampled_from([None, 2]),
 )
 stops = st.lists(st.text(alphabet="ab ", min_size=1, max_size=4), max_size=2).map(tuple)
 
@@ -57,21 +71,36 @@ class Batching(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.model = FakeModel(N_CTX, n_batch=8, can_share=self.can_share)
+        self.model.n_outputs = N_PARALLEL + 2
         self.scheduler = Scheduler(self.model, n_parallel=N_PARALLEL)
-        self.expected: dict[str, tuple[str, Finished]] = {}
+        self.expected: dict[str, tuple[str, Finished, list[TokenLogprob]]] = {}
         self.text: dict[str, str] = {}
+        self.scores: dict[str, list[TokenLogprob]] = {}
         self.asked: list[list[int]] = []
         self.count = 0
 
-    @rule(prompt=prompts, sampling=samplings, stop=stops, caching=st.integers(0, 3).map(bool))
+    @rule(
+        prompt=prompts,
+        sampling=samplings,
+        stop=stops,
+        caching=st.integers(0, 3).map(bool),
+        echo=st.sampled_from([None, None, Echo("ab:")]),
+    )
     def submit(
-        self, prompt: list[int], sampling: SamplingParams, stop: tuple[str, ...], caching: bool
+        self,
+        prompt: list[int],
+        sampling: SamplingParams,
+        stop: tuple[str, ...],
+        caching: bool,
+        echo: Echo | None = None,
     ) -> None:
         self.count += 1
         request_id = f"r{self.count}"
-        self.scheduler.submit(request_id, prompt, sampling, stop, caching=caching)
-        self.expected[request_id] = alone(prompt, sampling, stop, N_CTX)
-        self.text[request_id] = ""
+        self.scheduler.submit(request_id, prompt, sampling, stop, caching=caching, echo=echo)
+        text, end = alone(prompt, sampling, stop, N_CTX)
+        told = scores(prompt) if echo is not None and sampling.logprobs is not None else []
+        self.expected[request_id] = ((echo.text if echo else "") + text, end, told)
+        self.text[request_id], self.scores[request_id] = "", []
         self.asked.append(prompt)
 
     @precondition(lambda self: self.asked)
@@ -105,16 +134,18 @@ class Batching(RuleBasedStateMachine):
                 if isinstance(reply, TextDelta):
                     assert reply.text, "an empty delta"
                     self.text[request_id] += reply.text
+                    self.scores[request_id] += reply.logprobs
                 elif isinstance(reply, Finished):
                     usage = reply.usage
                     assert 0 <= usage.cached_tokens < usage.prompt_tokens
-                    assert (self.text[request_id], without_cached(reply)) == self.expected[request_id]
+                    heard = self.text[request_id], without_cached(reply), self.scores[request_id]
+                    assert heard == self.expected[request_id]
                     self.forget(request_id)
                 else:
                     self.forget(request_id)
 
     def forget(self, request_id: str) -> None:
-        del self.expected[request_id], self.text[request_id]
+        del self.expected[request_id], self.text[request_id], self.scores[request_id]
 
     @invariant()
     def nothing_is_held_for_who_has_ended(self) -> None:
@@ -368,3 +399,26 @@ def test_when_llama_cpp_has_no_room_even_for_one_the_request_fails() -> None:
     scheduler.submit("r", [1], SamplingParams(max_tokens=2), ())
     model.next_outcome = Decoded.FULL
     assert isinstance(drain(scheduler)["r"][-1], EngineError)
+
+
+def test_the_logprobs_of_a_prompt_are_told_with_it_as_fast_as_there_is_room_for_logits() -> None:
+    model = FakeModel(n_ctx=1024, n_batch=64)
+    model.n_outputs = 8
+    scheduler = Scheduler(model, n_parallel=2)
+    prompt = [1, 2] * 50
+    params = SamplingParams(max_tokens=3, ignore_eos=True, logprobs=0)
+    scheduler.submit("asks", prompt, params, (), echo=Echo("the prompt", 1))
+    scheduler.submit("other", [1, 1], SamplingParams(max_tokens=3, ignore_eos=True), ())
+    heard = drain(scheduler)
+    told = TextDelta("the prompt", tuple(scores(prompt)[1:]))
+    assert heard["asks"][0] == told, "what was put in front is no part of the prompt"
+    assert len(model.batches) < 20, "a token at a time"
+    assert isinstance(heard["other"][-1], Finished)
+
+
+def test_a_request_for_no_token_computes_its_prompt_and_leaves_it_for_others() -> None:
+    model = FakeModel(n_ctx=1024)
+    scheduler = Scheduler(model, n_parallel=1)
+    scheduler.submit("r", [1, 2] * 20, SamplingParams(max_tokens=0), ())
+    assert drain(scheduler)["r"] == [Finished("length", Usage(40, 0))]
+    assert ask(scheduler, [1, 2] * 20).usage.cached_tokens == 39

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from llama_cpp import Llama
 
@@ -30,6 +31,7 @@ from janfs.engines.protocol import (
     PairPrompt,
     PlainText,
     Prompt,
+    Reply,
     RunSpec,
     SamplingParams,
     TextDelta,
@@ -88,6 +90,20 @@ def client(sample_spec: Callable[..., RunSpec]) -> Iterator[Client]:
 def oracle(sample_model: Path) -> Llama:
     """llama-cpp-python's own loop, one sequence."""
     return Llama(str(sample_model), n_ctx=512, n_threads=1, n_threads_batch=1, flash_attn=True, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def oracle_of_logits(sample_model: Path) -> Llama:
+    """The same, which keeps the logits of every token."""
+    return Llama(
+        str(sample_model),
+        n_ctx=128,
+        n_threads=1,
+        n_threads_batch=1,
+        flash_attn=True,
+        logits_all=True,
+        verbose=False,
+    )
 
 
 def oracle_says(oracle: Llama, prompt: str, max_tokens: int = 16) -> tuple[str, str, int, int]:
@@ -209,6 +225,59 @@ def test_a_stop_string_that_spans_tokens_ends_the_answer_and_is_no_part_of_it(cl
     deltas, end = client.run(client.answer(prompt, sampling))
     assert "".join(deltas) == whole[: whole.index("0, 11")]
     assert (end.finish_reason, end.stop_string) == ("stop", "0, 11")
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("as_tokens", [True, False])
+def test_an_echoed_prompts_logprobs_are_the_oracles(
+    client: Client, oracle_of_logits: Llama, as_tokens: bool
+) -> None:
+    text = "The capital of France is Paris, and the capital of Italy is Rome."
+    tokens = client.run(client.engine.tokenize(TextPrompt(text)))
+    assert len(tokens) <= 16 < len(tokens) * 2, "one prompt is to be computed at once, the other in pieces"
+    prompt: Prompt = TokenPrompt(tokens * 2) if as_tokens else TextPrompt(text)
+    computed = tokens * 2 if as_tokens else tokens
+    request = GenerateRequest(
+        request_id="r",
+        prompt=prompt,
+        sampling=SamplingParams(temperature=0, max_tokens=0, logprobs=2),
+        echo=True,
+    )
+
+    async def replies() -> list[Reply]:
+        return [reply async for reply in client.engine.generate(request)]
+
+    echoed, end = client.run(replies())
+    assert isinstance(echoed, TextDelta)
+    assert echoed.text == (text * 2 if as_tokens else text)
+    assert [each.token for each in echoed.logprobs] == list(computed)
+    assert echoed.logprobs[0].logprob is None
+    oracle_of_logits.reset()
+    oracle_of_logits.eval(computed)
+    logits = np.array(oracle_of_logits.scores[: len(computed)], np.float64)
+    expected = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    for at, each in enumerate(echoed.logprobs[1:]):
+        assert each.logprob == pytest.approx(expected[at, each.token], abs=0.05), f"after {at + 1} tokens"
+        assert [likely.logprob for likely in each.top] == pytest.approx(
+            sorted(expected[at], reverse=True)[:2], abs=0.05
+        )
+    assert (end.finish_reason, end.usage.completion_tokens) == ("length", 0)
+
+
+@pytest.mark.model
+def test_what_was_put_in_front_of_a_prompt_is_not_echoed(tiny_model: Path) -> None:
+    async def scenario(engine: Engine) -> None:
+        for prompt, n_tokens in ((TextPrompt("ab"), 2), (TokenPrompt((1, 5)), 2), (TextPrompt("<s>ab"), 3)):
+            sampling = SamplingParams(temperature=0, max_tokens=0, logprobs=0)
+            request = GenerateRequest(request_id="r", prompt=prompt, sampling=sampling, echo=True)
+            echoed, _ = [reply async for reply in engine.generate(request)]
+            assert isinstance(echoed, TextDelta)
+            assert b"".join(each.text for each in echoed.logprobs).decode() == echoed.text
+            assert len(echoed.logprobs) == n_tokens
+            first = echoed.logprobs[0]
+            assert (first.logprob is None) == (first.token == 1), "only the first of all follows nothing"
+
+    run_tiny(tiny_model, scenario)
 
 
 @pytest.mark.model
