@@ -59,8 +59,9 @@ class Model(Struct, frozen=True, gc=False):
 
     `loose` is the first of its GGUF files that lie outside its folder; `stuck` why we could not write its
     model.json, or make the link that it asks for; `removed` when nothing was left of it, `trash` where a
-    deleted one lies; `download_error` why its files could not be fetched when that was last tried. `remote`
-    is the engine that serves it, where that is not on this machine.
+    deleted one lies, `apart` what of it lies elsewhere and where that lay; `download_error` why its files
+    could not be fetched when that was last tried. `remote` is the engine that serves it, where that is not on
+    this machine.
     """
 
     uid: str
@@ -75,6 +76,7 @@ class Model(Struct, frozen=True, gc=False):
     loose: str | None = None
     removed: str | None = None
     trash: str | None = None
+    apart: tuple[tuple[str, str], ...] = ()
     stuck: str | None = None
     download_error: str | None = None
     remote: str | None = None

@@ -17,7 +17,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 9
+VERSION = 10
 
 
 class Unreadable(Struct, frozen=True):
@@ -297,7 +297,9 @@ def _model_removed(draft: Draft, item: Recorded, _: e.ModelRemoved) -> None:
 def _model_restored(draft: Draft, item: Recorded, event: e.ModelRestored) -> None:
     model = draft.models.get(item.stream)
     if model is not None:
-        back = replace(model, id=event.id, folder=event.folder, removed=None, trash=None, stuck=None)
+        back = replace(
+            model, id=event.id, folder=event.folder, removed=None, trash=None, apart=(), stuck=None
+        )
         draft.put_model(back)
         _take_over(draft, item, event.files)
         _refresh(draft, item.stream, item.position)
@@ -307,7 +309,14 @@ def _model_deleted(draft: Draft, item: Recorded, event: e.ModelDeleted) -> None:
     model = draft.models.get(item.stream)
     if model is not None:
         draft.put_model(
-            replace(model, removed=item.recorded_at, trash=event.trash, position=item.position, stuck=None)
+            replace(
+                model,
+                removed=item.recorded_at,
+                trash=event.trash,
+                apart=event.apart,
+                position=item.position,
+                stuck=None,
+            )
         )
 
 
@@ -323,8 +332,11 @@ def _move_planned(draft: Draft, item: Recorded, event: e.MovePlanned) -> None:
 def _move_completed(draft: Draft, item: Recorded, event: e.MoveCompleted) -> None:
     draft.drop_plan(event.op)
     if event.reason == "delete":
-        for path in list(draft.children.get(event.source) or ()):
+        for path in [event.source, *(draft.children.get(event.source) or ())]:
             draft.drop_file(path)
+    elif event.reason == "restore" and event.stamp is not None:
+        # What is there is looked at next; until then it is the model's, and nothing is known of it.
+        draft.put_file(File(event.target, item.stream, Stamp(0, 0, 0), item.position))
     elif event.stamp is not None:
         _carry(draft, item, event.source, event.target, stamp=event.stamp, link=event.link)
     _refresh(draft, item.stream, item.position)

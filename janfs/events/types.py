@@ -167,10 +167,14 @@ class ModelRestored(Struct, frozen=True, gc=False):
 
 
 class ModelDeleted(Struct, frozen=True, gc=False):
-    """A model was deleted through janfs; its folder lies at `trash`."""
+    """A model was deleted through janfs; its folder lies at `trash`.
+
+    `apart` are files that would not come back with it: where each lies now, and where it lay.
+    """
 
     id: str
     trash: str
+    apart: tuple[tuple[str, str], ...] = ()
 
 
 class PartPaired(Struct, frozen=True, gc=False):

@@ -68,6 +68,10 @@ class FileSystem(Protocol):
         """Whether some process has the file open for writing; None where that cannot be known."""
         ...
 
+    def is_mount_point(self, path: str) -> bool:
+        """Whether another disk begins at a folder."""
+        ...
+
     def has_holes(self, path: str) -> bool:
         """Whether parts of the file have never been written (preallocated, or sparse)."""
         ...

@@ -84,6 +84,15 @@ def place(path: str) -> str:
     return path if folder == MODELS else folder
 
 
+def trashes(path: str) -> list[str]:
+    """Where a file below `models/` may go when it is deleted, the best first: a trash on its own disk has to
+    do where a disk is mounted somewhere on the way to it.
+    """
+    names = parent(path).split("/")
+    near = name(NEAR_TRASH)
+    return [TRASH, *("/".join((*names[:depth], near)) for depth in range(1, len(names) + 1))]
+
+
 def is_inside(path: str, folder: str) -> bool:
     """Whether `path` is `folder` or lies below it."""
     return path == folder or path.startswith(folder + "/")

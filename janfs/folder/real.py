@@ -7,6 +7,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
 import signal
 import stat as stat_module
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
 _F_SETSIG = 10  # linux/fcntl.h; not in Python's fcntl before 3.12
+
+_OCTAL = re.compile(rb"\\([0-7]{3})")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -94,6 +97,12 @@ class RealFileSystem:
         finally:
             os.close(descriptor)
         return False
+
+    def is_mount_point(self, path: str) -> bool:
+        """See `FileSystem.is_mount_point`; the table of mounts knows binds, too (proc(5))."""
+        at = os.path.realpath(self._at(path))
+        with Path("/proc/self/mountinfo").open("rb") as table:
+            return any(_OCTAL.sub(_from_octal, line.split(b" ")[4]) == at for line in table)
 
     def has_holes(self, path: str) -> bool:
         """See `FileSystem.has_holes`; fallocated blocks count as holes until they are written (lseek(2))."""
@@ -196,6 +205,10 @@ class RealFileSystem:
                 raise
         finally:
             os.close(descriptor)
+
+
+def _from_octal(found: re.Match[bytes]) -> bytes:
+    return bytes([int(found[1], 8)])
 
 
 def _stamp(found: os.stat_result) -> Stamp:

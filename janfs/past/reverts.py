@@ -36,6 +36,11 @@ def model_of(catalogue: Catalogue, name: str) -> Model:
     return catalogue.models[uid]
 
 
+def is_untold(log: LogReader, model: Model) -> bool:
+    """Whether a model is in the trash and never had a model.json: then it is brought back as it is."""
+    return model.trash is not None and not any(each.sha256 for each in versions_of(log, model.uid))
+
+
 def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) -> Target:
     """What a model, present or deleted, would be brought back to.
 
@@ -71,6 +76,9 @@ def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) ->
 
 def preview(log: LogReader, catalogue: Catalogue, name: str, position: int) -> ModelDiff:
     """What would change in the file. Raises as `target_of`."""
+    model = model_of(catalogue, name)
+    if is_untold(log, model):
+        return ModelDiff(model.id, catalogue.position, position, None, None, [], "")
     target = target_of(log, catalogue, name, position)
     now = jsonc.parse(target.last_text) if target.last.problem is None else {}
     return compare_texts(

@@ -4,14 +4,12 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TypeVar
 
-from msgspec.structs import replace
-
-from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in, files_of, find_model
+from janfs.catalogue.catalogue import Catalogue, find_model
 from janfs.catalogue.duplicates import original_of
-from janfs.catalogue.entries import Model, Plan
+from janfs.catalogue.entries import Plan
 from janfs.catalogue.groups import is_part
 from janfs.clock import Ids
-from janfs.errors import FolderError, InvalidInput, ModelNotFound, NotFound, OtherDisk
+from janfs.errors import FolderError, InvalidInput, ModelNotFound, NotFound
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
@@ -20,9 +18,9 @@ from janfs.manifest.engine_file import read_engine_file
 from janfs.manifest.schema import Manifest
 from janfs.manifest.spellings import read_manifest
 from janfs.organise import copier, executor, replacing, sharing
-from janfs.organise.naming import free_id, id_from_folder
 from janfs.organise.steps import Copy, Generate, Move
-from janfs.pipeline.commands import Dedupe, Delete, Pair
+from janfs.pipeline import trash
+from janfs.pipeline.commands import Dedupe, Pair
 from janfs.pipeline.manifests import Manifests
 from janfs.pipeline.recorder import Draft
 
@@ -49,34 +47,6 @@ class Actor:
             copied = e.CopyPlanned(self._ids(), step.source, step.target, step.how, "organise", step.stamp)
             return [Draft(step.uid, copied, cause=step.cause)]
         return self._manifests.generated(step, catalogue, documents)
-
-    def plan_delete(self, catalogue: Catalogue, command: Delete) -> list[Draft]:
-        """The intent to move a model to the trash. Raises `ModelNotFound` or `FolderError`."""
-        model = find_model(catalogue, command.model_id)
-        if model is None:
-            raise ModelNotFound(command.model_id)
-        if model.uid in catalogue.parked:
-            raise FolderError(f"'{model.id}' cannot be deleted now. {model.reason}")
-        trash = paths.join(paths.TRASH, f"{model.id}-{self._ids()[:12]}")
-        self._check_alone(catalogue, model)
-        planned = []
-        if model.folder in catalogue.children:
-            planned.append(e.MovePlanned(self._ids(), model.folder, trash, "delete"))
-        for file in files_of(catalogue, model.uid):
-            if paths.parent(file.path) != model.folder:
-                target = paths.join(trash, paths.name(file.path))
-                planned.append(e.MovePlanned(self._ids(), file.path, target, "delete", file.stamp))
-        if not planned:
-            raise ModelNotFound(command.model_id)
-        return [Draft(model.uid, event, command.actor, model.position) for event in planned]
-
-    def _check_alone(self, catalogue: Catalogue, model: Model) -> None:
-        """Whether nothing of another model goes along. Raises `FolderError`."""
-        inside = [name for name in catalogue.folders if name.startswith(model.folder + "/")]
-        guests = {file.uid for file in files_in(catalogue, model.folder)} - {model.uid}
-        inside += [catalogue.models[uid].id for uid in guests if uid in catalogue.models]
-        if inside:
-            raise FolderError(f"Other models are inside {model.folder}: {', '.join(sorted(inside))}.")
 
     def pair(self, catalogue: Catalogue, command: Pair) -> list[Draft]:
         """A person says whose a projector or adapter is. Raises `NotFound` or `InvalidInput`."""
@@ -130,16 +100,7 @@ class Actor:
             return [Draft(plan.uid, failed, cause=plan.position)]
         reason = _move_reason(plan)
         completed = e.MoveCompleted(plan.op, source, target, reason, moved.stamp, moved.link)
-        drafts = [Draft(plan.uid, completed, cause=plan.position)]
-        if plan.reason == "delete" and _is_last_of_delete(catalogue, plan):
-            trash = target if plan.stamp is None else paths.parent(target)
-            deleted = e.ModelDeleted(catalogue.models[plan.uid].id, trash)
-            drafts.append(Draft(plan.uid, deleted, cause=plan.position))
-        if plan.reason == "restore":
-            given = GivenIds(catalogue, besides=plan.uid)
-            id_ = free_id(id_from_folder(paths.name(target)), given)
-            drafts.append(Draft(plan.uid, e.ModelRestored(id_, target), cause=plan.position))
-        return drafts
+        return [Draft(plan.uid, completed, cause=plan.position)]
 
     def sweep(self, temporaries: Iterable[str]) -> None:
         """Remove what earlier writes left behind; every plan has its outcome when this is called."""
@@ -148,22 +109,10 @@ class Actor:
                 self._fs.unlink(path)
 
     def _move(self, plan: Plan) -> tuple[executor.Moved, str]:
-        """Move, and where it went: what is deleted goes to a trash on its own disk if need be."""
-        if plan.reason != "delete":
-            return executor.move(self._fs, plan), plan.target
-        near = replace(plan, target=paths.NEAR_TRASH + plan.target.removeprefix(paths.TRASH))
-        if self._is_there(near.target):  # a crash came after it
-            return executor.move(self._fs, near), near.target
-        try:
-            return executor.move(self._fs, plan), plan.target
-        except OtherDisk:
-            return executor.move(self._fs, near), near.target
-
-    def _is_there(self, path: str) -> bool:
-        try:
-            return self._fs.stat(path) is not None
-        except OSError:
-            return False
+        """Move, and where it went."""
+        if plan.reason == "delete":
+            return trash.delete(self._fs, plan)
+        return executor.move(self._fs, plan), plan.target
 
     def _copy(
         self, catalogue: Catalogue, plan: Plan, source: str, how: e.CopyHow
@@ -226,12 +175,6 @@ def _said(path: str, content: bytes) -> tuple[Manifest, tuple[str, ...]]:
 
 def _move_reason(plan: Plan) -> e.MoveReason:
     return plan.reason if plan.reason in ("delete", "restore") else "organise"
-
-
-def _is_last_of_delete(catalogue: Catalogue, plan: Plan) -> bool:
-    """Whether no later plan is still to take a part of the model to the trash; plans are done in order."""
-    of_model = [each for each in catalogue.plans.values() if each.uid == plan.uid]
-    return all(each.reason != "delete" or each.position <= plan.position for each in of_model)
 
 
 def _at_least_once(act: Callable[[], T]) -> T:

@@ -17,7 +17,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
 from janfs.log.store import EventLog
 from janfs.past.reverts import model_of
-from janfs.pipeline import editing, reverting
+from janfs.pipeline import editing, reverting, trash
 from janfs.pipeline.actor import Actor
 from janfs.pipeline.commands import Command, Dedupe, Delete, Edit, Organise, Pair, Record, Revert, Submitted
 from janfs.pipeline.manifests import Manifests
@@ -82,7 +82,7 @@ class Orders:
 
     def _delete(self, command: Delete) -> None:
         self._check_available("deleted")
-        self._recorder.record(self._actor.plan_delete(self._catalogue, command))
+        self._recorder.record(trash.plan_delete(self._fs, self._ids, self._catalogue, command))
         for event in self._organiser.finish_plans():
             if isinstance(event, e.MoveFailed) and event.reason == "delete":
                 raise FolderError(event.error)

@@ -11,6 +11,7 @@ from janfs.folder import paths
 from janfs.organise import links, pairing, planner
 from janfs.organise.disk import OTHER_DISK
 from janfs.organise.steps import Copy, Decide, Generate, Move, Policy, is_pairing
+from janfs.pipeline import trash
 from janfs.pipeline.actor import Actor
 from janfs.pipeline.backoff import Backoff
 from janfs.pipeline.emptied import Emptied
@@ -116,8 +117,10 @@ class Organiser:
         if not self._catalogue.plans or not self._catalogue.root.available:
             return []
         known = [plan for plan in self._catalogue.plans.values() if plan.uid not in self._catalogue.parked]
-        plans = sorted(known, key=lambda plan: plan.position)
-        outcomes = [draft for plan in plans for draft in self._actor.carry_out(self._catalogue, plan)]
+        outcomes: list[Draft] = []
+        for plan in sorted(known, key=lambda plan: plan.position):
+            outcomes += self._actor.carry_out(self._catalogue, plan)
+            outcomes += trash.conclude(self._catalogue, plan, outcomes)
         self._recorder.record(outcomes)
         done = [draft.event for draft in outcomes if isinstance(draft.event, e.MoveCompleted)]
         self._emptied.note(event.source for event in done if event.reason == "organise")

@@ -17,9 +17,10 @@ from janfs.manifest.leaves import from_text, to_text
 from janfs.manifest.merge import claimed
 from janfs.organise.homes import free_folder
 from janfs.past.moments import happenings
-from janfs.past.reverts import Target, target_of
+from janfs.past.reverts import Target, is_untold, model_of, target_of
 from janfs.pipeline.commands import Revert
 from janfs.pipeline.recorder import Draft
+from janfs.pipeline.trash import folder_of_files
 
 _OF_JSON = (e.JsonEdited, e.JsonWritten, e.JsonReverted, e.JsonKept)
 
@@ -31,13 +32,15 @@ def plan(
 
     Raises `ModelNotFound`, or `CannotRevert` with what is possible instead.
     """
-    target = target_of(log, catalogue, command.model_id, command.to)
-    model = target.model
+    model = model_of(catalogue, command.model_id)
+    target = None if is_untold(log, model) else target_of(log, catalogue, model.uid, command.to)
     if model.removed is not None:
         try:
-            events, documents = _restored(fs, log, ids, catalogue, target)
+            events, documents = _restored(fs, log, ids, catalogue, model=model, target=target)
         except OSError as error:
             raise FolderError(f"{model.trash} cannot be looked into: {error.strerror}.") from error
+    elif target is None:
+        return [], {}
     else:
         file = catalogue.files.get(paths.join(model.folder, paths.MANIFEST))
         if file is not None and file.refused is None and file.document == target.version.sha256:
@@ -45,29 +48,60 @@ def plan(
         there = None if file is None else target.last.sha256
         path = paths.join(model.folder, paths.MANIFEST)
         events, documents = [_write(log, ids(), path, file, target, there=there)], {}
-    cause = target.version.position
+    cause = model.position if target is None else target.version.position
     return [Draft(model.uid, event, command.actor, cause) for event in events], documents
 
 
 def _restored(
-    fs: FileSystem, log: LogReader, ids: Ids, catalogue: Catalogue, target: Target
+    fs: FileSystem, log: LogReader, ids: Ids, catalogue: Catalogue, *, model: Model, target: Target | None
 ) -> tuple[list[e.Event], dict[str, bytes]]:
-    model = target.model
+    """The moves that a delete made, back: of the folder, and of each file that did not go with it."""
     trash = model.trash or ""
-    if fs.stat(trash) is None:
-        raise CannotRevert(
-            f"The folder of '{model.id}' is no longer in the trash ({trash}), and janfs keeps no copy of "
-            f"model files. Put its .gguf back into {model.folder}, and it is there again as itself. The text "
-            f"of its model.json is kept: `janfs show {model.id} --at {target.version.position}`.",
-            param="to",
-        )
-    folder = _home(fs, catalogue, model)
-    there = _read(fs, paths.join(trash, paths.MANIFEST))
-    documents = {} if there is None else {hashlib.sha256(there).hexdigest(): there}
-    before = _as_recorded(log, model, target.last.path)
+    moves: list[e.Event] = []
+    whole = not any(paths.is_inside(there, trash) for there, _ in model.apart)
+    if whole:
+        if fs.stat(trash) is None:
+            raise _emptied(model, trash, target)
+        folder = _home(fs, catalogue, model)
+        moves.append(e.MovePlanned(ids(), trash, folder, "restore"))
+    else:
+        folder = folder_of_files(catalogue, model)
+    for there, origin in model.apart:
+        stat = fs.stat(there)
+        if stat is None or stat.stamp is None:
+            raise _emptied(model, there, target)
+        if fs.stat(origin) is not None or (paths.parent(origin) == model.folder != folder):
+            raise CannotRevert(
+                f"{origin} of '{model.id}' cannot be put back: something else is there now. Move that away, "
+                "and revert it then.",
+                param="to",
+            )
+        moves.append(e.MovePlanned(ids(), there, origin, "restore", stat.stamp))
     path = paths.join(folder, paths.MANIFEST)
+    if target is None or not (whole or fs.stat(folder) is not None):
+        return moves, {}
+    lying = paths.join(trash, paths.MANIFEST) if whole else _lying(model, path)
+    there_now = None if lying is None else _read(fs, lying)
+    documents = {} if there_now is None else {hashlib.sha256(there_now).hexdigest(): there_now}
+    before = _as_recorded(log, model, target.last.path)
     write = _write(log, ids(), path, before, target, there=next(iter(documents), None))
-    return [e.MovePlanned(ids(), trash, folder, "restore"), write], documents
+    return [*moves, write], documents
+
+
+def _emptied(model: Model, missing: str, target: Target | None) -> CannotRevert:
+    kept = ""
+    if target is not None:
+        kept = f" The text of its model.json is kept: `janfs show {model.id} --at {target.version.position}`."
+    return CannotRevert(
+        f"The folder of '{model.id}' is no longer in the trash ({missing}), and janfs keeps no copy of "
+        f"model files. Put its .gguf back into {model.folder}, and it is there again as itself.{kept}",
+        param="to",
+    )
+
+
+def _lying(model: Model, origin: str) -> str | None:
+    """Where a file of a deleted model that lay at `origin` lies now."""
+    return next((there for there, was in model.apart if was == origin), None)
 
 
 def _home(fs: FileSystem, catalogue: Catalogue, model: Model) -> str:

@@ -22,7 +22,7 @@ from tests.pipeline.invariants import check_at_rest, check_only_janfs_moved, pho
 from tests.pipeline.world import World
 
 When = Literal["before", "during", "after"]
-READS = ("stat", "list", "open", "being_written", "has_holes", "read_at", "file_stamp")
+READS = ("stat", "list", "open", "being_written", "is_mount_point", "has_holes", "read_at", "file_stamp")
 DATABASE = ("execute", "commit")
 WRITES = (
     "create",
@@ -116,7 +116,9 @@ def result(world: World) -> dict[str, object]:
         for path, file in [*catalogue.files.items(), *catalogue.engine_files.items()]
     }
     models = sorted(repr(_anonymous(model)) for model in catalogue.models.values())
-    trash = re.compile(rf"((?:{re.escape(paths.TRASH)}|{re.escape(paths.NEAR_TRASH)})/.*)-[0-9a-f]{{12}}")
+    trash = re.compile(
+        rf"((?:{re.escape(paths.TRASH)}|{re.escape(paths.name(paths.NEAR_TRASH))})/.*)-[0-9a-f]{{12}}"
+    )
     disk = {trash.sub(r"\1", path): content for path, content in world.fs.files().items()}
     return {"files": files, "models": models, "disk": disk}
 

@@ -215,6 +215,20 @@ def deleted_model(world: World) -> None:
     world.clock.advance(1)
 
 
+on_a_disk = known(("models/usb/story.gguf", gguf("a")))
+
+
+def deleted_on_a_disk(world: World) -> None:
+    on_a_disk(world)
+    obey(Delete("usb", "api:test"))(world)
+    world.clock.advance(1)
+
+
+def revert_on_a_disk(world: World) -> None:
+    [uid] = world.catalogue.models
+    obey(Revert(uid, world.catalogue.position, "api:test"))(world)
+
+
 def revert(world: World) -> None:
     """Back to the first model.json, as it was generated."""
     written = next(record.position for record in world.records() if record.type == "json-written")
@@ -298,4 +312,10 @@ SCENARIOS = {
         known(*shards()), nothing, obey(Delete("s", "api:test")), optional=True
     ),
     "delete on another disk": Scenario(one_model, nothing, delete, optional=True, mounts=(paths.MODELS,)),
+    "delete at the top of a disk": Scenario(
+        on_a_disk, nothing, obey(Delete("usb", "api:test")), optional=True, mounts=("models/usb",)
+    ),
+    "revert what was deleted at the top of a disk": Scenario(
+        deleted_on_a_disk, nothing, revert_on_a_disk, optional=True, mounts=("models/usb",)
+    ),
 }

@@ -178,6 +178,28 @@ def test_what_is_deleted_from_another_disk_goes_to_a_trash_on_it(start: Start, m
         service.stop()
 
 
+def test_what_is_deleted_from_a_disk_inside_stays_on_it_and_comes_back(start: Start, models: Path) -> None:
+    with mounted(models / "my usb", "-t", "tmpfs", "-o", "size=8m", "tmpfs"):
+        service = start()
+        put(models / "my usb", "wanted")
+        service.wait(lambda: len(service.models()) == 1, "the model", IN_THE_END)
+        [id_] = service.models()
+        service.wait_model(id_, within=IN_THE_END)
+        service.wait(lambda: (models / "my usb" / "model.json").exists(), "model.json", IN_THE_END)
+        service.client.delete(f"/v1/models/{id_}").raise_for_status()
+        (trashed,) = (models / "my usb" / ".janfs-trash").iterdir()
+        assert sorted(path.name for path in trashed.iterdir()) == ["model.json", "wanted.gguf"]
+        assert service.models() == {}
+        deleted = next(
+            each for each in service.get("/v1/events?limit=1000")["data"] if each["type"] == "model-deleted"
+        )
+        uid, to = deleted["stream"], str(deleted["position"])
+        service.client.post(f"/v1/models/{uid}/revert", json={"to": to}).raise_for_status()
+        service.wait_model(id_, within=IN_THE_END)
+        assert (models / "my usb" / "wanted.gguf").read_bytes() == tiny_gguf("wanted")
+        service.stop()
+
+
 def test_without_watches_left_everything_is_still_found_and_that_is_said(start: Start, models: Path) -> None:
     few = 'echo 5 > /proc/sys/user/max_inotify_watches && exec "$@"'
     within = ("unshare", "--map-root-user", "sh", "-c", few, "--")

@@ -82,6 +82,9 @@ class HookedFileSystem:
     def being_written(self, path: str) -> bool | None:
         return self._on_call("being_written", self._inner.being_written, path)
 
+    def is_mount_point(self, path: str) -> bool:
+        return self._on_call("is_mount_point", self._inner.is_mount_point, path)
+
     def has_holes(self, path: str) -> bool:
         return self._on_call("has_holes", self._inner.has_holes, path)
 

@@ -119,6 +119,9 @@ class FakeFileSystem:
             return None
         return inode.writers > 0
 
+    def is_mount_point(self, path: str) -> bool:
+        return False
+
     def has_holes(self, path: str) -> bool:
         inode = self._disk.get(path)
         return isinstance(inode, File) and inode.has_holes

@@ -88,9 +88,7 @@ def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deletin
         organised = paths.is_inside(path, paths.MODELS) and paths.name(path) == paths.name(target)
         home = paths.parent(target)  # of a part, it may be the folder of whoever names it
         organised = organised and (paths.parent(home) == paths.MODELS or home in world.catalogue.folders)
-        trashes = (paths.TRASH, paths.NEAR_TRASH)
-        deleted = deleting and any(paths.is_inside(target, trash) for trash in trashes)
-        restored = deleting and any(paths.is_inside(path, trash) for trash in trashes)
+        deleted, restored = deleting and is_in_trash(target), deleting and is_in_trash(path)
         halfway = is_temporary(target)  # a copy that came out when its name went to the original
         assert organised or deleted or restored or halfway, f"{path!r} was moved to {target!r}"
     ours = {item.event.sha256 for item in recorded if isinstance(item.event, e.WritePlanned)}
@@ -99,6 +97,11 @@ def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deletin
         expected = path == MARKER or hashlib.sha256(content).hexdigest() in ours
         expected = expected or (paths.name(path), content) in copied
         assert expected or is_temporary(path), f"{path!r} came from nowhere"
+
+
+def is_in_trash(path: str) -> bool:
+    """Whether a path lies in a trash, that of the root or one of another disk."""
+    return paths.is_inside(path, paths.TRASH) or paths.name(paths.NEAR_TRASH) in path.split("/")
 
 
 def rewritten(world: World, recorded: list[Recorded], before: Photo, after: Photo) -> Photo:

@@ -5,15 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from janfs.catalogue.catalogue import present_models
+from janfs.errors import CannotRevert, FolderError
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.organise.disk import OTHER_DISK
-from janfs.pipeline.commands import Compared, Dedupe, Delete, Record, Submitted
+from janfs.pipeline import trash
+from janfs.pipeline.commands import Compared, Dedupe, Delete, Pair, Record, Revert, Submitted
 from janfs.pipeline.recorder import Draft
 from tests.fakes.disks import Disks
 from tests.fakes.faults import HookedFileSystem
-from tests.pipeline.invariants import check_at_rest
-from tests.pipeline.world import World, gguf
+from tests.folder import gguf_bytes as make
+from tests.pipeline.invariants import check_at_rest, check_files, check_log
+from tests.pipeline.world import CountedIds, World, gguf
 
 
 @pytest.fixture
@@ -47,7 +51,7 @@ def test_a_delete_that_died_after_the_move_is_finished(world: World, disks: Disk
     disks.mounts = [paths.MODELS]
     world.fs.put("models/a.gguf", gguf("a"))
     world.tick()
-    plans = world.pipeline._actor.plan_delete(world.catalogue, Delete("a", "api:test"))
+    plans = trash.plan_delete(world.fs, CountedIds(), world.catalogue, Delete("a", "api:test"))
     world.pipeline._recorder.record(plans)
     [plan] = world.catalogue.plans.values()
     world.fs.mkdir(paths.NEAR_TRASH)
@@ -55,6 +59,103 @@ def test_a_delete_that_died_after_the_move_is_finished(world: World, disks: Disk
     world.restart()
     assert world.events()[-1] == "model-deleted"
     assert list(world.catalogue.ids) == []
+
+
+ON_A_MOUNTED_DISK = {
+    "in a folder of its own": ["models/usb/deep/story.gguf", "models/usb/deep/model.json"],
+    "at its top": ["models/usb/story.gguf"],
+    "in a tree": ["models/usb/deep/er/story.gguf"],
+}
+
+
+@pytest.mark.parametrize("files", ON_A_MOUNTED_DISK.values(), ids=ON_A_MOUNTED_DISK)
+def test_a_model_on_a_disk_inside_goes_to_a_trash_there_and_comes_back(
+    world: World, disks: Disks, files: list[str]
+) -> None:
+    disks.mounts = ["models/usb"]
+    for path in files:
+        world.fs.put(path, gguf("story") if path.endswith(".gguf") else b'{"name": "Mine"}')
+    world.fs.put("models/usb/photo.jpg", b"mine")
+    world.come_to_rest()
+    [model] = present_models(world.catalogue)
+    before, then = world.fs.files(), world.catalogue.position
+    world.delete(model.id).done.result(0)
+    in_trash = {path: what for path, what in world.fs.files().items() if ".janfs-trash/" in path}
+    assert list(world.catalogue.ids) == []
+    assert gguf("story") in in_trash.values()
+    assert all(path.startswith("models/usb/.janfs-trash/") for path in in_trash), "it left its disk"
+    world.come_to_rest()
+    check_at_rest(world)
+    assert world.fs.read("models/usb/photo.jpg") == b"mine"
+    revert(world, model.uid, then)
+    world.come_to_rest()
+    assert world.fs.files() == before
+    back = world.model(model.id)
+    assert (back.uid, back.status, back.binary) == (model.uid, "ready", model.binary)
+    check_log(world)
+    check_files(world)
+
+
+def test_a_model_with_files_on_two_disks_goes_to_two_trashes_and_comes_back(
+    world: World, disks: Disks
+) -> None:
+    disks.mounts = ["models/usb"]
+    eyes = gguf("eyes", general__type=make.text("mmproj"), clip__projector_type=make.text("mlp"))
+    world.fs.put("models/a.gguf", gguf("a"))
+    world.fs.put("models/usb/deep/mmproj.gguf", eyes)
+    world.come_to_rest()
+    world.pipeline.tick([], [Submitted(Pair("mmproj.gguf", "a", "api:test"))])
+    world.come_to_rest()
+    model = world.model("a")
+    before, then = world.fs.files(), world.catalogue.position
+    assert world.file("models/usb/deep/mmproj.gguf").uid == model.uid
+    world.delete(model.id).done.result(0)
+    assert len(world.fs.list(paths.TRASH)) == len(world.fs.list("models/usb/.janfs-trash")) == 1
+    revert(world, model.uid, then)
+    world.come_to_rest()
+    assert world.fs.files() == before
+    back = world.model(model.id)
+    assert (back.uid, back.folder, back.status) == (model.uid, model.folder, "ready")
+    assert world.file("models/usb/deep/mmproj.gguf").uid == model.uid
+
+
+def test_what_cannot_be_put_back_to_where_it_lay_is_said(world: World, disks: Disks) -> None:
+    disks.mounts = ["models/usb"]
+    world.fs.put("models/usb/story.gguf", gguf("story"))
+    world.come_to_rest()
+    model, then = world.model("usb"), world.catalogue.position
+    world.delete("usb").done.result(0)
+    world.fs.mkdir("models/usb/story.gguf")
+    with pytest.raises(CannotRevert, match="something else is there now"):
+        revert(world, model.uid, then)
+    world.fs.remove_tree("models/usb/.janfs-trash")
+    with pytest.raises(CannotRevert, match="no longer in the trash"):
+        revert(world, model.uid, then)
+
+
+def test_a_delete_that_could_be_done_in_part_only_is_not_said_to_be_done(world: World, disks: Disks) -> None:
+    disks.mounts = ["models/usb"]
+    for name, content in shards():
+        world.fs.put(f"models/usb/{name}", content)
+    world.come_to_rest()
+    [model] = present_models(world.catalogue)
+    disks.mounts = ["models/usb", "models/usb/.janfs-trash"]  # and so nothing can be moved there
+    with pytest.raises(FolderError):
+        world.delete(model.id).done.result(0)
+    world.come_to_rest()
+    assert world.model(model.id).status == "ready"
+    assert "model-deleted" not in world.events()
+
+
+def shards() -> list[tuple[str, bytes]]:
+    extra = [{"split__no": make.uint32(number), "split__count": make.uint32(2)} for number in range(2)]
+    return [(f"s-{number + 1:05d}-of-00002.gguf", gguf("s", **extra[number])) for number in range(2)]
+
+
+def revert(world: World, uid: str, to: int) -> None:
+    submitted = Submitted(Revert(uid, to, "api:test"))
+    world.pipeline.tick([], [submitted])
+    submitted.done.result(0)
 
 
 def test_a_model_on_another_disk_is_served_from_where_it_is_and_nobody_insists(
