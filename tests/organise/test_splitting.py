@@ -253,6 +253,19 @@ def test_a_part_does_not_wait_for_shards_that_lie_elsewhere(world: World) -> Non
     assert world.folders() == {"models/big": {"big-00002-of-00002.gguf", "lora.gguf"}}
 
 
+def test_a_part_does_not_take_the_place_of_its_model(world: World) -> None:
+    uid = world.drop("models/style.gguf", facts(name="Gemma"))
+    world.fails = True
+    world.settle()
+    world.fails = False
+    said = facts(type="adapter", adapter_type="lora", name="Style", base_model="Gemma")
+    world.drop("models/lora/style.gguf", said)
+    world.say(uid, e.PartPaired("models/lora/style.gguf", "metadata"))
+    assert world.step("models/lora") is None
+    world.settle(retry=True)
+    assert world.model("style").binary == "models/style/style.gguf"
+
+
 def test_what_lies_beside_shards_that_stay_is_left_for_them_too(world: World) -> None:
     nested(world, 1)
     world.drop("models/org/repo/small.gguf")
