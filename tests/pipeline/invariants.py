@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 
-from janfs.catalogue.catalogue import files_in, present_models
+from janfs.catalogue.catalogue import present_models
 from janfs.catalogue.entries import File, Model
 from janfs.catalogue.fold import Recorded
 from janfs.catalogue.groups import group, is_part, named
@@ -292,7 +292,7 @@ def check_parts(world: World) -> None:
             if owner.binary is not None:
                 continue
         place = paths.place(path)
-        beside = [] if place == path else [each.path for each in files_in(catalogue, place)]
+        beside = [] if place == path else list(scan(world.fs, place, recursive=False).files)
         if any(paths.is_binary(each) or paths.is_manifest(each) for each in beside if each != path):
             continue
         fits = [model.id for model in claimants(catalogue, group([file])[0]) if model.uid != file.uid]
@@ -323,14 +323,14 @@ def _stays(world: World, file: File, served: set[int]) -> bool:
 
 
 def _was_removed(world: World, file: File) -> bool:
-    """Whether a file is a link of somebody's tree for which a link was made that someone removed again: for
-    it, or for another one that leads to the same content."""
+    """Whether a file is a link of somebody's tree for which a link was made that someone removed again, or
+    put something else in its place: for it, or for another one that leads to the same content."""
     catalogue = world.catalogue
     for path in catalogue.links.get(str(file.stamp.inode)) or ():
         uid = uid_for(catalogue.files[path].uid, path)
         model = catalogue.models.get(uid)
-        names = {paths.name(own) for own in catalogue.owned.get(uid) or ()}
-        if model is not None and (model.removed is not None or paths.name(path) not in names):
+        stamps = [catalogue.files[own].stamp for own in catalogue.owned.get(uid) or ()]
+        if model is not None and (model.removed is not None or file.stamp not in stamps):
             return True
     return False
 

@@ -13,10 +13,12 @@ from tests.fakes.faults import Crash, HookedFileSystem
 from tests.fakes.filesystem import Writer
 from tests.pipeline import invariants
 from tests.pipeline.world import World
+from tests.simulation.archives import Archives
 from tests.simulation.contents import MODELS
 from tests.simulation.person import FILES, Person
 from tests.simulation.weather import Weather
 
+FAT, NFS = 2 * 10**9, 10**7  # steps of time stamps, in ns; NFS with a server that has a clock of 100 Hz
 AWAY = "/away"
 OUT = "/home/user/out"
 
@@ -32,11 +34,14 @@ class Simulation:
             port=lambda fs: HookedFileSystem(fs, holder.append(Weather(self.random, fs.clock)) or holder[0]),
             prepare=lambda engine: holder[0].prepare(engine),
             reuse_inodes=self.random.random() < 0.5,
+            granularity_ns=self.random.choice((1, 1, NFS, FAT)),
+            folds=self.random.random() < 0.25,
         )
         self.weather = holder[0]
         self.fs = self.world.fs
         self.fs.knows_writers = self.random.random() < 0.8
         self.person = Person(self.fs, self.random)
+        self.archives = Archives(self.world, database.parent, self._janfs)
         self.writers: list[tuple[Writer, bytes]] = []
         self.deleting = False
         self.steps: tuple[tuple[int, Callable[[], None]], ...] = (
@@ -48,7 +53,8 @@ class Simulation:
             (2, self._bring_back),
             (1, self._restore_from_trash),
             (1, self._pull_root_away),
-            (1, self._drop_archive),
+            (2, self._drop_archive),
+            (2, self._take_archives_in),
             (9, self._tell),
             (6, self._wait),
             (2, self._change_weather),
@@ -162,8 +168,20 @@ class Simulation:
         return self.fs.stat(AWAY) is not None
 
     def _drop_archive(self) -> None:
+        """One that `janfs export` made of a model, whole or cut, or something that only has such a name."""
+        models = sorted(present_models(self.world.catalogue), key=lambda model: model.id)
+        if self._is_away:
+            return
+        packed = self.archives.export(self.random.choice(models)) if models else None
+        content = packed if packed is not None and self.random.random() < 0.7 else b"packed"
+        if self.random.random() < 0.2:
+            content = content[: int(self.random.random() * len(content))]
+        self.fs.put(f"{paths.MODELS}/packed{paths.ARCHIVE_SUFFIX}", content)
+
+    def _take_archives_in(self) -> None:
+        """As the thread beside the pipeline does."""
         if not self._is_away:
-            self.fs.put(f"{paths.MODELS}/packed{paths.ARCHIVE_SUFFIX}", b"packed")
+            self.archives.take_all(lambda: self.random.random() < 0.2)
 
     # The watcher and the clock.
 
