@@ -240,7 +240,7 @@ def check_models(world: World) -> None:
             and not is_part(file)  # it waits for its model, wherever it lies
             and not _waits_for_shards(world, file)
             and not (_is_unfinished(fs, path) or (is_tree and file.refused is not None))
-            and not _was_removed(world, file)
+            and not _was_adopted(world, file)
             and not any(_unit(each) == _unit(path) and _is_linked_to(world, each) for each in known)
         ]
         assert folder in by_folder or not alone, f"{folder!r} is no model; it holds {alone}"
@@ -319,20 +319,17 @@ def _waits_for_shards(world: World, file: File) -> bool:
 
 def _stays(world: World, file: File, served: set[int]) -> bool:
     """Whether a file is a link, and a model is served from what it leads to, or is not wanted."""
-    return file.link is not None and (file.stamp.inode in served or _was_removed(world, file))
+    return file.link is not None and (file.stamp.inode in served or _was_adopted(world, file))
 
 
-def _was_removed(world: World, file: File) -> bool:
-    """Whether a file is a link of somebody's tree for which a link was made that someone removed again, or
-    put something else in its place: for it, or for another one that leads to the same content."""
+def _was_adopted(world: World, file: File) -> bool:
+    """Whether for a link of somebody's tree, or for another one that leads to the same content, a model was
+    made. It has its link, or someone removed that, or put something else in its place: so it stays."""
     catalogue = world.catalogue
-    for path in catalogue.links.get(str(file.stamp.inode)) or ():
-        uid = uid_for(catalogue.files[path].uid, path)
-        model = catalogue.models.get(uid)
-        stamps = [catalogue.files[own].stamp for own in catalogue.owned.get(uid) or ()]
-        if model is not None and (model.removed is not None or file.stamp not in stamps):
-            return True
-    return False
+    same = catalogue.links.get(str(file.stamp.inode)) or ()
+    return file.link is not None and any(
+        uid_for(catalogue.files[path].uid, path) in catalogue.models for path in same
+    )
 
 
 def _unit(path: str) -> str:
