@@ -32,8 +32,8 @@ SERVE = [option for option in main.commands["serve"].params if isinstance(option
 # Read and shown, without an effect of their own yet.
 WITHOUT_EFFECT = {
     *("pre_prompt", "vision_model", "text_model", "model_type", "clean_cache_threshold"),
-    *("grp_attn_n", "grp_attn_w", "grammar_file", "llama_log_folder", "mmproj"),
-    *("max_temperature", "tfs_z", "penalize_nl", "n_probs", "min_keep"),
+    *("grp_attn_n", "grp_attn_w", "llama_log_folder", "mmproj"),
+    *("max_temperature", "tfs_z", "penalize_nl", "n_probs"),
 }
 
 

@@ -62,6 +62,7 @@ class GenerationFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     json_schema: Any = None
     response_format: ResponseFormat | None = None
     typical_p: float | None = None
+    min_keep: int | None = None
     dynatemp_range: float | None = None
     dynatemp_exponent: float | None = None
     mirostat: int | None = None

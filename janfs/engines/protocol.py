@@ -36,7 +36,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     Without `caching_enabled` every prompt is computed from its first token. With `embedding` a model that
     writes text gives embeddings too; those that were made for it always do. `pooling` None is the header's.
     A `prompt_template` (placeholders `{system_message}` and `{prompt}`) or one of the three prompts, where
-    given, takes the place of the file's own chat template. Raises `InvalidInput` out of range.
+    given, takes the place of the file's own chat template. `grammar_file` names a file of GBNF beside the
+    model's, which binds answers to requests without a form of their own. Raises `InvalidInput` out of range.
     """
 
     ctx_len: int = 4096
@@ -56,8 +57,14 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     system_prompt: str | None = None
     user_prompt: str | None = None
     ai_prompt: str | None = None
+    grammar_file: str | None = None
 
     def __post_init__(self) -> None:
+        name = self.grammar_file
+        if name is not None and (not 0 < len(name) < 256 or name in (".", "..") or set(name) & set("/\\\0")):
+            raise InvalidInput(
+                "grammar_file must be the name of a file in the model's folder.", param="grammar_file"
+            )
         _within("ctx_len", self.ctx_len, 0, 2**27)
         _within("ngl", self.ngl, -1, 2**15)
         _within("n_parallel", self.n_parallel, 1, MAX_PARALLEL)
@@ -131,7 +138,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     `frequency_penalty`, `presence_penalty` (OpenAI) and `repeat_penalty` (1 is off) look back `repeat_last_n`
     tokens (-1: the whole context). `typical_p` 1 is off; `dynatemp_range` 0 too, otherwise the temperature
     varies by so much with the entropy (to the power of `dynatemp_exponent`). `mirostat` 1 or 2 aims at a
-    surprise of `mirostat_tau` at a rate of `mirostat_eta`, and takes the place of the top-something samplers.
+    surprise of `mirostat_tau` at a rate of `mirostat_eta`, and takes the place of the top-something samplers,
+    which leave `min_keep` tokens to choose from at least.
     `logit_bias` adds to tokens' logits. A `grammar` (GBNF) or a `json_schema` (its text) binds the answer.
     `logprobs` asks for the logarithms of the chosen tokens' probabilities, and so many of the likeliest.
     """
@@ -149,6 +157,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     repeat_last_n: int = 64
     ignore_eos: bool = False
     typical_p: float = 1.0
+    min_keep: int = 0
     dynatemp_range: float = 0.0
     dynatemp_exponent: float = 1.0
     mirostat: int = 0
@@ -171,6 +180,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         _within("repeat_penalty", self.repeat_penalty, 0.1, 10)
         _within("repeat_last_n", self.repeat_last_n, -1, 2**20)
         _within("typical_p", self.typical_p, 0, 1)
+        _within("min_keep", self.min_keep, 0, 2**20)
         _within("dynatemp_range", self.dynatemp_range, 0, 2)
         _within("dynatemp_exponent", self.dynatemp_exponent, 0, 10)
         _within("mirostat", self.mirostat, 0, 2)

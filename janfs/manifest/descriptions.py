@@ -34,7 +34,7 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "clean_cache_threshold": "Read and shown; without effect.",
         "grp_attn_n": "Read and shown; without effect.",
         "grp_attn_w": "Read and shown; without effect.",
-        "grammar_file": "Read and shown; without effect.",
+        "grammar_file": "A file of GBNF in the folder that binds answers to requests without a form.",
         "llama_log_folder": "Read and shown; without effect.",
         "full_url": "Where an engine elsewhere answers: the address of its chat completions, or of its API.",
         "base_urls": "The same for several that are alike, among which requests are shared out.",
@@ -57,7 +57,7 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "ignore_eos": "Whether an answer goes on past the token that ends it.",
         "max_temperature": "Read and shown; without effect.",
         "typ_p": "How typical a token must be. 1: off.",
-        "tfs_z": "Read and shown; without effect.",
+        "tfs_z": "Without effect: llama.cpp has no tail-free sampling any more.",
         "mirostat": "Which Mirostat chooses tokens: 1 or 2. 0: none.",
         "mirostat_tau": "The surprise that Mirostat aims at.",
         "mirostat_eta": "How quickly Mirostat learns.",
@@ -65,7 +65,7 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "dynatemp_exponent": "How the temperature follows how sure the model is.",
         "penalize_nl": "Read and shown; without effect.",
         "n_probs": "Read and shown; without effect.",
-        "min_keep": "Read and shown; without effect.",
+        "min_keep": "Tokens that typ_p, top_p and min_p leave to choose from at least.",
     }
 )
 

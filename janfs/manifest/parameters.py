@@ -129,9 +129,17 @@ MODEL_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "dynatemp_exponent": _ANY_NUMBER,
         "penalize_nl": _ANY_BOOLEAN,
         "n_probs": _ANY_INTEGER,
-        "min_keep": _ANY_INTEGER,
+        "min_keep": Parameter("integer", low=0, high=2**20),
     }
 )
+
+OUTLIVED: Mapping[str, str] = MappingProxyType(
+    {
+        "tfs_z": "llama.cpp has no tail-free sampling any more",
+        "penalize_nl": "llama.cpp penalises line feeds as all other tokens",
+    }
+)
+"""Model parameters that mean nothing any more, and why."""
 
 
 def checked(name: str, parameter: Parameter, value: Any) -> Any:

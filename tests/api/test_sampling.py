@@ -25,6 +25,7 @@ _values: dict[str, st.SearchStrategy[Any]] = {
     "repeat_last_n": st.integers(-1, 1000),
     "ignore_eos": st.booleans(),
     "typical_p": st.floats(0, 1),
+    "min_keep": st.integers(0, 100),
     "dynatemp_range": st.floats(0, 2),
     "dynatemp_exponent": st.floats(0, 10),
     "mirostat": st.integers(0, 2),

@@ -108,6 +108,8 @@ class TestTheTables:
                 continue
             for bound, beyond in ((parameter.low, parameter.low - 1), (parameter.high, parameter.high + 1)):
                 struct(**{name: bound})
+                if (name, beyond) == ("max_tokens", 0):
+                    continue  # a single request may only compute its prompt
                 with pytest.raises(InvalidInput):
                     struct(**{name: beyond})
 

@@ -2,11 +2,13 @@
 
 import os
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 from janfs.engines.llama_cpp import wire
 from janfs.engines.llama_cpp.chat import ChatFormat, chat_format
 from janfs.engines.llama_cpp.cores import available_cores
+from janfs.engines.llama_cpp.grammar_file import read_grammar
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native import NativeModel
 from janfs.engines.llama_cpp.pooled import PooledModel
@@ -22,6 +24,7 @@ class Loaded(NamedTuple):
     pooled: PooledModel | None
     chat: ChatFormat
     info: EngineInfo
+    form: str | None  # binds answers that are free otherwise (GBNF)
 
 
 def load(wanted: wire.Load, log: Log) -> Loaded:
@@ -46,4 +49,8 @@ def load(wanted: wire.Load, log: Log) -> Loaded:
         n_params=weights.n_params,
         description=weights.description,
     )
-    return Loaded(weights, writing, pooled, chat_format(settings, weights.chat_template, bos, eos), info)
+    form = None
+    if settings.grammar_file is not None and writing is not None:
+        form = read_grammar(Path(os.fsdecode(wanted.path)).parent, settings.grammar_file, writing)
+    chat = chat_format(settings, weights.chat_template, bos, eos)
+    return Loaded(weights, writing, pooled, chat, info, form)

@@ -135,14 +135,15 @@ def _choosing(params: SamplingParams, n_vocab: int) -> list[object]:
             llama.llama_sampler_init_mirostat_v2(seed, tau, eta),
         ]
     samplers: list[object] = []
+    keep = max(1, params.min_keep)
     if params.top_k > 0:
         samplers.append(llama.llama_sampler_init_top_k(params.top_k))
     if params.typical_p < 1:
-        samplers.append(llama.llama_sampler_init_typical(params.typical_p, 1))
+        samplers.append(llama.llama_sampler_init_typical(params.typical_p, keep))
     if params.top_p < 1:
-        samplers.append(llama.llama_sampler_init_top_p(params.top_p, 1))
+        samplers.append(llama.llama_sampler_init_top_p(params.top_p, keep))
     if params.min_p > 0:
-        samplers.append(llama.llama_sampler_init_min_p(params.min_p, 1))
+        samplers.append(llama.llama_sampler_init_min_p(params.min_p, keep))
     samplers.append(_temperature(params))
     samplers.append(llama.llama_sampler_init_dist(seed))
     return samplers

@@ -56,7 +56,7 @@ class Worker:
 
     def __init__(self, channel: Channel, loaded: Loaded, settings: EngineSettings) -> None:
         self._channel = channel
-        self._weights, self._writing, self._pooled, self._chat, _ = loaded
+        self._weights, self._writing, self._pooled, self._chat, _, self._form = loaded
         self._caching = settings.caching_enabled
         n_parallel, continuous = settings.n_parallel, settings.cont_batching
         self._scheduler: Scheduler | None = None
@@ -99,7 +99,8 @@ class Worker:
                         "This model makes vectors of texts; it cannot write any.", param="model"
                     )
                 sampling = request.sampling
-                prepared = prepare(request.prompt, self._weights, self._chat, gbnf_of(sampling))
+                form = gbnf_of(sampling) or self._form
+                prepared = prepare(request.prompt, self._weights, self._chat, form)
                 sampling = msgspec.structs.replace(sampling, grammar=prepared.grammar, json_schema=None)
                 self._writing.check(sampling)
                 stop = (*sampling.stop, *prepared.stop)

@@ -161,6 +161,24 @@ def test_a_seed_gives_the_same_tokens_again_and_another_one_others(tiny: NativeM
     assert drawn(42) != drawn(43)
 
 
+@pytest.mark.parametrize("narrow", [{"top_p": 0.0}, {"min_p": 1.0}, {"typical_p": 0.001}])
+def test_as_many_tokens_are_left_to_choose_from_as_are_to_be_kept(
+    tiny: NativeModel, narrow: dict[str, float]
+) -> None:
+    def drawn(min_keep: int) -> set[int]:
+        wide: dict[str, Any] = {"top_k": 0, "top_p": 1, "min_p": 0, "temperature": 2}
+        params = SamplingParams(**wide | narrow, seed=1, min_keep=min_keep)
+        assert tiny.decode(prompt([1, 5])) is Decoded.OK
+        sampler = tiny.sampler(params, [])
+        tokens = {sampler.sample(1).token for _ in range(40)}
+        sampler.close()
+        tiny.release(0)
+        return tokens
+
+    assert len(drawn(0)) == 1
+    assert 1 < len(drawn(5)) <= 5
+
+
 def test_a_bias_forbids_a_token_or_brings_it_about(tiny: NativeModel) -> None:
     plain = first(tiny, GREEDY, [1, 5])
     assert first(tiny, SamplingParams(temperature=0, logit_bias=((plain, -100),)), [1, 5]) != plain
