@@ -10,6 +10,8 @@ import msgspec
 
 from janfs.engines.protocol import EngineSettings, ModelShape
 
+LEAST_OUTPUTS = 16
+"""Tokens of a batch whose logits there is room for, at least: the logprobs of prompts take many."""
 _CELL_BLOCK = 256  # cells: llama.cpp rounds a context up to it
 _LARGEST_BATCH = 512  # tokens that go through the graph at once (`n_ubatch`)
 _FLOAT = 4
@@ -47,7 +49,9 @@ def need(shape: ModelShape, settings: EngineSettings) -> Need:
     activations = _FLOAT * rows * (6 * shape.width + 3 * feed_forward)
     mask = rows * cells * (_FLOAT + 2)  # once as it is made, once in half precision
     scores = _FLOAT * rows * cells * shape.heads if settings.flash_attn == "off" else 0
-    outputs = 2 * _FLOAT * settings.n_parallel * shape.vocabulary
+    outputs = 2 * _FLOAT * max(settings.n_parallel, LEAST_OUTPUTS) * shape.vocabulary
+    if settings.embedding:  # llama.cpp keeps room for the logits of all that becomes vectors, made or not
+        outputs += _FLOAT * rows * shape.vocabulary
     return Need(
         weights=shape.weights,
         cache=int(cells * shape.kv_elements * _BITS[settings.cache_type] / 8)

@@ -69,6 +69,31 @@ def test_a_worker_with_a_full_context_takes_what_was_estimated(
     asyncio.run(_compare(sample_model, EngineSettings(**{"ctx_len": 768, "cpu_threads": 1, **changes})))
 
 
+@pytest.mark.model
+def test_a_worker_that_embeds_takes_what_was_estimated(minilm_model: Path) -> None:
+    async def scenario() -> None:
+        wanted = EngineSettings(ctx_len=512, cpu_threads=1, embedding=True)
+        spec = RunSpec(
+            model_id="m",
+            uid="u",
+            engine="llama-cpp",
+            path=str(minilm_model),
+            settings=wanted,
+            fingerprint="f",
+        )
+        engine = await start_worker(spec)
+        try:
+            await engine.embed((TokenPrompt((2000,) * 512),))
+            taken = psutil.Process(engine.info.pid).memory_info().rss
+        finally:
+            await engine.close(0, "done")
+        estimate = need(_shape_of(minilm_model), wanted)
+        # It counts the cache too, which an encoder has none of.
+        assert taken <= estimate.total <= 1.35 * taken, f"{in_words(taken)} were taken: {estimate}"
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.long
 @pytest.mark.model
 @pytest.mark.timeout(900)

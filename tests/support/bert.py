@@ -93,7 +93,13 @@ def tiny_bert(*, seed: int = 1, ranks: bool = False) -> Bert:
 
 
 def write_bert(
-    path: Path, bert: Bert, pooling: gguf.PoolingType | None, *, small: bool = False, name: str = "bert"
+    path: Path,
+    bert: Bert,
+    pooling: gguf.PoolingType | None,
+    *,
+    small: bool = False,
+    name: str = "bert",
+    says_causal: bool = True,
 ) -> Path:
     """The model as a GGUF file; a `small` one has its words in 8 bits and its matrices in 16."""
     writer = gguf.GGUFWriter(path, "bert")
@@ -104,7 +110,8 @@ def write_bert(
     writer.add_feed_forward_length(len(bert.tensors["blk.0.ffn_up.weight"]))
     writer.add_head_count(bert.n_head)
     writer.add_layer_norm_eps(bert.epsilon)
-    writer.add_causal_attention(False)
+    if says_causal:
+        writer.add_causal_attention(False)
     writer.add_token_type_count(len(bert.tensors["token_types.weight"]))
     if pooling is not None:
         writer.add_pooling_type(pooling)

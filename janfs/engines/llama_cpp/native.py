@@ -33,15 +33,13 @@ class NativeModel:
             raise LoadFailed(log.reason())
         weights.apply_adapters(self._ctx)
         self._memory = llama.llama_get_memory(self._ctx)
+        if not self._memory:
+            raise LoadFailed("llama.cpp keeps no memory for this kind of model, so it cannot write text.")
         self.grammars = Grammars(weights.vocabulary)
         self._batch = llama.llama_batch_init(params.n_batch, 0, 1)
         self._abort_flag = _set_abort_flag(self._ctx)
-        # What can be moved can be cut and shared, but for a recurrent state, which is all or nothing.
-        self.can_share = bool(
-            llama.llama_memory_can_shift(self._memory)
-            and not llama.llama_model_is_recurrent(weights.handle)
-            and not llama.llama_model_is_hybrid(weights.handle)
-        )
+        # What can be moved can be cut and shared, but for a state.
+        self.can_share = bool(llama.llama_memory_can_shift(self._memory)) and not weights.has_state
         self._window = int(llama.llama_model_n_swa(weights.handle))  # 0: none
         self.n_batch = int(params.n_batch)
         self.n_outputs = int(params.n_outputs_max)

@@ -2,9 +2,8 @@
 
 import llama_cpp as llama
 
+from janfs.engines.memory import LEAST_OUTPUTS
 from janfs.engines.protocol import EngineSettings, Pooling
-
-MAX_POOLED = 64  # sequences in a batch of which each becomes a vector
 
 _CACHE_TYPES = {
     "f32": llama.GGML_TYPE_F32,
@@ -21,7 +20,6 @@ _FLASH_ATTN = {
     "on": llama.LLAMA_FLASH_ATTN_TYPE_ENABLED,
     "off": llama.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
-_LEAST_OUTPUTS = 16  # of a batch
 _POOLINGS: dict[Pooling, int] = {
     "none": llama.LLAMA_POOLING_TYPE_NONE,
     "mean": llama.LLAMA_POOLING_TYPE_MEAN,
@@ -54,7 +52,7 @@ def context_params(settings: EngineSettings, threads: int) -> llama.llama_contex
     params.n_seq_max = settings.n_parallel
     # One token of a sequence is sampled at a time. The default, n_batch, cost 80 MB more with a vocabulary
     # of 49,152. A few more let the logprobs of a prompt be told at a bearable pace.
-    params.n_outputs_max = max(settings.n_parallel, _LEAST_OUTPUTS)
+    params.n_outputs_max = max(settings.n_parallel, LEAST_OUTPUTS)
     params.kv_unified = True
     params.n_threads = params.n_threads_batch = threads
     params.type_k = params.type_v = _CACHE_TYPES[settings.cache_type]
@@ -64,16 +62,16 @@ def context_params(settings: EngineSettings, threads: int) -> llama.llama_contex
 
 
 def pooling_params(
-    settings: EngineSettings, threads: int, pooling: Pooling, n_ctx: int, n_batch: int
+    settings: EngineSettings, threads: int, pooling: Pooling, *, most_texts: int, n_ctx: int, n_batch: int
 ) -> llama.llama_context_params:
-    """For a context that makes one vector of each sequence of a batch.
+    """For a context that makes one vector of each sequence of a batch, of `most_texts` at most.
 
     A batch is computed at once: what sees all of its text, as encoders do, cannot be cut in pieces.
     """
     params = llama.llama_context_default_params()
     params.n_ctx = n_ctx
     params.n_batch = params.n_ubatch = n_batch
-    params.n_seq_max = min(MAX_POOLED, n_batch)
+    params.n_seq_max = min(most_texts, n_batch)
     params.kv_unified = True
     params.n_threads = params.n_threads_batch = threads
     params.type_k = params.type_v = _CACHE_TYPES[settings.cache_type]

@@ -7,11 +7,12 @@ from typing import Any
 import llama_cpp as llama
 
 from janfs.engines.llama_cpp.log import Log
-from janfs.engines.llama_cpp.parameters import MAX_POOLED, pooling_params
+from janfs.engines.llama_cpp.parameters import pooling_params
 from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import EngineSettings, Pooling
 from janfs.errors import EngineError, LoadFailed
 
+_MOST_TEXTS = 64  # in a batch
 _FLOAT = ctypes.sizeof(ctypes.c_float)
 
 
@@ -22,8 +23,6 @@ class PooledModel:
     length, and most are short. It is made at the first text, and anew at one that is too long for it.
     `n_batch` is how many tokens are worth computing at once; a longer text has a batch for itself.
     """
-
-    most_texts = MAX_POOLED
 
     def __init__(self, weights: Weights, settings: EngineSettings, threads: int, log: Log) -> None:
         self._weights, self._settings, self._threads, self._log = weights, settings, threads, log
@@ -37,6 +36,7 @@ class PooledModel:
         self._in_pieces = weights.is_causal and self.pooling in {"last", "rank"}
         # Of a rank only the first number is one; behind it is foreign memory.
         self._width = 1 if self.pooling == "rank" else int(llama.llama_model_n_embd_out(weights.handle))
+        self.most_texts = 1 if weights.has_state else _MOST_TEXTS
         self._room = 0
         self._ctx: object = None
         self._batch: Any = None
@@ -67,7 +67,14 @@ class PooledModel:
         room = min(self.n_ctx, max(self.n_batch, 1 << (needed - 1).bit_length()))
         n_batch = self.n_batch if self._in_pieces else room
         self._log.errors.clear()
-        params = pooling_params(self._settings, self._threads, self.pooling, room, n_batch)
+        params = pooling_params(
+            self._settings,
+            self._threads,
+            self.pooling,
+            most_texts=self.most_texts,
+            n_ctx=room,
+            n_batch=n_batch,
+        )
         self._ctx = llama.llama_init_from_model(self._weights.handle, params) or None
         if self._ctx is None:
             raise EngineError(f"There is no room for a text of {needed} tokens: {self._log.reason()}")

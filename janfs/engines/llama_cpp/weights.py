@@ -33,6 +33,10 @@ class Weights:
         if not self.handle:
             raise LoadFailed(log.reason())
         self.has_encoder = bool(llama.llama_model_has_encoder(self.handle))
+        # A state is all or nothing, and takes its room for every sequence there could be.
+        self.has_state = bool(
+            llama.llama_model_is_recurrent(self.handle) or llama.llama_model_is_hybrid(self.handle)
+        )
         self._has_decoder = bool(llama.llama_model_has_decoder(self.handle))
         if self.has_encoder and self._has_decoder:
             raise LoadFailed("Encoder-decoder models cannot be run yet.")

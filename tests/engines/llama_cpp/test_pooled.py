@@ -131,3 +131,18 @@ def test_a_model_that_writes_embeds_too_if_it_is_told_to(tiny_model: Path, log: 
     assert cosine(in_pieces, vectors(model, [[*text[:-1], 9]])[0]) < CLOSE, (
         "the vector says nothing of the text"
     )
+
+
+def test_a_model_with_a_state_makes_one_vector_at_a_time(recurrent_model: Path, log: Log) -> None:
+    model = loaded(recurrent_model, log, embedding=True, n_batch=16)
+    assert model.pooled is not None
+    assert model.pooled.most_texts == 1, "each text there could be takes room for a state"
+    one, other = (vectors(model, [[1, token] * 20])[0] for token in (5, 6))
+    assert cosine(one, vectors(model, [[1, 5] * 20])[0]) >= CLOSE, "something is left of the text before"
+    assert cosine(one, other) < CLOSE
+
+
+def test_an_encoder_whose_header_is_silent_is_refused_and_does_not_crash(tmp_path: Path, log: Log) -> None:
+    path = write_bert(tmp_path / "m.gguf", tiny_bert(), None, says_causal=False)
+    with pytest.raises(LoadFailed, match="cannot write text"):
+        loaded(path, log)
