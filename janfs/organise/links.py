@@ -19,6 +19,18 @@ def leads_here(catalogue: Catalogue, file: File) -> bool:
     return file.link is None and bool(others(catalogue, file))
 
 
+def is_bound(catalogue: Catalogue, file: File) -> bool:
+    """Whether a file cannot move because a link leads to it, or to another shard of its set."""
+    shard = paths.shard(file.path)
+    if shard is None:
+        return leads_here(catalogue, file)
+    return any(
+        leads_here(catalogue, each)
+        for each in files_of(catalogue, file.uid)
+        if (of := paths.shard(each.path)) is not None and (of.stem, of.count) == (shard.stem, shard.count)
+    )
+
+
 def others(catalogue: Catalogue, file: File) -> list[str]:
     """The links somewhere in the folder, besides the file itself, that lead to the same content."""
     same = catalogue.links.get(str(file.stamp.inode)) or ()

@@ -90,7 +90,7 @@ def _bring_home(catalogue: Catalogue, model: Model, file: File, policy: Policy, 
     if elsewhere is not None:
         return elsewhere
     target = paths.join(model.folder, paths.name(file.path))
-    stays = not policy.organise or links.leads_here(catalogue, file)
+    stays = not policy.organise or links.is_bound(catalogue, file)
     if stays or is_held_up(catalogue, file, target, retry=retry):
         return None
     return Move(model.uid, file.path, target, file.stamp, max(file.position, model.position))

@@ -61,7 +61,8 @@ def register(
 ) -> Step | None:
     """Make models of what lies in a folder together; links stay, and get links of their own.
 
-    What a link leads to stays too: it is a model where the link is, and a move would break that.
+    What a link leads to stays too: it is a model where the link is, and a move would break that. A set of
+    which links lead to some shards only is a model nevertheless, and stays where it is.
     """
     events: list[tuple[str, Event]] = []
     given: set[str] = set()
@@ -72,7 +73,7 @@ def register(
             if adopted is not None:
                 return adopted
             continue
-        if any(links.leads_here(catalogue, file) for file in each.files):
+        if all(links.leads_here(catalogue, file) for file in each.files):
             continue
         uid = _free_uid(catalogue, each)
         missed = catalogue.models.get(uid)
@@ -112,7 +113,7 @@ def next_step(
     for model, strays in whole:
         for file in strays:
             target = paths.join(model.folder, paths.name(file.path))
-            if is_held_up(catalogue, file, target, retry=retry) or links.leads_here(catalogue, file):
+            if is_held_up(catalogue, file, target, retry=retry) or links.is_bound(catalogue, file):
                 continue
             if is_part(file) and model.loose is not None and paths.name(model.loose) == paths.name(file.path):
                 continue  # the model itself is to go there

@@ -225,9 +225,11 @@ def check_models(world: World) -> None:
     for path in scan(fs, paths.MODELS).files:
         if paths.is_binary(path):
             binaries.setdefault(paths.parent(path), []).append(path)
-    for path in binaries.pop(paths.MODELS, []):
+    loose = binaries.pop(paths.MODELS, [])
+    for path in loose:
         file = catalogue.files.get(path)
-        stays = _is_linked_to(world, path) or (file is not None and is_part(file))
+        of_unit = [each for each in loose if _unit(each) == _unit(path)]
+        stays = any(_is_linked_to(world, each) for each in of_unit) or (file is not None and is_part(file))
         assert stays or not _is_whole(fs, path), f"{path!r} still lies loose: {file}"
     for folder, inside in binaries.items():
         known = {path: catalogue.files[path] for path in inside if path in catalogue.files}

@@ -153,6 +153,28 @@ def test_shards_that_come_one_by_one_into_a_tree_are_one_model(world: World, ord
     check_at_rest(world)
 
 
+@pytest.mark.parametrize("linked", [1, 2])
+@pytest.mark.parametrize("place", ["models/publisher/repo", "models"])
+def test_a_link_to_one_shard_of_a_set_keeps_it_where_it_is_and_not_from_being_served(
+    world: World, place: str, linked: int
+) -> None:
+    names = [f"big-{number:05d}-of-00002.gguf" for number in (1, 2)]
+    world.fs.symlink(
+        f"models/here/{names[linked - 1]}", f"..{place.removeprefix('models')}/{names[linked - 1]}"
+    )
+    for number, name in enumerate(names, 1):
+        world.fs.put(f"{place}/{name}", shard("Alpha 7B", number, 2))
+    world.come_to_rest()
+    assert world.model("here").status == "incomplete"
+    assert (world.model("big").status, world.model("big").binary) == ("ready", f"{place}/{names[0]}")
+    check_at_rest(world)
+    world.fs.remove_tree("models/here")
+    world.come_to_rest()
+    assert world.model("big").binary == f"models/big/{names[0]}"
+    assert world.fs.stat(f"models/big/{names[1]}") is not None
+    check_at_rest(world)
+
+
 def test_a_set_of_shards_is_not_kept_from_being_ready_by_another_shard_of_a_name(world: World) -> None:
     world.fs.put("models/mine/big-00002-of-00002.gguf", shard("Alpha 7B", 2, 2))
     world.wait(10)
