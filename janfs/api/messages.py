@@ -10,13 +10,14 @@ from litestar.params import RawBody
 from litestar.types import ASGIApp
 from msgspec import UNSET, Struct, UnsetType
 
+from janfs.api.chat_model import chat_model
 from janfs.api.context import Context
 from janfs.api.errors import ErrorDetail, anthropic_error, decode_body
-from janfs.api.generation import Answered, Chunk, answer, generated
+from janfs.api.generation import Answered, Chunk, answer
 from janfs.api.messages_request import ChatParams, MessagesRequest, fields_of, prompt_of
 from janfs.api.sampling import sampling_of
 from janfs.api.usage import Usage
-from janfs.engines.protocol import CallDelta, Finished, GenerateRequest, ReasoningDelta, Reply, TextDelta
+from janfs.engines.protocol import CallDelta, Finished, ReasoningDelta, Reply, TextDelta
 from janfs.serving import resolve
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
@@ -177,14 +178,9 @@ async def create_message(request: Request[Any, Any, Any], context: Context, body
     """The model's next message, whole or as a stream of server-sent events, in Anthropic's words."""
     asked = decode_body(body, MessagesRequest)
     prompt = prompt_of(asked)
-    runnable = resolve(context.pipeline.snapshot, context.settings.root, asked.model)
-    format_ = MessagesFormat(runnable.spec.model_id, asked.stop_sequences or ())
-    generate = GenerateRequest(
-        request_id=format_.id,
-        prompt=prompt,
-        sampling=sampling_of(fields_of(asked), runnable.model_parameters),
-    )
-    replies = generated(context, runnable.spec.model_id, generate)
+    model, fields = chat_model(context, asked.model), fields_of(asked)
+    format_ = MessagesFormat(model.id, asked.stop_sequences or ())
+    replies = model.answer(format_.id, prompt, sampling_of(fields, model.defaults), fields)
     return await answer(request, [replies], format_, stream=bool(asked.stream))
 
 

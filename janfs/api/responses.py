@@ -13,9 +13,10 @@ from litestar.params import RawBody
 from litestar.types import ASGIApp
 from msgspec.structs import asdict, replace
 
+from janfs.api.chat_model import chat_model
 from janfs.api.context import Context
 from janfs.api.errors import ErrorDetail, decode_body
-from janfs.api.generation import Answered, Chunk, answer, generated
+from janfs.api.generation import Answered, Chunk, answer
 from janfs.api.logprobs import ContentLogprob, chat_logprobs
 from janfs.api.responses_request import ResponsesRequest, TextFormat, fields_of, logprobs_of, prompt_of
 from janfs.api.responses_views import (
@@ -33,14 +34,12 @@ from janfs.api.usage import Usage
 from janfs.engines.protocol import (
     CallDelta,
     Finished,
-    GenerateRequest,
     ReasoningDelta,
     Reply,
     SamplingParams,
     TextDelta,
     TokenLogprob,
 )
-from janfs.serving import resolve
 
 
 class _Open(NamedTuple):
@@ -185,12 +184,11 @@ async def create_response(request: Request[Any, Any, Any], context: Context, bod
     asked = decode_body(body, ResponsesRequest)
     prompt = prompt_of(asked)
     logprobs = logprobs_of(asked)
-    runnable = resolve(context.pipeline.snapshot, context.settings.root, asked.model)
-    sampling = sampling_of(fields_of(asked), runnable.model_parameters, logprobs=logprobs)
-    response = _begun(asked, sampling, runnable.spec.model_id)
-    generate = GenerateRequest(request_id=response.id, prompt=prompt, sampling=sampling)
-    replies = generated(context, runnable.spec.model_id, generate)
-    format_ = ResponsesFormat(response, context.fingerprint_of(runnable.spec))
+    model, fields = chat_model(context, asked.model), fields_of(asked)
+    sampling = sampling_of(fields, model.defaults, logprobs=logprobs)
+    response = _begun(asked, sampling, model.id)
+    replies = model.answer(response.id, prompt, sampling, fields)
+    format_ = ResponsesFormat(response, model.fingerprint)
     return await answer(request, [replies], format_, stream=bool(asked.stream))
 
 

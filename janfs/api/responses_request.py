@@ -197,4 +197,6 @@ def _format(given: TextFormat | None) -> ResponseFormat | None:
         return ResponseFormat(given.type)
     if given.schema is None:
         raise InvalidInput("'text.format.schema' is missing.", param="text.format.schema")
-    return ResponseFormat("json_schema", JsonSchemaFormat(given.name or "answer", given.schema))
+    return ResponseFormat(
+        "json_schema", JsonSchemaFormat(given.name or "answer", given.schema, strict=given.strict)
+    )

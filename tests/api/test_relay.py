@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anthropic
+import openai
 import pytest
 
 from tests.api.service import Service, eventually, running_service
@@ -221,6 +223,117 @@ THEIRS_AND_OURS: list[tuple[Reply, tuple[int, str]]] = [
     (Reply(200, [1]), (502, "upstream_error")),
     (Reply(200, {"error": {"message": "Out of memory."}}), (502, "upstream_error")),
 ]
+
+
+TOOL = {"name": "add", "input_schema": {"type": "object", "properties": {"a": {"type": "number"}}}}
+CALLED = [
+    {"index": 4, "id": "call_1", "type": "function", "function": {"name": "add", "arguments": ""}},
+    {"index": 4, "function": {"arguments": '{"a":'}},
+    {"index": 4, "function": {"arguments": " 1}"}},
+]
+THINKING = Reply(
+    stream=[
+        chunk(),
+        *({"choices": [{"index": 0, "delta": {"reasoning_content": text}}]} for text in ("Hm", "m.")),
+        chunk("I "),
+        chunk("add."),
+        *({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]} for call in CALLED),
+        chunk(finish="tool_calls"),
+        {"choices": [], "usage": USAGE},
+    ]
+)
+
+
+class TestOtherApis:
+    """What is asked in other words is told there in those of chat completions."""
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_anthropics_messages(self, service: Service, upstream: Theirs, streamed: bool) -> None:
+        connect(service, upstream, model={"model_parameters": {"seed": 5}})
+        upstream.usual = THINKING
+        client = anthropic.Anthropic(base_url=service.url, api_key="none")
+        earlier = [{"type": "tool_use", "id": "t1", "name": "add", "input": {"a": 1}}]
+        result = [{"type": "tool_result", "tool_use_id": "t1", "content": "1"}]
+        asked: dict[str, Any] = {
+            "model": "ours", "max_tokens": 9, "system": "Be brief.", "stop_sequences": ["x"], "tools": [TOOL],
+            "tool_choice": {"type": "tool", "name": "add"}, "extra_body": {"top_k": 3},
+            "messages": [*HI, {"role": "assistant", "content": earlier}, {"role": "user", "content": result}],
+        }  # fmt: skip
+        with client:
+            if streamed:
+                with client.messages.stream(**asked) as stream:
+                    given = stream.get_final_message()
+            else:
+                given = client.messages.create(**asked)
+        thought, text, call = given.content
+        assert (thought.type, thought.type == "thinking" and thought.thinking) == ("thinking", "Hmm.")
+        assert (text.type, text.type == "text" and text.text) == ("text", "I add.")
+        assert call.type == "tool_use"
+        assert (call.name, call.input) == ("add", {"a": 1})
+        assert (given.model, given.stop_reason, given.usage.output_tokens) == ("ours", "tool_use", 2)
+        (body,) = upstream.bodies
+        function = {"name": "add", "parameters": TOOL["input_schema"]}
+        assert body == {
+            "model": "theirs", "seed": 5, "max_tokens": 9, "stop": ["x"], "top_k": 3,
+            "stream": True, "stream_options": {"include_usage": True},
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                *HI,
+                {
+                    "role": "assistant", "content": None,
+                    "tool_calls": [{
+                        "id": "t1", "type": "function",
+                        "function": {"name": "add", "arguments": json.dumps({"a": 1})},
+                    }],
+                },
+                {"role": "tool", "content": "1", "tool_call_id": "t1"},
+            ],
+            "tools": [{"type": "function", "function": function}],
+            "tool_choice": {"type": "function", "function": {"name": "add"}},
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_openais_responses(self, service: Service, upstream: Theirs, streamed: bool) -> None:
+        connect(service, upstream)
+        upstream.usual = STREAM
+        format_ = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True}
+        with openai.OpenAI(base_url=f"{service.url}/v1", api_key="none") as client:
+            asked: dict[str, Any] = {"model": "ours", "input": "Hi", "text": {"format": format_}}
+            if streamed:
+                with client.responses.create(**asked, stream=True) as events:
+                    given = list(events)[-1].response
+            else:
+                given = client.responses.create(**asked)
+        assert given.output_text == "Hello"
+        assert (given.model, given.usage.output_tokens) == ("ours", 2)
+        assert service.get(f"/v1/fingerprints/{given.system_fingerprint}")["id"] == "ours"
+        (body,) = upstream.bodies
+        assert body["response_format"] == {
+            "type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}, "strict": True},
+        }  # fmt: skip
+        assert "temperature" not in body, "what nobody said was said there"
+
+    def test_an_error_comes_in_their_words(self, service: Service, upstream: Theirs) -> None:
+        connect(service, upstream)
+        upstream.usual = Reply(429, {"error": {"message": "Slow down."}})
+        said = ask(service, 429, "/v1/messages", max_tokens=5)
+        assert said["type"] == "error"
+        assert "Slow down." in said["error"]["message"]
+        upstream.usual = Reply(stream=[chunk("a")], cut=True)
+        given = service.client.post(
+            "/v1/messages", json={"model": "ours", "messages": HI, "max_tokens": 5, "stream": True}
+        )
+        assert given.text.rstrip().rpartition("event: ")[2].startswith("error")
+
+    def test_probabilities_are_refused_where_they_cannot_be_told(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        connect(service, upstream)
+        asked = {"model": "ours", "input": "Hi", "include": ["message.output_text.logprobs"]}
+        given = service.client.post("/v1/responses", json=asked)
+        assert given.status_code == 400
+        assert given.json()["error"]["code"] == "unsupported_parameter"
+        assert not upstream.bodies
 
 
 class TestErrors:

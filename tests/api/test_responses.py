@@ -68,7 +68,7 @@ def events(answer: httpx.Response) -> list[Any]:
     """The data of a stream's events, each of which has the name that its data says."""
     found = []
     for part in answer.text.split("\n\n")[:-1]:
-        name, data = part.splitlines()
+        name, data = part.split("\n")  # not splitlines: a text may hold other line ends
         found.append(json.loads(data.removeprefix("data: ")))
         assert name == f"event: {found[-1]['type']}"
     return found

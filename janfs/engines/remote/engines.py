@@ -60,7 +60,7 @@ class RemoteEngines:
         """
         body = asked(model, operation, request)
         usage = not streams(operation, request) or wants_usage(request)
-        rewriter = Rewriter(model.id, f"fp_{model.fingerprint}", usage=usage)
+        rewriter = Rewriter(model.id, model.system_fingerprint, usage=usage)
         tries = self._attempts(model)
         for attempt in tries:
             with attempt as upstream:

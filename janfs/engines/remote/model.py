@@ -30,6 +30,11 @@ class RemoteModel(Struct, frozen=True, kw_only=True):
     defaults: Mapping[str, Any]
 
     @property
+    def system_fingerprint(self) -> str:
+        """The fingerprint as answers have it."""
+        return f"fp_{self.fingerprint}"
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What the fingerprint stands for."""
         return {"model": self.name, "addresses": msgspec.to_builtins(self.engine.addresses)}

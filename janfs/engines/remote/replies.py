@@ -1,0 +1,130 @@
+"""A chat as our other APIs have it, in the words of an engine elsewhere, and its answer in ours. Pure."""
+
+import json
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from typing import Any
+
+from janfs.engines.protocol import (
+    CallDelta,
+    ChatMessage,
+    ChatPrompt,
+    Finished,
+    FinishReason,
+    ReasoningDelta,
+    Reply,
+    TextDelta,
+    Usage,
+)
+from janfs.engines.remote.pieces import Piece
+
+_ENDS: dict[str, FinishReason] = {
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+}
+_THOUGHTS = ("reasoning_content", "reasoning")  # what servers call them
+_WORDS = ("content", "refusal")
+
+
+def chat_of(prompt: ChatPrompt) -> dict[str, Any]:
+    """The fields of a request that say what is asked. Thoughts of earlier turns stay here."""
+    body: dict[str, Any] = {"messages": [_message(each) for each in prompt.messages]}
+    if not prompt.tools:
+        return body
+    body["tools"] = [
+        {
+            "type": "function",
+            "function": {
+                "name": tool.name,
+                **({} if tool.description is None else {"description": tool.description}),
+                "parameters": json.loads(tool.parameters),
+            },
+        }
+        for tool in prompt.tools
+    ]
+    if prompt.must_call and len(prompt.tools) == 1:
+        body["tool_choice"] = {"type": "function", "function": {"name": prompt.tools[0].name}}
+    elif prompt.must_call:
+        body["tool_choice"] = "required"
+    if not prompt.parallel:
+        body["parallel_tool_calls"] = False
+    return body
+
+
+def _message(message: ChatMessage) -> dict[str, Any]:
+    calls = [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in message.tool_calls
+    ]
+    said: dict[str, Any] = {"role": message.role, "content": message.content or (None if calls else "")}
+    more = {"tool_calls": calls, "tool_call_id": message.tool_call_id, "name": message.name}
+    return said | {name: value for name, value in more.items() if value}
+
+
+async def replies(pieces: AsyncGenerator[Piece]) -> AsyncGenerator[Reply]:
+    """The one answer of a stream, with its usage at the end."""
+    reader = _Reader()
+    async with aclosing(pieces):
+        async for piece in pieces:
+            for reply in reader.read(piece):
+                yield reply
+    yield reader.end()
+
+
+class _Reader:
+    """What was told of an answer so far."""
+
+    def __init__(self) -> None:
+        self._calls: dict[Any, int] = {}  # theirs may have any number
+        self._usage = Usage(0, 0)
+        self._reason: FinishReason = "stop"
+        self._stop_string: str | None = None
+
+    def read(self, piece: Piece) -> Iterator[Reply]:
+        self._usage = piece.usage or self._usage
+        choices = (piece.data or {}).get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if not isinstance(choice, dict):
+                continue
+            delta = choice.get("delta")
+            if isinstance(delta, dict):
+                yield from self._told(delta)
+            if isinstance(choice.get("stop_reason"), str):  # as vLLM says which string it was
+                self._stop_string = choice["stop_reason"]
+        for reason in piece.ends.values():
+            self._reason = _ENDS.get(reason, "stop")
+
+    def end(self) -> Finished:
+        reason = "tool_calls" if self._calls and self._reason == "stop" else self._reason
+        return Finished(reason, self._usage, stop_string=self._stop_string if reason == "stop" else None)
+
+    def _told(self, delta: dict[str, Any]) -> Iterator[Reply]:
+        thought = next((delta[name] for name in _THOUGHTS if delta.get(name)), None)
+        if isinstance(thought, str):
+            yield ReasoningDelta(thought)
+        for name in _WORDS:
+            if isinstance(delta.get(name), str) and delta[name]:
+                yield TextDelta(delta[name])
+        calls = delta.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
+            if isinstance(call, dict):
+                yield from self._called(call)
+
+    def _called(self, call: dict[str, Any]) -> Iterator[CallDelta]:
+        function = call.get("function")
+        said = function if isinstance(function, dict) else {}
+        theirs = call.get("index", call.get("id"))
+        known = theirs in self._calls
+        index = self._calls.setdefault(theirs, len(self._calls))
+        name, arguments = said.get("name"), said.get("arguments")
+        if not known or arguments:
+            yield CallDelta(
+                index,
+                None if known else str(name or ""),
+                arguments
+                if isinstance(arguments, str)
+                else ""
+                if arguments is None
+                else json.dumps(arguments),
+            )

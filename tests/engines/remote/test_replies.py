@@ -1,0 +1,120 @@
+"""Answers of theirs as replies of ours, whatever they look like."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from janfs.engines.protocol import (
+    CallDelta,
+    ChatMessage,
+    ChatPrompt,
+    Finished,
+    Reply,
+    TextDelta,
+    Tool,
+    Usage,
+)
+from janfs.engines.remote.pieces import Piece, Rewriter
+from janfs.engines.remote.replies import chat_of, replies
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+CALL = st.fixed_dictionaries(
+    {},
+    optional={
+        "index": st.integers(0, 2) | st.none(),
+        "id": st.text(max_size=2),
+        "function": st.fixed_dictionaries({}, optional={"name": ANYTHING, "arguments": ANYTHING}) | ANYTHING,
+    },
+)
+DELTA = st.fixed_dictionaries(
+    {},
+    optional={
+        "content": ANYTHING,
+        "reasoning": ANYTHING,
+        "tool_calls": st.lists(CALL | ANYTHING, max_size=3),
+    },
+)
+CHOICE = st.fixed_dictionaries({}, optional={"delta": DELTA | ANYTHING, "finish_reason": ANYTHING})
+
+
+def read(*said: dict[str, Any]) -> list[Reply]:
+    rewriter = Rewriter("ours", "fp_ours", usage=False)
+
+    async def pieces() -> AsyncGenerator[Piece]:
+        for each in said:
+            yield rewriter.piece(json.dumps(each).encode())
+
+    async def collect() -> list[Reply]:
+        return [reply async for reply in replies(pieces())]
+
+    return asyncio.run(collect())
+
+
+def delta(**fields: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": fields}]}
+
+
+@given(st.lists(CHOICE | ANYTHING, max_size=5))
+def test_whatever_they_say_ends_once_and_calls_are_numbered_in_order(choices: list[Any]) -> None:
+    *told, end = read(*({"choices": [choice]} for choice in choices))
+    assert isinstance(end, Finished)
+    assert not any(isinstance(reply, Finished) for reply in told)
+    begun = 0
+    for reply in told:
+        if isinstance(reply, CallDelta):
+            assert (reply.index == begun) == (reply.name is not None), (
+                "a call begins with its name, and in order"
+            )
+            begun += reply.name is not None
+            assert reply.index < begun
+        elif isinstance(reply, TextDelta):
+            assert reply.text
+
+
+def test_calls_that_come_whole_or_without_numbers_are_told_apart() -> None:
+    one = {"id": "a", "function": {"name": "add", "arguments": '{"a": 1}'}}
+    two = {"id": "b", "function": {"name": "sub", "arguments": {"a": 2}}}
+    *told, end = read(delta(tool_calls=[one, two]), {"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    assert told == [CallDelta(0, "add", '{"a": 1}'), CallDelta(1, "sub", '{"a": 2}')]
+    assert isinstance(end, Finished)
+    assert end.finish_reason == "tool_calls", "some say stop all the same"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("content_filter", "stop"),
+        ("function_call", "tool_calls"),
+        ("x", "stop"),
+    ],
+)
+def test_every_end_of_theirs_is_one_of_ours(theirs: str, ours: str) -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 1}
+    ended = {"choices": [{"delta": {}, "finish_reason": theirs, "stop_reason": "END"}]}
+    *_, end = read(delta(content="a"), ended, {"choices": [], "usage": usage})
+    assert end == Finished(ours, Usage(3, 1), stop_string="END" if ours == "stop" else None)  # type: ignore[arg-type]
+
+
+def test_of_several_tools_one_must_be_called_or_just_one_at_a_time() -> None:
+    tools = (Tool("a"), Tool("b", "Does b."))
+    body = chat_of(ChatPrompt((ChatMessage("user", "Hi"),), tools, must_call=True, parallel=False))
+    assert (body["tool_choice"], body["parallel_tool_calls"]) == ("required", False)
+    assert body["tools"][1]["function"] == {
+        "name": "b",
+        "description": "Does b.",
+        "parameters": {"type": "object"},
+    }
+    assert chat_of(ChatPrompt((ChatMessage("user", "Hi", reasoning="Hm."),))) == {
+        "messages": [{"role": "user", "content": "Hi"}]
+    }
