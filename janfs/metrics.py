@@ -8,12 +8,12 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mappi
 from contextlib import aclosing, contextmanager
 from typing import Any
 
-import psutil
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from janfs.engines.free_memory import resident
 from janfs.engines.protocol import Embedding, EngineState, Finished, Reply, Usage
 from janfs.errors import JanfsError
 
@@ -182,14 +182,7 @@ class _Engines(Collector):
             state.add_metric((model_id, now.state), 1)
             requests.add_metric((model_id, "active"), now.active)
             requests.add_metric((model_id, "waiting"), now.waiting)
-            resident = _resident(now.info.pid) if now.info is not None else None
-            if resident is not None:
-                memory.add_metric((model_id,), resident)
+            held = resident(now.info.pid) if now.info is not None else None
+            if held is not None:
+                memory.add_metric((model_id,), held)
         yield from (state, requests, memory)
-
-
-def _resident(pid: int) -> int | None:
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:  # it ended this moment
-        return None

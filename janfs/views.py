@@ -10,6 +10,7 @@ from msgspec import Struct
 from janfs.catalogue.catalogue import Catalogue, files_of, find_model
 from janfs.catalogue.duplicates import duplicates_of
 from janfs.catalogue.entries import File, Model, Status
+from janfs.engine_views import LoadedModel
 from janfs.engines.protocol import EngineState
 from janfs.errors import ModelNotFound
 from janfs.folder import paths
@@ -38,7 +39,8 @@ class ModelView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `created` is in seconds since 1970 (0 for a file that is no model), `size` in bytes over all its GGUF
     files, `progress` in per cent of the bytes that its header announces. `folder` and file names are spelled
     as in the log. `reason` explains `status`, `state_reason` explains `state`; they are left out where there
-    is nothing to explain. `duplicate_of` is an older model with a file of the same content.
+    is nothing to explain. `loaded` is there for one model alone, while it is loaded here. `duplicate_of` is
+    an older model with a file of the same content.
     """
 
     id: str
@@ -65,6 +67,7 @@ class ModelView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     progress: float | None = None
     duplicate_of: str | None = None
     json_error: JsonError | None = None
+    loaded: LoadedModel | None = None
     at: int | None = None
     model_json: str | None = None
 

@@ -14,7 +14,6 @@ from janfs.api.context import ApiContext
 from janfs.api.door import Door
 from janfs.api.errors import handle
 from janfs.api.openapi import OPERATIONS
-from janfs.engines.protocol import EngineState
 from janfs.listing import ModelList
 from janfs.past.moments import AsOf
 from janfs.root import RootPaths
@@ -31,7 +30,7 @@ HANDLERS = (
 def create_api(context: ApiContext) -> Access:
     """The API as an ASGI application. It needs its lifespan to be run."""
     bell, model_list, past = Bell(), ModelList(), AsOf(context.log, RootPaths(context.settings.root).past)
-    context.metrics.watch_engines(lambda: _states_by_id(context))
+    context.metrics.watch_engines(context.states_by_id)
     context.pipeline.on_publish(lambda _: bell.ring_from_thread())
 
     @asynccontextmanager
@@ -65,8 +64,3 @@ async def _ring_when_stopping(context: ApiContext, bell: Bell) -> None:
     """Event streams wait for the bell; this lets them see that it is over."""
     await context.stopping.wait()
     bell.ring()
-
-
-def _states_by_id(context: ApiContext) -> dict[str, EngineState]:
-    models = context.pipeline.snapshot.catalogue.models
-    return {models[uid].id if uid in models else uid: state for uid, state in context.pool.states().items()}

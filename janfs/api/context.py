@@ -95,6 +95,11 @@ class ApiContext(Struct, frozen=True, kw_only=True):
 
         return find
 
+    def states_by_id(self) -> dict[str, EngineState]:
+        """What every model is doing that is loaded here, or was, by its id of now."""
+        models = self.pipeline.snapshot.catalogue.models
+        return {models[uid].id if uid in models else uid: now for uid, now in self.pool.states().items()}
+
     @property
     def state_of(self) -> Callable[[str], EngineState]:
         """Says what a model is doing, here or elsewhere, by its uid."""

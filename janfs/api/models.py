@@ -8,12 +8,14 @@ from litestar import Response, delete, get, patch, route
 from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, QueryParameter, RawBody, SkipValidation
 from msgspec import Struct
+from msgspec.structs import replace
 
 from janfs.api.context import ApiContext, Context
 from janfs.api.errors import decode_body
 from janfs.api.moments import Moment, Past, position_of
 from janfs.catalogue.catalogue import find_model
 from janfs.catalogue.entries import Model
+from janfs.engine_views import loaded_model
 from janfs.engines.remote.model import RemoteModel
 from janfs.errors import ModelNotFound, ModelNotRunnable, UnsupportedParameter
 from janfs.folder import paths
@@ -138,6 +140,9 @@ def _shown(context: ApiContext, name: str) -> Response[ModelView]:
         raise ModelNotFound(name)
     file = snapshot.catalogue.files.get(paths.join(view.folder, paths.MANIFEST))
     tag = {} if file is None or file.document is None else {"ETag": f'"{file.document}"'}
+    model = find_model(snapshot.catalogue, name)
+    if model is not None and model.remote is None:
+        view = replace(view, loaded=loaded_model(model.id, context.pool.state(model.uid)))
     return Response(view, headers=tag)
 
 
@@ -160,7 +165,7 @@ async def get_config(context: Context, model_id: FromPath[str], past: Past, at: 
 @delete("/v1/models/{model_id:str}", status_code=200)
 async def delete_model(context: Context, model_id: FromPath[str]) -> Deleted:
     """Stop a model and move its folder to the trash."""
-    model = _present(context, model_id)
+    model = present_model(context, model_id)
     await context.pool.stop(model.uid, reason="it is being deleted")
     await asyncio.to_thread(context.downloads.cancel, model.id, ACTOR)
     await asyncio.wrap_future(context.pipeline.submit(Delete(model.id, ACTOR)))
@@ -186,7 +191,7 @@ async def stop_model(context: Context, model_id: FromPath[str], body: RawBody) -
     A model on another machine stays there.
     """
     _refuse_settings(body)
-    model = _present(context, model_id)
+    model = present_model(context, model_id)
     if model.remote is not None:
         message = (
             f"Model {model.id} is served by {model.remote} on another machine; there is nothing to stop here"
@@ -216,7 +221,7 @@ async def _look_elsewhere(context: ApiContext, model: RemoteModel) -> StateChang
     return StateChange(model.id, context.state_of(model.uid).state, message)
 
 
-def _present(context: ApiContext, name: str) -> Model:
+def present_model(context: ApiContext, name: str) -> Model:
     """The model that this is now. Raises `ModelNotFound`, or `ModelNotRunnable` for a file without model."""
     model = find_model(context.pipeline.snapshot.catalogue, name)
     if model is not None:

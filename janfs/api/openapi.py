@@ -25,6 +25,7 @@ from janfs.api import (
     organising,
     rerank,
     responses,
+    router,
     tokens,
 )
 from janfs.api.chat_request import ChatRequest
@@ -67,6 +68,12 @@ def _moment(name: str, description: str) -> dict[str, Any]:
 
 
 _AT = _moment("at", "As it was at this moment.")
+_RELOAD = {
+    "name": "reload",
+    "in": "query",
+    "schema": {"type": "string"},
+    "description": "With any value the folder is looked at first.",
+}
 _SUBJECT = {
     "name": "subject",
     "in": "query",
@@ -108,6 +115,9 @@ OPERATIONS = (
     Operation(models.delete_model, models.Deleted),
     Operation(models.start_model, models.StateChange),
     Operation(models.stop_model, models.StateChange),
+    Operation(router.list_router_models, router.RouterModelList, parameters=(_RELOAD,)),
+    Operation(router.load_router_model, router.RouterSuccess, body=router.RouterModelName),
+    Operation(router.unload_router_model, router.RouterSuccess, body=router.RouterModelName),
     Operation(organising.pair_model, ModelView, body=organising.PairRequest),
     Operation(organising.organise, organising.Organised, body=organising.OrganiseRequest),
     Operation(archives.export_model, None),

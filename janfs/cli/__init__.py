@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from janfs.cli import editing, hashes, history, organising, pull, serving, sharing
+from janfs.cli import editing, hashes, history, organising, ps, pull, serving, sharing
 from janfs.cli import log as log_commands
 from janfs.cli.common import at_option, json_option, key_option, root_option
 from janfs.cli.errors import exit_code
@@ -124,6 +124,7 @@ for command in (
     hashes.verify,
     hashes.dedupe,
     pull.pull,
+    ps.ps,
     sharing.export,
     sharing.import_,
     log_commands.log,

@@ -28,7 +28,7 @@ def table(models: Sequence[Mapping[str, Any]]) -> str:
     rows += [
         (model["id"], _status(model), model["state"], size(model["size"]), _remark(model)) for model in models
     ]
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def origins(config: Mapping[str, Any]) -> str:
@@ -38,7 +38,7 @@ def origins(config: Mapping[str, Any]) -> str:
         for block in ("engine_parameters", "model_parameters")
         for name, setting in config[block].items()
     ]
-    return f"engine: {config['engine']}\n" + _aligned([("SETTING", "VALUE", "FROM"), *rows])
+    return f"engine: {config['engine']}\n" + aligned([("SETTING", "VALUE", "FROM"), *rows])
 
 
 def problems(engines: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -80,7 +80,7 @@ def size(count: int) -> str:
     raise AssertionError("unreachable")
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+def aligned(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows as columns; the last one may be of any width."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     return "\n".join(

@@ -1,4 +1,4 @@
-"""How much memory there is for another model: the machine's, within the limits of our cgroups."""
+"""How much memory there is for another model, within the limits of our cgroups, and what processes have."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -20,6 +20,14 @@ def free_memory(
     """
     found = [int(psutil.virtual_memory().available), *_left_in_cgroups(cgroups, membership)]
     return min(found) - _SPARED - sum(map(_mapped, pids))
+
+
+def resident(pid: int) -> int | None:
+    """Bytes that a process has in memory; None for one that is gone."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return None
 
 
 def _mapped(pid: int) -> int:

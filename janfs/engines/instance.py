@@ -2,12 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
 from enum import Enum
 from typing import Any
 
 from janfs.engines.memory import Split
-from janfs.engines.protocol import Engine, EngineExit, EngineState, RunSpec
+from janfs.engines.protocol import (
+    Engine,
+    EngineCrashed,
+    EngineExit,
+    EngineFact,
+    EngineState,
+    EngineStopped,
+    Finished,
+    GenerateRequest,
+    Reply,
+    RunSpec,
+    describe_exit,
+)
+from janfs.engines.throughput import Throughput
 from janfs.errors import JanfsError
 
 
@@ -52,6 +66,7 @@ class Instance:
         self._unused.set()
         self._draining = asyncio.Event()
         self._cut = asyncio.Event()  # do not wait for those that run
+        self._wrote = Throughput()
         self._rest: asyncio.TimerHandle | None = None
         self.task = asyncio.create_task(life(self), name=f"engine {spec.model_id}")
 
@@ -122,11 +137,33 @@ class Instance:
         exit_.cancel()
         return None
 
+    async def generate(self, engine: Engine, request: GenerateRequest) -> AsyncGenerator[Reply]:
+        """What the engine answers, counted on the way: a piece is a token, and the end tells of the rest."""
+        pieces = 0
+        async with aclosing(engine.generate(request)) as replies:
+            async for reply in replies:
+                if isinstance(reply, Finished):
+                    self._wrote.add(max(0, reply.usage.completion_tokens - pieces), time.monotonic())
+                else:
+                    pieces += 1
+                    self._wrote.add(1, time.monotonic())
+                yield reply
+
     def fail(self, error: JanfsError) -> None:
         """Tell those who wait that there will be no engine."""
         if not self.ready.done():
             self.ready.set_exception(error)
             self.ready.exception()  # nobody may be waiting any more, which is no fault
+
+    def outcome(self, crash: EngineExit | None) -> tuple[EngineState, EngineFact]:
+        """What is shown and told once it has been closed, or its process died."""
+        uid, named, now = self.spec.uid, self.spec.fingerprint, self._clock()
+        if crash is None:
+            ended = EngineState(state="stopped", reason=self.reason, since=now)
+            return ended, EngineStopped(uid=uid, fingerprint=named, reason=self.reason)
+        failed = EngineState(state="failed", reason=f"The engine {describe_exit(crash)}", since=now)
+        died = self.lost + self.refs
+        return failed, EngineCrashed(uid=uid, fingerprint=named, requests=died, exit=crash)
 
     def state(self) -> EngineState:
         loading = self.phase in {Phase.WAITING, Phase.LOADING}
@@ -150,6 +187,7 @@ class Instance:
             last_used=self.used_at,
             unloads_at=self.unloads_at,
             pinned=self.wanted.pinned,
+            tokens_per_second=round(self._wrote.rate(time.monotonic()), 1),
         )
 
 

@@ -16,20 +16,16 @@ from janfs.engines.instance import Instance, Phase
 from janfs.engines.places import FreeMemory, Places, PoolLimits
 from janfs.engines.protocol import (
     Engine,
-    EngineCrashed,
-    EngineExit,
     EngineFact,
     EngineFactory,
     EngineInfo,
     EngineStarted,
     EngineStartFailed,
     EngineState,
-    EngineStopped,
     GenerateRequest,
     Prompt,
     Reply,
     RunSpec,
-    describe_exit,
 )
 from janfs.errors import Busy, EngineError, JanfsError, ModelNotRunnable, WorkerCrashed
 
@@ -79,7 +75,10 @@ class EnginePool:
         Raises what `spec_of` raises, `Busy` when the model's queue is full, `LoadFailed`, and what
         `Engine.generate` raises.
         """
-        async with self.engine(model_id) as engine, aclosing(engine.generate(request)) as replies:
+        async with (
+            self._using(model_id) as (instance, engine),
+            aclosing(instance.generate(engine, request)) as replies,
+        ):
             async for reply in replies:
                 yield reply
 
@@ -91,9 +90,14 @@ class EnginePool:
     @asynccontextmanager
     async def engine(self, model_id: str, *, insist: bool = False) -> AsyncIterator[Engine]:
         """A loaded engine that stays for the length of the block. Raises as `generate` does."""
+        async with self._using(model_id, insist=insist) as (_, engine):
+            yield engine
+
+    @asynccontextmanager
+    async def _using(self, model_id: str, *, insist: bool = False) -> AsyncIterator[tuple[Instance, Engine]]:
         instance = self._acquire(model_id, insist=insist)
         try:
-            yield await asyncio.shield(instance.ready)
+            yield instance, await asyncio.shield(instance.ready)
         except WorkerCrashed:
             instance.lost += 1
             instance.open = False  # at once: whoever asks next gets a fresh one
@@ -190,7 +194,8 @@ class EnginePool:
         finally:
             instance.open = False
             await engine.close(instance.grace, f"The model was unloaded: {instance.reason}.")
-        await self._ended(instance, crash)
+        self._rest[spec.uid], fact = instance.outcome(crash)
+        await self._record(fact)
 
     def _gone(self, instance: Instance) -> None:
         """Clean up when an instance's task is done; one that was cancelled at once never began its life."""
@@ -218,20 +223,6 @@ class EnginePool:
             return None
         self._cooldown.succeeded(spec.uid)
         return engine
-
-    async def _ended(self, instance: Instance, crash: EngineExit | None) -> None:
-        spec, since = instance.spec, self._clock()
-        fact: EngineFact
-        if crash is None:
-            reason = instance.reason
-            self._rest[spec.uid] = EngineState(state="stopped", reason=reason, since=since)
-            fact = EngineStopped(uid=spec.uid, fingerprint=spec.fingerprint, reason=reason)
-        else:
-            reason = f"The engine {describe_exit(crash)}"
-            self._rest[spec.uid] = EngineState(state="failed", reason=reason, since=since)
-            died = instance.lost + instance.refs
-            fact = EngineCrashed(uid=spec.uid, fingerprint=spec.fingerprint, requests=died, exit=crash)
-        await self._record(fact)
 
     def _forget(self, instance: Instance) -> None:
         if self._current.get(instance.spec.uid) is instance:

@@ -508,7 +508,8 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     `fingerprint` is that of what is loaded, `wanted` that of what was asked for, before it was lowered.
     `active` requests run, `waiting` ones wait for the load. `info` is there while loaded. `memory` is what it
     takes by estimate, in bytes, `lowered` has the settings that are lower than wanted, so that it fits.
-    `last_used` and `unloads_at` (if nobody comes) are in Unix seconds.
+    `last_used` and `unloads_at` (if nobody comes) are in Unix seconds, `tokens_per_second` are those of the
+    last ten seconds, over all answers.
     """
 
     state: Literal["stopped", "loading", "running", "stopping", "failed"]
@@ -524,6 +525,7 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     last_used: float | None = None
     unloads_at: float | None = None
     pinned: bool = False
+    tokens_per_second: float = 0.0
 
 
 def describe_exit(end: EngineExit) -> str:

@@ -38,3 +38,10 @@ def tiny(_one_model: Service) -> Service:
 def service(tmp_path: Path) -> Iterator[Service]:
     with running_service(tmp_path / "root") as service:
         yield service
+
+
+@pytest.fixture
+def with_model(service: Service) -> Service:
+    """A service of the test's own, with the model `tiny-one`."""
+    service.drop("Tiny One.gguf")
+    return service

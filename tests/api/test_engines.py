@@ -1,6 +1,7 @@
 """/v1/engines as clients see it."""
 
 from tests.api.service import Service, eventually
+from tests.fakes.pool import INFO
 
 
 def edit(service: Service, name: str, text: str) -> None:
@@ -20,6 +21,7 @@ def test_without_files_there_is_the_engine_in_the_box(service: Service) -> None:
         "engine_parameters": {},
         "notes": [],
         "problems": [],
+        "models": [],
         "upstreams": [],
     }
 
@@ -67,3 +69,20 @@ def test_the_settings_of_a_model_tell_where_they_come_from(service: Service) -> 
     before = service.get("/v1/models/tiny/config?at=6")["engine_parameters"]["ngl"]
     assert before == {"value": 100, "origin": {"kind": "built-in"}}, "then there was no such file"
     assert service.client.get("/v1/models/none/config").status_code == 404
+
+
+def test_a_loaded_model_is_shown_with_its_engine_and_alone(with_model: Service) -> None:
+    assert "loaded" not in with_model.get("/v1/models/tiny-one")
+    with_model.client.post("/v1/models/tiny-one/start")
+    shown = with_model.get("/v1/models/tiny-one")["loaded"]
+    assert (shown["id"], shown["state"], shown["context"], shown["parallel"]) == (
+        "tiny-one",
+        "running",
+        64,
+        1,
+    )
+    assert shown["pid"] == INFO.pid
+    assert shown["load_seconds"] == INFO.load_seconds
+    [engine] = with_model.get("/v1/engines")["data"]
+    assert engine["models"] == [shown]
+    assert "loaded" not in with_model.get("/v1/models")["data"][0]

@@ -9,12 +9,6 @@ from janfs.errors import LoadFailed
 from tests.api.service import Service, uid_of
 
 
-@pytest.fixture
-def with_model(service: Service) -> Service:
-    service.drop("Tiny One.gguf")
-    return service
-
-
 def test_a_dropped_model_is_listed(with_model: Service) -> None:
     body = with_model.get("/v1/models")
     assert body["object"] == "list"

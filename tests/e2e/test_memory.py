@@ -5,13 +5,22 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from janfs.cli import main
 from tests.e2e.conftest import SAMPLE_ID
 from tests.support.service import ServiceProcess
 
 pytestmark = pytest.mark.model
 
 ASK = {"model": SAMPLE_ID, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
+
+
+def janfs(*arguments: str) -> str:
+    """What a command prints."""
+    outcome = CliRunner().invoke(main, arguments)
+    assert outcome.exit_code == 0, outcome.output
+    return outcome.output
 
 
 def ctx_len(service: ServiceProcess) -> Any:
@@ -32,6 +41,14 @@ def test_a_context_that_nobody_asked_for_is_lowered_and_one_that_the_user_wants_
     assert 2048 <= setting["value"] < 8192
     fingerprint = service.get(f"/v1/fingerprints/{answer.json()['system_fingerprint']}")
     assert fingerprint["settings"]["ctx_len"] == setting["value"], "the answer was not given with these"
+
+    [shown] = json.loads(janfs("ps", "--json", "--root", str(service.root)))
+    assert shown == service.get(f"/v1/models/{SAMPLE_ID}")["loaded"] | {
+        name: shown[name] for name in ("resident", "tokens_per_second")
+    }
+    assert shown["lowered"] == {"ctx_len": setting["value"]}
+    assert 0 < shown["resident"] <= shown["memory"]
+    assert "(lowered to fit)" in janfs("ps", "--root", str(service.root))
 
     model_json = service.root / "models" / SAMPLE_ID / "model.json"
     wanted = json.loads(model_json.read_text())

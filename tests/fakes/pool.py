@@ -76,7 +76,8 @@ class FakePool:
         return self._states.pop(uid, None) is not None
 
     def state(self, uid: str) -> EngineState:
-        return EngineState(state=self._states.get(uid, "stopped"))
+        now = self._states.get(uid, "stopped")
+        return EngineState(state=now, info=INFO if now == "running" else None)
 
     def states(self) -> dict[str, EngineState]:
         return {uid: self.state(uid) for uid in self._states}

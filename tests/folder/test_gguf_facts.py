@@ -134,6 +134,23 @@ class TestShape:
         )
         assert found.kv_heads_total == 16
 
+    def test_what_memory_depends_on_is_taken_from_layers_and_their_tensors(self) -> None:
+        shape = LLAMA | {
+            "llama.block_count": make.uint32(2),
+            "llama.feed_forward_length": make.array("uint32", [64, 128]),
+            "llama.ssm.inner_size": make.uint32(128),
+            "llama.ssm.state_size": make.uint32(4),
+            "llama.ssm.conv_kernel": make.uint32(4),
+        }
+        tensors = [Tensor("token_embd.weight"), Tensor("blk.0.ffn_up.weight"), Tensor("blk.1.ffn_up.weight")]
+        found = facts_of(shape, *tensors)
+        alone = facts_of(LLAMA, Tensor("blk.0.ffn_up.weight")).block_bytes
+        assert alone is not None
+        assert found.block_bytes == 2 * alone
+        assert found.feed_forward_length == 128
+        assert found.state_elements == 3 * 128 + 4 * 128
+        assert facts_of(LLAMA).state_elements is None
+
     def test_the_vocabulary_is_counted(self) -> None:
         listed = {
             "tokenizer.ggml.tokens": make.array("string", ["a", "b"]),

@@ -1,0 +1,50 @@
+"""llama.cpp's router calls, by the names and answers of its server-models.cpp."""
+
+from tests.api.service import Service
+
+
+def value(service: Service) -> str:
+    [model] = service.get("/models")["data"]
+    return str(model["status"]["value"])
+
+
+def test_models_are_listed_in_the_routers_words(with_model: Service) -> None:
+    listed = with_model.get("/models")
+    assert listed["object"] == "list"
+    [model] = listed["data"]
+    assert (model["id"], model["object"], model["source"]) == ("tiny-one", "model", "models_dir")
+    assert model["status"] == {"value": "unloaded", "args": []}
+    assert model["architecture"] == {"input_modalities": ["text"], "output_modalities": ["text"]}
+    assert model["path"] == str(with_model.root / "models/tiny-one/Tiny One.gguf")
+    assert (model["can_remove"], model["tags"], model["aliases"]) == (False, [], [])
+    assert "meta" not in model
+
+
+def test_a_model_is_loaded_and_unloaded_once(with_model: Service) -> None:
+    for call, after in (("load", "loaded"), ("unload", "unloaded")):
+        answer = with_model.client.post(f"/models/{call}", json={"model": "tiny-one"})
+        assert (answer.status_code, answer.json()) == (200, {"success": True}), call
+        assert value(with_model) == after
+        again = with_model.client.post(f"/models/{call}", json={"model": "tiny-one"})
+        assert again.status_code == 400, f"{call} twice: {again.text}"
+        assert "running" in again.json()["error"]["message"]
+
+
+def test_a_loaded_model_tells_of_its_context(with_model: Service) -> None:
+    with_model.client.post("/models/load", json={"model": "tiny-one"})
+    [model] = with_model.get("/models")["data"]
+    assert model["meta"]["n_ctx"] == 64
+
+
+def test_unknown_models_and_wishes_are_refused(service: Service) -> None:
+    for call in ("load", "unload"):
+        unknown = service.client.post(f"/models/{call}", json={"model": "none"})
+        assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "model_not_found")
+        wish = service.client.post(f"/models/{call}", json={"model": "none", "extra": 1})
+        assert wish.json()["error"]["code"] == "unsupported_parameter"
+
+
+def test_reload_looks_at_the_folder_first(service: Service) -> None:
+    assert service.get("/models?reload=1")["data"] == []
+    service.drop("New.gguf")
+    assert [model["id"] for model in service.get("/models?reload=1")["data"]] == ["new"]
