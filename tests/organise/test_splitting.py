@@ -27,6 +27,22 @@ def test_several_quantisations_get_folders_of_their_own_with_what_they_share(wor
     assert {file.uid for file in world.catalogue.files.values()} == {m.uid for m in world.present()}
 
 
+def test_another_file_of_a_name_that_left_the_folder_before_is_another_model(world: World) -> None:
+    world.drop("models/mine/first.gguf")
+    world.edit("models/mine/model.json", Manifest(sources=(SourceRef("first.gguf", "first.gguf"),)))
+    world.settle()
+    for _ in range(3):
+        world.drop("models/mine/second.gguf")
+        world.settle()
+    assert world.folders() == {
+        "models/mine": {"first.gguf", "model.json"},
+        "models/second": {"second.gguf", "model.json"},
+        "models/second-2": {"second.gguf", "model.json"},
+        "models/second-3": {"second.gguf", "model.json"},
+    }
+    assert [model.status for model in world.present()] == ["ready"] * 4
+
+
 def test_a_projector_beside_several_quantisations_of_its_model_goes_with_each(world: World) -> None:
     said = facts(name="Gemma 3 4B it", embedding_length=64)
     world.drop("models/gemma/gemma-q4_0.gguf", said)
