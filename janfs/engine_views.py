@@ -163,6 +163,8 @@ def _problem(file: File, counts: File | None) -> FileProblem | None:
     if file.refused is not None:
         kept = " The last good one stays in force." if file.manifest is not None else ""
         return FileProblem(file.path, file.refused.line, file.refused.column, file.refused.reason + kept)
+    if file.stuck is not None:
+        return FileProblem(file.path, 0, 0, file.stuck)
     if counts is not None and file != counts:
         return FileProblem(file.path, 0, 0, f"{file.path} is not read, because {counts.path} is there too.")
     return None

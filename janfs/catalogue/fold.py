@@ -224,7 +224,7 @@ def _json_written(draft: Draft, item: Recorded, event: e.JsonWritten | e.JsonRev
 
 
 def _json_kept(draft: Draft, item: Recorded, event: e.JsonKept) -> None:
-    file = draft.files.get(event.path)
+    file = file_at(draft, event.path)
     if file is not None:
         kept = replace(
             file,
@@ -434,7 +434,7 @@ def _write_planned(draft: Draft, item: Recorded, event: e.WritePlanned) -> None:
 
 def _write_failed(draft: Draft, item: Recorded, event: e.WriteFailed) -> None:
     plan = draft.drop_plan(event.op)
-    file, model = draft.files.get(event.path), draft.models.get(item.stream)
+    file, model = file_at(draft, event.path), draft.models.get(item.stream)
     if file is not None and plan is not None and plan.write and plan.write.made_from == file.made_from:
         return  # whoever asked for it was told
     if file is not None:  # it stays as it was

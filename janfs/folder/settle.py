@@ -14,9 +14,9 @@ from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.folder.gguf import GgufFacts, facts, read_header
 from janfs.manifest import jsonc
-from janfs.manifest.engine_file import read_engine_file
+from janfs.manifest.engine_file import read_file
 from janfs.manifest.schema import Manifest
-from janfs.manifest.spellings import read_manifest
+from janfs.manifest.secrets import of_unreadable
 
 SETTLE = 1.5  # seconds unchanged, where the system cannot tell whether a writer is there
 PATIENCE = 5.0  # seconds unchanged, before a file that ends inside its header counts as broken
@@ -52,7 +52,7 @@ class Refused(Struct, frozen=True):
 
 
 class JsonRead(Struct, frozen=True):
-    """A model.json or an engine's file as it was read; of the latter, `text` is without its secrets."""
+    """A model.json or an engine's file as it was read; `text` is without its secrets."""
 
     stamp: Stamp
     sha256: str
@@ -158,14 +158,11 @@ def _examine_json(fs: FileSystem, path: str, stamp: Stamp, unchanged_for: float)
         if file.stamp() != stamp or len(text) != stamp.size:
             return Waiting("It changed while it was read.", 0.05)
     try:
-        if paths.is_engine_file(path):
-            manifest, notes, text = read_engine_file(path, text)
-        else:
-            manifest, notes = read_manifest(text)
+        manifest, notes, text = read_file(path, text)
     except ManifestError as error:
         if unchanged_for < EDITING:
             return Waiting("It cannot be read yet.", EDITING - unchanged_for + 0.01)
-        kept = b"" if paths.is_engine_file(path) else text  # there may be a key in it, and nobody knows where
+        kept = of_unreadable(path, text)
         return JsonWrong(stamp, _digest(kept), kept, error.detail, error.line, error.column)
     return JsonRead(stamp, _digest(text), text, manifest, notes)
 

@@ -4,6 +4,7 @@ A leaf is whatever is not an object; a list is one leaf, with all that is in it.
 """
 
 import enum
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -69,6 +70,18 @@ def _applied(document: Any, pointer: Pointer, value: Any) -> Any:
     elif isinstance(here.get(key), dict):
         here[key] = _applied(here[key], rest, value)
     return here
+
+
+def differences(before: Any, after: Any, at: Pointer = ()) -> dict[Pointer, Any]:
+    """The changes that make one object of another; `applied` carries them out."""
+    found: dict[Pointer, Any] = {(*at, key): REMOVED for key in before if key not in after}
+    for key, value in after.items():
+        here = (*at, key)
+        if key in before and isinstance(value, dict) and isinstance(before[key], dict):
+            found |= differences(before[key], value, here)
+        elif key not in before or json.dumps(before[key]) != json.dumps(value):
+            found[here] = value
+    return found
 
 
 def same(left: Any, right: Any) -> bool:

@@ -7,9 +7,11 @@ the text that was to be replaced is removed. Can be run again after a crash at a
 from contextlib import suppress
 
 from janfs.catalogue.entries import Plan
-from janfs.errors import FolderError
+from janfs.errors import FolderError, ManifestError
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
+from janfs.manifest.jsonc import MAX_SIZE
+from janfs.manifest.secrets import as_recorded, changed_alike, filled, says_the_same
 from janfs.organise.disk import as_put, clean_up, explain_write, forget, stamp_of, temporary_of
 
 
@@ -25,6 +27,43 @@ def replace(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> Stamp:
     except OSError as error:
         clean_up(lambda path: _forget(fs, path, content, was), temporary)
         raise FolderError(explain_write(error, plan.target)) from error
+
+
+def texts_on_disk(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> tuple[bytes, bytes]:
+    """The text to write and the one to be replaced as they are on disk, out of those that are recorded.
+
+    They differ where the file holds secrets. Raises `FolderError` where one would have to be known that is
+    there no longer.
+    """
+    path = plan.target
+    try:
+        there = _read(fs, path)
+        known = as_recorded(path, was)
+        now = None if there is None else as_recorded(path, there)
+        if there is None or (there, was) == (now, known):
+            return content, was
+        done = now == content
+        if not done and (now == known or says_the_same(path, there, known)):
+            if plan.write is not None and plan.write.to is not None:
+                return filled(path, there, content), there
+            return changed_alike(path, there, known, content), there
+        if done or says_the_same(path, there, content):  # a crash came after it
+            came_out = _read(fs, temporary_of(plan))
+            ours = came_out is not None and says_the_same(path, came_out, known)
+            return there, came_out if ours and came_out is not None else was
+    except ManifestError as error:
+        raise FolderError(f"{path} stays as it is. {error.detail}") from error
+    except OSError as error:
+        raise FolderError(explain_write(error, path)) from error
+    return content, was  # which is refused
+
+
+def _read(fs: FileSystem, path: str) -> bytes | None:
+    stat = fs.stat(path)
+    if stat is None or stat.stamp is None or stat.stamp.size > MAX_SIZE:
+        return None
+    with fs.open(path) as file:
+        return file.read_at(0, stat.stamp.size)
 
 
 def _replace(fs: FileSystem, temporary: str, target: str, content: bytes, was: bytes) -> Stamp:

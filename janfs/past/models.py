@@ -7,6 +7,7 @@ from janfs.errors import ModelNotFound, NotFound
 from janfs.folder import paths
 from janfs.listing import ModelList
 from janfs.log.reader import LogReader
+from janfs.manifest.secrets import as_recorded
 from janfs.pipeline.snapshot import Snapshot
 from janfs.views import ModelView, find_view, stopped, stream_of
 
@@ -37,6 +38,6 @@ def _id_then(now: Catalogue, then: Catalogue, name: str) -> str:
 def _text(log: LogReader, then: Catalogue, model_id: str) -> str | None:
     model = find_model(then, model_id)
     files = [] if model is None else files_of(then, model.uid)
-    digest = next((file.document for file in files if paths.is_manifest(file.path)), None)
-    text = None if digest is None else log.document(digest)
-    return None if text is None else text.decode(errors="replace")
+    file = next((file for file in files if paths.is_manifest(file.path)), None)
+    text = None if file is None or file.document is None else log.document(file.document)
+    return None if file is None or text is None else as_recorded(file.path, text).decode(errors="replace")

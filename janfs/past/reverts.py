@@ -8,6 +8,7 @@ from janfs.errors import CannotRevert, ManifestError
 from janfs.history.versions import Version, in_force
 from janfs.log.reader import LogReader
 from janfs.manifest import jsonc
+from janfs.manifest.secrets import filled
 from janfs.manifest.spellings import read_manifest
 from janfs.past.texts import ModelDiff, compare_texts, text_of, versions_of
 from janfs.views import stream_of
@@ -71,7 +72,12 @@ def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) ->
         raise CannotRevert(
             f"The model.json of #{position} cannot be read by this janfs: {error.detail}", param="to"
         ) from error
-    return Target(model, position, version, text, texts[-1], text_of(log, texts[-1]))
+    last_text = text_of(log, texts[-1])
+    try:
+        filled(version.path, last_text, text)
+    except ManifestError as error:
+        raise CannotRevert(f"{error.path}: {error.detail}", param="to") from error
+    return Target(model, position, version, text, texts[-1], last_text)
 
 
 def preview(log: LogReader, catalogue: Catalogue, name: str, position: int) -> ModelDiff:

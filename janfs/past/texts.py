@@ -17,6 +17,7 @@ from janfs.log.reader import LogReader
 from janfs.manifest import jsonc
 from janfs.manifest.generate import Derived, from_header, stop_from_header
 from janfs.manifest.leaves import Pointer, same
+from janfs.manifest.secrets import as_recorded
 from janfs.past.moments import happenings
 from janfs.past.reasons import last_about
 from janfs.views import stream_of
@@ -58,13 +59,16 @@ def versions_of(log: LogReader, uid: str) -> list[Version]:
 
 
 def text_of(log: LogReader, version: Version | None) -> bytes:
-    """The text of a version; nothing for none. Raises `NotFound` when the log does not have it."""
+    """The text of a version, without secrets that an older janfs recorded; nothing for none.
+
+    Raises `NotFound` when the log does not have it.
+    """
     if version is None or version.sha256 is None:
         return b""
     text = log.document(version.sha256)
     if text is None:
         raise NotFound(f"The log does not have the text of {version.path} at position {version.position}.")
-    return text
+    return as_recorded(version.path, text)
 
 
 def diff(

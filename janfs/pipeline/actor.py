@@ -14,9 +14,7 @@ from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
 from janfs.log.store import EventLog
-from janfs.manifest.engine_file import read_engine_file
-from janfs.manifest.schema import Manifest
-from janfs.manifest.spellings import read_manifest
+from janfs.manifest.engine_file import read_file
 from janfs.organise import copier, executor, replacing, sharing
 from janfs.organise.steps import Copy, Generate, Move
 from janfs.pipeline import trash
@@ -136,7 +134,10 @@ class Actor:
         if wanted is None or content is None or (wanted.replaces is not None and was is None):
             lost = e.WriteFailed(plan.op, plan.target, "The text that was to be written is not in the log.")
             return [Draft(plan.uid, lost, cause=plan.position)]
+        recorded = content
         try:
+            if was is not None:
+                content, was = replacing.texts_on_disk(self._fs, plan, content, was)
             stamp = _at_least_once(
                 lambda: (
                     executor.write(self._fs, plan, content)
@@ -151,7 +152,7 @@ class Actor:
                 failed = e.WriteFailed(plan.op, plan.target, error.detail)
                 return [Draft(plan.uid, failed, cause=plan.position)]
             stamp = there
-        manifest, notes = _said(plan.target, content)
+        manifest, notes, _ = read_file(plan.target, recorded)
         origin = (wanted.base, wanted.made_from, wanted.owned)
         done: e.Event = e.JsonWritten(plan.op, plan.target, stamp, wanted.sha256, manifest, *origin, notes)
         if wanted.to is not None:
@@ -163,14 +164,6 @@ class Actor:
         actor = "janfs" if was is None and wanted.to is None else planned_by
         outcome = Draft(plan.uid, done, actor, plan.position)
         return [outcome, *(Draft(plan.uid, each, cause=plan.position) for each in wanted.conflicts)]
-
-
-def _said(path: str, content: bytes) -> tuple[Manifest, tuple[str, ...]]:
-    """What a text of ours says at its place, and what is to be noted about it."""
-    if paths.is_engine_file(path):
-        said = read_engine_file(path, content)
-        return said.manifest, said.notes
-    return read_manifest(content)
 
 
 def _move_reason(plan: Plan) -> e.MoveReason:

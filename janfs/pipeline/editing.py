@@ -9,10 +9,10 @@ from janfs.events import types as e
 from janfs.folder import paths
 from janfs.manifest import jsonc
 from janfs.manifest.edit import edit
+from janfs.manifest.engine_file import read_file
 from janfs.manifest.leaves import from_text, to_text
 from janfs.manifest.patch import check_names, located, owners, resolved, spelled
 from janfs.manifest.places import Places, canonical_pointer
-from janfs.manifest.spellings import read_manifest
 from janfs.pipeline.commands import Edit
 from janfs.pipeline.manifests import Manifests, Texts
 from janfs.pipeline.recorder import Draft
@@ -38,12 +38,12 @@ def plan(manifests: Manifests, catalogue: Catalogue, command: Edit) -> tuple[lis
         raise ManifestUntouched(f"{file.refused.reason} Mend the file first; it is left as it is until then.")
     if command.if_match not in (None, file.document):
         raise PreconditionFailed(f"The model.json of {model.id} is not what it was when you read it.")
-    disk = manifests.text(file.document)
+    disk = manifests.recorded(file)
     places = Places(jsonc.parse(disk))
     base = None if file.base is None else manifests.parsed(file.base)
     patch = resolved(command.patch, places)
     check_names(patch, places)
-    text = _changed(disk, located(patch, base, places))
+    text = _changed(file.path, disk, located(patch, base, places))
     kept = e.JsonKept(file.path, file.base or "", file.made_from, file.owned)
     if base is not None:
         owned = owners(patch, base, map(from_text, file.owned))
@@ -55,13 +55,19 @@ def plan(manifests: Manifests, catalogue: Catalogue, command: Edit) -> tuple[lis
     return drafts, documents
 
 
-def _changed(disk: bytes, changes: dict[tuple[str, ...], object]) -> bytes:
+def _changed(path: str, disk: bytes, changes: dict[tuple[str, ...], object]) -> bytes:
     first = spelled(canonical_pointer(next(iter(changes)))) if changes else None
     try:
         text = edit(disk, changes)
-        read_manifest(text)
+        said = read_file(path, text)
     except ManifestError as error:
         raise InvalidInput(error.detail, param=error.path or first) from error
+    if said.text != text:
+        raise InvalidInput(
+            "That is a secret, which must not get into the log. Write it into the file by hand; one of an "
+            "engine belongs into engines/ENGINE.json.",
+            param=first,
+        )
     return text
 
 

@@ -169,7 +169,7 @@ class Pipeline:
         self._orders.obey(commands)
         self._caught_up = self._caught_up or (everything and looked)
         if self._caught_up:
-            self._engine_files.work(self._organiser.finish_plans)
+            self._engine_files.work(self._organiser.finish_plans, self._observer.arrivals)
         self._organiser.work()
         self._publish()
         for item in commands:

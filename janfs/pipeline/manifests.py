@@ -1,13 +1,15 @@
-"""What is to be written as a model.json: generated, and brought together with what a person wrote."""
+"""What is to be written as a model.json or an engine's file: generated, and brought together with what a
+person wrote.
+"""
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-from janfs.catalogue.catalogue import Catalogue
+from janfs.catalogue.catalogue import Catalogue, file_at
 from janfs.catalogue.entries import File
 from janfs.clock import Ids
 from janfs.errors import ManifestError
@@ -15,11 +17,12 @@ from janfs.events import types as e
 from janfs.log.reader import LogReader
 from janfs.manifest import jsonc
 from janfs.manifest.edit import edit
+from janfs.manifest.engine_file import read_file
 from janfs.manifest.generate import encode, generate
 from janfs.manifest.json_schema import MODEL, reference
 from janfs.manifest.leaves import REMOVED, Pointer, from_text, to_text
 from janfs.manifest.merge import Conflict, claimed, merge
-from janfs.manifest.spellings import read_manifest
+from janfs.manifest.secrets import without_secrets
 from janfs.organise.steps import Generate
 from janfs.pipeline.recorder import Draft
 
@@ -37,41 +40,37 @@ class Manifests:
     def generated(self, step: Generate, catalogue: Catalogue, documents: Texts) -> list[Draft]:
         """The intent to write what is generated now, or the decision to keep what is there, and why."""
         file = catalogue.files[step.path] if step.anew else None
-        try:
-            before = None if file is None else self.parsed(file.base)
-            events = self._generated(step, catalogue.models[step.uid].id, file, before, documents)
-        except ManifestError as error:
-            if file is None:
-                raise
-            events = [e.JsonKept(file.path, file.base or "", step.made_from, file.owned, error.detail)]
+        if file is None:
+            base = _keep(documents, encode(_ours(step, catalogue, None)))
+            event = e.WritePlanned(self._ids(), step.path, base, base=base, made_from=step.made_from)
+            return [Draft(step.uid, event, cause=step.cause)]
+        events = self.renewed(
+            file, lambda before: encode(_ours(step, catalogue, before)), step.made_from, documents
+        )
         return [Draft(step.uid, event, cause=step.cause) for event in events]
 
-    def _generated(
+    def renewed(
         self,
-        step: Generate,
-        model_id: str,
-        file: File | None,
-        before: dict[str, Any] | None,
+        file: File,
+        generate_after: Callable[[dict[str, Any]], bytes],
+        made_from: str,
         documents: Texts,
     ) -> list[e.Event]:
-        ours = generate(
-            model_id=model_id,
-            file_names=step.file_names,
-            size=step.size,
-            created=_created(step, before),
-            facts=step.facts,
-            mmproj=step.mmproj,
-            schema=reference(step.path, MODEL),
-        )
-        base = _keep(documents, encode(ours))
-        if file is None or before is None:
-            return [e.WritePlanned(self._ids(), step.path, base, base=base, made_from=step.made_from)]
-        disk = self.text(file.document)
-        found = merge(before, jsonc.parse(disk), ours, map(from_text, file.owned))
-        text = edit(disk, found.changes)
-        read_manifest(text)
-        kept = e.JsonKept(step.path, base, step.made_from, _texts(found.owned))
-        conflicts = [_conflicted(step.path, each) for each in found.conflicts]
+        """The intent to bring a file that was generated up to date, or the decision to keep it, and why.
+
+        `generate_after` gives the text that is generated now, from the object that was last.
+        """
+        try:
+            before = self.parsed(file.base)
+            ours = generate_after(before)
+            disk = self.recorded(file)
+            found = merge(before, jsonc.parse(disk), json.loads(ours), map(from_text, file.owned))
+            text = edit(disk, found.changes)
+            read_file(file.path, text)
+        except ManifestError as error:
+            return [e.JsonKept(file.path, file.base or "", made_from, file.owned, error.detail)]
+        kept = e.JsonKept(file.path, _keep(documents, ours), made_from, _texts(found.owned))
+        conflicts = [_conflicted(file.path, each) for each in found.conflicts]
         return self.written(file, text, kept, conflicts, documents)
 
     def written(
@@ -95,7 +94,7 @@ class Manifests:
         event = draft.event
         if not isinstance(event, e.JsonEdited):
             return draft
-        file = catalogue.files.get(event.path)
+        file = file_at(catalogue, event.path)
         if file is None or file.base is None:
             return draft
         try:
@@ -104,6 +103,13 @@ class Manifests:
             return draft  # of a damaged log; `janfs verify` names it
         found = claimed(base, jsonc.parse(texts[event.sha256]), map(from_text, file.owned))
         return replace(draft, event=replace(event, owned=_texts(found)))
+
+    def recorded(self, file: File) -> bytes:
+        """What is known of a file's text, without secrets that an older janfs recorded.
+
+        Raises `ManifestError` if it is not in the log.
+        """
+        return without_secrets(file.path, self.text(file.document))
 
     def text(self, digest: str | None) -> bytes:
         """A text that events point at. Raises `ManifestError` if it is not in the log."""
@@ -116,6 +122,19 @@ class Manifests:
         """The object in a text that was generated."""
         found: dict[str, Any] = json.loads(self.text(digest))
         return found
+
+
+def _ours(step: Generate, catalogue: Catalogue, before: dict[str, Any] | None) -> dict[str, Any]:
+    """The model.json that is generated now, `before` being the one that was last."""
+    return generate(
+        model_id=catalogue.models[step.uid].id,
+        file_names=step.file_names,
+        size=step.size,
+        created=_created(step, before),
+        facts=step.facts,
+        mmproj=step.mmproj,
+        schema=reference(step.path, MODEL),
+    )
 
 
 def _created(step: Generate, before: dict[str, Any] | None) -> int:

@@ -15,6 +15,7 @@ from janfs.log.reader import LogReader
 from janfs.manifest import jsonc
 from janfs.manifest.leaves import from_text, to_text
 from janfs.manifest.merge import claimed
+from janfs.manifest.secrets import as_recorded
 from janfs.organise.homes import free_folder
 from janfs.past.moments import happenings
 from janfs.past.reverts import Target, is_untold, model_of, target_of
@@ -47,7 +48,7 @@ def plan(
             return [], {}
         there = None if file is None else target.last.sha256
         path = paths.join(model.folder, paths.MANIFEST)
-        events, documents = [_write(log, ids(), path, file, target, there=there)], {}
+        events, documents = [_write(log, ids(), path, file, target, there=there)], _document(target.text)
     cause = model.position if target is None else target.version.position
     return [Draft(model.uid, event, command.actor, cause) for event in events], documents
 
@@ -82,10 +83,14 @@ def _restored(
         return moves, {}
     lying = paths.join(trash, paths.MANIFEST) if whole else _lying(model, path)
     there_now = None if lying is None else _read(fs, lying)
-    documents = {} if there_now is None else {hashlib.sha256(there_now).hexdigest(): there_now}
+    documents = {} if there_now is None else _document(as_recorded(paths.MANIFEST, there_now))
     before = _as_recorded(log, model, target.last.path)
     write = _write(log, ids(), path, before, target, there=next(iter(documents), None))
-    return [*moves, write], documents
+    return [*moves, write], documents | _document(target.text)
+
+
+def _document(text: bytes) -> dict[str, bytes]:
+    return {hashlib.sha256(text).hexdigest(): text}
 
 
 def _emptied(model: Model, missing: str, target: Target | None) -> CannotRevert:
@@ -145,7 +150,7 @@ def _write(
     return e.WritePlanned(
         op,
         path,
-        target.version.sha256 or "",
+        next(iter(_document(target.text))),
         replaces=there,
         base="" if file is None or base is None else file.base,
         made_from="" if file is None else file.made_from,

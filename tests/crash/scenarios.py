@@ -241,6 +241,31 @@ def serve_for_the_first_time(world: World) -> None:
     world.start()
 
 
+def served_with_a_key(world: World) -> None:
+    """An engine's file of an older version, in which someone wrote a comment and a key."""
+    made = default_engine_file().replace(b'"n_batch": 512', b'"n_batch": 256')
+    world.engine_files = {"engines/llama-cpp.json": made}
+    world.restart()
+    text = made.replace(b'  "ngl"', b'  "api_key": "gsk-mine", // mine\n  "ngl"')
+    known(("engines/llama-cpp.json", text))(world)
+    world.stop()
+    serve_again(world)
+
+
+def serve_again(world: World) -> None:
+    """The next process, of a later version, has not looked around yet."""
+    world.hints.clear()
+    world.engine_files = {"engines/llama-cpp.json": default_engine_file()}
+    world.start()
+
+
+def keyed_model(world: World) -> None:
+    """A model in whose model.json someone wrote a key."""
+    one_model(world)
+    text = world.fs.read("models/a/model.json").replace(b'"name"', b'"api_key": "gsk-mine", "name"')
+    known(("models/a/model.json", text))(world)
+
+
 SCENARIOS = {
     "drop": Scenario(nothing, put(("models/A b.gguf", gguf("a")))),
     "drop a folder": Scenario(
@@ -272,10 +297,12 @@ SCENARIOS = {
     "drop a hub's tree": Scenario(nothing, drop_hub),
     "name a file elsewhere": Scenario(nothing, name_elsewhere),
     "make an engine's file": Scenario(nothing, serve_for_the_first_time),
+    "bring an engine's file up to date": Scenario(served_with_a_key, nothing),
     "edit an engine's file": Scenario(nothing, put(("engines/llama-cpp.json", b'// mine\n{"ngl": 0}'))),
     "edit model.json": Scenario(one_model, put(("models/a/model.json", b'// mine\n{"name": "Mine"}'))),
     "replace the file": Scenario(one_model, replace_binary),
     "replace the file of an edited model.json": Scenario(edited_model, replace_binary),
+    "replace the file of a model.json with a key": Scenario(keyed_model, replace_binary),
     "move the file out": Scenario(one_model, take_out),
     "move the file back": Scenario(out_and_back, renamed("/home/user/elsewhere/a.gguf", "models/a/a.gguf")),
     "rename the folder": Scenario(one_model, renamed("models/a", "models/b"), unseen="taken for new"),

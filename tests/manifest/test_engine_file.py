@@ -13,6 +13,7 @@ from janfs.manifest.engine_file import (
     read_engine_file,
     stream_of,
 )
+from janfs.manifest.jsonc import parse
 from janfs.manifest.parameters import ENGINE_PARAMETERS
 from janfs.manifest.remote import HIDDEN
 
@@ -51,7 +52,7 @@ class TestSecrets:
         settings, text = remote(f'{comment}\n{{"ngl": 1}}'.encode())
         assert SECRET.encode() not in text
         assert settings == {"ngl": 1}
-        assert json.loads(text) == {"ngl": 1}
+        assert parse(text) == {"ngl": 1}
 
     def test_whoever_a_url_names_is_hidden(self) -> None:
         settings, text = remote(f'{{"full_url": "https://me:{SECRET}@example.org/v1"}}'.encode())

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 
-from janfs.catalogue.catalogue import present_models
+from janfs.catalogue.catalogue import file_at, present_models
 from janfs.catalogue.entries import File, Model
 from janfs.catalogue.fold import Recorded
 from janfs.catalogue.groups import group, is_part, named
@@ -17,6 +17,7 @@ from janfs.folder.settle import NO_STAMP
 from janfs.log.verify import verify
 from janfs.manifest.jsonc import parse, tokenize
 from janfs.manifest.leaves import REMOVED, find, leaves
+from janfs.manifest.secrets import as_recorded
 from janfs.manifest.spellings import read_manifest
 from janfs.organise.pairing import claimants, lacking
 from janfs.organise.splitting import uid_for
@@ -94,7 +95,7 @@ def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deletin
     ours = {item.event.sha256 for item in recorded if isinstance(item.event, e.WritePlanned)}
     copied = {(paths.name(path), content) for path, (_, content) in before.items()}
     for path, (_, content) in arrived.items():
-        expected = path == MARKER or hashlib.sha256(content).hexdigest() in ours
+        expected = path == MARKER or _digest(path, content) in ours
         expected = expected or (paths.name(path), content) in copied
         assert expected or is_temporary(path), f"{path!r} came from nowhere"
 
@@ -116,18 +117,25 @@ def rewritten(world: World, recorded: list[Recorded], before: Photo, after: Phot
     ]
     found: dict[str, tuple[int, bytes]] = {}
     for path, (_, text) in before.items():
-        chain, now = [], hashlib.sha256(text).hexdigest()
+        chain, now = [], _digest(path, text)
         for item in writes:
             if isinstance(item.event, e.WritePlanned) and item.event.replaces == now:
                 chain.append(item)
                 now = item.event.sha256
-        same = [file for file in after.values() if hashlib.sha256(file[1]).hexdigest() == now]
-        if not chain or after.get(path) == before[path] or not same or not paths.is_manifest(path):
+        same = [file for file in after.values() if _digest(path, file[1]) == now]
+        edited = paths.is_manifest(path) or paths.is_engine_file(path)
+        if not chain or after.get(path) == before[path] or not same or not edited:
             continue
         for item in chain:
             check_words(world, item)
         found[path] = after[path] if after.get(path) in same else same[0]
     return found
+
+
+def _digest(path: str, text: bytes) -> str:
+    """By what a text is known: that of what may be recorded of it."""
+    edited = paths.is_manifest(path) or paths.is_engine_file(path)
+    return hashlib.sha256(as_recorded(path, text) if edited else text).hexdigest()
 
 
 def check_words(world: World, item: Recorded) -> None:
@@ -136,7 +144,7 @@ def check_words(world: World, item: Recorded) -> None:
     assert isinstance(planned, e.WritePlanned)
     if planned.to is not None:
         return  # someone wanted other words
-    known = rebuild(world.log, until=item.position - 1).files.get(planned.path)
+    known = file_at(rebuild(world.log, until=item.position - 1), planned.path)
     assert known is not None, f"{planned.path!r} was not known when it was rewritten"
     if planned.made_from == known.made_from:
         return  # someone asked for it, field by field
@@ -203,8 +211,9 @@ def check_files(world: World) -> None:
         stamp = found[path].stamp or NO_STAMP
         if paths.is_manifest(path) and file.document is not None and found[path].stamp is not None:
             if file.refused is None:
-                content = hashlib.sha256(world.fs.read(path)).hexdigest()
-                assert file.document == content, f"{path!r} has another content than is known"
+                assert file.document == _digest(path, world.fs.read(path)), (
+                    f"{path!r} has another content than is known"
+                )
         else:
             assert file.stamp == stamp, f"{path!r} is {stamp}, known as {file.stamp}"
 

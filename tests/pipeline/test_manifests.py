@@ -5,10 +5,15 @@ from typing import Any
 
 import pytest
 
+from janfs.errors import CannotRevert, InvalidInput
 from janfs.folder import paths
 from janfs.manifest import generate
 from janfs.manifest.json_schema import model_schema
+from janfs.manifest.jsonc import parse
+from janfs.manifest.leaves import REMOVED
+from janfs.manifest.patch import Patch
 from janfs.pipeline import manifests
+from janfs.pipeline.commands import Edit, Revert, Submitted
 from tests.folder import gguf_bytes as make
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World, gguf
@@ -231,3 +236,86 @@ def test_a_generated_file_leads_editors_to_the_schema_from_where_it_lies(world: 
     text = world.fs.read("models/a/model.json")
     assert text.startswith(b'{\n  "$schema": "../../.janfs/schemas/model.json",\n')
     assert fits(json.loads(text), model_schema())
+
+
+class TestSecrets:
+    """A key in a model.json stays there, and nowhere else."""
+
+    @pytest.fixture
+    def keyed(self, model: World) -> World:
+        edit(
+            model, '"engine_parameters": {}', '"engine_parameters": {\n    "api_key": "gsk-mine" // mine\n  }'
+        )
+        return model
+
+    def test_it_is_in_nothing_that_is_recorded_or_shown(self, keyed: World) -> None:
+        assert b"gsk-mine" in keyed.fs.read(PATH)
+        with keyed.log.query() as connection:
+            for table, column in (("events", "data"), ("documents", "content"), ("projected", "value")):
+                for (found,) in connection.exec_driver_sql(f"SELECT {column} FROM {table}"):
+                    assert "gsk-mine" not in str(found)
+        said = keyed.file(PATH).manifest
+        assert said is not None
+        assert said.engine_parameters["api_key"] == "***"
+        check_at_rest(keyed)
+
+    def test_it_stays_through_a_regeneration(self, keyed: World) -> None:
+        another_binary(keyed)
+        assert document_with_comments(keyed)["metadata"]["author"] == "another"
+        assert b'    "api_key": "gsk-mine" // mine\n' in keyed.fs.read(PATH)
+        check_at_rest(keyed)
+
+    def test_it_stays_when_a_field_is_set_and_is_not_set_that_way(self, keyed: World) -> None:
+        ask(keyed, Edit("a", Patch({("name",): "Ours"}), "api:test"))
+        assert document_with_comments(keyed)["name"] == "Ours"
+        assert document_with_comments(keyed)["engine_parameters"]["api_key"] == "gsk-mine"
+        before = keyed.fs.read(PATH)
+        with pytest.raises(InvalidInput, match="must not get into the log"):
+            ask(keyed, Edit("a", Patch({("engine_parameters", "api_key"): "other"}), "api:test"))
+        assert keyed.fs.read(PATH) == before
+        ask(keyed, Edit("a", Patch({("engine_parameters", "api_key"): REMOVED}), "api:test"))
+        assert "api_key" not in document_with_comments(keyed)["engine_parameters"]
+        check_at_rest(keyed)
+
+    def test_a_revert_brings_the_rest_of_the_text_back_with_the_key_of_now(self, keyed: World) -> None:
+        then, text = keyed.log.head.position, keyed.fs.read(PATH)
+        edit(keyed, '"name": "a"', '"name": "b"')
+        edit(keyed, "gsk-mine", "gsk-newer")
+        ask(keyed, Revert("a", then, "api:test"))
+        assert keyed.fs.read(PATH) == text.replace(b"gsk-mine", b"gsk-newer")
+        assert keyed.records()[-1].type == "json-reverted"
+        check_at_rest(keyed)
+
+    def test_a_revert_to_a_key_that_is_gone_is_refused_and_says_why(self, keyed: World) -> None:
+        then = keyed.log.head.position
+        edit(keyed, '\n    "api_key": "gsk-mine" // mine', "")
+        before = keyed.fs.read(PATH)
+        with pytest.raises(CannotRevert, match=r"engine_parameters\.api_key: It had a secret"):
+            ask(keyed, Revert("a", then, "api:test"))
+        assert keyed.fs.read(PATH) == before
+
+    def test_a_deleted_model_comes_back_with_it(self, keyed: World) -> None:
+        then, text = keyed.log.head.position, keyed.fs.read(PATH)
+        keyed.delete("a")
+        ask(keyed, Revert("a", then, "api:test"))
+        assert keyed.fs.read(PATH) == text
+        check_at_rest(keyed)
+
+    def test_a_broken_text_with_a_key_is_replaced_by_the_last_good_one(self, model: World) -> None:
+        then, text = model.log.head.position, model.fs.read(PATH)
+        model.fs.put(PATH, b'{"api_key": "gsk-mine", ')
+        model.wait(1)
+        ask(model, Revert("a", then, "api:test"))
+        assert model.fs.read(PATH) == text
+
+
+def document_with_comments(world: World) -> dict[str, Any]:
+    found: dict[str, Any] = parse(world.fs.read(PATH))
+    return found
+
+
+def ask(world: World, command: Edit | Revert) -> None:
+    submitted = Submitted(command)
+    world.pipeline.tick([], [submitted])
+    submitted.done.result(0)
+    world.clock.advance(1)
