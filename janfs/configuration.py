@@ -13,6 +13,7 @@ from janfs.manifest.effective import Effective, Layer, Origin, effective
 from janfs.manifest.engine_file import engine_of
 from janfs.manifest.generate import from_header, generate
 from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS
+from janfs.manifest.remote import is_remote
 from janfs.manifest.schema import Manifest
 from janfs.manifest.spellings import DEFAULT_ENGINE, canonical, canonical_engine
 
@@ -45,15 +46,19 @@ def configure(catalogue: Catalogue, model: Model) -> Configuration:
     engine_file = engine_file_of(catalogue, engine)
     layers = [*_engine_layer(engine_file), *_header_layers(parts), Layer(own, said.engine_parameters)]
     engine_parameters = effective(ENGINE_PARAMETERS, layers)
+    model_parameters = effective(MODEL_PARAMETERS, [Layer(own, said.model_parameters)])
+    adapters = _adapters(files, engine_parameters["adapters"].value)
+    if is_remote(said):
+        engine_parameters, model_parameters = _as_said(engine_parameters), _as_said(model_parameters)
     return Configuration(
         engine=engine,
         manifest=said,
         parts=parts,
-        adapters=_adapters(files, engine_parameters["adapters"].value),
+        adapters=adapters,
         json_file=json_file,
         engine_file=engine_file,
         engine_parameters=engine_parameters,
-        model_parameters=effective(MODEL_PARAMETERS, [Layer(own, said.model_parameters)]),
+        model_parameters=model_parameters,
     )
 
 
@@ -74,6 +79,11 @@ def asked_for(found: Configuration, name: str) -> bool:
         case "user":
             return True
     return False
+
+
+def _as_said(settings: dict[str, Effective]) -> dict[str, Effective]:
+    """Without what is built in, which is not for models on other machines."""
+    return {name: each for name, each in settings.items() if each.origin.kind != "built-in"}
 
 
 def engine_file_of(catalogue: Catalogue, engine: str) -> File | None:

@@ -46,6 +46,8 @@ class Downloader:
         """
         catalogue = self._pipeline.snapshot.catalogue
         model = _find(catalogue, name)
+        if model.remote is not None:
+            raise InvalidInput(f"'{model.id}' is a model on another machine; there is nothing to fetch.")
         wanted = _lacking(catalogue, model)
         for each in wanted:
             check_url(self._policy, each.url)

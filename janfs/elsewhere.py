@@ -40,8 +40,8 @@ class EngineKeys:
         """The key in the file at a path below the root, if there is one.
 
         A file that cannot be read any more keeps the last one in force, as it does its settings. Raises
-        `ModelNotRunnable` for a key that cannot be used, and `EngineError` where the file has other addresses
-        by now than `engine`: the key may be meant for those.
+        `ModelNotRunnable` for a key that cannot be used. Where the file has other addresses by now than
+        `engine`, its key is for those: the one before is given, or `EngineError` raised if there was none.
         """
         place = self._root / os.fsdecode(paths.decode_path(file))
         known = self._read.get(file)
@@ -49,10 +49,10 @@ class EngineKeys:
             seen = place.stat()
             stamp = (seen.st_mtime_ns, seen.st_size, seen.st_ino)
             if known is None or known.stamp != stamp:
-                known = _read(engine.id, file, place.read_bytes(), stamp)
-                if len(self._read) >= _MOST_KEPT:
-                    self._read.clear()
-                self._read[file] = known
+                now = _read(engine.id, file, place.read_bytes(), stamp)
+                if known is None or known.addresses != engine.addresses or now.addresses == engine.addresses:
+                    known = now
+                    self._keep(file, now)
         except (OSError, ManifestError, InvalidInput) as error:
             if known is None:
                 reason = error.strerror if isinstance(error, OSError) else error
@@ -62,6 +62,11 @@ class EngineKeys:
         if known.addresses != engine.addresses:
             raise EngineError(f"{file} has just been changed. Try again in a moment.")
         return known.key
+
+    def _keep(self, file: str, read: _Read) -> None:
+        if len(self._read) >= _MOST_KEPT:
+            self._read.clear()
+        self._read[file] = read
 
 
 def _read(engine: str, file: str, text: bytes, stamp: tuple[int, int, int]) -> _Read:

@@ -107,8 +107,9 @@ class WorkerCrashed(EngineError):
 class UpstreamError(EngineError):
     """A server elsewhere could not be reached, or answered with an error.
 
-    `status` is the HTTP status of our own answer, `kind` its code, `retry_after` in seconds. `elsewhere` says
-    that another server may do better, `broken` that the connection did not come about or broke.
+    `status` is the HTTP status of our own answer, `kind` its code, `retry_after` in seconds. Of a prompt that
+    does not fit, `counts` are its tokens and those of the context. `elsewhere` says that another server may
+    do better, `broken` that the connection did not come about or broke.
     """
 
     code = "upstream_error"
@@ -121,6 +122,7 @@ class UpstreamError(EngineError):
         kind: str | None = None,
         param: str | None = None,
         retry_after: float | None = None,
+        counts: tuple[int, int] | None = None,
         elsewhere: bool = False,
         broken: bool = False,
     ) -> None:
@@ -128,6 +130,7 @@ class UpstreamError(EngineError):
         self.status = status
         self.kind = kind or self.code
         self.retry_after = retry_after
+        self.counts = counts
         self.elsewhere = elsewhere
         self.broken = broken
 

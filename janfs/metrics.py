@@ -4,7 +4,7 @@ Everything is in a registry that is passed around; the names are documented in d
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from janfs.engines.free_memory import resident
 from janfs.engines.protocol import Embedding, EngineState, Finished, Reply, Usage
+from janfs.engines.remote.upstream import UpstreamState
 from janfs.errors import JanfsError
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -26,6 +27,10 @@ _OUTCOMES = frozenset({"stop", "length", "tool_calls", "content_filter"})
 
 StatesOf = Callable[[], Mapping[str, EngineState]]
 """What each model that is loaded, or was, is doing now, by id."""
+
+
+ServersOf = Callable[[], Mapping[str, Sequence[UpstreamState]]]
+"""The servers of each engine elsewhere that has been asked, by its id."""
 
 
 class Metrics:
@@ -63,6 +68,10 @@ class Metrics:
     def watch_engines(self, states_of: StatesOf) -> None:
         """Tell of loaded models too, asked when somebody looks."""
         self._registry.register(_Engines(states_of))
+
+    def watch_servers(self, servers_of: ServersOf) -> None:
+        """Tell of the servers of engines elsewhere, too."""
+        self._registry.register(_Servers(servers_of))
 
     def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request is over. `route` is its path with the names of its parameters, never their values."""
@@ -186,3 +195,21 @@ class _Engines(Collector):
             if held is not None:
                 memory.add_metric((model_id,), held)
         yield from (state, requests, memory)
+
+
+class _Servers(Collector):
+    """The servers of engines elsewhere, looked at when asked."""
+
+    def __init__(self, servers_of: ServersOf) -> None:
+        self._servers_of = servers_of
+
+    def collect(self) -> Iterator[Metric]:
+        """See `Collector.collect`."""
+        names = ("engine", "server")
+        up = GaugeMetricFamily("janfs_upstream_up", "Whether a server elsewhere answers.", labels=names)
+        requests = GaugeMetricFamily("janfs_upstream_requests", "Requests that run there.", labels=names)
+        for engine, servers in self._servers_of().items():
+            for each in servers:
+                up.add_metric((engine, each.url), each.state == "up")
+                requests.add_metric((engine, each.url), each.active)
+        yield from (up, requests)

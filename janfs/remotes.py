@@ -40,11 +40,7 @@ def find_remote(catalogue: Catalogue, name: str) -> RemoteModel | None:
         engine=engine,
         file=file,
         fingerprint=_fingerprint(engine, upstream),
-        defaults={
-            name: each.value
-            for name, each in found.model_parameters.items()
-            if each.origin.kind != "built-in" and name not in _OURS
-        },
+        defaults={name: each.value for name, each in found.model_parameters.items() if name not in _OURS},
     )
 
 

@@ -55,6 +55,17 @@ def test_a_key_is_for_the_addresses_beside_it(root: Root) -> None:
     assert root.headers(engine_at("https://elsewhere.example.org/v1"))
 
 
+def test_until_an_edit_has_been_looked_at_the_old_address_gets_the_old_key(root: Root) -> None:
+    root.write(api_key="old")
+    assert root.headers() == {"Authorization": "Bearer old"}
+    root.write(api_key="new", full_url="https://elsewhere.example.org/v1")
+    for _ in range(2):
+        assert root.headers(engine_at(URL)) == {"Authorization": "Bearer old"}
+    assert root.headers(engine_at("https://elsewhere.example.org/v1")) == {"Authorization": "Bearer new"}
+    with pytest.raises(EngineError, match="just been changed"):
+        root.headers(engine_at(URL))
+
+
 def test_a_file_that_cannot_be_read_leaves_the_last_key_in_force(root: Root) -> None:
     root.write(api_key="good")
     assert root.headers()

@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 from litestar.response.base import ASGIResponse
 from msgspec import Struct
+from msgspec.structs import replace
 
 from janfs import errors
 
@@ -105,7 +106,11 @@ def answer_to(error: Exception) -> ErrorAnswer:
             return _answer(429, error.detail, error.code, headers=headers)
         case errors.UpstreamError():
             wait = {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
-            return _answer(error.status, error.detail, error.kind, error.param, headers=wait)
+            told = _answer(error.status, error.detail, error.kind, error.param, headers=wait)
+            if error.counts is None:
+                return told
+            prompt, context = error.counts
+            return replace(told, detail=replace(told.detail, n_prompt_tokens=prompt, n_ctx=context))
         case errors.JanfsError():
             status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
             return _answer(status, error.detail, error.code, error.param)

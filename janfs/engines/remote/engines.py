@@ -118,6 +118,12 @@ class RemoteEngines:
             return EngineState(state="failed", reason=health[0].reason, since=health[0].since)
         return EngineState(state="stopped", active=active)
 
+    def servers(self) -> dict[str, list[UpstreamState]]:
+        """How the servers are of every engine that has been asked, by its id."""
+        return {
+            engine: [each.shown() for each in known.values()] for engine, known in self._upstreams.items()
+        }
+
     @property
     def in_use(self) -> bool:
         """Whether any engine has been asked since the start."""

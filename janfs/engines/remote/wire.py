@@ -156,14 +156,17 @@ def _refused(answer: httpx.Response, body: bytes) -> UpstreamError:
         return UpstreamError(words, kind="upstream_redirects")
     if status in (407, 511) or (status >= 500 and status not in _SAME_STATUS):
         return UpstreamError(words, elsewhere=elsewhere)
-    code, param = fields.get("code") or fields.get("type"), fields.get("param")
-    kind = code if isinstance(code, str) and code and status < 500 else None
+    names = (each for each in (fields.get("code"), fields.get("type")) if isinstance(each, str) and each)
+    kind = next(names, None) if status < 500 else None
+    param = fields.get("param")
+    prompt, context = fields.get("n_prompt_tokens"), fields.get("n_ctx")  # as llama.cpp and we tell them
     return UpstreamError(
         words,
         status=status,
         kind=kind or ("rate_limit_exceeded" if status == 429 else None),
         param=param if isinstance(param, str) else None,
         retry_after=_seconds(answer.headers.get("retry-after")),
+        counts=(prompt, context) if isinstance(prompt, int) and isinstance(context, int) else None,
         elsewhere=elsewhere,
     )
 
@@ -178,6 +181,7 @@ def named(upstream: Upstream, key: Key | None, error: UpstreamError) -> Upstream
         kind=hidden(error.kind),
         param=None if error.param is None else hidden(error.param),
         retry_after=error.retry_after,
+        counts=error.counts,
         elsewhere=error.elsewhere,
         broken=error.broken,
     )

@@ -101,7 +101,7 @@ def test_one_that_asks_to_be_left_alone_is_with_that_model() -> None:
     assert next_of(upstreams, "other", now + 29) is upstreams[0]
     assert next_of(upstreams, "m", now + 31) is upstreams[0]
     upstreams[1].wait("m", 1e9, now)
-    assert upstreams[1].waits("m", now) == LONGEST_WAIT
+    assert upstreams[1].waits("m", now) == pytest.approx(LONGEST_WAIT)
     attempts = Attempts(upstreams, "m", lambda _upstream, _error: False)
     assert list(attempts) == []
     error = attempts.error()
