@@ -13,10 +13,10 @@ from litestar.types import ASGIApp
 from msgspec import UNSET, Struct, UnsetType
 
 from janfs.api.context import Context
-from janfs.api.embeddings import TokenId
 from janfs.api.errors import ErrorBody, ErrorDetail, decode_body
 from janfs.api.generation import Answered, Chunk, answer, generated, seated
 from janfs.api.logprobs import TextLogprobs, text_logprobs
+from janfs.api.prompts import Given, prompts_of
 from janfs.api.relay import relay, remote_of
 from janfs.api.sampling import GenerationFields, refuse_unsupported, requests_of, sampling_of, wants_usage
 from janfs.api.sse import DONE
@@ -26,12 +26,9 @@ from janfs.engines.protocol import (
     FinishReason,
     Reply,
     TextDelta,
-    TextPrompt,
     TokenLogprob,
-    TokenPrompt,
 )
 from janfs.engines.remote.asking import TEXT
-from janfs.errors import InvalidInput
 from janfs.serving import resolve
 
 MAX_ANSWERS = 2048  # of one request
@@ -43,7 +40,7 @@ class CompletionRequest(GenerationFields, frozen=True, kw_only=True, forbid_unkn
     With `echo` an answer begins with its prompt, and `logprobs` tells of the prompt's tokens too.
     """
 
-    prompt: str | list[str | TokenId | list[TokenId]]
+    prompt: Given
     logprobs: int | None = None
     echo: bool | None = None
 
@@ -145,7 +142,8 @@ async def create_completion(request: Request[Any, Any, Any], context: Context, b
     if elsewhere is not None:
         return await relay(request, context, elsewhere, TEXT, body)
     asked = decode_body(body, CompletionRequest)
-    prompts = prompts_of(asked)
+    refuse_unsupported(asked, _NOT_YET)
+    prompts = prompts_of(asked.prompt, "prompt", MAX_ANSWERS // max(1, asked.n or 1))
     include_usage = wants_usage(asked)
     runnable = resolve(context.pipeline.snapshot, context.settings.root, asked.model)
     sampling = sampling_of(asked, runnable.model_parameters, logprobs=asked.logprobs, least_tokens=0)
@@ -164,25 +162,3 @@ async def create_completion(request: Request[Any, Any, Any], context: Context, b
     ]
     per_prompt = len(requests[0])
     return await answer(request, answers, format_, stream=bool(asked.stream), per_prompt=per_prompt)
-
-
-def prompts_of(asked: CompletionRequest) -> list[TextPrompt | TokenPrompt]:
-    """The prompts for the engine. Raises `InvalidInput` or `UnsupportedParameter`."""
-    refuse_unsupported(asked, _NOT_YET)
-    if isinstance(asked.prompt, str):
-        return [TextPrompt(asked.prompt)]
-    tokens = [each for each in asked.prompt if isinstance(each, int)]
-    if tokens and len(tokens) < len(asked.prompt):
-        raise InvalidInput("'prompt' mixes token ids with texts or lists.", param="prompt")
-    if tokens:
-        return [TokenPrompt(tuple(tokens))]
-    if not 1 <= len(asked.prompt) * (asked.n or 1) <= MAX_ANSWERS:
-        raise InvalidInput(
-            f"'prompt' must have entries for 1 to {MAX_ANSWERS} answers, not {len(asked.prompt)}.",
-            param="prompt",
-        )
-    return [
-        TextPrompt(each) if isinstance(each, str) else TokenPrompt(tuple(each))
-        for each in asked.prompt
-        if not isinstance(each, int)
-    ]

@@ -13,15 +13,13 @@ from janfs.api.body import ClientGone
 from janfs.api.context import Context
 from janfs.api.errors import decode_body
 from janfs.api.leaving import nobody_listens, unless_gone
+from janfs.api.prompts import Given, prompts_of
 from janfs.api.relay import relay, remote_of
 from janfs.api.vectors import InputUsage, Vector, embedded, normalised, numbers_of, shortened, usage_of
-from janfs.engines.protocol import Embeddable, TextPrompt, TokenPrompt
 from janfs.engines.remote.asking import EMBEDDINGS
-from janfs.errors import InvalidInput
 from janfs.serving import resolve
 
 MAX_INPUTS = 2048  # of one request, as at OpenAI's
-TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
 class EmbeddingsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +29,7 @@ class EmbeddingsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """
 
     model: str
-    input: str | list[str | TokenId | list[TokenId]]
+    input: Given
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = None
     embd_normalize: Annotated[int, Meta(ge=-1, le=64)] | None = None
@@ -62,7 +60,7 @@ async def create_embeddings(request: Request[Any, Any, Any], context: Context, b
     if elsewhere is not None:
         return await relay(request, context, elsewhere, EMBEDDINGS, body)
     asked = decode_body(body, EmbeddingsRequest)
-    inputs = inputs_of(asked)
+    inputs = tuple(prompts_of(asked.input, "input", MAX_INPUTS))
     model_id = resolve(context.pipeline.snapshot, context.settings.root, asked.model).spec.model_id
     try:
         found = await unless_gone(request, embedded(context, model_id, inputs))
@@ -73,26 +71,6 @@ async def create_embeddings(request: Request[Any, Any, Any], context: Context, b
     data = [EmbeddingView(number, _written(vector, asked)) for number, vector in enumerate(vectors)]
     answer = EmbeddingList(data, model_id, usage_of(found))
     return ASGIResponse(body=json.encode(answer), media_type="application/json")
-
-
-def inputs_of(asked: EmbeddingsRequest) -> tuple[Embeddable, ...]:
-    """What becomes a vector each. Raises `InvalidInput`."""
-    if isinstance(asked.input, str):
-        return (TextPrompt(asked.input),)
-    tokens = [each for each in asked.input if isinstance(each, int)]
-    if tokens and len(tokens) < len(asked.input):
-        raise InvalidInput("'input' mixes token ids with texts or lists.", param="input")
-    if tokens:
-        return (TokenPrompt(tuple(tokens)),)
-    if not 1 <= len(asked.input) <= MAX_INPUTS:
-        raise InvalidInput(
-            f"'input' must have 1 to {MAX_INPUTS} entries, not {len(asked.input)}.", param="input"
-        )
-    return tuple(
-        TextPrompt(each) if isinstance(each, str) else TokenPrompt(tuple(each))
-        for each in asked.input
-        if not isinstance(each, int)
-    )
 
 
 def _written(vector: Vector, asked: EmbeddingsRequest) -> list[float] | str:

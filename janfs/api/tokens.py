@@ -8,8 +8,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from janfs.api.chat_request import ChatRequest, prompt_of
 from janfs.api.context import ApiContext, Context
-from janfs.api.embeddings import TokenId
 from janfs.api.errors import decode_body
+from janfs.api.prompts import TokenId
 from janfs.engines.protocol import PlainText
 from janfs.serving import resolve
 

@@ -1,5 +1,6 @@
 """Bad input to a real service: each gets a clear answer, nothing is lost, and the rest goes on working."""
 
+import json
 import os
 import struct
 from collections.abc import Iterator
@@ -143,6 +144,38 @@ def test_wrong_requests_are_refused_by_name(
     assert error["message"]
     assert error["type"] == "invalid_request_error"
     assert param is None or error["param"] == param, error
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("completions", {"prompt": "a" * 100_000}, "prompt"),
+        ("completions", {"prompt": [10**9]}, "prompt"),
+        ("completions", {"prompt": ["a"] * 3000}, "prompt"),
+        ("completions", {"prompt": "\ud800"}, None),
+        ("embeddings", {"input": "a"}, "model"),
+        ("embeddings", {"input": [2**40]}, "input[0]"),
+        ("embeddings", {"input": {"text": "a"}}, "input"),
+        ("rerank", {"query": "a", "documents": ["b"]}, "model"),
+        ("rerank", {"query": "a", "documents": "b"}, "documents"),
+        ("tokenize", {"content": ["a"]}, "content"),
+        ("detokenize", {"tokens": [10**9]}, "tokens"),
+        ("detokenize", {"tokens": "a"}, "tokens"),
+        ("apply-template", {"messages": [{"role": "nobody", "content": "a"}]}, "messages[0].role"),
+    ],
+    ids=str,
+)
+def test_no_endpoint_takes_what_makes_no_sense(
+    service: ServiceProcess, path: str, body: dict[str, Any], param: str | None
+) -> None:
+    answer = service.client.post(
+        f"/v1/{path}",
+        content=json.dumps({"model": SAMPLE_ID} | body),
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["param"] == param
 
 
 @pytest.mark.model

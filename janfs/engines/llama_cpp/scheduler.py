@@ -123,15 +123,16 @@ class Scheduler:
         parts: PartStream | None = None,
         shown: frozenset[int] = frozenset(),
         echo: Echo | None = None,
+        param: str = "prompt",
     ) -> None:
         """Queue a request; without `caching` it neither uses nor leaves what others could use.
 
         Its answer goes through `parts`, which has to see the special tokens `shown`. It begins with `echo`.
 
-        Raises `ContextExceeded` if not even one token could follow the prompt.
+        Raises `ContextExceeded`, naming `param`, if not even one token could follow the prompt.
         """
         if len(tokens) >= self._model.n_ctx:
-            raise ContextExceeded(len(tokens), self._model.n_ctx)
+            raise ContextExceeded(len(tokens), self._model.n_ctx, param=param)
         caching = caching and self._model.can_share
         run = Run(request_id, list(tokens), len(tokens), sampling, TextStream(stop), caching=caching)
         run.parts, run.shown, run.echo = parts, shown, echo

@@ -30,7 +30,7 @@ from janfs.engines.llama_cpp.loading import Loaded, load
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.prompt import Prepared, chat_text, check_tokens, prepare
 from janfs.engines.llama_cpp.scheduler import Scheduler
-from janfs.engines.protocol import EngineSettings, PlainText, Reply, SamplingParams
+from janfs.engines.protocol import ChatPrompt, EngineSettings, PlainText, Reply, SamplingParams
 from janfs.errors import InvalidInput, JanfsError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -49,6 +49,7 @@ class _Submit(NamedTuple):
     stop: tuple[str, ...]
     caching: bool
     echo: Echo | None
+    param: str
 
 
 class Worker:
@@ -106,7 +107,8 @@ class Worker:
                 stop = (*sampling.stop, *prepared.stop)
                 caching = self._caching and request.cache_prompt
                 echo = echo_of(request.prompt, prepared.tokens, self._weights) if request.echo else None
-                self._computing.put(_Submit(id_, sampling, prepared, stop, caching, echo))
+                param = "messages" if isinstance(request.prompt, ChatPrompt) else "prompt"
+                self._computing.put(_Submit(id_, sampling, prepared, stop, caching, echo, param))
             case wire.Embed(id_, inputs):
                 if self._pooled is None:
                     raise InvalidInput(
@@ -170,6 +172,7 @@ class Worker:
                         parts=PartStream(read) if read is not None else None,
                         shown=shown,
                         echo=item.echo,
+                        param=item.param,
                     )
         except JanfsError as error:
             self._channel.send([wire.failure(item.id, error)])
