@@ -19,11 +19,15 @@ _ROLES = {
 }
 
 
-class ContentPart(Struct, frozen=True):
+class ContentPart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A part of a message. Only parts of the type `text` are supported."""
 
     type: str
     text: str | None = None
+    image_url: Any = None
+    input_audio: Any = None
+    file: Any = None
+    refusal: Any = None
 
 
 class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

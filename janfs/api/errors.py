@@ -167,6 +167,8 @@ def decode_body(body: bytes, type_: type[T]) -> T:
         raise _wrong_body(str(error)) from error
     except msgspec.DecodeError as error:
         raise errors.InvalidInput(f"The body is not valid JSON: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise errors.InvalidInput("The body is not valid UTF-8.") from error
     except RecursionError as error:
         # The decoder's own bound; looking for brackets beforehand cost up to 2 s and 1 GB on hostile bodies.
         raise errors.InvalidInput("The body is nested too deeply.") from error

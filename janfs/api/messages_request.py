@@ -12,7 +12,7 @@ from janfs.engines.protocol import ChatMessage, ChatPrompt, ToolCall
 from janfs.errors import InvalidInput, UnsupportedParameter
 
 
-class Block(Struct, frozen=True, kw_only=True):
+class Block(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A part of a message: text, a thought, a call of a tool (`tool_use`) or what came of one."""
 
     type: str
@@ -24,6 +24,12 @@ class Block(Struct, frozen=True, kw_only=True):
     tool_use_id: str | None = None
     content: "str | list[Block] | None" = None
     is_error: bool | None = None
+    source: Any = None
+    # Of a thought that was told, and of what is kept elsewhere; they change nothing here.
+    signature: Any = None
+    data: Any = None
+    citations: Any = None
+    caller: Any = None
     cache_control: Any = None
 
 
@@ -34,13 +40,14 @@ class MessageParam(Struct, frozen=True, forbid_unknown_fields=True):
     content: str | list[Block]
 
 
-class ToolParam(Struct, frozen=True, kw_only=True):
+class ToolParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A tool that the model may call; `input_schema` is the JSON Schema of its arguments."""
 
     name: str
     input_schema: dict[str, Any] | None = None
     description: str | None = None
     type: str | None = None
+    strict: bool | None = None
     cache_control: Any = None
 
 
@@ -52,7 +59,13 @@ class ToolChoiceParam(Struct, frozen=True, forbid_unknown_fields=True):
     disable_parallel_tool_use: bool | None = None
 
 
-class ChatParams(Struct, frozen=True, kw_only=True):
+class ThinkingParam(Struct, frozen=True, kw_only=True):
+    """Whether thoughts are wanted. A model thinks as it was trained to, and its thoughts are told."""
+
+    type: Literal["enabled", "disabled", "adaptive"]
+
+
+class ChatParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a request and the counting of its tokens have in common."""
 
     model: str
@@ -60,7 +73,7 @@ class ChatParams(Struct, frozen=True, kw_only=True):
     system: str | list[Block] | None = None
     tools: list[ToolParam] | None = None
     tool_choice: ToolChoiceParam | None = None
-    thinking: Any = None
+    thinking: ThinkingParam | None = None
 
 
 class MessagesRequest(ChatParams, frozen=True, kw_only=True, forbid_unknown_fields=True):

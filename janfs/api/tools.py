@@ -71,12 +71,13 @@ class CalledFunction(Struct, frozen=True, forbid_unknown_fields=True):
     arguments: str
 
 
-class CallRequest(Struct, frozen=True, kw_only=True):
+class CallRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A call that the model made earlier in the chat."""
 
     id: str
     function: CalledFunction
     type: Literal["function"] = "function"
+    index: int | None = None  # as a stream has it
 
 
 def tools_of(

@@ -162,6 +162,9 @@ def test_tokens_are_counted_as_they_would_be_computed(tiny: Service, client: ant
         ({"tool_choice": {"type": "any"}}, "tool_choice"),
         ({"tools": TOOLS, "tool_choice": {"type": "tool", "name": "x"}}, "tool_choice"),
         ({"tools": TOOLS * 2}, "tools[1].name"),
+        ({"tools": [{"name": "x", "defer_loading": True}]}, "defer_loading"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "odd": 1}]}]}, "odd"),
+        ({"thinking": {"type": "perhaps"}}, "thinking.type"),
     ],
 )
 def test_what_is_wrong_is_said_in_anthropics_shape(tiny: Service, fields: dict[str, Any], where: str) -> None:

@@ -150,6 +150,16 @@ def call(arguments: str) -> dict[str, Any]:
         ),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id", "invalid_value"),
         (
+            {"messages": [{"role": "assistant", "tool_calls": [call("{}") | {"odd": 1}]}]},
+            "messages[0].tool_calls[0].odd",
+            "unsupported_parameter",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "odd": 1}]}]},
+            "messages[0].content[0].odd",
+            "unsupported_parameter",
+        ),
+        (
             {"messages": [{"role": "user", "content": "x", "tool_call_id": "1"}]},
             "messages[0].tool_call_id",
             "invalid_value",
