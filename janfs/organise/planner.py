@@ -113,11 +113,12 @@ def _organise_folder(
             paired = _pair(catalogue, part)
             if paired is not None:
                 return paired
-    first = next((file for file in free if _makes_a_model(file.path)), None)
+    makers = [file for file in free if _makes_a_model(file.path)]
     # In a tree a link that cannot be read says nothing yet; its model gets a folder elsewhere once it can.
-    waits = first is not None and first.link is not None and first.refused is not None
-    if first is None or (waits and policy.organise and splitting.is_nested(place)):
+    waits = all(file.link is not None and file.refused is not None for file in makers)
+    if not makers or (waits and policy.organise and splitting.is_nested(place)):
         return None
+    first = makers[0]
     id_ = free_id(id_from_folder(paths.name(place)), GivenIds(catalogue))
     event = arrival(catalogue, first.uid, id_, place, None)
     return Decide(((first.uid, event),), first.position)

@@ -92,6 +92,17 @@ def test_a_link_that_was_removed_stays_so_when_a_broken_file_of_its_name_comes(w
     assert not [step for step in world.settle() if isinstance(step, Copy)]
 
 
+def test_a_link_to_nothing_keeps_no_folder_from_being_the_model_that_its_model_json_says(
+    world: World,
+) -> None:
+    gone = e.FileRefused("models/a/b/a.gguf", Stamp(0, 0, 0), "not_a_file", "Nothing is there.", "../x.gguf")
+    world.say("u1", gone)
+    world.drop("models/a/b/m.gguf", uid="u1")
+    world.edit("models/a/b/model.json", Manifest(engine_parameters={"llama_model_path": "m.gguf"}))
+    world.settle()
+    assert [(model.folder, model.status) for model in world.present()] == [("models/a/b", "ready")]
+
+
 @pytest.mark.parametrize("folder", ["models/both", "models/nest/both"])
 def test_of_two_models_in_a_folder_the_one_that_a_link_leads_to_stays(world: World, folder: str) -> None:
     for inode, name in ((5, "linked.gguf"), (6, "free.gguf")):
