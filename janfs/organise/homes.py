@@ -64,8 +64,12 @@ class _Taken:
             return True
         if self._awaited and paths.folded(folder) in self._tables.links:
             return True
-        alike = self._tables.spellings.get(paths.folded(str(name))) or ()
-        return any(paths.name(each) != name for each in alike)
+        return bool(_alike(self._tables, str(name)))
+
+
+def _alike(tables: Tables, name: str) -> list[str]:
+    """Ids, and what lies in `models/`, whose names differ from this one in case or Unicode form only."""
+    return [each for each in tables.spellings.get(paths.folded(name)) or () if paths.name(each) != name]
 
 
 def in_use(tables: Tables, folder: str, arriving: Container[str], besides: str | None = None) -> bool:
@@ -87,8 +91,13 @@ def claimed_folder(tables: Tables, folder: str) -> Model | None:
 
 
 def move_on(tables: Tables, model: Model, policy: Policy) -> Decide | None:
-    """Another folder for a model with files yet to move, when someone put other things into its folder."""
-    if model.loose is None or not in_use(tables, model.folder, policy.arriving, besides=model.uid):
+    """Another folder for a model with files yet to move, when someone put other things into its folder, or
+    into one whose name some disks take for the same.
+    """
+    if model.loose is None:
+        return None
+    alike = [place for place in _alike(tables, paths.name(model.folder)) if place in tables.children]
+    if not alike and not in_use(tables, model.folder, policy.arriving, besides=model.uid):
         return None
     folder = home_of(tables, paths.name(model.loose), policy)
     return Decide(((model.uid, ModelRenamed(paths.name(folder), folder, model.id)),), model.position)

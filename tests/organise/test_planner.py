@@ -182,6 +182,17 @@ def test_what_has_another_file_in_its_way_is_tried_again_once_that_is_gone(world
     assert isinstance(world.step("models/nest", retry=True), Move)
 
 
+def test_a_model_goes_elsewhere_when_a_folder_comes_that_some_disks_take_for_its_own(world: World) -> None:
+    world.fails = True
+    world.drop("models/alpha.gguf")
+    world.settle()
+    assert world.model("alpha").folder == "models/alpha"
+    world.drop("models/ALPHA/other.gguf")
+    world.fails = False
+    world.settle(retry=True)
+    assert set(world.folders()) == {"models/alpha-2", "models/ALPHA"}
+
+
 # Whatever is dropped, wherever.
 
 some_paths = st.sampled_from(
