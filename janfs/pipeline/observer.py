@@ -93,7 +93,8 @@ class Observer:
         for hint in hints:
             if hint in self._waiting:  # it was closed, perhaps, which its times do not show
                 self._waiting[hint].due = self._clock.monotonic()
-        places = [place for hint in hints for place in places_of(hint)]
+        all_of_it = {"": None} if "" in hints else hints  # in the disk's spelling, not a hint's
+        places = [place for hint in all_of_it for place in places_of(hint)]
         done: set[str] = set()
         while places:
             place = places.pop()

@@ -86,6 +86,10 @@ class FakeFileSystem:
         )
         self.mkdir(root)
 
+    def same_name(self, one: str, other: str) -> bool:
+        """Whether this disk takes two names for one."""
+        return one == other or (self._disk.folds and paths.folded(one) == paths.folded(other))
+
     # The port.
 
     def stat(self, path: str) -> Stat | None:

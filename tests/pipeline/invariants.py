@@ -86,7 +86,8 @@ def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deletin
             arrived.pop(path, None)  # it shares the content of a copy
             continue
         del arrived[target]
-        organised = paths.is_inside(path, paths.MODELS) and paths.name(path) == paths.name(target)
+        same_name = world.fs.same_name(paths.name(path), paths.name(target))
+        organised = paths.is_inside(path, paths.MODELS) and same_name
         home = paths.parent(target)  # of a part, it may be the folder of whoever names it
         organised = organised and (paths.parent(home) == paths.MODELS or home in world.catalogue.folders)
         deleted, restored = deleting and is_in_trash(target), deleting and is_in_trash(path)
@@ -298,9 +299,11 @@ def check_parts(world: World) -> None:
             continue
         owner = catalogue.models.get(file.uid)
         if owner is not None and owner.removed is None:
-            settled = owner.folder == paths.parent(path) or file.stuck is not None
-            assert settled, f"{path!r} is of {owner.id!r}, and yet not in {owner.folder!r}"
-            if owner.binary is not None:
+            is_home = owner.folder == paths.parent(path)
+            assert is_home or file.stuck is not None, (
+                f"{path!r} is of {owner.id!r}, and not in {owner.folder!r}"
+            )
+            if owner.binary is not None or not is_home:
                 continue
         place = paths.place(path)
         beside = [] if place == path else list(scan(world.fs, place, recursive=False).files)
