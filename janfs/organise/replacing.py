@@ -88,11 +88,16 @@ def _replace(fs: FileSystem, temporary: str, target: str, content: bytes, was: b
     return stamp
 
 
+def is_shared(there: Stat | None) -> bool:
+    """Whether a name is a link, or one of several of a file: such a file is not ours alone to replace."""
+    return there is not None and (there.link is not None or there.nlink > 1)
+
+
 def _check(fs: FileSystem, target: str, there: Stat | None, was: bytes) -> None:
     """Raises `FolderError` if the file is not to be replaced."""
     if there is None or there.stamp is None:
         raise FolderError(f"{target} is gone.")
-    if there.link is not None or there.nlink > 1:
+    if is_shared(there):
         raise FolderError(f"{target} is a link, or has another name too, and is left as it is.")
     if not there.writable:
         raise FolderError(f"{target} is read-only, and is left as it is.")

@@ -1,6 +1,6 @@
 """From a step to an intent, from an intent to a deed, from a deed to its outcome."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from typing import TypeVar
 
@@ -45,6 +45,14 @@ class Actor:
             copied = e.CopyPlanned(self._ids(), step.source, step.target, step.how, "organise", step.stamp)
             return [Draft(step.uid, copied, cause=step.cause)]
         return self._manifests.generated(step, catalogue, documents)
+
+    def is_in_vain(self, step: Move | Copy | Generate, arriving: Container[str]) -> bool:
+        """Whether what failed once would fail again: its file is being written, or has another name too."""
+        if not isinstance(step, Generate):
+            return step.source in arriving
+        with suppress(OSError):
+            return step.anew and replacing.is_shared(self._fs.stat(step.path))
+        return False
 
     def pair(self, catalogue: Catalogue, command: Pair) -> list[Draft]:
         """A person says whose a projector or adapter is. Raises `NotFound` or `InvalidInput`."""

@@ -156,8 +156,8 @@ class Organiser:
                 self._note_links(place)
                 continue
             self._dirty.add(place)
-            if place in retry and not isinstance(step, Generate) and step.source in self._arriving():
-                retry.discard(place)  # what is known of it is past: it would fail again
+            if place in retry and self._actor.is_in_vain(step, self._arriving()):
+                retry.discard(place)
                 continue
             if not _places(step) & claimed:
                 claimed |= _places(step)

@@ -347,6 +347,22 @@ def test_what_could_not_be_moved_is_not_tried_again_while_it_is_written_anew(
     assert stubborn.model("q4").binary == "models/q4/q4.gguf"
 
 
+def test_a_model_json_with_another_name_is_said_to_stay_once(world: World) -> None:
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.wait(1)
+    world.fs.hard_link("models/a/model.json", "models/kept.json")
+    world.fs.put("models/a/a.gguf", gguf("another"))
+    world.wait(1)
+    assert "has another name too" in (world.model("a").reason or "")
+    position = world.log.head.position
+    world.restart()
+    world.wait(4000)
+    assert not world.events(position), "it cannot be replaced as long as it has two names"
+    world.fs.remove("models/kept.json")
+    world.wait(4000)
+    assert world.events(position) == ["file-removed", "write-planned", "json-written"]
+
+
 def test_tries_get_rarer(stubborn: World, refusing: Refusing) -> None:
     refusing.code = errno.EROFS
     refusing.calls = ("make_folder",)
