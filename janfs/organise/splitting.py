@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from janfs.catalogue.catalogue import Catalogue, files_of, is_leaving
 from janfs.catalogue.entries import File, Model
-from janfs.catalogue.groups import Group, group, is_part
+from janfs.catalogue.groups import Group, group, is_part, of_kind
 from janfs.events.types import CopyHow, Event
 from janfs.folder import paths
 from janfs.manifest.schema import Manifest
@@ -135,7 +135,8 @@ def _waits(catalogue: Catalogue, model: Model, strays: Sequence[File]) -> bool:
     """Whether these are shards of a model, or lie beside them, and more of them are to come."""
     if all(paths.shard(file.path) is None for file in strays):
         return False
-    return any(each.missing for each in group(files_of(catalogue, model.uid)))
+    found = group(files_of(catalogue, model.uid))
+    return any(each.missing for each in of_kind(found, "model"))
 
 
 def _share(model: Model, file: File, *, moves: bool) -> Step:

@@ -73,6 +73,7 @@ class Archives:
         names = (f"{wanted}-{number}" if number > 1 else wanted for number in range(1, 1000))
         name = next(name for name in names if fs.stat(paths.join(paths.MODELS, name)) is None)
         hidden, folder = paths.join(paths.MODELS, ".taken-in"), paths.join(paths.MODELS, name)
+        fs.mkdir(hidden)
         for file in unpacked.contents.files:
             inside = "/".join(paths.encode_name(part.encode()) for part in file.name.split("/"))
             fs.put(paths.join(hidden, inside), (self._unpacked / file.name).read_bytes())

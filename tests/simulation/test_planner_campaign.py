@@ -23,6 +23,7 @@ from tests.simulation.organisation import Organisation
 from tests.simulation.person import Person
 from tests.simulation.seeds import run_seeds
 
+FAT = 2 * 10**9  # ns: the step of its time stamps
 MOST_EVENTS = 60  # of ours for each file; a bound that only a defect reaches
 EndState = Counter[tuple[object, ...]]
 
@@ -33,7 +34,7 @@ class Case:
     def __init__(self, seed: int, order: Random | None) -> None:
         """The same seed gives the same tree and the same person, in whatever order we work."""
         clock = FakeClock()
-        self.fs = FakeFileSystem(clock)
+        self.fs = FakeFileSystem(clock, folds=seed % 4 == 1, granularity_ns=(1, FAT)[seed % 3 == 1])
         self.fs.mkdir(paths.MODELS)
         self.fs.put("/home/user/big.gguf", b"")
         self.faults = Faults()
