@@ -288,6 +288,28 @@ def _model_renamed(draft: Draft, item: Recorded, event: e.ModelRenamed) -> None:
     _refresh(draft, item.stream, item.position)
 
 
+def _model_swapped(draft: Draft, item: Recorded, event: e.ModelSwapped) -> None:
+    model = draft.models.get(item.stream)
+    if model is None or model.folder != event.left:
+        return  # the other model's stream came first
+    other = draft.models.get(draft.folders.get(event.folder) or "")
+    here, there = (_inside(draft, folder) for folder in (event.left, event.folder))
+    for file in (*here, *there):
+        draft.drop_file(file.path)
+    for files, folder in ((here, event.folder), (there, event.left)):
+        for file in files:
+            path = paths.join(folder, paths.name(file.path))
+            draft.put_file(replace(file, path=path, position=item.position, stuck=None))
+    for each, id_, folder in ((model, event.id, event.folder), (other, event.was, event.left)):
+        if each is not None:
+            draft.put_model(replace(each, id=id_, folder=folder, stuck=None, position=item.position))
+            _refresh(draft, each.uid, item.position)
+
+
+def _inside(draft: Draft, folder: str) -> list[File]:
+    return [draft.files[path] for path in draft.children.get(folder) or ()]
+
+
 def _model_removed(draft: Draft, item: Recorded, _: e.ModelRemoved) -> None:
     model = draft.models.get(item.stream)
     if model is not None:
@@ -471,6 +493,7 @@ _HANDLERS: Mapping[type[Any], _Handler] = {
     e.RootReturned: _root_returned,
     e.ModelRegistered: _model_registered,
     e.ModelRenamed: _model_renamed,
+    e.ModelSwapped: _model_swapped,
     e.ModelRemoved: _model_removed,
     e.ModelRestored: _model_restored,
     e.ModelDeleted: _model_deleted,

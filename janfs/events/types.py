@@ -151,6 +151,18 @@ class ModelRenamed(Struct, frozen=True, gc=False):
     was: str
 
 
+class ModelSwapped(Struct, frozen=True, gc=False):
+    """Its folder and that of another model changed names; each has the other's id now.
+
+    The other model's stream says the same; whichever comes first makes the change.
+    """
+
+    id: str
+    folder: str
+    was: str
+    left: str
+
+
 class ModelRemoved(Struct, frozen=True, gc=False):
     """Nothing is left of a model in the folder."""
 
@@ -498,6 +510,7 @@ Event = (
     | RootReturned
     | ModelRegistered
     | ModelRenamed
+    | ModelSwapped
     | ModelRemoved
     | ModelRestored
     | ModelDeleted

@@ -91,6 +91,9 @@ def _version(
             return _of(happening, event.target, digest, found[-1].problem if own else None)
         case e.FileMoved() if event.source == here:
             return _of(happening, event.source, None)
+        case e.ModelSwapped() if here is not None and paths.parent(here) == event.left:
+            path = paths.join(event.folder, paths.name(here))
+            return _of(happening, path, found[-1].sha256, found[-1].problem)
         case e.MoveCompleted(stamp=None) if here is not None and paths.is_inside(here, event.source):
             return _of(happening, here, None)
     return None

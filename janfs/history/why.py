@@ -45,6 +45,8 @@ def explains_path(event: e.Event, path: str) -> bool:
         return True
     if isinstance(event, e.MoveCompleted) and event.stamp is None:
         return paths.is_inside(path, event.source)
+    if isinstance(event, e.ModelSwapped):
+        return paths.is_inside(path, event.folder)
     if isinstance(event, e.ModelRegistered | e.ModelRestored):
         return path in event.files
     return False

@@ -67,6 +67,9 @@ _WORDS: Mapping[type[e.Event], Callable[[Any, str], str]] = {
     e.RootReturned: lambda _it, _: "the models folder could be seen again",
     e.ModelRegistered: lambda it, _: f"the model {it.id} was registered, with the folder {it.folder}",
     e.ModelRenamed: lambda it, _: f"the model {it.was} became {it.id}, with the folder {it.folder}",
+    e.ModelSwapped: lambda it, who: (
+        f"{who} let {it.left} and {it.folder} change names, and so the model {it.was} became {it.id}"
+    ),
     e.ModelRemoved: lambda it, _: f"the model was taken off the list: {it.reason}",
     e.ModelRestored: lambda it, _: f"the model {it.id} was there again, with the folder {it.folder}",
     e.ModelDeleted: lambda it, who: f"{who} deleted the model {it.id}; its folder is {it.trash}",

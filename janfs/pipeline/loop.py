@@ -193,6 +193,8 @@ class Pipeline:
         drafts = [self._manifests.claimed(self.catalogue, draft, observation.documents) for draft in seen]
         self._recorder.record(drafts, observation.documents)
         self._actor.sweep(observation.temporaries)
+        if observation.look_again and drafts:
+            return self._look(everything, hints)
         if everything:
             self._next_full_look = self._clock.monotonic() + FULL_LOOK_EVERY
         return True

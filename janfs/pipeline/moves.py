@@ -1,13 +1,14 @@
 """Files that someone else gave another name: the same inode, size and time, gone from the old place.
 
 A folder that was renamed as a whole takes its model with it, and so does a loose file that someone moved into
-a folder before we did: the uid stays, the id changes.
+a folder before we did: the uid stays, the id changes. So it is with two folders that changed names, where
+every file proves it.
 """
 
 from collections.abc import Mapping
 
 from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in
-from janfs.catalogue.entries import Model
+from janfs.catalogue.entries import File, Model
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import Stat
@@ -38,10 +39,50 @@ def other_ends(
     """The places where new files may have come from, and that have not been looked at yet."""
     places = []
     for path, stat in found.items():
-        source = _source(catalogue, path, stat, memory)
+        source = _origin(catalogue, path, stat, memory)
         if source is not None and source not in seen:
             places.append(paths.place(source))
     return places
+
+
+def swapped(catalogue: Catalogue, seen: Mapping[str, Stat], memory: Memory) -> list[Draft]:
+    """The models whose folders changed names with each other, as events of both."""
+    pairs = set()
+    for path, stat in seen.items():
+        source = _origin(catalogue, path, stat, memory)
+        if source is not None:
+            pairs.add(tuple(sorted((paths.parent(source), paths.parent(path)))))
+    drafts = []
+    for left, folder in sorted(pairs):
+        model, other = _at_home(catalogue, left), _at_home(catalogue, folder)
+        if model is None or other is None or model == other:
+            continue
+        ways = ((left, folder), (folder, left))
+        if all(_went(catalogue, seen, memory, origin, place) for origin, place in ways):
+            drafts.append(Draft(model.uid, e.ModelSwapped(other.id, folder, model.id, left), _ACTOR))
+            drafts.append(Draft(other.uid, e.ModelSwapped(model.id, left, other.id, folder), _ACTOR))
+    return drafts
+
+
+def _at_home(catalogue: Catalogue, folder: str) -> Model | None:
+    return catalogue.models.get(catalogue.folders.get(folder) or "")
+
+
+def _went(catalogue: Catalogue, seen: Mapping[str, Stat], memory: Memory, origin: str, place: str) -> bool:
+    """Whether every file that is known of a folder went to another, as it was."""
+    for file in files_in(catalogue, origin):
+        stat, left = seen.get(paths.join(place, paths.name(file.path))), seen.get(file.path)
+        if stat is None or stat.link != file.link or not _is_same(file, stat, memory):
+            return False
+        if left is not None and _is_same(file, left, memory):
+            return False
+    return True
+
+
+def _is_same(file: File, stat: Stat, memory: Memory) -> bool:
+    """Whether that is the very file, and it has not changed since it was seen last."""
+    looked = memory.looked.get(file.path)
+    return stat.stamp == file.stamp or (looked is not None and stat.stamp == looked.stamp)
 
 
 def detect(
@@ -76,15 +117,19 @@ def detect(
 
 def _source(catalogue: Catalogue, path: str, stat: Stat, memory: Memory) -> str | None:
     """The known file that a new one was, if its old name is free now."""
-    if path in catalogue.files or stat.stamp is None or stat.link is not None:
+    return None if path in catalogue.files else _origin(catalogue, path, stat, memory)
+
+
+def _origin(catalogue: Catalogue, path: str, stat: Stat, memory: Memory) -> str | None:
+    """Where the file that is at a path now was seen before, if that was elsewhere."""
+    known = catalogue.files.get(path)
+    if stat.stamp is None or stat.link is not None or (known is not None and _is_same(known, stat, memory)):
         return None
     source = memory.by_inode.get(stat.stamp.inode)
-    file = catalogue.files.get(source) if source is not None else None
-    if file is None or _kind(file.path) != _kind(path):
+    file = catalogue.files.get(source) if source is not None and source != path else None
+    if file is None or _kind(file.path) != _kind(path) or not _is_same(file, stat, memory):
         return None
-    looked = memory.looked.get(file.path)
-    same = stat.stamp == file.stamp or (looked is not None and stat.stamp == looked.stamp)
-    return source if same else None
+    return source
 
 
 def _kind(path: str) -> tuple[bool, bool, bool]:

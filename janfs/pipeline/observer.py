@@ -1,24 +1,23 @@
 """Looking at the disk: the differences between what is there and what the catalogue knows, as events."""
 
 from collections.abc import Iterable, Mapping
-from typing import assert_never
 
 import msgspec
 from msgspec import Struct
 
 from janfs.catalogue.catalogue import Catalogue, Key, file_at
-from janfs.catalogue.entries import CORRUPTED, File
+from janfs.catalogue.entries import File
 from janfs.clock import Clock, Ids
-from janfs.errors import ManifestError
 from janfs.events import types as e
 from janfs.folder import claims, paths, settle, spelling
-from janfs.folder.filesystem import FileSystem, Stamp, Stat
+from janfs.folder.filesystem import FileSystem, Stat
 from janfs.folder.scan import Scan, places_of, scan, scan_engine_files
 from janfs.pipeline import moves
 from janfs.pipeline.recorder import Draft
 from janfs.pipeline.root import MARKER
 from janfs.pipeline.snapshot import Arrival
 from janfs.pipeline.streams import Streams
+from janfs.pipeline.verdicts import event_of
 
 FOLDER = "folder"  # the actor of whatever people and programs do to the files
 UNREADABLE = "unreadable"  # the code of a file that we may not read
@@ -26,11 +25,14 @@ UNREADABLE_AGAIN = 5.0  # seconds until another try at a file that could not be 
 
 
 class Observation(Struct):
-    """Events of one look, and the texts that they point at."""
+    """Events of one look, and the texts that they point at. With `look_again` the rest is seen once they are
+    recorded.
+    """
 
     drafts: list[Draft]
     documents: dict[str, bytes]
     temporaries: list[str] = msgspec.field(default_factory=list)
+    look_again: bool = False
 
 
 class _Watched(Struct):
@@ -142,6 +144,9 @@ class Observer:
         return Scan({place: stat}, {}), expected
 
     def _differences(self, catalogue: Catalogue, seen: Mapping[str, Stat], missing: set[str]) -> Observation:
+        swapped = moves.swapped(catalogue, seen, self._memory)
+        if swapped:
+            return Observation(swapped, {}, look_again=True)
         streams = Streams(catalogue, self._ids)
         drafts, moved = moves.detect(catalogue, seen, missing, self._memory, streams)
         observation = Observation(drafts, {})
@@ -196,7 +201,7 @@ class Observer:
             return
         self._waiting.pop(path, None)
         self._memory.keep(path, stat)
-        event = _event(path, stat, file, verdict)
+        event = event_of(path, stat, file, verdict)
         if event is not None:
             observation.drafts.append(Draft(streams.of(path), event, FOLDER))
         if isinstance(event, e.FileDropped | e.FileChanged) and paths.is_binary(path):
@@ -206,45 +211,3 @@ class Observer:
                 observation.drafts.append(Draft(streams.of(path), hashed, FOLDER))
         if isinstance(verdict, settle.JsonRead | settle.JsonWrong) and event is not None:
             observation.documents[verdict.sha256] = verdict.text
-
-
-def _event(path: str, stat: Stat, file: File | None, verdict: settle.Verdict) -> e.Event | None:
-    """What to record of a verdict; None when nothing is new."""
-    match verdict:
-        case settle.Settled():
-            if file is not None and (_same(file, stat, verdict) or _is_corrupted(file, verdict)):
-                return None
-            kind = e.FileDropped if file is None else e.FileChanged
-            return kind(path, verdict.stamp, stat.link, verdict.facts)
-        case settle.Refused():
-            if _is_refused(file, verdict.stamp, verdict.code):
-                return None
-            return e.FileRefused(path, verdict.stamp, verdict.code, verdict.reason, stat.link)
-        case settle.JsonRead():
-            if file is not None and file.document == verdict.sha256 and file.refused is None:
-                return None
-            return e.JsonEdited(path, verdict.stamp, verdict.sha256, verdict.manifest, verdict.notes)
-        case settle.JsonWrong():
-            line, column = verdict.line, verdict.column
-            if _is_refused(file, verdict.stamp, ManifestError.code):
-                return None
-            return e.JsonRejected(path, verdict.stamp, verdict.sha256, verdict.reason, line, column)
-        case settle.Waiting():
-            return None
-        case _:
-            assert_never(verdict)
-
-
-def _is_refused(file: File | None, stamp: Stamp, code: str) -> bool:
-    """Whether a file is known to be refused as it is now, for this reason."""
-    refused = file.refused if file is not None and file.stamp == stamp else None
-    return refused is not None and refused.code == code
-
-
-def _is_corrupted(file: File, verdict: settle.Settled) -> bool:
-    """Whether a file is known to be damaged as it is now; its header may be sound all the same."""
-    return _is_refused(file, verdict.stamp, CORRUPTED)
-
-
-def _same(file: File, stat: Stat, verdict: settle.Settled) -> bool:
-    return file.refused is None and file.link == stat.link and file.stamp == verdict.stamp

@@ -83,6 +83,12 @@ def renamed(source: str, target: str) -> Callable[[World], None]:
     return lambda world: world.fs.rename_over(source, target)
 
 
+def change_names(world: World) -> None:
+    world.fs.rename_over("models/a", "/home/user/aside")
+    world.fs.rename_over("models/b", "models/a")
+    world.fs.rename_over("/home/user/aside", "models/b")
+
+
 def obey(command: Command) -> Callable[[World], None]:
     """Somebody asks for this and waits for the answer."""
 
@@ -308,6 +314,11 @@ SCENARIOS = {
     "rename the folder": Scenario(one_model, renamed("models/a", "models/b"), unseen="taken for new"),
     "rename a folder of shards": Scenario(
         known(*shards()), renamed("models/s", "models/t"), unseen="taken for new"
+    ),
+    "let two folders change names": Scenario(
+        known(("models/a.gguf", gguf("a")), ("models/b.gguf", gguf("b"))),
+        change_names,
+        unseen="taken for new",
     ),
     "clear up a tree": Scenario(moved_out_of_a_tree, nothing, clear_up),
     "unmount": Scenario(one_model, unmount),

@@ -117,6 +117,14 @@ def test_a_renamed_folder_takes_its_text_along() -> None:
     assert found[0].sha256 == found[1].sha256
 
 
+def test_a_folder_that_changed_names_with_another_takes_its_text_along() -> None:
+    swapped = e.ModelSwapped("y", "models/y", "x", "models/x")
+    found = of(edited({"a": 1}), swapped, e.JsonRemoved("models/y/model.json"))
+    assert [version.path for version in found] == [PATH, "models/y/model.json", "models/y/model.json"]
+    assert found[0].sha256 == found[1].sha256
+    assert found[2].sha256 is None
+
+
 def test_a_text_that_comes_from_another_model_is_looked_up() -> None:
     asked: list[tuple[str, int]] = []
 

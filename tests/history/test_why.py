@@ -95,6 +95,7 @@ def test_what_is_noticed_on_the_side_explains_nothing() -> None:
         (e.FileDropped("models/x/x.gguf.txt", STAMP), False),
         (e.FileMoved(HOME, "models/y.gguf", STAMP), True),
         (e.MovePlanned("op", LOOSE, HOME, "organise"), False),
+        (e.ModelSwapped("x", "models/x", "y", "models/y"), True),
         (e.MoveCompleted("op", "models/x", ".janfs/trash/x", "delete"), True),
         (e.MoveCompleted("op", "models/xy", ".janfs/trash/x", "delete"), False),
         (e.ModelRegistered("x", "models/x", None, (HOME,)), True),

@@ -4,6 +4,8 @@ import errno
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from janfs.catalogue.catalogue import find_model, present_models
 from tests.fakes.faults import HookedFileSystem, P, T
 from tests.pipeline.invariants import check_at_rest
@@ -209,3 +211,66 @@ def test_models_that_were_yet_to_leave_a_folder_stay_themselves_when_it_is_renam
         assert sorted(world.fs.list(f"models/{name}")) == ["LICENSE", "model.json", f"{name}.gguf"]
     check_at_rest(world)
     world.stop()
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("same", "same")])
+@pytest.mark.parametrize("away", [False, True], ids=["watched", "away"])
+def test_two_folders_that_change_names_keep_their_models(
+    world: World, names: tuple[str, str], away: bool
+) -> None:
+    for folder, name in zip("ab", names, strict=True):
+        world.fs.put(f"models/{folder}/{name}.gguf", gguf(folder))
+        world.fs.put(f"models/{folder}/notes.txt", folder.encode())
+    world.come_to_rest()
+    world.fs.put("models/a/model.json", b'{"name": "Mine"}')
+    world.come_to_rest()
+    first, second, position = world.model("a"), world.model("b"), world.log.head.position
+    if away:
+        world.stop()
+    swap(world)
+    if away:
+        world.start()
+    world.tick()
+    assert [name for name in world.events(position) if "-" in name and "write" not in name][:2] == [
+        "model-swapped",
+        "model-swapped",
+    ]
+    assert not {"file-moved", "file-changed", "file-removed"} & set(world.events(position))
+    assert (world.model("a").uid, world.model("b").uid) == (second.uid, first.uid)
+    assert world.model("b").binary == f"models/b/{names[0]}.gguf"
+    assert world.file("models/b/notes.txt").uid == first.uid
+    assert world.fs.read("models/b/model.json") == b'{"name": "Mine"}'
+    world.come_to_rest()
+    check_at_rest(world)
+    swap(world)
+    world.tick()
+    assert (world.model("a").uid, world.model("b").uid) == (first.uid, second.uid)
+    check_at_rest(world)
+
+
+def test_two_folders_of_which_one_changed_too_keep_their_ids_and_not_their_models(world: World) -> None:
+    for folder in "ab":
+        world.fs.put(f"models/{folder}/m.gguf", gguf(folder))
+    world.come_to_rest()
+    swap(world)
+    world.fs.put("models/a/m.gguf", gguf("another"))
+    world.come_to_rest()
+    assert "model-swapped" not in world.events(), "that it is the same is not certain"
+    assert sorted(world.catalogue.ids) == ["a", "b"]
+    check_at_rest(world)
+
+
+def test_two_names_of_one_file_are_no_folders_that_changed_names(world: World) -> None:
+    world.fs.put("models/a/m.gguf", gguf("a"))
+    world.fs.hard_link("models/a/m.gguf", "models/b/m.gguf")
+    world.come_to_rest()
+    world.fs.touch("models/a/m.gguf")
+    world.come_to_rest()
+    assert "model-swapped" not in world.events()
+    check_at_rest(world)
+
+
+def swap(world: World) -> None:
+    world.fs.rename_over("models/a", "/tmp/aside")
+    world.fs.rename_over("models/b", "models/a")
+    world.fs.rename_over("/tmp/aside", "models/b")
