@@ -25,18 +25,23 @@ from janfs.engines.protocol import (
 )
 from janfs.errors import EngineError, JanfsError, LoadFailed, WorkerCrashed
 
+PATIENCE = 30.0  # seconds without a sign of life; a machine that swaps may take some
+
 
 class LlamaCppEngine:
     """A worker with its model loaded: an `Engine`. Made by `start_worker`."""
 
-    def __init__(self, process: WorkerProcess, info: EngineInfo) -> None:
+    def __init__(self, process: WorkerProcess, info: EngineInfo, patience: float = PATIENCE) -> None:
         self.info = info
+        self._patience = patience
         self._process = process
         self._calls: dict[str, asyncio.Queue[wire.Event | JanfsError]] = {}
         self._commands = 0
         self._closed: str | None = None  # why no more is taken
         self._unused = asyncio.Event()
         self._unused.set()
+        self._sign_of_life = asyncio.Event()
+        self._watching = asyncio.ensure_future(self._watch())
         self._exit = asyncio.ensure_future(self._receive())
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Reply]:
@@ -117,13 +122,33 @@ class LlamaCppEngine:
     async def _receive(self) -> EngineExit:
         """Hand events to their calls until the worker's end, then end the calls."""
         async for event in self._process.events():
+            self._sign_of_life.set()
             call = self._calls.get(event.id) if not isinstance(event, wire.Ready) else None
             if call is not None:  # None: cancelled while this was on its way
                 call.put_nowait(event)
+        self._watching.cancel()
         end = await self._process.reap()
         self._closed = self._closed or f"The engine {describe_exit(end)}"
         self._fail_all(WorkerCrashed(f"The engine {describe_exit(end)}"))
         return end
+
+    async def _watch(self) -> None:
+        """End a process that gives no sign of life while somebody waits for it: stopped, or stuck for good.
+
+        Its reader answers at once, however long a step takes, so that one that computes is never ended.
+        """
+        while True:
+            await asyncio.sleep(self._patience / 4)
+            if not self._calls:
+                continue
+            self._sign_of_life.clear()
+            self._process.send(wire.Ping())
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._sign_of_life.wait()
+            except TimeoutError:
+                self._process.kill(f"it gave no sign of life for {self._patience:g} seconds, and was ended")
+                return
 
     def _call(self, command: wire.Command) -> "asyncio.Queue[wire.Event | JanfsError]":
         if self._closed is not None:
@@ -155,10 +180,12 @@ class LlamaCppEngine:
         return str(self._commands)
 
 
-async def start_worker(spec: RunSpec, waiting: WorkerProcess | None = None) -> LlamaCppEngine:
+async def start_worker(
+    spec: RunSpec, waiting: WorkerProcess | None = None, *, patience: float = PATIENCE
+) -> LlamaCppEngine:
     """Have a process load a model: one that is `waiting`, or a new one. An `EngineFactory`.
 
-    Raises `LoadFailed`.
+    One that gives no sign of life for `patience` seconds later on is ended. Raises `LoadFailed`.
     """
     began = time.monotonic()
     try:
@@ -171,7 +198,8 @@ async def start_worker(spec: RunSpec, waiting: WorkerProcess | None = None) -> L
         async for event in process.events():
             if isinstance(event, wire.Ready):
                 seconds = time.monotonic() - began  # all that a person waits for, not only the worker's part
-                return LlamaCppEngine(process, msgspec.structs.replace(event.info, load_seconds=seconds))
+                info = msgspec.structs.replace(event.info, load_seconds=seconds)
+                return LlamaCppEngine(process, info, patience)
             if isinstance(event, wire.Failure):
                 raise wire.error_of(event)
         raise LoadFailed(f"While loading, the engine {describe_exit(await process.reap())}")

@@ -96,7 +96,10 @@ class WorkerProcess:
         """Close the socket, at which the worker ends by itself."""
         self._writer.close()
 
-    def kill(self) -> None:
+    def kill(self, reason: str | None = None) -> None:
+        """End the process at once. The reason stands below the last lines that it wrote."""
+        if reason is not None:
+            self._lines.append(reason)
         if self._process.returncode is None:
             self._process.kill()
         self.hang_up()

@@ -75,13 +75,25 @@ class ApplyTemplate(msgspec.Struct, frozen=True, tag="apply-template"):
     prompt: ChatPrompt
 
 
-Command = Generate | Embed | Cancel | Tokenize | Spell | ApplyTemplate
+class Ping(msgspec.Struct, frozen=True, tag="ping"):
+    """Answered by `Pong` at once, whatever the worker computes."""
+
+    id: str = ""
+
+
+Command = Ping | Generate | Embed | Cancel | Tokenize | Spell | ApplyTemplate
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """The model is loaded. A `Failure` with an empty id comes in its place when it could not be."""
 
     info: EngineInfo
+
+
+class Pong(msgspec.Struct, frozen=True, tag="pong"):
+    """The worker lives."""
+
+    id: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, tag="answer"):
@@ -123,7 +135,7 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
     sizes: tuple[int, int] | None = None
 
 
-Event = Ready | Answer | Vectors | Tokens | Pieces | Rendered | Failure
+Event = Ready | Pong | Answer | Vectors | Tokens | Pieces | Rendered | Failure
 
 _encoder = msgspec.msgpack.Encoder()
 _loads: msgspec.msgpack.Decoder[Load] = msgspec.msgpack.Decoder(Load)

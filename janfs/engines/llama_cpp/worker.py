@@ -82,6 +82,9 @@ class Worker:
     def _read(self) -> None:
         while (frame := self._channel.receive()) is not None:
             command = wire.decode_command(frame)
+            if isinstance(command, wire.Ping):
+                self._channel.send([wire.Pong()])
+                continue
             if isinstance(command, wire.Cancel):
                 self._cancelled.add(command.id)
                 # A long prompt that nobody wants any more need not be computed to its end. Should another

@@ -1,0 +1,55 @@
+"""The host's watch over a worker that stands still."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+
+import pytest
+
+from janfs.engines.llama_cpp.client import start_worker
+from janfs.engines.protocol import GenerateRequest, RunSpec, SamplingParams, TextDelta, TextPrompt
+from janfs.errors import WorkerCrashed
+
+pytestmark = pytest.mark.model
+
+LONG = GenerateRequest(
+    request_id="long",
+    prompt=TextPrompt("1, 2, 3,"),
+    sampling=SamplingParams(max_tokens=100_000, ignore_eos=True),
+)
+
+
+def test_a_worker_that_stands_still_is_ended_and_its_requests_are_told(
+    sample_spec: Callable[..., RunSpec],
+) -> None:
+    async def scenario() -> None:
+        engine = await start_worker(sample_spec(ctx_len=512), patience=1.0)
+        async with aclosing(engine.generate(LONG)) as replies:
+            assert isinstance(await anext(replies), TextDelta)
+            os.kill(engine.info.pid, signal.SIGSTOP)
+            with pytest.raises(WorkerCrashed, match="no sign of life for 1 seconds"):
+                [_ async for _ in replies]
+        assert (await engine.wait()).signal == "SIGKILL"
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_computes_or_that_nobody_waits_for_is_left_alone(
+    sample_spec: Callable[..., RunSpec],
+) -> None:
+    async def scenario() -> None:
+        engine = await start_worker(sample_spec(ctx_len=2048), patience=3.0)
+        os.kill(engine.info.pid, signal.SIGSTOP)
+        await asyncio.sleep(4)
+        os.kill(engine.info.pid, signal.SIGCONT)
+        prompt = TextPrompt("All work and no play. " * 200)  # seconds without a word
+        long = GenerateRequest(request_id="p", prompt=prompt, sampling=SamplingParams(max_tokens=1))
+        began = time.monotonic()
+        async with aclosing(engine.generate(long)) as replies:
+            assert [reply async for reply in replies], f"ended after {time.monotonic() - began:.1f} s"
+        await engine.close(0, "done")
+
+    asyncio.run(scenario())
