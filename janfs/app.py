@@ -205,7 +205,8 @@ def _suggestion(url: str, say: Say) -> Callable[[Snapshot], None]:
     said = threading.Event()
 
     def look(snapshot: Snapshot) -> None:
-        ready = (model.id for model in present_models(snapshot.catalogue) if model.status == "ready")
+        here = (model for model in present_models(snapshot.catalogue) if model.remote is None)
+        ready = (model.id for model in here if model.status == "ready")
         if said.is_set() or not snapshot.caught_up or (name := next(ready, None)) is None:
             return
         said.set()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -409,9 +410,8 @@ class TestErrors:
 
     def test_other_calls_are_refused_by_name(self, service: Service, upstream: Theirs) -> None:
         connect(service, upstream)
-        body = {"model": "ours", "messages": HI, "max_tokens": 5}
-        given = service.client.post("/v1/messages/count_tokens", json=body)
-        assert given.status_code == 409
+        given = service.client.post("/v1/messages/count_tokens", json={"model": "ours", "messages": HI})
+        assert given.status_code == 409, given.text
         assert "'there' on another machine" in given.json()["error"]["message"]
 
 
@@ -491,6 +491,29 @@ class TestSeveral:
         ask(service)
         upstream.replies = [Reply(cut=True), Reply(cut=True)]
         assert ask(service, 502)["error"]["code"] == "upstream_unreachable"
+
+
+def test_clients_that_vanish_leave_nothing_behind(service: Service, upstream: Theirs) -> None:
+    connect(service, upstream)
+    upstream.usual = Reply(stream=[chunk("a"), *[0.02, chunk("b")] * 500])
+    body = {"model": "ours", "messages": HI, "stream": True}
+    with ThreadPoolExecutor(20) as clients:
+        for reading in (True, False):
+
+            def leave(_: int, reading: bool = reading) -> None:
+                with service.client.stream("POST", CHAT, json=body) as given:
+                    if reading:
+                        next(given.iter_bytes())
+
+            list(clients.map(leave, range(20)))
+
+    def active() -> int:
+        return int(service.get("/v1/engines")["data"][-1]["upstreams"][0]["active"])
+
+    eventually(lambda: active() == 0, "requests of clients that are gone run on")
+    eventually(lambda: upstream.now == 0, "the server goes on writing for clients that are gone")
+    upstream.usual = STREAM
+    assert text_of(stream(service)) == "Hello"
 
 
 class TestManaging:

@@ -136,7 +136,8 @@ class RemoteEngines:
                 self._watch.over(each)
 
         def on_failure(upstream: Upstream, error: UpstreamError) -> bool:
-            _log.info("upstream-failed", engine=model.engine.id, reason=error.detail)
+            # Not in their words, which may repeat a prompt.
+            _log.info("upstream-failed", engine=upstream.engine.id, server=upstream.name, status=error.status)
             if error.retry_after is not None:
                 upstream.wait(model.name, error.retry_after, time.monotonic())
             if error.broken or error.kind == "upstream_unauthorized":

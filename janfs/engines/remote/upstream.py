@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Literal
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -45,6 +46,11 @@ class Upstream:
         self._reason: str | None = None
         self._since: float | None = None
         self._waits: dict[str, float] = {}
+
+    @property
+    def name(self) -> str:
+        """Its host and port."""
+        return urlsplit(self.address.base).netloc
 
     @property
     def alone(self) -> bool:

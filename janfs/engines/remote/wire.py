@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -25,20 +24,21 @@ _SAME_STATUS = frozenset({503, 504})  # the other failures of a server are a 502
 
 
 class Wire:
-    """Connections to servers elsewhere. Proxies of the environment are heeded, but not for this machine."""
+    """Connections to servers elsewhere."""
 
     def __init__(self) -> None:
-        here = {f"all://{name}": None for name in ("localhost", "127.0.0.1", "[::1]")}
-        self._client = httpx.AsyncClient(
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=15.0),
-            mounts=here,
-            follow_redirects=False,  # the key goes to nobody but the address that was written down
-            headers={"User-Agent": f"janfs/{janfs.__version__}", "Accept-Encoding": "identity"},
-        )
+        self._made: asyncio.Future[httpx.AsyncClient] | None = None
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        if self._made is not None:
+            await (await self._made).aclose()
+
+    async def _client(self) -> httpx.AsyncClient:
+        """Made when it is first needed, and in a thread: reading all certificates takes a while."""
+        if self._made is None:
+            self._made = asyncio.ensure_future(asyncio.to_thread(_client))
+        return await asyncio.shield(self._made)
 
     async def answer(
         self, upstream: Upstream, key: Key | None, operation: str, body: Mapping[str, Any], rewriter: Rewriter
@@ -92,15 +92,16 @@ class Wire:
         """A good answer. Whatever goes wrong with it is an `UpstreamError` that names the server."""
         engine = upstream.engine
         headers = {} if key is None else key.headers(engine.auth_header)
+        client = await self._client()
         try:
-            request = self._client.build_request(
+            request = client.build_request(
                 method,
                 upstream.address.url(operation),
                 content=None if body is None else msgspec.json.encode(body),
                 headers=headers if body is None else {**headers, "Content-Type": "application/json"},
                 timeout=httpx.Timeout(engine.read_timeout, connect=engine.connect_timeout),
             )
-            answer = await self._client.send(request, stream=True)
+            answer = await client.send(request, stream=True)
             try:
                 if not answer.is_success:
                     raise _refused(answer, await _read(answer))
@@ -113,6 +114,19 @@ class Wire:
             raise named(upstream, key, _broken(error)) from error
         except UpstreamError as error:
             raise named(upstream, key, error) from error
+
+
+def _client() -> httpx.AsyncClient:
+    """Proxies of the environment are heeded, but not for this machine. The key goes to the address that was
+    written down, and to nobody that one redirects to.
+    """
+    here = {f"all://{name}": None for name in ("localhost", "127.0.0.1", "[::1]")}
+    return httpx.AsyncClient(
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=15.0),
+        mounts=here,
+        follow_redirects=False,
+        headers={"User-Agent": f"janfs/{janfs.__version__}", "Accept-Encoding": "identity"},
+    )
 
 
 def _broken(error: Exception) -> UpstreamError:
@@ -174,7 +188,7 @@ def _refused(answer: httpx.Response, body: bytes) -> UpstreamError:
 def named(upstream: Upstream, key: Key | None, error: UpstreamError) -> UpstreamError:
     """The same error, saying whose it is, without the key in any of its words."""
     hidden = key.hidden if key is not None else str
-    whose = f"The engine '{upstream.engine.id}' at {urlsplit(upstream.address.base).netloc}"
+    whose = f"The engine '{upstream.engine.id}' at {upstream.name}"
     return UpstreamError(
         hidden(f"{whose}: {error.detail.rstrip('.')}."),
         status=error.status,
