@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from janfs.catalogue.catalogue import Catalogue, files_of, find_model, present_models
 from janfs.engine_events import event_of
-from janfs.engines.fit import Room
 from janfs.engines.free_memory import free_memory
+from janfs.engines.llama_cpp.devices import free_on_gpus
 from janfs.engines.places import PoolLimits
 from janfs.engines.pool import EnginePool
 from janfs.engines.protocol import EngineFact, EngineFactory, RunSpec
@@ -40,7 +40,7 @@ def create_pool(settings: Settings, pipeline: Pipeline, llama_cpp: EngineFactory
         max_loaded=settings.max_loaded, memory=settings.memory, keep_alive=settings.keep_alive
     )
     return EnginePool(
-        spec_of, record, {DEFAULT_ENGINE: llama_cpp}, limits, free=lambda pids: Room(free_memory(pids))
+        spec_of, record, {DEFAULT_ENGINE: llama_cpp}, limits, free=free_memory, free_on_gpus=free_on_gpus
     )
 
 

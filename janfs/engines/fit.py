@@ -19,6 +19,10 @@ class Room(msgspec.Struct, frozen=True):
     host: int
     device: int | None = None
 
+    def covers(self, other: "Room") -> bool:
+        """Whether there is at least as much of both."""
+        return self.host >= other.host and (self.device or 0) >= (other.device or 0)
+
     def plus(self, more: Split) -> "Room":
         """With that freed as well."""
         return Room(self.host + more.host, None if self.device is None else self.device + more.device)

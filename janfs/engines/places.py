@@ -1,20 +1,29 @@
 """The places for loaded models: who has one, who waits for one, and who has to go."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 
 import msgspec
 
 from janfs.engines.fingerprint import with_settings
 from janfs.engines.fit import Room, fits, lowered, taken
 from janfs.engines.instance import Instance, Phase
+from janfs.engines.memory import Split
 from janfs.errors import DoesNotFit
 
 _BACK = 0.5  # of what an unloaded model was thought to take: so much must be free again
 _LOOK_AGAIN = 0.05  # seconds
 
-FreeMemory = Callable[[Collection[int]], Room]
-"""What a new process can have, if the processes with these ids keep what they have. Quick."""
+FreeMemory = Callable[[Collection[int]], int]
+"""Bytes that a new process can have, if the processes with these ids keep what they have. Quick."""
+
+FreeOnGpus = Callable[[], Awaitable[int | None]]
+"""What is free on all GPUs together; None where there are none. May take a while."""
+
+
+async def no_gpus() -> int | None:
+    """A machine without."""
+    return None
 
 
 class PoolLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +52,11 @@ class Places:
     that nobody waits for good.
     """
 
-    def __init__(self, limits: PoolLimits, free: FreeMemory) -> None:
+    def __init__(self, limits: PoolLimits, free: FreeMemory, free_on_gpus: FreeOnGpus) -> None:
         self._limits = limits
         self._free = free
+        self._free_on_gpus = free_on_gpus
+        self._on_gpus: int | None = None  # as it was last asked
         self._instances: set[Instance] = set()
         self._turn = asyncio.Lock()  # fair: it wakes waiters in their order
         self._changed = asyncio.Event()  # wakes the one who has the turn
@@ -71,6 +82,7 @@ class Places:
         """
         async with self._turn:
             patient = True
+            self._on_gpus = await self._free_on_gpus()
             while not self._admit(newcomer, patient=patient):
                 self._changed.clear()
                 idle, leaving = self._idle(), self._in(Phase.STOPPING)
@@ -80,6 +92,7 @@ class Places:
                 try:
                     async with asyncio.timeout(self._limits.patience):
                         await self._changed.wait()
+                    self._on_gpus = await self._free_on_gpus()
                 except TimeoutError:
                     patient = False
                     busy = [each for each in self._in(Phase.RUNNING) if not each.wanted.pinned]
@@ -116,23 +129,27 @@ class Places:
         before = self._room()
         oldest = _evict(idle, newcomer)
         await asyncio.wait([oldest.task], timeout=self._limits.patience)
-        back = before.host + _BACK * oldest.takes.host
+        back = before.plus(Split(int(_BACK * oldest.takes.host), int(_BACK * oldest.takes.device)))
         loop = asyncio.get_running_loop()
         until = loop.time() + self._limits.settle
-        while not fits(newcomer.wanted, room := self._room()) and room.host < back and loop.time() < until:
+        while loop.time() < until:
+            self._on_gpus = await self._free_on_gpus()
+            room = self._room()
+            if fits(newcomer.wanted, room) or room.covers(back):
+                return
             await asyncio.sleep(_LOOK_AGAIN)
 
     def _room(self) -> Room:
         """What is free now, less what those take that have not begun to, within our own bound."""
         held = self._held()
-        free = self._free([each.pid for each in held if each.pid is not None])
+        free = Room(self._free([each.pid for each in held if each.pid is not None]), self._on_gpus)
         for each in held:
             if each.phase is Phase.LOADING:
-                free = Room(free.host - each.takes.host, free.device)
-        if self._limits.memory is not None:
-            ours = self._limits.memory - sum(each.takes.host for each in held)
-            free = Room(min(free.host, ours), free.device)
-        return free
+                free = free.plus(Split(-each.takes.host, -each.takes.device))
+        if self._limits.memory is None:
+            return free
+        ours = self._limits.memory - sum(each.takes.host for each in held)
+        return Room(min(free.host, ours), free.device)
 
     def _places_taken(self) -> int:
         """Places taken. One that is being replaced has left its place to its successor, within bounds."""

@@ -11,9 +11,8 @@ from contextlib import aclosing, asynccontextmanager
 import structlog
 
 from janfs.engines.cooldown import Cooldown
-from janfs.engines.fit import Room
 from janfs.engines.instance import Instance, Phase
-from janfs.engines.places import FreeMemory, Places, PoolLimits
+from janfs.engines.places import FreeMemory, FreeOnGpus, Places, PoolLimits, no_gpus
 from janfs.engines.protocol import (
     Engine,
     EngineFact,
@@ -40,7 +39,8 @@ class EnginePool:
     """The engines that are loaded, by their models' uids, so that one that is renamed keeps its own.
 
     `spec_of` says how to run a model, or raises `ModelNotFound` or `ModelNotRunnable`; it is asked at every
-    request. `factories` load a spec, by the name of its engine. `free` says how much memory there is.
+    request. `factories` load a spec, by the name of its engine. `free` and `free_on_gpus` say how much memory
+    there is.
     """
 
     def __init__(
@@ -51,14 +51,15 @@ class EnginePool:
         limits: PoolLimits = DEFAULT_LIMITS,
         *,
         clock: Callable[[], float] = time.time,
-        free: FreeMemory = lambda _: Room(2**62),
+        free: FreeMemory = lambda _: 2**62,
+        free_on_gpus: FreeOnGpus = no_gpus,
     ) -> None:
         self._spec_of = spec_of
         self._record = record
         self._factories = factories
         self._limits = limits
         self._clock = clock
-        self._places = Places(limits, free)
+        self._places = Places(limits, free, free_on_gpus)
         self._cooldown = Cooldown()
         self._current: dict[str, Instance] = {}  # the latest of each, to its very end
         self._rest: dict[str, EngineState] = {}  # how the last one ended

@@ -32,6 +32,7 @@ class Bench:
 
     def __init__(self, **limits: float) -> None:
         self.machine = 2**62  # bytes of memory
+        self.gpu: int | None = None
         self.lost: dict[int, int] = {}  # by process, what does not come back when it ends
         self.specs = {name: spec_of(name) for name in ("a", "b", "c")}
         self.facts: list[EngineFact] = []
@@ -43,13 +44,21 @@ class Bench:
             {"fake": self.factory},
             PoolLimits(**{"patience": 0.05, "settle": 0.05, **limits}),
             free=self.free,
+            free_on_gpus=self.free_on_gpus,
         )
 
-    def free(self, pids: Collection[int]) -> Room:
+    def free(self, pids: Collection[int]) -> int:
         """What the machine has left beside the engines that live, and what was lost of those that ended."""
-        alive = sum(taken(engine.spec, Room(0)).host for engine in self.factory.alive)
+        room = Room(0, self.gpu)
+        alive = sum(taken(engine.spec, room).host for engine in self.factory.alive)
         lost = sum(self.lost.get(engine.info.pid, 0) for engine in self.factory.engines if engine.ended)
-        return Room(self.machine - alive - lost)
+        return self.machine - alive - lost
+
+    async def free_on_gpus(self) -> int | None:
+        """What the machine's GPU has left."""
+        if self.gpu is None:
+            return None
+        return self.gpu - sum(taken(engine.spec, Room(0, 0)).device for engine in self.factory.alive)
 
     def sizes(self, *, lowerable: bool = False, **contexts: int) -> None:
         """Give models a shape, and so many tokens of context."""

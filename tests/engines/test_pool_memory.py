@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from janfs.engines.fit import LEAST_CONTEXT
-from janfs.engines.memory import need
+from janfs.engines.memory import need, split
 from janfs.engines.protocol import (
     EngineSettings,
     EngineStartFailed,
@@ -119,6 +119,28 @@ def test_idle_models_go_before_anything_is_lowered() -> None:
         assert bench.pool.state("uid-b").lowered == {}
 
     run(scenario, max_loaded=9)
+
+
+def test_a_gpu_is_shared_out_as_memory_is() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=4096, b=4096, c=4096)
+        bench.gpu = 2 * split(SMOLLM2, bench.specs["a"].settings).device
+        for name in "abc":
+            await bench.ask(name)
+        assert bench.states() == "stopped running running"
+
+    run(scenario, max_loaded=9)
+
+
+def test_layers_that_nobody_asked_for_on_a_gpu_go_where_there_is_room() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=4096)
+        bench.specs["a"] = replace(bench.specs["a"], lowerable=frozenset({"ngl"}))
+        bench.gpu = split(SMOLLM2, bench.specs["a"].settings).device // 2
+        await bench.ask("a")
+        assert 0 < bench.pool.state("uid-a").lowered["ngl"] < SMOLLM2.layers
+
+    run(scenario)
 
 
 def test_what_can_never_fit_is_refused_at_once_and_nobody_goes_for_it() -> None:

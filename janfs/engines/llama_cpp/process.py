@@ -52,7 +52,7 @@ class WorkerProcess:
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=(theirs.fileno(),),
-                env=_environment(),
+                env=worker_environment(),
             )
         except BaseException:
             writer.close()
@@ -135,8 +135,8 @@ class WorkerProcess:
             _log.debug("llama.cpp", pid=self._process.pid, line=text)
 
 
-def _environment() -> dict[str, str]:
-    """Ours, and janfs found where it is: `-P` leaves the working directory out."""
+def worker_environment() -> dict[str, str]:
+    """That of a worker: ours, and janfs found where it is: `-P` leaves the working directory out."""
     paths = [str(Path(janfs.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     found = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     return {**os.environ, **waiting_policy(os.environ), **found}
