@@ -107,7 +107,8 @@ class Root(Struct, frozen=True, gc=False):
 class Parked(Struct, frozen=True, gc=False):
     """Events of one stream that could not be applied: the `position`, `type` and reason of the first of them.
 
-    `count` is how many there are. A catalogue made anew by a janfs that can apply them has none.
+    `count` is how many there are, `paths` are the files that they are about. A catalogue made anew by a janfs
+    that can apply them has none.
     """
 
     uid: str
@@ -115,6 +116,7 @@ class Parked(Struct, frozen=True, gc=False):
     type: str
     reason: str
     count: int = 1
+    paths: tuple[str, ...] = ()
 
 
 Entry = File | Model | Plan | Root | Parked

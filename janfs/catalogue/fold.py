@@ -59,7 +59,10 @@ def park(base: Catalogue, item: Recorded, reason: str) -> tuple[Catalogue, froze
     if known is None:
         kind = item.event.type if isinstance(item.event, Unreadable) else e.type_name(type(item.event))
         known = Parked(item.stream, item.position, kind, reason, 0)
-    draft.put_parked(replace(known, count=known.count + 1))
+    named = {str(path) for name in ("path", "source", "target") if (path := getattr(item.event, name, None))}
+    draft.put_parked(
+        replace(known, count=known.count + 1, paths=tuple(sorted({*known.paths, *named}))),
+    )
     draft.position = item.position
     _refresh(draft, item.stream, item.position)
     return draft.finish(), frozenset(draft.touched)

@@ -1,8 +1,7 @@
-"""Folding a log whose every event was right when it was recorded, though today's code may fail at one.
+"""Folding events though today's code may fail at one, of an old log or just recorded.
 
 A defect in a handler, or data that no longer fits its type, must not keep everything else from being served:
-such an event is left out and noted (`Parked`), and the rest is applied. Whoever records new events folds them
-with `fold` alone: what cannot be applied then is not recorded either.
+such an event is left out and noted (`Parked`), and the rest is applied.
 """
 
 from collections.abc import Iterable, Sequence

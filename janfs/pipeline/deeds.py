@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.catalogue.duplicates import duplicates_of
-from janfs.catalogue.fold import Recorded, Unreadable, fold
+from janfs.catalogue.fold import Recorded, Unreadable
+from janfs.catalogue.parking import fold_what_applies
 from janfs.clock import Clock, Ids, timestamp
 from janfs.events import types as e
 from janfs.folder import paths
@@ -41,7 +42,7 @@ def of_folder(fs: FileSystem, catalogue: Catalogue, clock: Clock, ids: Ids) -> P
         Recorded(catalogue.position + number, draft.stream, now, draft.event)
         for number, draft in enumerate(drafts, 1)
     ]
-    return _preview(fold(catalogue, seen)[0], observer.arrivals)
+    return _preview(fold_what_applies(catalogue, seen)[0], observer.arrivals)
 
 
 def done(log: LogReader, after: int, until: int) -> list[Deed]:

@@ -188,8 +188,7 @@ class Pipeline:
         if misses and not self._root_is_there(hints):
             self._observer.forget()  # it went while we looked
             return False
-        parked = self.catalogue.parked  # what is not known whole is looked at again once it is
-        seen = (draft for draft in observation.drafts if draft.stream not in parked)
+        seen = (draft for draft in observation.drafts if not self._is_parked(draft))
         drafts = [self._manifests.claimed(self.catalogue, draft, observation.documents) for draft in seen]
         self._recorder.record(drafts, observation.documents)
         self._actor.sweep(observation.temporaries)
@@ -199,15 +198,21 @@ class Pipeline:
             self._next_full_look = self._clock.monotonic() + FULL_LOOK_EVERY
         return True
 
+    def _is_parked(self, draft: Draft) -> bool:
+        """Whether an event is of what is not known whole; that is looked at again once it is."""
+        parked = self.catalogue.parked
+        path = getattr(draft.event, "path", None)
+        return draft.stream in parked or any(path in each.paths for each in parked.values())
+
     def _root_is_there(self, hints: set[str]) -> bool:
         known = self.catalogue.root
         reason = root.why_unavailable(self._fs, self.catalogue.files)
         if reason is not None:
-            if known.available:
+            if known.available and ROOT_STREAM not in self.catalogue.parked:
                 self._recorder.record([Draft(ROOT_STREAM, e.RootUnavailable(reason), FOLDER)])
             self._next_full_look = self._clock.monotonic() + 1.0
             return False
-        if not known.available:
+        if not known.available and ROOT_STREAM not in self.catalogue.parked:
             self._recorder.record([Draft(ROOT_STREAM, e.RootReturned(), FOLDER)])
             hints.add("")
         return True

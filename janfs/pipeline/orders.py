@@ -61,9 +61,19 @@ class Orders:
         self._recorder.record([draft for command in records for draft in command.drafts], documents)
         for item in commands:
             try:
+                self._check_known(item.command)
                 self._obey_one(item.command)
+                self._check_known(item.command)
             except REFUSALS as error:
                 item.done.set_exception(error)
+
+    def _check_known(self, command: Command) -> None:
+        """Raises `FolderError` for a model of which something could not be applied, just now or before."""
+        name = getattr(command, "model_id", None)
+        uid = None if name is None else self._catalogue.ids.get(name)
+        model = self._catalogue.models.get(uid or name or "")
+        if model is not None and model.uid in self._catalogue.parked:
+            raise FolderError(f"'{model.id}' is left as it is. {model.reason}")
 
     def _obey_one(self, command: Command) -> None:
         if isinstance(command, Delete):

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DatabaseError
 from janfs.catalogue import rows
 from janfs.catalogue.catalogue import Catalogue, Key
 from janfs.catalogue.entries import Parked
-from janfs.catalogue.fold import VERSION, Recorded, Unreadable, fold
+from janfs.catalogue.fold import VERSION, Recorded, Unreadable
 from janfs.catalogue.parking import fold_what_applies
 from janfs.errors import EventsArchived, LogCorrupt
 from janfs.events import codec
@@ -51,7 +51,7 @@ class Recorder:
         self._listeners.append(listener)
 
     def record(self, drafts: Sequence[Draft], documents: Mapping[str, bytes] | None = None) -> list[Record]:
-        """Append, fold and project, all or nothing.
+        """Append, fold and project, all or nothing; what cannot be applied is parked.
 
         Raises `LogError` when the log cannot take them; the catalogue is then as it was.
         """
@@ -65,11 +65,12 @@ class Recorder:
                 Recorded(record.position, record.stream, record.recorded_at, draft.event)
                 for record, draft in zip(records, drafts, strict=True)
             ]
-            outcome = fold(self.catalogue, events)
+            outcome = fold_what_applies(self.catalogue, events)
             _save(connection, *outcome)
 
         records = self.log.append([new_record(draft) for draft in drafts], documents, project)
-        self.catalogue, touched = outcome
+        known, (self.catalogue, touched) = self.catalogue.parked, outcome
+        _tell_parked(each for uid, each in self.catalogue.parked.items() if uid not in known)
         for record, draft in zip(records, drafts, strict=True):
             model = self.catalogue.models.get(record.stream)
             name = model.id if model is not None else record.stream
@@ -90,7 +91,7 @@ class Recorder:
             return base
         catalogue, touched = fold_what_applies(base, replay(self.log, base.position))
         self.log.append([], None, lambda connection, _: _save(connection, catalogue, touched))
-        _tell_parked(catalogue)
+        _tell_parked(catalogue.parked.values())
         return catalogue
 
 
@@ -156,12 +157,12 @@ def restore(log: EventLog) -> Catalogue:
     """
     catalogue = rebuild(log)
     log.append([], None, lambda connection, _: _replace(connection, catalogue))
-    _tell_parked(catalogue)
+    _tell_parked(catalogue.parked.values())
     return catalogue
 
 
-def _tell_parked(catalogue: Catalogue) -> None:
-    for parked in catalogue.parked.values():
+def _tell_parked(found: Iterable[Parked]) -> None:
+    for parked in found:
         _log.warning("events-parked", **structs.asdict(parked))
 
 

@@ -8,9 +8,12 @@ import pytest
 from janfs.catalogue import fold as module
 from janfs.catalogue import rows
 from janfs.catalogue.fold import Recorded
+from janfs.errors import FolderError
 from janfs.events import types as e
 from janfs.log import projections
 from janfs.log.records import NewRecord
+from janfs.manifest.patch import Patch
+from janfs.pipeline.commands import Edit, Submitted
 from janfs.pipeline.recorder import compare, rebuild, restore
 from tests.pipeline.world import World, gguf
 
@@ -111,3 +114,66 @@ def test_an_event_whose_data_no_longer_fits_is_parked(world: World) -> None:
     assert world.catalogue.models[uid].status == "invalid"
     assert "does not fit its type" in (world.catalogue.models[uid].reason or "")
     assert world.model("good").status == "ready"
+
+
+@pytest.mark.parametrize(
+    "kind", [e.FileDropped, e.ModelRegistered, e.MovePlanned, e.MoveCompleted, e.WritePlanned, e.JsonWritten]
+)
+def test_a_new_event_that_cannot_be_applied_is_parked_once_and_all_else_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: type
+) -> None:
+    with monkeypatch.context() as release:
+        fails_for(release, kind, "bad")
+        settled(world)
+        assert world.pipeline.snapshot.failing is None
+        assert world.model("good").status == "ready"
+        (parked,) = world.catalogue.parked.values()
+        assert (parked.type, parked.count) == (e.type_name(kind), 1)
+        if kind in (e.MoveCompleted, e.WritePlanned, e.JsonWritten):
+            bad = world.catalogue.models[parked.uid]
+            assert bad.status == "invalid"
+            assert f"Event {parked.position} ({parked.type}) cannot be applied" in (bad.reason or "")
+        position = world.log.head.position
+        for path in world.fs.files("models"):
+            if "bad" in path:
+                world.fs.touch(path)
+        world.come_to_rest()
+        world.restart()
+        world.come_to_rest()
+        assert not world.events(position), "what is parked was recorded again"
+        world.fs.put("models/new.gguf", gguf("new"))
+        world.come_to_rest()
+        assert world.model("new").status == "ready"
+        assert compare(world.log).difference is None
+    world.restart()
+    world.come_to_rest()
+    assert not world.catalogue.parked
+    assert world.model("bad").status == "ready", "the mended release did not go on"
+    assert rebuild(world.log) == world.catalogue
+
+
+def test_who_asks_for_something_about_a_parked_model_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(world)
+    uid, text = world.model("bad").uid, world.fs.read("models/bad/model.json")
+    fails_at(monkeypatch, e.WritePlanned, uid)
+    for name in ("first", "second"):
+        asked = Submitted(Edit("bad", Patch({("name",): name}), "api:test"))
+        world.pipeline.tick([], [asked])
+        with pytest.raises(FolderError, match="cannot be applied by this janfs"):
+            asked.done.result(0)
+    assert world.fs.read("models/bad/model.json") == text
+    assert world.catalogue.parked[uid].count == 1, "the second was recorded too"
+
+
+def fails_for(monkeypatch: pytest.MonkeyPatch, kind: type, name: str) -> None:
+    """A handler with a defect that shows where an event says a name."""
+    real: Callable[..., None] = module._HANDLERS[kind]
+
+    def handler(draft: Any, item: Recorded, event: Any) -> None:
+        if name in repr(event):
+            raise LookupError("a defect of the new release")
+        real(draft, item, event)
+
+    monkeypatch.setattr(module, "_HANDLERS", {**module._HANDLERS, kind: handler})
