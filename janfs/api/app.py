@@ -29,7 +29,10 @@ HANDLERS = (
 
 def create_api(context: ApiContext) -> Access:
     """The API as an ASGI application. It needs its lifespan to be run."""
-    bell, model_list, past = Bell(), ModelList(), AsOf(context.log, RootPaths(context.settings.root).past)
+    bell, model_list = Bell(), ModelList()
+    past = AsOf(
+        context.log, RootPaths(context.settings.root).past, now=lambda: context.pipeline.snapshot.catalogue
+    )
     context.metrics.watch_engines(context.states_by_id)
     context.metrics.watch_servers(context.remotes.servers)
     context.pipeline.on_publish(lambda _: bell.ring_from_thread())

@@ -29,12 +29,23 @@ Position = Annotated[int, QueryParameter(ge=0, le=2**63 - 1)]
 PageSize = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)]
 
 
+class Archived(Struct, frozen=True):
+    """Where the events up to a position are: a file's name, in the root's `.janfs/archive`."""
+
+    position: int
+    archive: str
+
+
 class EventPage(Struct, frozen=True):
-    """A page of the log. `next` is what to give as `after` for the page that follows; null on the last."""
+    """A page of the log. `next` is what to give as `after` for the page that follows; null on the last.
+
+    `archived` says what of the events that were asked for is no longer in the log, null if all of them are.
+    """
 
     object: Literal["list"]
     data: list[EventView]
     next: int | None
+    archived: Archived | None = None
 
 
 @get("/v1/events", sync_to_thread=True)
@@ -108,4 +119,6 @@ def _read(log: LogReader, after: int, limit: int) -> list[Record]:
 def _page(log: LogReader, after: int, limit: int, stream: str | None = None) -> EventPage:
     records = list(log.read(after, stream=stream, limit=limit + 1))
     following = records[limit - 1].position if len(records) > limit else None
-    return EventPage("list", [event_view(record) for record in records[:limit]], following)
+    seam = log.seam
+    archived = None if seam is None or after >= seam.position else Archived(seam.position, seam.archive)
+    return EventPage("list", [event_view(record) for record in records[:limit]], following, archived)

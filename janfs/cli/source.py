@@ -237,10 +237,9 @@ def _refusal(status: int, said: dict[str, Any], text: str) -> JanfsError:
 def _catalogue(root: OpenRoot, at: str | None) -> "Catalogue":
     from janfs.past.moments import AsOf, position_at
 
-    if at is None:
-        return _snapshot(root).catalogue
-    position = position_at(root.log, root.log.head.position, at, SystemClock().now())
-    return AsOf(root.log, root.paths.past).at(position)
+    head = root.log.head.position
+    position = head if at is None else position_at(root.log, head, at, SystemClock().now())
+    return _snapshot(root).catalogue if position == head else AsOf(root.log, root.paths.past).at(position)
 
 
 def _snapshot(root: OpenRoot) -> "Snapshot":

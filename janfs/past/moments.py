@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -74,9 +74,15 @@ def happenings(records: Iterable[Record]) -> Iterator[Happening]:
 class AsOf:
     """Catalogues of the past. The last few are kept in memory, and some on the way to them in a folder."""
 
-    def __init__(self, log: LogReader, folder: Path | None = None) -> None:
-        """Without a folder everything is folded from the beginning, or from what is in memory."""
+    def __init__(
+        self, log: LogReader, folder: Path | None = None, now: Callable[[], Catalogue] | None = None
+    ) -> None:
+        """Without a folder everything is folded from the beginning, or from what is in memory.
+
+        `now` gives the catalogue of the present, which is that of its position and is never folded.
+        """
         self._log = log
+        self._now = now
         self._checkpoints = None if folder is None else Checkpoints(folder, self._hash_at)
         self._kept: dict[int, Catalogue] = {}
         self._lock = threading.Lock()  # one fold at a time: they are all processor
@@ -86,6 +92,9 @@ class AsOf:
 
         Raises `EventsArchived` for a position before the seam.
         """
+        present = None if self._now is None else self._now()
+        if present is not None and present.position == position:
+            return present
         with self._lock:
             found = self._kept.pop(position, None)
             if found is None:

@@ -4,12 +4,17 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from janfs.clock import SystemClock
+from janfs.compacting import compact
+from janfs.root import OpenRoot
 from tests.api.service import TIMEOUT, Service, eventually, running_service
+from tests.support.lives import live
 
 
 def events_of(lines: Iterator[str]) -> Iterator[dict[str, str]]:
@@ -167,3 +172,34 @@ def test_streams_that_nobody_reads_any_more_are_let_go(service: Service) -> None
         take(service, 0)
     service.drop("one.gguf")
     eventually(lambda: service.get("/v1/events?limit=1")["data"], "the service does not answer any more")
+
+
+def test_a_model_json_that_cannot_be_read_is_in_the_stream_with_its_place(service: Service) -> None:
+    service.drop("tiny.gguf")
+    position = service.pipeline.snapshot.catalogue.position
+    path = service.root / "models/tiny/model.json"
+    good = path.read_bytes()
+    path.write_text('{\n  "name": 5\n}')
+    service.look()
+    first = take(service, 1, f"/v1/events/stream?after={position}")[0]
+    assert first["event"] == "json-rejected"
+    said = json.loads(first["data"])["data"]
+    assert (said["path"], said["line"], said["column"]) == ("models/tiny/model.json", 2, 3)
+    assert "name must be" in said["reason"]
+    path.write_bytes(good)
+    service.look()
+    mended = take(service, 1, **{"Last-Event-ID": first["id"]})[0]
+    assert mended["event"] == "json-edited", "it is taken the moment it is mended"
+
+
+def test_a_page_says_where_archived_events_are(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    with OpenRoot(root, SystemClock()) as opened:
+        live(opened.log)
+    done = compact(root, lambda _: 12, SystemClock())
+    with running_service(root) as service:
+        for path in ("/v1/events", "/v1/events?after=11", "/v1/models/uid-1/history"):
+            page = service.get(path)
+            assert page["archived"] == {"position": 12, "archive": Path(done.archive).name}, path
+            assert all(event["position"] > 12 for event in page["data"])
+        assert service.get("/v1/events?after=12")["archived"] is None

@@ -16,10 +16,12 @@ from janfs.events.types import FileRemoved, RootReturned
 from janfs.log.store import EventLog
 from janfs.past import checkpoints, moments
 from janfs.past.moments import AsOf, position_at, record_at
-from janfs.pipeline.recorder import Draft, new_record
+from janfs.pipeline.recorder import Draft, new_record, rebuild
+from janfs.root import OpenRoot
 from tests.catalogue.strategies import histories
 from tests.fakes.clock import FakeClock
 from tests.pipeline.world import open_log
+from tests.support.lives import live
 
 
 @settings(max_examples=40, deadline=None)
@@ -127,3 +129,14 @@ def test_a_time_leads_to_the_last_event_by_then(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="nothing at position 6"):
         record_at(log, 6)
     log.close()
+
+
+def test_now_is_never_folded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with OpenRoot(tmp_path, FakeClock()) as root:
+        live(root.log)
+        now = rebuild(root.log)
+        past = AsOf(root.log, now=lambda: now)
+        then = past.at(now.position - 1)
+        monkeypatch.setattr("janfs.past.moments.replay", None)
+        assert past.at(now.position) is now
+        assert past.at(now.position - 1) is then
