@@ -68,6 +68,12 @@ def fitted(config: ModelConfig, lowered: Mapping[str, int]) -> ModelConfig:
     return replace(config, engine_parameters=config.engine_parameters | parameters)
 
 
+def overridden(config: ModelConfig, asked: Mapping[str, tuple[str, Any]]) -> ModelConfig:
+    """The settings for one request, which has its own names for what it says of model parameters."""
+    parameters = {name: Effective(value, Origin("request", key=key)) for name, (key, value) in asked.items()}
+    return replace(config, model_parameters=config.model_parameters | parameters)
+
+
 def _from_headers(found: Configuration) -> dict[str, Effective]:
     """What the model's header gives, whoever wrote it down."""
     facts = found.parts[0].facts if found.parts else None

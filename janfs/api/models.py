@@ -1,7 +1,6 @@
 """/v1/models: what there is, and starting, stopping and deleting it."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from litestar import Response, delete, get, patch, route
@@ -23,7 +22,6 @@ from janfs.listing import ModelList
 from janfs.manifest.json_patch import read_operations
 from janfs.manifest.patch import Patch, merge_patch
 from janfs.manifest.schema import SourceRef
-from janfs.origins import ModelConfig, config_of, fitted
 from janfs.past.models import model_at, models_at
 from janfs.pipeline.commands import Delete, Edit
 from janfs.remotes import find_remote
@@ -146,22 +144,6 @@ def _shown(context: ApiContext, name: str) -> Response[ModelView]:
     return Response(view, headers=tag)
 
 
-@get("/v1/models/{model_id:str}/config")
-async def get_config(context: Context, model_id: FromPath[str], past: Past, at: Moment = None) -> ModelConfig:
-    """The settings that hold for a model, each with the place it comes from; with `at` those of then.
-
-    Those of a loaded model that are lowered so that it fits have the origin "memory fit".
-    """
-
-    def find() -> ModelConfig:
-        now = context.pipeline.snapshot.catalogue
-        then = now if at is None else past.at(position_of(context, at))
-        return config_of(then, model_id, context.log.document)
-
-    found = await asyncio.to_thread(find)
-    return found if at is not None else fitted(found, _lowered(context, model_id))
-
-
 @delete("/v1/models/{model_id:str}", status_code=200)
 async def delete_model(context: Context, model_id: FromPath[str]) -> Deleted:
     """Stop a model and move its folder to the trash."""
@@ -201,16 +183,6 @@ async def stop_model(context: Context, model_id: FromPath[str], body: RawBody) -
     else:
         message = f"Model {model.id} was not running"
     return StateChange(model.id, context.state_of(model.uid).state, message)
-
-
-def _lowered(context: ApiContext, name: str) -> Mapping[str, int]:
-    """The settings of a model that are lowered as it is loaded, if it is, and with those that hold now."""
-    try:
-        spec = resolve(context.pipeline.snapshot, context.settings.root, name).spec
-    except (ModelNotFound, ModelNotRunnable):
-        return {}
-    now = context.pool.state(spec.uid)
-    return now.lowered if now.wanted == spec.fingerprint else {}
 
 
 async def _look_elsewhere(context: ApiContext, model: RemoteModel) -> StateChange:

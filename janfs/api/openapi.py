@@ -13,6 +13,7 @@ from janfs.api import (
     archives,
     chat,
     completions,
+    config,
     downloads,
     embeddings,
     engines,
@@ -74,6 +75,12 @@ _RELOAD = {
     "schema": {"type": "string"},
     "description": "With any value the folder is looked at first.",
 }
+_REQUEST = {
+    "name": "request",
+    "in": "query",
+    "schema": {"type": "string"},
+    "description": 'A request\'s fields as JSON, such as `{"temperature": 0.2}`: what holds for it.',
+}
 _SUBJECT = {
     "name": "subject",
     "in": "query",
@@ -110,7 +117,7 @@ class Operation(Struct, frozen=True):
 OPERATIONS = (
     Operation(models.list_models, models.ModelListBody, parameters=(_AT,)),
     Operation(models.get_model, ModelView, parameters=(_AT,)),
-    Operation(models.get_config, ModelConfig, parameters=(_AT,)),
+    Operation(config.get_config, ModelConfig, parameters=(_AT, _REQUEST)),
     Operation(models.patch_model, ModelView, body=models.ManifestPatch, parameters=(_IF_MATCH, _DEFAULT)),
     Operation(models.delete_model, models.Deleted),
     Operation(models.start_model, models.StateChange),

@@ -126,6 +126,15 @@ def sampling_of(
     )
 
 
+def asked_of(fields: GenerationFields) -> dict[str, tuple[str, Any]]:
+    """What a request says of model parameters, by their names: its own name for each, and the value."""
+    return {
+        _IN_MODEL_JSON.get(name, name): (name, value)
+        for name in ("stream", *_PLAIN)
+        if (value := getattr(fields, name)) is not None
+    }
+
+
 def choices_of(fields: GenerationFields, sampling: SamplingParams) -> list[SamplingParams]:
     """The sampling of each of the `n` answers: with a seed each has the next one, so that they differ."""
     count = 1 if fields.n is None else fields.n
