@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from janfs.catalogue.catalogue import Catalogue, find_model
@@ -145,7 +146,8 @@ class Actor:
         recorded = content
         try:
             if was is not None:
-                content, was = replacing.texts_on_disk(self._fs, plan, content, was)
+                on_disk = partial(replacing.texts_on_disk, self._fs, plan, content, was)
+                content, was = _at_least_once(on_disk)
             stamp = _at_least_once(
                 lambda: (
                     executor.write(self._fs, plan, content)
