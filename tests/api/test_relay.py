@@ -89,7 +89,7 @@ class TestHandingOn:
     def test_what_its_model_json_says_is_asked_where_the_client_says_nothing(
         self, service: Service, upstream: Theirs
     ) -> None:
-        said = {"temperature": 0.1, "max_tokens": 9, "typ_p": 0.5, "stream": True, "theirs": 1}
+        said = {"temperature": 0.1, "max_tokens": 9, "typ_p": 0.5, "stream": True, "theirs": 1, "stop": []}
         connect(service, upstream, model={"model_parameters": said})
         ask(service, temperature=0.7)
         ask(service, max_completion_tokens=3, temperature=None)

@@ -23,7 +23,7 @@ def asked(model: RemoteModel, operation: str, request: Mapping[str, Any]) -> dic
         given = body.get(there) is not None or (
             name == "max_tokens" and body.get("max_completion_tokens") is not None
         )
-        if not given:
+        if not given and value != []:  # no stops are none to speak of
             body[there] = value
     if streams(operation, body):
         options = body.get("stream_options")

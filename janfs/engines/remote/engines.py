@@ -42,7 +42,7 @@ class RemoteEngines:
         self._patience = pace.patience
         self._upstreams: dict[str, dict[Address, Upstream]] = {}
         self._watch = Watch(self._look, pace)
-        self._recorded: set[str] = set()
+        self._recorded: set[tuple[str, str]] = set()
 
     async def aclose(self) -> None:
         """End what runs in the background, and close every connection."""
@@ -181,11 +181,12 @@ class RemoteEngines:
 
     async def _answered(self, model: RemoteModel, upstream: Upstream) -> None:
         upstream.is_up()
-        if model.fingerprint in self._recorded:
+        known = (model.uid, model.fingerprint)
+        if known in self._recorded:
             return
-        self._recorded.add(model.fingerprint)
+        self._recorded.add(known)
         try:
             await self._record(model)
         except JanfsError as error:
-            self._recorded.discard(model.fingerprint)
+            self._recorded.discard(known)
             _log.warning("start-not-recorded", model=model.id, reason=error.detail)

@@ -17,9 +17,8 @@ from janfs.errors import UpstreamError
 
 _DONE = b"[DONE]"
 _MOST_WORDS = 2000  # characters of an error that are passed on
-_ELSEWHERE = frozenset(
-    {401, 403, 429, 502, 503, 504}
-)  # not the request's fault: another server may do better
+# Not the request's fault: another server may do better.
+_ELSEWHERE = frozenset({401, 403, 429, 502, 503, 504})
 _SAME_STATUS = frozenset({503, 504})  # the other failures of a server are a 502 of ours
 
 
@@ -38,7 +37,11 @@ class Wire:
         """Made when it is first needed, and in a thread: reading all certificates takes a while."""
         if self._made is None:
             self._made = asyncio.ensure_future(asyncio.to_thread(_client))
-        return await asyncio.shield(self._made)
+        try:
+            return await asyncio.shield(self._made)
+        except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
+            self._made = None
+            raise UpstreamError(f"no connection can be made from here ({error})") from error
 
     async def answer(
         self, upstream: Upstream, key: Key | None, operation: str, body: Mapping[str, Any], rewriter: Rewriter
@@ -77,7 +80,7 @@ class Wire:
         except TimeoutError as error:
             raise named(upstream, key, _silent(patience)) from error
         except UpstreamError as error:
-            if error.status == 404:  # it answers, and has no such list: a deployment of Azure's
+            if error.status < 500:  # it answers, and gives no list: a deployment of Azure's, or a limit
                 return None
             raise
         data = listed.get("data") if isinstance(listed, dict) else None
@@ -92,8 +95,8 @@ class Wire:
         """A good answer. Whatever goes wrong with it is an `UpstreamError` that names the server."""
         engine = upstream.engine
         headers = {} if key is None else key.headers(engine.auth_header)
-        client = await self._client()
         try:
+            client = await self._client()
             request = client.build_request(
                 method,
                 upstream.address.url(operation),

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from janfs.engines.remote.engines import RemoteEngines
@@ -199,6 +200,48 @@ def test_checking_asks_all_and_one_that_answers_will_do() -> None:
                 assert remotes.state("there").state == "running"
                 with pytest.raises(UpstreamError, match="no connection"):
                     await remotes.check(model_of(gone, id_="else"))
+
+    asyncio.run(run())
+
+
+def test_one_that_has_no_list_is_there_all_the_same() -> None:
+    async def run() -> None:
+        with theirs() as one:
+            async with engines() as remotes:
+                for status in (404, 405, 429):
+                    one.models = Reply(status, b"")
+                    assert await remotes.check(model_of(one)) is None
+                one.models = Reply(503, {})
+                with pytest.raises(UpstreamError, match="503"):
+                    await remotes.check(model_of(one))
+
+    asyncio.run(run())
+
+
+def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        with theirs() as one:
+            async with engines() as remotes:
+                monkeypatch.setenv("ALL_PROXY", "gopher://127.0.0.1:1")
+                with pytest.raises(UpstreamError, match="no connection can be made from here"):
+                    await collect(remotes, model_of(one))
+                monkeypatch.delenv("ALL_PROXY")
+                one.usual = STREAM
+                assert await collect(remotes, model_of(one))
+
+    asyncio.run(run())
+
+
+def test_two_models_of_one_name_there_are_both_recorded() -> None:
+    async def run() -> None:
+        book = Book()
+        with theirs() as one:
+            one.usual = STREAM
+            async with engines(book) as remotes:
+                for id_ in ("a", "b", "a"):
+                    model = msgspec.structs.replace(model_of(one, id_=id_), fingerprint="same")
+                    await collect(remotes, model)
+        assert book.models == ["a", "b"]
 
     asyncio.run(run())
 
