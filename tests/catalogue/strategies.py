@@ -50,6 +50,7 @@ _values: dict[str, st.SearchStrategy[Any]] = {
             Manifest(),
             Manifest(engine_parameters={"llama_model_path": "y.gguf"}),
             Manifest(sources=(SourceRef("x.gguf", "https://example.org/x.gguf"),)),
+            Manifest(format="api", engine="openai"),
         ]
     ),
 }
