@@ -21,13 +21,15 @@ from janfs.manifest.spellings import DEFAULT_ENGINE, canonical, canonical_engine
 class Configuration(Struct, frozen=True):
     """What holds for a model, and the files that say so, as far as they are there and could be read.
 
-    `parts` are the model's weights, `adapters` the LoRAs that are applied to them.
+    `parts` are the model's weights, `adapters` the LoRAs that are applied to them, and
+    `projector` makes images readable to it.
     """
 
     engine: str
     manifest: Manifest
     parts: list[File]
     adapters: list[File]
+    projector: File | None
     json_file: File | None
     engine_file: File | None
     engine_parameters: dict[str, Effective]
@@ -55,6 +57,7 @@ def configure(catalogue: Catalogue, model: Model) -> Configuration:
         manifest=said,
         parts=parts,
         adapters=adapters,
+        projector=_projector(files, engine_parameters.get("mmproj")),
         json_file=json_file,
         engine_file=engine_file,
         engine_parameters=engine_parameters,
@@ -128,6 +131,14 @@ def _generated(model: Model, parts: list[File]) -> Manifest:
         facts=first.facts,
     )
     return canonical(document)[0]
+
+
+def _projector(files: list[File], named: Effective | None) -> File | None:
+    """The projector that is named, or else the only one there is."""
+    found = {paths.name(each.head.path): each.head for each in of_kind(group(files), "projector")}
+    if named is not None and named.value in found:
+        return found[named.value]
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
 def _adapters(files: list[File], wanted: list[str] | None) -> list[File]:

@@ -80,7 +80,7 @@ def resolve(snapshot: Snapshot, root: Path, name: str) -> Runnable:
         settings = _settings(found)
     except (InvalidInput, msgspec.ValidationError) as error:
         raise ModelNotRunnable(f"The settings of '{name}' cannot be used: {error}", param="model") from error
-    files = [*found.parts, *found.adapters]
+    files = [*found.parts, *found.adapters, *([found.projector] if found.projector is not None else [])]
     parts = tuple(map(_spec_part, files))
     return Runnable(
         model=model,
@@ -94,6 +94,7 @@ def resolve(snapshot: Snapshot, root: Path, name: str) -> Runnable:
             fingerprint=fingerprint(parts, found.engine, settings),
             parts=parts,
             adapters=tuple(_absolute(root, file.path) for file in found.adapters),
+            projector=_absolute(root, found.projector.path) if found.projector is not None else None,
             shape=shape(files),
             lowerable=_lowerable(found),
             pinned=bool(found.engine_parameters["pinned"].value),

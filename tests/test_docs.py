@@ -32,7 +32,7 @@ SERVE = [option for option in main.commands["serve"].params if isinstance(option
 # Read and shown, without an effect of their own yet.
 WITHOUT_EFFECT = {
     *("pre_prompt", "vision_model", "text_model", "model_type", "clean_cache_threshold"),
-    *("grp_attn_n", "grp_attn_w", "llama_log_folder", "mmproj"),
+    *("grp_attn_n", "grp_attn_w", "llama_log_folder"),
     *("max_temperature", "tfs_z", "penalize_nl", "n_probs"),
 }
 

@@ -1,10 +1,11 @@
 """What a chat asks for, and what of it goes to the engine. Pure."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
+from janfs.api.images import Content, Piece, image_of, together
 from janfs.api.sampling import GenerationFields, refuse, refuse_unsupported
 from janfs.api.tools import CallRequest, NamedTool, ToolChoice, ToolRequest, calls_of, tools_of
 from janfs.engines.protocol import ChatMessage, ChatPrompt
@@ -19,12 +20,19 @@ _ROLES = {
 }
 
 
+class ImageUrl(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An image, as a data URL. It is always seen in full `detail`."""
+
+    url: str
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
 class ContentPart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of a message. Only parts of the type `text` are supported."""
+    """A part of a message: a text (`text`) or an image (`image_url`)."""
 
     type: str
     text: str | None = None
-    image_url: Any = None
+    image_url: ImageUrl | None = None
     input_audio: Any = None
     file: Any = None
     refusal: Any = None
@@ -126,24 +134,29 @@ def _message(item: Message, place: str) -> ChatMessage:
     calls = calls_of(item.tool_calls or (), f"{place}.tool_calls")
     if calls and item.role != "assistant":
         raise InvalidInput(f"Only the assistant calls tools, not {place}.", param=f"{place}.tool_calls")
-    content = "" if calls and item.content is None else _text(item.content, f"{place}.content")
+    content, images = (
+        ("", ()) if calls and item.content is None else _content(item.content, f"{place}.content")
+    )
     return ChatMessage(
-        _ROLES[item.role], content, calls, item.tool_call_id, item.name, item.reasoning_content
+        _ROLES[item.role], content, calls, item.tool_call_id, item.name, item.reasoning_content, images
     )
 
 
-def _text(content: str | list[ContentPart] | None, place: str) -> str:
+def _content(content: str | list[ContentPart] | None, place: str) -> Content:
     if content is None:
         raise InvalidInput(f"'{place}' is missing.", param=place)
     if isinstance(content, str):
-        return content
-    for number, part in enumerate(content):
-        here = f"{place}[{number}]"
-        if part.type != "text":
-            raise UnsupportedParameter(
-                f"{here}.type: '{part.type}' is not supported yet.", param=f"{here}.type"
-            )
-        if part.text is None:
-            raise InvalidInput(f"'{here}.text' is missing.", param=f"{here}.text")
-    # A line each, as llama.cpp's server does (common/chat.cpp).
-    return "\n".join(part.text or "" for part in content)
+        return content, ()
+    return together([_piece(part, f"{place}[{number}]") for number, part in enumerate(content)])
+
+
+def _piece(part: ContentPart, place: str) -> Piece:
+    if part.type == "image_url":
+        if part.image_url is None:
+            raise InvalidInput(f"'{place}.image_url' is missing.", param=f"{place}.image_url")
+        return image_of(part.image_url.url, f"{place}.image_url.url"), place
+    if part.type != "text":
+        raise UnsupportedParameter(f"{place}.type: '{part.type}' is not supported.", param=f"{place}.type")
+    if part.text is None:
+        raise InvalidInput(f"'{place}.text' is missing.", param=f"{place}.text")
+    return part.text, place

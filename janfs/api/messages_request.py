@@ -6,10 +6,20 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from janfs.api.images import Content, Piece, decoded, image_of, together
 from janfs.api.sampling import GenerationFields
 from janfs.api.tools import Choice, Function, FunctionName, tools_of
 from janfs.engines.protocol import ChatMessage, ChatPrompt, ToolCall
 from janfs.errors import InvalidInput, UnsupportedParameter
+
+
+class SourceParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where an image is: here, in `base64`, or in a data URL."""
+
+    type: Literal["base64", "url"]
+    media_type: str | None = None
+    data: str | None = None
+    url: str | None = None
 
 
 class Block(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,7 +34,7 @@ class Block(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tool_use_id: str | None = None
     content: "str | list[Block] | None" = None
     is_error: bool | None = None
-    source: Any = None
+    source: SourceParam | None = None
     # Of a thought that was told, and of what is kept elsewhere; they change nothing here.
     signature: Any = None
     data: Any = None
@@ -135,22 +145,22 @@ def _messages(message: MessageParam, place: str) -> Iterator[ChatMessage]:
     if isinstance(message.content, str):
         yield ChatMessage(message.role, message.content)
         return
-    texts: list[str] = []
+    pieces: list[Piece] = []
     thoughts: list[str] = []
     calls: list[ToolCall] = []
     for number, block in enumerate(message.content):
         here = f"{place}.content[{number}]"
         match block.type:
-            case "text" if block.text is not None:
-                texts.append(block.text)
+            case "text" | "image":
+                pieces.append(_piece(block, here))
             case "thinking" if block.thinking is not None:
                 thoughts.append(block.thinking)
             case "tool_use" if block.id is not None and block.name is not None:
                 calls.append(ToolCall(block.id, block.name, json.dumps(block.input or {})))
             case "tool_result" if block.tool_use_id is not None:
-                content = _text(block.content or "", f"{here}.content")
-                yield ChatMessage("tool", content, tool_call_id=block.tool_use_id)
-            case "text" | "thinking" | "tool_use" | "tool_result":
+                text, images = _content(block.content or "", f"{here}.content")
+                yield ChatMessage("tool", text, tool_call_id=block.tool_use_id, images=images)
+            case "thinking" | "tool_use" | "tool_result":
                 raise InvalidInput(f"'{here}' lacks what a block of the type '{block.type}' has.", param=here)
             case "redacted_thinking":
                 pass  # somebody else's secret
@@ -158,8 +168,10 @@ def _messages(message: MessageParam, place: str) -> Iterator[ChatMessage]:
                 raise UnsupportedParameter(
                     f"{here}.type: '{block.type}' is not supported yet.", param=f"{here}.type"
                 )
-    if texts or calls or thoughts:
-        yield ChatMessage(message.role, "\n".join(texts), tuple(calls), reasoning="\n".join(thoughts) or None)
+    if pieces or calls or thoughts:
+        text, images = together(pieces)
+        thought = "\n".join(thoughts) or None
+        yield ChatMessage(message.role, text, tuple(calls), reasoning=thought, images=images)
 
 
 def _function(tool: ToolParam, place: str) -> Function:
@@ -171,10 +183,28 @@ def _function(tool: ToolParam, place: str) -> Function:
 
 
 def _text(content: str | list[Block], place: str) -> str:
+    text, images = _content(content, place)
+    if images:
+        param = f"{images[0].place}.type"
+        raise UnsupportedParameter(f"{param}: only text is supported here.", param=param)
+    return text
+
+
+def _content(content: str | list[Block], place: str) -> Content:
     if isinstance(content, str):
-        return content
-    for number, block in enumerate(content):
-        if block.type != "text" or block.text is None:
-            param = f"{place}[{number}].type"
-            raise UnsupportedParameter(f"{param}: only text is supported here.", param=param)
-    return "\n".join(block.text or "" for block in content)
+        return content, ()
+    return together([_piece(block, f"{place}[{number}]") for number, block in enumerate(content)])
+
+
+def _piece(block: Block, place: str) -> Piece:
+    match block.type:
+        case "text" if block.text is not None:
+            return block.text, place
+        case "image" if block.source is not None:
+            source = block.source
+            if source.type == "url":
+                return image_of(source.url or "", f"{place}.source.url"), place
+            return decoded(source.data or "", f"{place}.source.data"), place
+        case "text" | "image":
+            raise InvalidInput(f"'{place}' lacks what a block of the type '{block.type}' has.", param=place)
+    raise UnsupportedParameter(f"{place}.type: '{block.type}' is not supported here.", param=f"{place}.type")

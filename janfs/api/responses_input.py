@@ -1,11 +1,12 @@
 """The `input` of a request to /v1/responses: a text, or items, those of earlier responses too. Pure."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from janfs.api.errors import convert
+from janfs.api.images import Content, Piece, image_of, together
 from janfs.api.tools import arguments_of
 from janfs.engines.protocol import ChatMessage, ToolCall
 from janfs.errors import InvalidInput, UnsupportedParameter
@@ -59,6 +60,14 @@ class TextPart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     text: str
     annotations: Any = None
     logprobs: Any = None
+
+
+class ImagePart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An image (`input_image`), as a data URL. It is always seen in full `detail`."""
+
+    type: str
+    image_url: str
+    detail: Literal["auto", "low", "high", "original"] | None = None
 
 
 class RefusalPart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,10 +126,12 @@ def messages_of(given: str | Sequence[dict[str, Any]]) -> tuple[ChatMessage, ...
                 turn.calls += (call,)
             case MessageItem(role=role, content=content):
                 found, turn = found + turn.message(), _Turn()
-                found += (ChatMessage(_role(role, place), _text(content, f"{place}.content")),)
+                text, images = _content(content, f"{place}.content")
+                found += (ChatMessage(_role(role, place), text, images=images),)
             case ResultItem(call_id=call_id, output=output):
                 found, turn = found + turn.message(), _Turn()
-                found += (ChatMessage("tool", _text(output, f"{place}.output"), tool_call_id=call_id),)
+                text, images = _content(output, f"{place}.output")
+                found += (ChatMessage("tool", text, tool_call_id=call_id, images=images),)
     return found + turn.message()
 
 
@@ -142,18 +153,30 @@ def _role(role: str, place: str) -> str:
 
 
 def _text(content: str | Sequence[dict[str, Any]], place: str) -> str:
+    """Text alone, as the model itself writes it."""
+    text, images = _content(content, place)
+    if images:
+        param = f"{images[0].place}.type"
+        raise UnsupportedParameter(f"'{param}': only text is supported here.", param=param)
+    return text
+
+
+def _content(content: str | Sequence[dict[str, Any]], place: str) -> Content:
     if isinstance(content, str):
-        return content
-    return "\n".join(_part(part, f"{place}[{number}]") for number, part in enumerate(content))
+        return content, ()
+    return together([_piece(part, f"{place}[{number}]") for number, part in enumerate(content)])
 
 
-def _part(part: dict[str, Any], place: str) -> str:
+def _piece(part: dict[str, Any], place: str) -> Piece:
     kind = part.get("type")
     if kind == "refusal":
-        return convert(part, RefusalPart, place).refusal
+        return convert(part, RefusalPart, place).refusal, place
+    if kind == "input_image":
+        return image_of(convert(part, ImagePart, place).image_url, f"{place}.image_url"), place
     if kind not in _TEXTS:
         raise UnsupportedParameter(
-            f"'{place}.type': '{str(kind)[:80]}' is not supported; 'input_text' and 'output_text' are.",
+            f"'{place}.type': '{str(kind)[:80]}' is not supported; 'input_text', 'input_image' and "
+            "'output_text' are.",
             param=f"{place}.type",
         )
-    return convert(part, TextPart, place).text
+    return convert(part, TextPart, place).text, place

@@ -110,7 +110,8 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `path` is the absolute path of the GGUF (of its first shard, where it is split). Two specs with equal
     `fingerprint` are interchangeable: an engine started from one may serve the other. `parts` are all
-    the files that it covers; engines have no need of them. `adapters` are the absolute paths of LoRAs.
+    the files that it covers; engines have no need of them. `adapters` are the absolute paths of LoRAs,
+    `projector` that of what makes images readable to the model.
     `shape` says what memory it takes, `lowerable` names the settings that nobody has asked for, which may be
     lowered to fit. A `pinned` model is not unloaded to make room or for being idle; others are after
     `keep_alive` seconds (None: as the pool does, negative: never).
@@ -124,6 +125,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     parts: tuple[SpecPart, ...] = ()
     adapters: tuple[str, ...] = ()
+    projector: str | None = None
     shape: ModelShape | None = None
     lowerable: frozenset[Lowerable] = frozenset()
     pinned: bool = False
@@ -221,6 +223,14 @@ class ToolCall(msgspec.Struct, frozen=True):
     arguments: str
 
 
+class Image(msgspec.Struct, frozen=True):
+    """A PNG, JPEG, GIF or BMP that stands `at` a character of a message; `place` is where it was sent."""
+
+    at: int
+    data: bytes
+    place: str
+
+
 class ChatMessage(msgspec.Struct, frozen=True):
     """One message of a chat. `role` is usually system, user, assistant or tool; the chat template decides.
 
@@ -233,6 +243,7 @@ class ChatMessage(msgspec.Struct, frozen=True):
     tool_call_id: str | None = None
     name: str | None = None
     reasoning: str | None = None
+    images: tuple[Image, ...] = ()
 
 
 class TextPrompt(msgspec.Struct, frozen=True, tag="text"):

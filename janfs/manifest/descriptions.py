@@ -21,7 +21,7 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "keep_alive": "Seconds without a request until it is unloaded. -1: never. null: --keep-alive.",
         "adapters": "Names of the LoRAs in the folder that are applied. null: all of them.",
         "llama_model_path": "Which file of the folder is the model, where there are several.",
-        "mmproj": "The projector's file, for a model that sees images.",
+        "mmproj": "The projector's file, with which the model sees images.",
         "prompt_template": "Text with {system_message} and {prompt}, in place of the file's chat template.",
         "system_prompt": "What stands before the system message, where prompt_template is given in pieces.",
         "user_prompt": "What stands before what the user says, where prompt_template is given in pieces.",

@@ -186,7 +186,7 @@ UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"never_heard_of": 1}, "never_heard_of"),
     ({"messages": [{"role": "user", "content": "x", "odd": 1}]}, "messages[0].odd"),
     (
-        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "x"}}]}]},
         "messages[0].content[0].type",
     ),
 ]

@@ -194,7 +194,8 @@ async def start_worker(
         raise LoadFailed(f"No process could be started: {error}.") from error
     try:
         adapters = tuple(map(os.fsencode, spec.adapters))
-        process.send(wire.Load(os.fsencode(spec.path), spec.settings, adapters))
+        projector = os.fsencode(spec.projector) if spec.projector is not None else None
+        process.send(wire.Load(os.fsencode(spec.path), spec.settings, adapters, projector))
         async for event in process.events():
             if isinstance(event, wire.Ready):
                 seconds = time.monotonic() - began  # all that a person waits for, not only the worker's part

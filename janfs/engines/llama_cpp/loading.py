@@ -12,6 +12,7 @@ from janfs.engines.llama_cpp.grammar_file import read_grammar
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native import NativeModel
 from janfs.engines.llama_cpp.pooled import PooledModel
+from janfs.engines.llama_cpp.projector import Projector
 from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import EngineInfo
 
@@ -24,6 +25,7 @@ class Loaded(NamedTuple):
     pooled: PooledModel | None
     chat: ChatFormat
     info: EngineInfo
+    projector: Projector | None
     form: str | None  # binds answers that are free otherwise (GBNF)
 
 
@@ -53,4 +55,7 @@ def load(wanted: wire.Load, log: Log) -> Loaded:
     if settings.grammar_file is not None and writing is not None:
         form = read_grammar(Path(os.fsdecode(wanted.path)).parent, settings.grammar_file, writing)
     chat = chat_format(settings, weights.chat_template, bos, eos)
-    return Loaded(weights, writing, pooled, chat, info, form)
+    projector = None
+    if wanted.projector is not None and writing is not None:
+        projector = Projector(wanted.projector, weights, threads, settings.ngl != 0, log)
+    return Loaded(weights, writing, pooled, chat, info, projector, form)

@@ -19,8 +19,8 @@ class Log:
     def __init__(self) -> None:
         self.errors: deque[str] = deque(maxlen=8)
         self._level = 0
-        self._callback = llama.llama_log_callback(self._line)
-        llama.llama_log_set(self._callback, ctypes.c_void_p(0))
+        self.callback = llama.llama_log_callback(self._line)
+        llama.llama_log_set(self.callback, ctypes.c_void_p(0))
 
     def reason(self) -> str:
         """llama.cpp's own words, without the names of its functions and without repeats."""

@@ -6,8 +6,10 @@ Ownership is plain: they live as long as the process.
 import ctypes
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import llama_cpp as llama
+import numpy as np
 
 from janfs.engines.llama_cpp.candidates import Candidates
 from janfs.engines.llama_cpp.grammar import Grammars
@@ -54,7 +56,19 @@ class NativeModel:
             into.token[i], into.pos[i] = entry.token, entry.position
             into.n_seq_id[i], into.seq_id[i][0] = 1, entry.seq
             into.logits[i] = entry.logits
-        status = llama.llama_decode(self._ctx, into)
+        return self._decode(into)
+
+    def look(self, rows: Any, position: int, seq: int) -> Decoded:
+        into = self._rows
+        into.n_tokens = len(rows)
+        ctypes.memmove(into.embd, np.ascontiguousarray(rows, np.float32).ctypes.data, rows.nbytes)
+        for i in range(len(rows)):
+            into.pos[i], into.logits[i] = position + i, False
+            into.n_seq_id[i], into.seq_id[i][0] = 1, seq
+        return self._decode(into)
+
+    def _decode(self, batch: Any) -> Decoded:
+        status = llama.llama_decode(self._ctx, batch)
         if status == 0:
             return Decoded.OK
         if status == 1:
@@ -95,10 +109,16 @@ class NativeModel:
     def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> ChainSampler | CloseSampler:
         ends = self.weights.end_tokens if params.ignore_eos else []
         grammar = self.grammars.sampler(params)
-        chain = sampler_chain(params, prompt, self.n_ctx, self.weights.n_vocab, ends)
+        words = [token for token in prompt if token >= 0]  # the others stand for images
+        chain = sampler_chain(params, words, self.n_ctx, self.weights.n_vocab, ends)
         if grammar is None and params.logprobs is None:
             return ChainSampler(self._ctx, chain)
         return CloseSampler(self._candidates, chain, grammar, params.logprobs)
+
+    @cached_property
+    def _rows(self) -> Any:
+        """A batch for images, in place of tokens."""
+        return llama.llama_batch_init(self.n_batch, int(llama.llama_model_n_embd_inp(self.weights.handle)), 1)
 
     @cached_property
     def _candidates(self) -> Candidates:

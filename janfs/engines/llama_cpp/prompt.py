@@ -12,7 +12,8 @@ from janfs.engines.llama_cpp.dialects.marks import HARMONY, THINK, THINK_END
 from janfs.engines.llama_cpp.dialects.reading import Reader, reader
 from janfs.engines.llama_cpp.gbnf import behind, either
 from janfs.engines.llama_cpp.grammar import gbnf_of_schema
-from janfs.engines.protocol import ChatPrompt, Prompt, TextPrompt, TokenPrompt
+from janfs.engines.llama_cpp.pictures import Picture, Read, marked
+from janfs.engines.protocol import ChatPrompt, Image, Prompt, TextPrompt, TokenPrompt
 from janfs.errors import InvalidInput
 
 
@@ -50,12 +51,29 @@ class Prepared(NamedTuple):
     read: Reader | None = None
     shown: frozenset[int] = frozenset()
     grammar: str | None = None
+    pictures: tuple[Picture, ...] = ()
 
 
-def prepare(prompt: Prompt, vocabulary: Vocabulary, chat: ChatFormat, form: str | None = None) -> Prepared:
+class Eyes(Protocol):
+    """What reads a text with a marker for each image."""
+
+    @property
+    def marker(self) -> str: ...
+
+    def read(self, text: str, images: Sequence[Image], /) -> Read: ...
+
+
+def prepare(
+    prompt: Prompt,
+    vocabulary: Vocabulary,
+    chat: ChatFormat,
+    form: str | None = None,
+    eyes: Eyes | None = None,
+) -> Prepared:
     """The tokens to compute. Raises `InvalidInput`, and what the template raises.
 
     A `form` (GBNF) binds the answer; where tools may be called, the answer or the call of one.
+    Images are read by the `eyes`.
     """
     match prompt:
         case TokenPrompt(tokens):
@@ -63,7 +81,7 @@ def prepare(prompt: Prompt, vocabulary: Vocabulary, chat: ChatFormat, form: str 
         case TextPrompt(text):
             return Prepared(_from_text(text, vocabulary), grammar=form)
         case ChatPrompt():
-            return _from_chat(prompt, vocabulary, chat, form)
+            return _from_chat(prompt, vocabulary, chat, form, eyes)
 
 
 def check_tokens(tokens: Sequence[int], n_vocab: int, *, param: str = "prompt") -> list[int]:
@@ -82,11 +100,18 @@ def chat_text(prompt: ChatPrompt, chat: ChatFormat) -> str:
     return text + (last.content if goes_on else "")
 
 
-def _from_chat(prompt: ChatPrompt, vocabulary: Vocabulary, chat: ChatFormat, form: str | None) -> Prepared:
-    text = chat_text(prompt, chat)
-    tokens = _from_text(text, vocabulary)
+def _from_chat(
+    prompt: ChatPrompt, vocabulary: Vocabulary, chat: ChatFormat, form: str | None, eyes: Eyes | None
+) -> Prepared:
+    images = [image for message in prompt.messages for image in message.images]
+    pictures: tuple[Picture, ...] = ()
+    if images:
+        text, tokens, pictures = _with_images(prompt, images, vocabulary, chat, eyes)
+    else:
+        text = chat_text(prompt, chat)
+        tokens = _from_text(text, vocabulary)
     if not prompt.tools and not chat.thinks:
-        return Prepared(tokens, chat.stop, grammar=form)
+        return Prepared(tokens, chat.stop, grammar=form, pictures=pictures)
     marks, thinking = chat.marks, text.rstrip().endswith(THINK)
     if form is not None and marks.bare_json:
         marks = replace(marks, bare_json=False)  # an answer of JSON is no call, so a call says what it is
@@ -102,15 +127,39 @@ def _from_chat(prompt: ChatPrompt, vocabulary: Vocabulary, chat: ChatFormat, for
         grammar = calls if prompt.must_call or form is None else either(calls, form)
     if grammar is not None and thinking and marks is not HARMONY:
         grammar = behind(THINK_END, grammar)
-    return Prepared(tokens, chat.stop, read, shown, grammar)
+    return Prepared(tokens, chat.stop, read, shown, grammar, pictures)
+
+
+def _with_images(
+    prompt: ChatPrompt, images: Sequence[Image], vocabulary: Vocabulary, chat: ChatFormat, eyes: Eyes | None
+) -> tuple[str, list[int], tuple[Picture, ...]]:
+    """The text of a chat, its tokens and its images at their positions."""
+    if eyes is None:
+        raise InvalidInput("This model sees no images: it has no projector.", param=images[0].place)
+    messages = tuple(marked(message, eyes.marker) for message in prompt.messages)
+    text = chat_text(replace(prompt, messages=messages), chat)
+    if text.count(eyes.marker) != len(images):
+        raise InvalidInput("The model's chat template leaves images out.", param=images[0].place)
+    read, start = eyes.read(text, images), _beginning(vocabulary)
+    if read.tokens[-1] < 0:
+        raise InvalidInput("No text follows on the last image.", param=images[-1].place)
+    if read.tokens[: len(start)] == start:
+        return text, read.tokens, read.pictures
+    pictures = [picture._replace(start=picture.start + len(start)) for picture in read.pictures]
+    return text, start + read.tokens, tuple(pictures)
 
 
 def _from_text(text: str, vocabulary: Vocabulary) -> list[int]:
-    tokens = vocabulary.tokenize(text)
+    tokens, start = vocabulary.tokenize(text), _beginning(vocabulary)
     # Templates often spell the token out; a second one makes answers worse.
-    if vocabulary.adds_bos and vocabulary.bos >= 0 and tokens[:1] != [vocabulary.bos]:
-        tokens = [vocabulary.bos, *tokens]
+    if tokens[: len(start)] != start:
+        tokens = start + tokens
     return _at_least_one(tokens, vocabulary)
+
+
+def _beginning(vocabulary: Vocabulary) -> list[int]:
+    """What every text begins with."""
+    return [vocabulary.bos] if vocabulary.adds_bos and vocabulary.bos >= 0 else []
 
 
 def _at_least_one(tokens: list[int], vocabulary: Vocabulary) -> list[int]:

@@ -1,12 +1,13 @@
 """One request while it is answered: its tokens, its text, and what each new token means for it."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from janfs.engines.llama_cpp.choice import Chosen
 from janfs.engines.llama_cpp.dialects.stream import Part, PartStream
 from janfs.engines.llama_cpp.echo import Echo
+from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.text import TextStream
 from janfs.engines.protocol import (
     Finished,
@@ -50,6 +51,7 @@ class Run(msgspec.Struct, eq=False):
     shared: int = 0
     logprobs: tuple[TokenLogprob, ...] = ()  # of tokens whose text is held back
     parts: PartStream | None = None  # tells thoughts and calls from words, where there may be some
+    pictures: tuple[Picture, ...] = ()  # in the prompt, in order
     shown: frozenset[int] = frozenset()  # special tokens that it has to see
     echo: Echo | None = None  # what is still to be told before the answer
     prompt_logprobs: list[TokenLogprob] = []  # of the prompt's tokens from the second on, as far as known
@@ -57,6 +59,16 @@ class Run(msgspec.Struct, eq=False):
     @property
     def live(self) -> bool:
         return self.seq >= 0
+
+    def rows_at(self, at: int) -> Any:
+        """What is left of the image at a position; None where there is none."""
+        found = next((each for each in self.pictures if each.start <= at < each.end), None)
+        return None if found is None else found.rows[at - found.start :]
+
+    def words_from(self, at: int) -> int:
+        """How many tokens stand from a position up to the next image."""
+        next_one = next((each.start for each in self.pictures if at < each.end), len(self.tokens))
+        return max(0, next_one - at)
 
     @property
     def n_generated(self) -> int:

@@ -10,12 +10,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from janfs.engines.llama_cpp.budget import Pace, shares
 from janfs.engines.llama_cpp.dialects.stream import PartStream
 from janfs.engines.llama_cpp.echo import Echo
 from janfs.engines.llama_cpp.kv_pool import KvPool, Memory
+from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.prefix_tree import common_length
 from janfs.engines.llama_cpp.run import Run, Sampler
 from janfs.engines.llama_cpp.text import TextStream
@@ -55,6 +56,10 @@ class Model(Memory, Protocol):
 
     def decode(self, batch: Sequence[Entry]) -> Decoded:
         """Compute a batch. Raises `EngineError` when llama.cpp fails."""
+        ...
+
+    def look(self, rows: Any, position: int, seq: int) -> Decoded:
+        """Compute rows of an image at positions of a sequence. Raises `EngineError` when llama.cpp fails."""
         ...
 
     def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> Sampler: ...
@@ -97,6 +102,7 @@ class Scheduler:
         self._pace = Pace()
         self._waiting: deque[Run] = deque()
         self._live: list[Run] = []  # oldest first
+        self._looked = False  # whether the last decode was an image's turn
 
     @property
     def idle(self) -> bool:
@@ -123,11 +129,13 @@ class Scheduler:
         parts: PartStream | None = None,
         shown: frozenset[int] = frozenset(),
         echo: Echo | None = None,
+        pictures: tuple[Picture, ...] = (),
         param: str = "prompt",
     ) -> None:
         """Queue a request; without `caching` it neither uses nor leaves what others could use.
 
         Its answer goes through `parts`, which has to see the special tokens `shown`. It begins with `echo`.
+        At the positions of `pictures` the tokens only stand for images.
 
         Raises `ContextExceeded`, naming `param`, if not even one token could follow the prompt.
         """
@@ -135,7 +143,7 @@ class Scheduler:
             raise ContextExceeded(len(tokens), self._model.n_ctx, param=param)
         caching = caching and self._model.can_share
         run = Run(request_id, list(tokens), len(tokens), sampling, TextStream(stop), caching=caching)
-        run.parts, run.shown, run.echo = parts, shown, echo
+        run.parts, run.shown, run.echo, run.pictures = parts, shown, echo, pictures
         run.caching = run.caching and not run.scores  # what others computed has no logits any more
         self._waiting.append(run)
 
@@ -151,6 +159,9 @@ class Scheduler:
         for run in self._live:
             self._follow(run)
         self._send_back_what_does_not_fit()
+        looking = self._looking()
+        if looking is not None:
+            return self._look(looking)
         given = shares([self._missing(run) for run in self._live], self._model.n_batch, self._pace.chunk)
         given = self._within_outputs(given)
         batch: list[Entry] = []
@@ -182,6 +193,31 @@ class Scheduler:
         for run, count in zip(self._live, given, strict=True):
             self._computed(run, count)
         return [event for run, index in sampled for event in self._sample(run, index)]
+
+    def _looking(self) -> Run | None:
+        """The request whose image is computed now. Images take turns with words where both wait."""
+        self._looked = not self._looked
+        if not self._looked and any(map(self._missing, self._live)):
+            return None
+        waiting = (run for run in self._live if run.leader is None)
+        return next((run for run in waiting if run.rows_at(self._pool.computed(run.seq)) is not None), None)
+
+    def _look(self, run: Run) -> list[Event]:
+        """Compute what is left of an image, or as much as one decode can take."""
+        start = self._pool.computed(run.seq)
+        rows = run.rows_at(start)[: self._model.n_batch]
+        self._pool.make_room(len(rows))
+        try:
+            outcome = self._model.look(rows, start, run.seq)
+        except EngineError as error:
+            return [self._fail(run, error)]
+        if outcome is Decoded.FULL:
+            return self._too_full()
+        if outcome is Decoded.ABORTED:
+            self._pool.rewind(run.seq)
+        else:
+            self._computed(run, len(rows))
+        return []
 
     def _admit(self) -> None:
         if not self._continuous and self._live:
@@ -221,7 +257,7 @@ class Scheduler:
 
     def _missing(self, run: Run) -> int:
         """Tokens that a live request is to compute now: one while it writes, none while it follows."""
-        return 0 if run.leader else len(run.tokens) - self._pool.computed(run.seq)
+        return 0 if run.leader else run.words_from(self._pool.computed(run.seq))
 
     def _claimed(self) -> int:
         """Cells that the live requests have, and those that they need for the tokens they know of."""

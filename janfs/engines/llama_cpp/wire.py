@@ -32,6 +32,7 @@ class Load(msgspec.Struct, frozen=True):
     path: bytes
     settings: EngineSettings
     adapters: tuple[bytes, ...] = ()
+    projector: bytes | None = None
 
 
 class Generate(msgspec.Struct, frozen=True, tag="generate"):

@@ -57,7 +57,7 @@ class Worker:
 
     def __init__(self, channel: Channel, loaded: Loaded, settings: EngineSettings) -> None:
         self._channel = channel
-        self._weights, self._writing, self._pooled, self._chat, _, self._form = loaded
+        self._weights, self._writing, self._pooled, self._chat, _, self._projector, self._form = loaded
         self._caching = settings.caching_enabled
         n_parallel, continuous = settings.n_parallel, settings.cont_batching
         self._scheduler: Scheduler | None = None
@@ -104,7 +104,7 @@ class Worker:
                     )
                 sampling = request.sampling
                 form = gbnf_of(sampling) or self._form
-                prepared = prepare(request.prompt, self._weights, self._chat, form)
+                prepared = prepare(request.prompt, self._weights, self._chat, form, self._projector)
                 sampling = msgspec.structs.replace(sampling, grammar=prepared.grammar, json_schema=None)
                 self._writing.check(sampling)
                 stop = (*sampling.stop, *prepared.stop)
@@ -128,7 +128,7 @@ class Worker:
                 if isinstance(asked, PlainText):
                     tokens = self._weights.tokenize(asked.text, whole=asked.whole, special=asked.special)
                 else:
-                    tokens = prepare(asked, self._weights, self._chat).tokens
+                    tokens = prepare(asked, self._weights, self._chat, None, self._projector).tokens
                 self._channel.send([wire.Tokens(id_, tuple(tokens))])
             case wire.Spell(id_, given):
                 known = check_tokens(given, self._weights.n_vocab, param="tokens")
@@ -165,7 +165,7 @@ class Worker:
                 case _Texts(id_, texts, param) if self._embeddings:
                     self._embeddings.submit(id_, texts, param=param)
                 case _Submit() if self._scheduler:
-                    tokens, _, read, shown, _ = item.prepared
+                    tokens, _, read, shown, _, pictures = item.prepared
                     self._scheduler.submit(
                         item.id,
                         tokens,
@@ -175,6 +175,7 @@ class Worker:
                         parts=PartStream(read) if read is not None else None,
                         shown=shown,
                         echo=item.echo,
+                        pictures=pictures,
                         param=item.param,
                     )
         except JanfsError as error:

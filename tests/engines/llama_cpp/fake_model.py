@@ -98,6 +98,7 @@ class FakeModel(FakeMemory):
         self.samplers: list[FakeSampler] = []
         self.next_outcome: Decoded | EngineError = Decoded.OK
         self.batches: list[list[Entry]] = []
+        self.looks: list[int] = []  # rows of images that were computed
 
     @property
     def n_computed(self) -> int:
@@ -134,3 +135,18 @@ class FakeModel(FakeMemory):
 
     def is_end(self, token: int) -> bool:
         return token == END
+
+    def look(self, rows: Sequence[int], position: int, seq: int) -> Decoded:
+        assert 0 < len(rows) <= self.n_batch, f"{len(rows)} rows, of at most {self.n_batch}"
+        assert not self.logits, "logits of the last batch were not sampled"
+        outcome, self.next_outcome = self.next_outcome, Decoded.OK
+        if isinstance(outcome, EngineError):
+            raise outcome
+        if outcome is Decoded.FULL:
+            return outcome
+        for place, row in enumerate(rows):
+            cell = self.add(seq, position + place, row)
+            if outcome is Decoded.ABORTED:
+                cell.value = _BROKEN
+        self.looks.append(len(rows))
+        return outcome

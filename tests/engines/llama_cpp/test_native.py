@@ -407,6 +407,7 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     ]
     for params in (everything, GREEDY, *others):
         model.piece(first(model, params, model.weights.tokenize("once upon a time")))
+    assert model.look(np.zeros((2, N_EMBD), np.float32), 0, 1) is Decoded.OK
     windowed = load(windowed_model, own_log)
     go_on(windowed, 0, TEXT, 0)
     assert windowed.share(0, 1, 0, len(TEXT))
@@ -423,4 +424,4 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     }
     assert len(functions) > 25, "the search in the source finds too little to be right"
     assert functions - recorder.called == set()
-    llama.llama_log_set(own_log._callback, None)  # `own_log` ends here
+    llama.llama_log_set(own_log.callback, None)  # `own_log` ends here

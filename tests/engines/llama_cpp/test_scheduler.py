@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from janfs.engines.llama_cpp.budget import STEP_SECONDS
 from janfs.engines.llama_cpp.echo import Echo
+from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry, Scheduler
 from janfs.engines.protocol import Finished, SamplingParams, TextDelta, TokenLogprob, Usage
 from janfs.errors import ContextExceeded, EngineError, JanfsError
@@ -422,3 +423,44 @@ def test_a_request_for_no_token_computes_its_prompt_and_leaves_it_for_others() -
     scheduler.submit("r", [1, 2] * 20, SamplingParams(max_tokens=0), ())
     assert drain(scheduler)["r"] == [Finished("length", Usage(40, 0))]
     assert ask(scheduler, [1, 2] * 20).usage.cached_tokens == 39
+
+
+def test_images_are_computed_at_their_places_in_turn_with_words_and_shared_as_words_are() -> None:
+    model = FakeModel(n_ctx=256, n_batch=8)
+    scheduler = Scheduler(model, n_parallel=3)
+    image = list(range(-20, 0))
+    tokens = [1, 2, *image, 3, *image[:5], 4]
+    pictures = (Picture(2, image), Picture(23, image[:5]))
+    answer = SamplingParams(max_tokens=9, ignore_eos=True)
+    expected, _ = alone(tokens, answer, (), 256)
+    scheduler.submit("words", [1] * 60, answer, ())
+    scheduler.submit("looks", tokens, answer, (), pictures=pictures)
+    scheduler.submit("follows", [*tokens, 5], answer, (), pictures=pictures)
+    heard = drain(scheduler)
+    assert "".join(reply.text for reply in heard["looks"] if isinstance(reply, TextDelta)) == expected
+    assert sum(model.looks) == 25, "an image that two prompts share was computed twice"
+    assert max(model.looks) <= 8
+    assert all(entry.token >= 0 for batch in model.batches for entry in batch), "a placeholder was decoded"
+    last = heard["follows"][-1]
+    assert isinstance(last, Finished)
+    assert last.usage.cached_tokens >= len(tokens) - 1
+
+
+@pytest.mark.parametrize("outcome", [Decoded.FULL, Decoded.ABORTED, EngineError("broken")])
+def test_an_image_whose_decode_goes_wrong_leaves_nothing_wrong_behind(outcome: Decoded | EngineError) -> None:
+    model = FakeModel(n_ctx=128, n_batch=8)
+    scheduler = Scheduler(model, n_parallel=2)
+    image = list(range(-6, 0))
+    tokens = [1, *image, 2]
+    expected, _ = alone(tokens, ONCE, (), 128)
+    scheduler.submit("looks", tokens, ONCE, (), pictures=(Picture(1, image),))
+    scheduler.step()
+    model.next_outcome = outcome
+    first = drain(scheduler)["looks"]
+    if outcome is Decoded.ABORTED:
+        assert isinstance(first[-1], Finished), "it was given up"
+    else:
+        assert isinstance(first[-1], EngineError)
+    scheduler.submit("again", tokens, ONCE, (), pictures=(Picture(1, image),))
+    again = drain(scheduler)["again"]
+    assert "".join(reply.text for reply in again if isinstance(reply, TextDelta)) == expected
