@@ -165,10 +165,15 @@ class Instance:
         died = self.lost + self.refs
         return failed, EngineCrashed(uid=uid, fingerprint=named, requests=died, exit=crash)
 
+    @property
+    def engine(self) -> Engine | None:
+        """The engine, once it is loaded."""
+        return self.ready.result() if self.ready.done() and not self.ready.exception() else None
+
     def state(self) -> EngineState:
         loading = self.phase in {Phase.WAITING, Phase.LOADING}
         active = 0 if loading else min(self.refs, self.spec.settings.n_parallel)
-        engine = self.ready.result() if self.ready.done() and not self.ready.exception() else None
+        engine = self.engine
         return EngineState(
             state="loading" if loading else "stopping" if self.phase is Phase.STOPPING else "running",
             reason=self.reason or None,

@@ -98,7 +98,9 @@ class EnginePool:
     async def _using(self, model_id: str, *, insist: bool = False) -> AsyncIterator[tuple[Instance, Engine]]:
         instance = self._acquire(model_id, insist=insist)
         try:
-            yield instance, await asyncio.shield(instance.ready)
+            engine = await asyncio.shield(instance.ready)
+            self._share_out()
+            yield instance, engine
         except WorkerCrashed:
             instance.lost += 1
             instance.open = False  # at once: whoever asks next gets a fresh one
@@ -159,6 +161,13 @@ class EnginePool:
             if instance.phase is Phase.WAITING:
                 instance.end("nobody waited for it any more", 0)
             self._let_rest(instance)
+            self._share_out()
+
+    def _share_out(self) -> None:
+        """Tell those that compute how many they are."""
+        at_work = [each.engine for each in self._places if each.refs and each.engine is not None]
+        for engine in at_work:
+            engine.share(len(at_work))
 
     def _let_rest(self, instance: Instance) -> None:
         """Unload it after a while, unless somebody comes; or now, if its room is waited for."""

@@ -452,6 +452,10 @@ class Engine(Protocol):
         """The text that `generate` would compute for a chat. Raises `InvalidInput` if the template does."""
         ...
 
+    def share(self, engines: int) -> None:
+        """Take a fair part of the machine, now that so many engines compute at once."""
+        ...
+
     async def wait(self) -> EngineExit:
         """Wait until the engine has ended, for whatever reason."""
         ...

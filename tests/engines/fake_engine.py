@@ -32,6 +32,7 @@ class FakeEngine:
     def __init__(self, spec: RunSpec, pid: int) -> None:
         self.spec = spec
         self.live: list[str] = []
+        self.sharing = 1
         self.info = EngineInfo(
             pid=pid,
             load_seconds=0.0,
@@ -97,6 +98,9 @@ class FakeEngine:
 
     async def apply_template(self, prompt: ChatPrompt) -> str:
         return " ".join(f"{message.role}: {message.content}" for message in prompt.messages)
+
+    def share(self, engines: int) -> None:
+        self.sharing = engines
 
     async def wait(self) -> EngineExit:
         return await asyncio.shield(self._exit)

@@ -174,6 +174,21 @@ def test_a_crash_fails_its_own_requests_and_the_next_one_starts_a_fresh_engine()
     assert bench.kinds("uid-a") == [EngineStarted, EngineCrashed, EngineStarted, EngineStopped]
 
 
+def test_engines_that_compute_at_once_share_the_machine() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.ask("c")
+        long = [asyncio.create_task(bench.ask(name, FOREVER)) for name in "ab"]
+        with cancelling(*long):
+            await until(lambda: len(bench.factory.alive) == 3, "all are loaded")
+            idle, *busy = bench.factory.alive
+            await until(lambda: [each.sharing for each in busy] == [2, 2], "both know of each other")
+            assert idle.sharing == 1, "one that rests was counted"
+            long[0].cancel()
+            await until(lambda: busy[1].sharing == 1, "one has the machine for itself")
+
+    run(scenario, max_loaded=3)
+
+
 def test_an_idle_engine_that_crashes_is_recorded_and_shown() -> None:
     async def scenario(bench: Bench) -> None:
         await bench.ask("a")

@@ -37,6 +37,7 @@ class LlamaCppEngine:
         self._process = process
         self._calls: dict[str, asyncio.Queue[wire.Event | JanfsError]] = {}
         self._commands = 0
+        self._sharing = 1
         self._closed: str | None = None  # why no more is taken
         self._unused = asyncio.Event()
         self._unused.set()
@@ -103,6 +104,12 @@ class LlamaCppEngine:
         event = await self._ask(wire.ApplyTemplate(self._new_id(), prompt))
         assert isinstance(event, wire.Rendered)
         return event.text
+
+    def share(self, engines: int) -> None:
+        """See `Engine.share`."""
+        if engines != self._sharing:
+            self._sharing = engines
+            self._process.send(wire.Share(engines))
 
     async def wait(self) -> EngineExit:
         """See `Engine.wait`."""

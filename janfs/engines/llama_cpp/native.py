@@ -49,6 +49,10 @@ class NativeModel:
         self.piece = weights.piece
         self.is_end = weights.is_end
 
+    def use_threads(self, threads: int) -> None:
+        """Compute with so many from the next batch on."""
+        llama.llama_set_n_threads(self._ctx, threads, threads)
+
     def decode(self, batch: Sequence[Entry]) -> Decoded:
         into = self._batch
         into.n_tokens = len(batch)

@@ -41,6 +41,12 @@ class PooledModel:
         self._ctx: object = None
         self._batch: Any = None
 
+    def use_threads(self, threads: int) -> None:
+        """Compute with so many from the next batch on."""
+        self._threads = threads
+        if self._ctx:
+            llama.llama_set_n_threads(self._ctx, threads, threads)
+
     def compute(self, texts: Sequence[Sequence[int]]) -> list[bytes]:
         """The vectors of texts, `most_texts` at most, of which one alone may have more than `n_batch` tokens.
 

@@ -82,7 +82,14 @@ class Ping(msgspec.Struct, frozen=True, tag="ping"):
     id: str = ""
 
 
-Command = Ping | Generate | Embed | Cancel | Tokenize | Spell | ApplyTemplate
+class Share(msgspec.Struct, frozen=True, tag="share"):
+    """So many engines compute at once; without an answer."""
+
+    engines: int
+    id: str = ""
+
+
+Command = Ping | Share | Generate | Embed | Cancel | Tokenize | Spell | ApplyTemplate
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):

@@ -21,6 +21,7 @@ import msgspec
 
 from janfs.engines.llama_cpp import wire
 from janfs.engines.llama_cpp.channel import Channel
+from janfs.engines.llama_cpp.cores import available_cores, fair_part
 from janfs.engines.llama_cpp.dialects.stream import PartStream
 from janfs.engines.llama_cpp.echo import Echo, echo_of
 from janfs.engines.llama_cpp.embedding import Embedded, EmbeddingQueue
@@ -59,13 +60,14 @@ class Worker:
         self._channel = channel
         self._weights, self._writing, self._pooled, self._chat, _, self._projector, self._form = loaded
         self._caching = settings.caching_enabled
+        self._threads = settings.cpu_threads  # as somebody wants it to be
         n_parallel, continuous = settings.n_parallel, settings.cont_batching
         self._scheduler: Scheduler | None = None
         if self._writing is not None:
             self._scheduler = Scheduler(self._writing, n_parallel=n_parallel, continuous=continuous)
         self._embeddings = EmbeddingQueue(self._pooled) if self._pooled is not None else None
         self._commands: queue.SimpleQueue[wire.Command] = queue.SimpleQueue()
-        self._computing: queue.SimpleQueue[_Submit | _Texts | wire.Cancel] = queue.SimpleQueue()
+        self._computing: queue.SimpleQueue[_Submit | _Texts | wire.Cancel | wire.Share] = queue.SimpleQueue()
         self._cancelled: set[str] = set()  # read, but not yet known to the scheduler
 
     def run(self) -> None:
@@ -122,7 +124,7 @@ class Worker:
                 pooling = self._pooled.pooling
                 texts = [input_tokens(each, self._weights, pooling) for each in inputs]
                 self._computing.put(_Texts(id_, texts, "documents" if pooling == "rank" else "input"))
-            case wire.Cancel():
+            case wire.Cancel() | wire.Share():
                 self._computing.put(command)
             case wire.Tokenize(id_, asked):
                 if isinstance(asked, PlainText):
@@ -154,7 +156,7 @@ class Worker:
     def _idle(self) -> bool:
         return all(line is None or line.idle for line in (self._scheduler, self._embeddings))
 
-    def _take(self, item: _Submit | _Texts | wire.Cancel) -> None:
+    def _take(self, item: _Submit | _Texts | wire.Cancel | wire.Share) -> None:
         try:
             match item:
                 case wire.Cancel(id_):
@@ -162,6 +164,10 @@ class Worker:
                         if line is not None:
                             line.cancel(id_)
                     self._cancelled.discard(id_)
+                case wire.Share(engines) if self._threads is None:
+                    for context in (self._writing, self._pooled):
+                        if context is not None:
+                            context.use_threads(fair_part(available_cores(), engines))
                 case _Texts(id_, texts, param) if self._embeddings:
                     self._embeddings.submit(id_, texts, param=param)
                 case _Submit() if self._scheduler:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from janfs.engines.llama_cpp.cores import available_cores, waiting_policy
+from janfs.engines.llama_cpp.cores import available_cores, fair_part, waiting_policy
 
 
 @pytest.fixture
@@ -36,3 +36,10 @@ def test_threads_do_not_turn_in_circles_for_long_unless_the_user_wants_it() -> N
     assert int(waiting_policy({})["GOMP_SPINCOUNT"]) < 5000
     assert waiting_policy({"GOMP_SPINCOUNT": "9"}) == {}
     assert waiting_policy({"OMP_WAIT_POLICY": "active"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("cores", "engines", "threads"), [(8, 1, 8), (8, 3, 2), (2, 2, 1), (1, 4, 1), (4, 0, 4)]
+)
+def test_engines_share_the_cores_and_each_has_one(cores: int, engines: int, threads: int) -> None:
+    assert fair_part(cores, engines) == threads

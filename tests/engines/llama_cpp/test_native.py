@@ -101,6 +101,13 @@ def test_a_context_that_is_full_says_so_and_stays_usable(tiny: NativeModel) -> N
     assert tiny.decode(prompt([5])) is Decoded.OK
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_context_computes_the_same_with_any_number_of_threads(tiny: NativeModel, threads: int) -> None:
+    before = first(tiny, GREEDY, TEXT)
+    tiny.use_threads(threads)
+    assert first(tiny, GREEDY, TEXT) == before
+
+
 def test_an_abort_ends_a_decode_and_the_next_one_is_as_ever(tiny: NativeModel) -> None:
     tiny.abort(True)
     assert tiny.decode(prompt([5] * 64)) is Decoded.ABORTED
@@ -414,6 +421,7 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     short = msgspec.structs.replace(SMALL, n_batch=16)
     texts = PooledModel(model.weights, short, 1, own_log)
     assert len(texts.compute([TEXT])[0]) == 4 * N_EMBD
+    texts.use_threads(2)
     assert len(texts.compute([[5] * 200])[0]) == 4 * N_EMBD
     encoder = write_bert(tmp_path / "encoder.gguf", tiny_bert(), None)
     assert PooledModel(Weights(os.fsencode(encoder), short, own_log), short, 1, own_log).compute([[5, 6]])
