@@ -2,14 +2,14 @@
 
 import msgspec
 
-from janfs.errors import LoadFailed
+from janfs.errors import DoesNotFit, JanfsError, LoadFailed
 
 LONGEST = 30.0  # seconds
 
 
 class _Failure(msgspec.Struct, frozen=True):
     fingerprint: str
-    reason: str
+    error: JanfsError
     count: int
     until: float
 
@@ -21,17 +21,18 @@ class Cooldown:
         self._failures: dict[str, _Failure] = {}
 
     def check(self, uid: str, fingerprint: str, now: float) -> None:
-        """Raise `LoadFailed`, with the reason of the last failure, while a load must wait."""
+        """Raise `LoadFailed` or `DoesNotFit` with the reason of the last failure, while a load must wait."""
         failure = self._failures.get(uid)
         if failure and failure.fingerprint == fingerprint and now < failure.until:
             left = failure.until - now
-            raise LoadFailed(f"{failure.reason} (the next try is in {left:.1f} seconds)")
+            kind = DoesNotFit if isinstance(failure.error, DoesNotFit) else LoadFailed
+            raise kind(f"{failure.error.detail} (the next try is in {left:.1f} seconds)")
 
-    def failed(self, uid: str, fingerprint: str, reason: str, now: float) -> None:
+    def failed(self, uid: str, fingerprint: str, error: JanfsError, now: float) -> None:
         before = self._failures.get(uid)
         count = before.count + 1 if before and before.fingerprint == fingerprint else 1
         wait = min(LONGEST, 2.0 ** min(count - 1, 10))
-        self._failures[uid] = _Failure(fingerprint, reason, count, now + wait)
+        self._failures[uid] = _Failure(fingerprint, error, count, now + wait)
 
     def succeeded(self, uid: str) -> None:
         self._failures.pop(uid, None)

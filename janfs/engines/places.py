@@ -95,7 +95,7 @@ class Places:
                     self._on_gpus = await self._free_on_gpus()
                 except TimeoutError:
                     patient = False
-                    busy = [each for each in self._in(Phase.RUNNING) if not each.wanted.pinned]
+                    busy = [each for each in self._in(Phase.RUNNING) if not _stays(each)]
                     if busy and not leaving and not self._admit(newcomer, patient=False):
                         _evict(busy, newcomer)
 
@@ -104,11 +104,18 @@ class Places:
         if newcomer.phase is not Phase.WAITING:
             return True
         spec, room = newcomer.wanted, self._room()
-        held = [each for each in self._held() if not each.wanted.pinned]
+        staying = [each for each in self._held() if _stays(each)]
+        held = [each for each in self._held() if not _stays(each)]
         most = room
         for each in held:
             most = most.plus(each.takes)
         lowered(spec, most)  # raises what stands, whoever makes room; nobody has to go in vain
+        if len(staying) >= self._limits.max_loaded:
+            names = ", ".join(sorted(each.wanted.model_id for each in staying))
+            raise DoesNotFit(
+                f"The model '{spec.model_id}' has no place: {self._limits.max_loaded} may be loaded at once, "
+                f"and {names} stay, being pinned. Raise --max-loaded, or let one of them go."
+            )
         if self._places_taken() >= self._limits.max_loaded:
             return False
         if not fits(spec, room):
@@ -164,7 +171,12 @@ class Places:
         return [each for each in self._instances if each.phase is phase]
 
     def _idle(self) -> list[Instance]:
-        return [each for each in self._in(Phase.RUNNING) if each.refs == 0 and not each.wanted.pinned]
+        return [each for each in self._in(Phase.RUNNING) if each.refs == 0 and not _stays(each)]
+
+
+def _stays(instance: Instance) -> bool:
+    """Whether a model is not to be unloaded; one that is being replaced or stopped goes all the same."""
+    return instance.wanted.pinned and instance.phase is not Phase.STOPPING
 
 
 def _evict(candidates: list[Instance], newcomer: Instance) -> Instance:

@@ -225,7 +225,7 @@ class EnginePool:
             engine = await self._factories[spec.engine](instance.spec)
         except JanfsError as error:
             reason = error.detail
-            self._cooldown.failed(spec.uid, spec.fingerprint, reason, _now())
+            self._cooldown.failed(spec.uid, spec.fingerprint, error, _now())
             self._rest[spec.uid] = EngineState(state="failed", reason=reason, since=self._clock())
             self._forget(instance)
             instance.fail(error)

@@ -18,7 +18,7 @@ def waits(cooldown: Cooldown, now: float, fingerprint: str = "one") -> bool:
 def test_each_failure_waits_longer_up_to_a_bound(failures: int) -> None:
     cooldown = Cooldown()
     for _ in range(failures):
-        cooldown.failed("m", "one", "broken", now=100.0)
+        cooldown.failed("m", "one", LoadFailed("broken"), now=100.0)
     wait = min(2.0 ** min(failures - 1, 10), LONGEST)
     assert waits(cooldown, 100.0 + wait - 0.01)
     assert not waits(cooldown, 100.0 + wait)
@@ -27,9 +27,9 @@ def test_each_failure_waits_longer_up_to_a_bound(failures: int) -> None:
 def test_another_fingerprint_and_a_success_begin_anew() -> None:
     cooldown = Cooldown()
     for _ in range(5):
-        cooldown.failed("m", "one", "broken", now=0.0)
+        cooldown.failed("m", "one", LoadFailed("broken"), now=0.0)
     assert not waits(cooldown, 0.0, "two")
-    cooldown.failed("m", "two", "broken", now=0.0)
+    cooldown.failed("m", "two", LoadFailed("broken"), now=0.0)
     assert not waits(cooldown, 1.0, "two"), "the count of the old fingerprint was kept"
     cooldown.succeeded("m")
     assert not waits(cooldown, 0.0, "two")
@@ -37,6 +37,6 @@ def test_another_fingerprint_and_a_success_begin_anew() -> None:
 
 def test_the_reason_of_the_last_failure_is_told() -> None:
     cooldown = Cooldown()
-    cooldown.failed("m", "one", "no such tensor", now=0.0)
+    cooldown.failed("m", "one", LoadFailed("no such tensor"), now=0.0)
     with pytest.raises(LoadFailed, match=r"no such tensor \(the next try is in 0.8 seconds\)"):
         cooldown.check("m", "one", 0.2)

@@ -15,7 +15,7 @@ from janfs.engines.protocol import (
     GenerateRequest,
     TextPrompt,
 )
-from janfs.errors import DoesNotFit, LoadFailed
+from janfs.errors import DoesNotFit
 from tests.engines.pool_bench import FOREVER, Bench, cancelling, run, until
 from tests.engines.shapes import SMOLLM2
 
@@ -151,7 +151,7 @@ def test_what_can_never_fit_is_refused_at_once_and_nobody_goes_for_it() -> None:
         with pytest.raises(DoesNotFit, match="1,048,576 tokens"):
             await bench.ask("b")
         assert bench.states() == "running failed stopped"
-        with pytest.raises(LoadFailed, match="next try"):
+        with pytest.raises(DoesNotFit, match="next try"):
             await bench.ask("b")
         bench.change("b", "smaller")
         bench.sizes(b=4096)
@@ -169,6 +169,32 @@ def test_a_model_of_a_thousand_tokens_may_be_what_the_user_wants() -> None:
         assert bench.pool.state("uid-a").lowered == {}
 
     run(scenario)
+
+
+def test_where_all_places_are_for_pinned_models_another_is_refused_and_does_not_wait() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.specs["a"] = replace(bench.specs["a"], pinned=True)
+        await bench.ask("a")
+        with pytest.raises(DoesNotFit, match="a stay, being pinned"):
+            await bench.ask("b")
+        assert bench.states() == "running failed stopped"
+
+    run(scenario, max_loaded=1)
+
+
+def test_a_pinned_model_is_replaced_in_its_own_place() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=4096)
+        bench.specs["a"] = replace(bench.specs["a"], pinned=True)
+        bench.machine = size(4096)
+        await bench.ask("a")
+        with cancelling(asyncio.create_task(bench.ask("a", 200))):
+            await asyncio.sleep(0.01)
+            bench.change("a", "two")
+            await bench.ask("a")
+        assert bench.pool.state("uid-a").fingerprint == "two"
+
+    run(scenario, max_loaded=1)
 
 
 def test_a_model_that_nobody_uses_is_unloaded_after_its_time() -> None:
