@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from janfs.api.openapi import OPERATIONS
 from janfs.engines.protocol import CallDelta, ReasoningDelta
 from tests.api.service import Service
+from tests.api.test_images import URL
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -23,7 +24,7 @@ CHAT = {
     "model": "tiny",
     "messages": [
         {"role": "system", "content": [{"type": "text", "text": "Be kind."}]},
-        {"role": "user", "content": "Hello?"},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": URL, "detail": "low"}}]},
         {"role": "assistant", "content": None, "tool_calls": [CALL], "reasoning_content": "Hm."},
         {"role": "tool", "content": "x", "tool_call_id": "1"},
     ],
@@ -38,7 +39,10 @@ TEXT = {"model": "tiny", "prompt": "Once", "logprobs": 1, **SAMPLING}
 RESPONSE = {
     "model": "tiny",
     "input": [
-        {"role": "user", "content": [{"type": "input_text", "text": "Hello?"}]},
+        {
+            "role": "user",
+            "content": [{"type": "input_text", "text": "?"}, {"type": "input_image", "image_url": URL}],
+        },
         {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}], "content": []},
         {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"},
         {"type": "function_call_output", "call_id": "1", "output": "x"},
@@ -57,7 +61,7 @@ RESPONSE = {
 COUNTED = {
     "model": "tiny",
     "messages": [
-        {"role": "user", "content": [{"type": "text", "text": "Hello?"}]},
+        {"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": URL}}]},
         {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "f", "input": {}}]},
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "x"}]},
     ],

@@ -55,6 +55,10 @@ def scores(prompt: list[int]) -> list[TokenLogprob]:
 
 # Of few different tokens, so that prompts begin alike.
 prompts = st.lists(st.integers(1, 2), min_size=1, max_size=N_CTX - 1)
+images = st.sampled_from([3, 8, 20]).map(lambda size: list(range(-size, 0)))
+prompts_with_images = st.lists(prompts | images, min_size=1, max_size=4).map(
+    lambda pieces: [*[token for piece in pieces for token in piece][: N_CTX - 2], 1]
+)
 samplings = st.builds(
     SamplingParams,
     max_tokens=st.one_of(st.none(), st.integers(0, 40)),
@@ -62,6 +66,17 @@ samplings = st.builds(
     logprobs=st.sampled_from([None, 2]),
 )
 stops = st.lists(st.text(alphabet="ab ", min_size=1, max_size=4), max_size=2).map(tuple)
+
+
+def pictures_of(prompt: list[int]) -> tuple[Picture, ...]:
+    """The images of a prompt: its runs of placeholders."""
+    found: list[Picture] = []
+    for at, token in enumerate(prompt):
+        if token < 0 and found and found[-1].end == at:
+            found[-1] = Picture(found[-1].start, [*found[-1].rows, token])
+        elif token < 0:
+            found.append(Picture(at, [token]))
+    return tuple(found)
 
 
 class Batching(RuleBasedStateMachine):
@@ -97,20 +112,27 @@ class Batching(RuleBasedStateMachine):
     ) -> None:
         self.count += 1
         request_id = f"r{self.count}"
-        self.scheduler.submit(request_id, prompt, sampling, stop, caching=caching, echo=echo)
+        pictures = pictures_of(prompt)
+        self.scheduler.submit(
+            request_id, prompt, sampling, stop, caching=caching, echo=echo, pictures=pictures
+        )
         text, end = alone(prompt, sampling, stop, N_CTX)
         told = scores(prompt) if echo is not None and sampling.logprobs is not None else []
         self.expected[request_id] = ((echo.text if echo else "") + text, end, told)
         self.text[request_id], self.scores[request_id] = "", []
         self.asked.append(prompt)
 
+    @rule(prompt=prompts_with_images, sampling=samplings, caching=st.integers(0, 3).map(bool))
+    def submit_one_with_images(self, prompt: list[int], sampling: SamplingParams, caching: bool) -> None:
+        self.submit(prompt, sampling, (), caching)
+
     @precondition(lambda self: self.asked)
-    @rule(data=st.data(), sampling=samplings, more=prompts)
+    @rule(data=st.data(), sampling=samplings, more=prompts | prompts_with_images)
     def submit_one_that_begins_like_another(
         self, data: st.DataObject, sampling: SamplingParams, more: list[int]
     ) -> None:
         before = data.draw(st.sampled_from(self.asked))
-        self.submit((before + more)[: N_CTX - 1], sampling, (), caching=True)
+        self.submit([*(before + more)[: N_CTX - 2], 1], sampling, (), caching=True)
 
     @precondition(lambda self: self.expected)
     @rule(data=st.data())
