@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 from janfs.api.context import ApiContext, Context
 from janfs.api.errors import decode_body
 from janfs.api.models import present_model
-from janfs.catalogue.catalogue import present_models
+from janfs.catalogue.catalogue import files_of, present_models
 from janfs.catalogue.entries import Model
 from janfs.engines.protocol import EngineState
 from janfs.errors import InvalidInput
@@ -43,7 +43,7 @@ class RouterStatus(Struct, frozen=True, omit_defaults=True):
 class Architecture(Struct, frozen=True):
     """What goes into a model, and what comes out of it."""
 
-    input_modalities: tuple[str, ...] = ("text",)
+    input_modalities: tuple[str, ...]
     output_modalities: tuple[str, ...] = ("text",)
 
 
@@ -122,6 +122,7 @@ async def unload_router_model(context: Context, body: RawBody) -> RouterSuccess:
 def _listed(context: ApiContext, model: Model) -> RouterModel:
     catalogue, now = context.pipeline.snapshot.catalogue, context.pool.state(model.uid)
     binary = catalogue.files[model.binary] if model.binary is not None else None
+    sees = any(file.facts is not None and file.facts.has_vision for file in files_of(catalogue, model.uid))
     return RouterModel(
         id=model.id,
         aliases=model.aliases,
@@ -129,7 +130,7 @@ def _listed(context: ApiContext, model: Model) -> RouterModel:
         owned_by="you",
         created=binary.stamp.mtime_ns // 1_000_000_000 if binary is not None else 0,
         status=_status(now),
-        architecture=Architecture(),
+        architecture=Architecture(("text", "image") if sees else ("text",)),
         path=f"{context.settings.root}/{decode_path(model.binary or model.folder).decode(errors='replace')}",
         source="models_dir",
         can_remove=False,

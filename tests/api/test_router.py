@@ -1,6 +1,7 @@
 """llama.cpp's router calls, by the names and answers of its server-models.cpp."""
 
 from tests.api.service import Service
+from tests.folder import gguf_bytes as make
 
 
 def value(service: Service) -> str:
@@ -18,6 +19,18 @@ def test_models_are_listed_in_the_routers_words(with_model: Service) -> None:
     assert model["path"] == str(with_model.root / "models/tiny-one/Tiny One.gguf")
     assert (model["can_remove"], model["tags"], model["aliases"]) == (False, [], [])
     assert "meta" not in model
+
+
+def test_a_model_with_a_projector_takes_images(with_model: Service) -> None:
+    values = {
+        "general.architecture": make.text("clip"),
+        "general.type": make.text("mmproj"),
+        "clip.has_vision_encoder": make.Value("bool", True),
+    }
+    head = make.header(values, [make.Tensor("v.t")])
+    with_model.drop("tiny-one/mmproj.gguf", head + bytes(-len(head) % 32) + bytes(128))
+    [model] = [each for each in with_model.get("/models")["data"] if each["id"] == "tiny-one"]
+    assert model["architecture"]["input_modalities"] == ["text", "image"]
 
 
 def test_a_model_is_loaded_and_unloaded_once(with_model: Service) -> None:

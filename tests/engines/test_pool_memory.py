@@ -4,6 +4,8 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from janfs.engines.fit import LEAST_CONTEXT
@@ -233,3 +235,31 @@ def test_a_renamed_model_keeps_its_engine() -> None:
         await bench.ask("new")
 
     assert run(scenario).factory.loads == 1
+
+
+@given(
+    contexts=st.lists(st.integers(1, 40), min_size=3, max_size=3),
+    lowerable=st.booleans(),
+    machine=st.integers(0, 30),
+    pinned=st.sampled_from([None, *"abc"]),
+    asked=st.lists(st.sampled_from("abc"), min_size=1, max_size=8),
+)
+@settings(max_examples=25)
+def test_whoever_is_asked_memory_is_never_given_twice_and_pinned_models_stay(
+    contexts: list[int], lowerable: bool, machine: int, pinned: str | None, asked: list[str]
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.machine = size(256) + machine * (size(1024) - size(512))
+        for name, context in zip("abc", contexts, strict=True):
+            bench.sizes(lowerable=lowerable, **{name: 512 * context})
+            bench.specs[name] = replace(bench.specs[name], pinned=name == pinned)
+        for name in asked:
+            kept = pinned is not None and bench.pool.state(f"uid-{pinned}").state == "running"
+            try:
+                await bench.ask(name)
+            except DoesNotFit:
+                assert bench.pool.state(f"uid-{name}").state == "failed"
+            assert bench.free([]) >= 0, "more was given than there is"
+            assert not kept or bench.pool.state(f"uid-{pinned}").state == "running"
+
+    run(scenario, max_loaded=9)
