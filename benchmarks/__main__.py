@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import appends, folder, replay, service, serving, tools
+from benchmarks import appends, folder, replay, service, serving, startup, tools
 from benchmarks.report import Row, keep, machine, print_table
 from janfs import logs
 
@@ -21,12 +21,15 @@ def main() -> None:
     parser.add_argument(
         "--dir", type=Path, help="a folder on the disk to measure; the system's temporary one"
     )
-    parser.add_argument("--events", type=int, default=1_000_000, help="events of the replay benchmark")
+    parser.add_argument(
+        "--events", type=int, default=1_000_000, help="events of the replay and startup benchmarks"
+    )
     parser.add_argument("--rounds", type=int, default=serving.ROUNDS, help="rounds of the serving benchmark")
     given = parser.parse_args()
     runs: Mapping[str, Callable[[], list[Row]]] = {
         "appends": functools.partial(appends.run, given.dir),
         "replay": functools.partial(replay.run, given.events, given.dir),
+        "startup": functools.partial(startup.run, given.events, given.dir),
         "drops": functools.partial(service.drops, given.dir),
         "many": functools.partial(service.many, given.dir),
         "flood": functools.partial(folder.flood, given.dir),

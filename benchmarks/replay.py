@@ -25,7 +25,7 @@ def run(events: int = 1_000_000, where: Path | None = None) -> list[Row]:
     """Write a log of a mixed life of 10,000 models, and read it in every way there is."""
     with tempfile.TemporaryDirectory(dir=where) as folder, OpenRoot(Path(folder), SystemClock()) as root:
         started = time.perf_counter()
-        _fill(root, events)
+        fill(root, events)
         writing = time.perf_counter() - started
         started = time.perf_counter()
         count = sum(1 for _ in replay(root.log))
@@ -83,9 +83,10 @@ def _one_model(root: OpenRoot, events: int) -> tuple[float, float]:
     return max(pages), median(versions)
 
 
-def _fill(root: OpenRoot, events: int) -> None:
+def fill(root: OpenRoot, events: int, models: int = MODELS) -> None:
+    """Append the mixed life of so many models to a log; the catalogue is not made of it."""
     batch: list[Draft] = []
-    for draft in _life(events):
+    for draft in _life(events, models):
         batch.append(draft)
         if len(batch) == BATCH:
             root.log.append([new_record(item) for item in batch])
@@ -93,16 +94,16 @@ def _fill(root: OpenRoot, events: int) -> None:
     root.log.append([new_record(item) for item in batch])
 
 
-def _life(events: int) -> Iterator[Draft]:
+def _life(events: int, models: int) -> Iterator[Draft]:
     """Models are dropped, organised and given a model.json; then edited, started and stopped for ever."""
     given = 0
-    for number in range(MODELS):
+    for number in range(models):
         for event in _birth(number):
             yield Draft(f"uid-{number}", event)
             given += 1
     turn = 0
     while given < events:
-        number = turn * 7919 % MODELS
+        number = turn * 7919 % models
         kind = turn % 4
         event: e.Event
         if kind == 0:

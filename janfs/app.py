@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import signal
 import socket
 import threading
@@ -108,7 +109,14 @@ async def serve(settings: Settings, say: Say) -> None:
         if problem := keeper.watcher.problem():
             say(problem)
         stack.callback(pipeline.wind_down)  # first of all: the others wait for what they record
+        _collect_again()
         await server.serve(sockets=[listener])
+
+
+def _collect_again() -> None:
+    """Look for garbage again, for which the start had no time; what it made stays, and is left out."""
+    gc.freeze()
+    gc.enable()
 
 
 class _Server(uvicorn.Server):

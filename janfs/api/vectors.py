@@ -1,15 +1,18 @@
 """Vectors of texts: having them made, and what is told of them. All but the first is pure."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 from msgspec import Struct
 
 from janfs.api.context import ApiContext
 from janfs.engines.protocol import Embeddable, Embedding
 from janfs.errors import EngineError, InvalidInput
 
-Vector = np.ndarray[Any, np.dtype[np.float32]]
+if TYPE_CHECKING:
+    import numpy as np
+
+# numpy takes a tenth of a second to import, and most services make no vectors.
+Vector: TypeAlias = "np.ndarray[Any, np.dtype[np.float32]]"
 _HIGHEST = 32760  # what llama.cpp scales the largest number to, for 16-bit integers
 
 
@@ -40,6 +43,8 @@ def usage_of(embeddings: tuple[Embedding, ...]) -> InputUsage:
 
 def numbers_of(embedding: Embedding) -> Vector:
     """The vector as the model gave it. Raises `EngineError` for one that holds what is no number."""
+    import numpy as np
+
     vector = np.frombuffer(embedding.vector, "<f4")
     if not np.isfinite(vector).all():
         raise EngineError("The model gave a vector that is not made of numbers.")
@@ -62,6 +67,8 @@ def normalised(vector: Vector, norm: int) -> Vector:
     0 scales the largest number to what fits 16-bit integers, -1 leaves the vector as it is (llama.cpp's
     `embd_normalize`). One of zeros stays.
     """
+    import numpy as np
+
     if norm < 0:
         return vector
     wide = vector.astype(np.float64)
