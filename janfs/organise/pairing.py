@@ -78,11 +78,7 @@ def naming(tables: Catalogue, file_name: str) -> list[Model]:
 
 def lacking(tables: Catalogue, file_name: str) -> list[Model]:
     """The present models whose model.json names this projector, and that have none of that name yet."""
-    return [
-        model
-        for model in naming(tables, file_name)
-        if all(paths.shown_name(file.path) != file_name for file in files_of(tables, model.uid))
-    ]
+    return [model for model in naming(tables, file_name) if _lacks(tables, model, file_name)]
 
 
 def meant(tables: Catalogue, model: Model, file_name: str) -> list[File]:
@@ -99,6 +95,21 @@ def meant(tables: Catalogue, model: Model, file_name: str) -> list[File]:
     head = head_of(tables, model)
     parts = [each for file in same for each in group([file])]
     return [each.head for each in parts if head is not None and fits(each, head, model.binary or "")]
+
+
+def is_waiting(tables: Tables, place: str, files: Iterable[File]) -> bool:
+    """Whether a change of other models may make one at a place: a part is by itself among these files, or a
+    model lacks the projector that it names.
+    """
+    model = tables.models.get(tables.folders.get(place) or "")
+    if model is not None and _lacks(tables, model, named(manifest_of(files_in(tables, place)), "mmproj")):
+        return True
+    return any(is_part(file) for file in files) and (model is None or model.binary is None)
+
+
+def _lacks(tables: Tables, model: Model, file_name: str | None) -> bool:
+    names = {paths.shown_name(file.path) for file in files_of(tables, model.uid)}
+    return file_name is not None and file_name not in names
 
 
 def head_of(tables: Tables, model: Model) -> GgufFacts | None:

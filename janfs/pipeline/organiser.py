@@ -50,7 +50,7 @@ class Organiser:
         self._enough = enough
         self._organise = organise
         self._held: set[str] = set()
-        self._parts: set[str] = set()  # places of projectors and adapters that wait for their model
+        self._parts: set[str] = set()  # places of parts that wait for a model, or of a model for its part
         self._linked: dict[str, set[str]] = {}  # by link: places that are as they should be while it is there
         self._emptied = emptied
         self._dirty: set[str] = set()
@@ -150,7 +150,7 @@ class Organiser:
                 continue
             if place in policy.held:
                 self._held.add(place)
-            if step is None and self._waits_for_a_model(place):
+            if step is None and pairing.is_waiting(self._catalogue, place, self._files_at(place)):
                 self._parts.add(place)
             if step is None:
                 self._note_links(place)
@@ -176,13 +176,6 @@ class Organiser:
         for file in self._files_at(place):
             for link in links.others(self._catalogue, file):
                 self._linked.setdefault(link, set()).add(place)
-
-    def _waits_for_a_model(self, place: str) -> bool:
-        """Whether a projector or adapter is by itself at a place; another model may make a difference."""
-        if not any(is_part(file) for file in self._files_at(place)):
-            return False
-        uid = self._catalogue.folders.get(place)
-        return uid is None or self._catalogue.models[uid].binary is None
 
     def _policy(self) -> Policy:
         """What is arriving now, and where it came so lately that more of the same may follow."""

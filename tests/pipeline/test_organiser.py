@@ -14,7 +14,7 @@ from janfs.pipeline.root import MARKER
 from tests.fakes.faults import HookedFileSystem, P, T
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World, gguf
-from tests.simulation.contents import shard
+from tests.simulation import contents
 
 MUTATIONS = (
     *("create", "make_folder", "make_link", "link_file", "copy_file"),
@@ -140,12 +140,27 @@ def test_a_copy_that_broke_off_does_not_keep_its_neighbours_waiting(world: World
     assert world.model("Some-GGUF").binary == "models/Some-GGUF/Some-Q4.gguf"
 
 
+def test_a_projector_that_is_named_comes_once_it_is_clear_which_is_meant(world: World) -> None:
+    for name in ("Alpha 7B", "Beta 1B"):
+        world.fs.put(f"models/{name}/model.gguf", contents.model(name, "F16"))
+        world.fs.put(f"models/{name}/mmproj.gguf", contents.projector(name))
+    world.fs.put("models/mine/mine.gguf", contents.model("Gamma 3B it", "F16"))
+    world.fs.put("models/mine/model.json", b'{"engine_parameters": {"mmproj": "mmproj.gguf"}}')
+    world.wait(5)
+    assert world.fs.stat("models/mine/mmproj.gguf") is None, "two bear that name, and neither fits"
+    world.fs.remove("models/Beta 1B/mmproj.gguf")
+    world.wait(1)
+    assert world.fs.read("models/mine/mmproj.gguf") == contents.projector("Alpha 7B"), (
+        "a person's word goes first"
+    )
+
+
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
 def test_shards_that_come_one_by_one_into_a_tree_are_one_model(world: World, order: tuple[int, ...]) -> None:
     for number in order:
         assert not world.catalogue.models or world.model("big").status == "incomplete"
         path = f"models/org/repo/big-{number:05d}-of-00003.gguf"
-        world.fs.put(path, shard("Alpha 7B", number, 3))
+        world.fs.put(path, contents.shard("Alpha 7B", number, 3))
         world.wait(60)
     assert [(model.folder, model.status) for model in present_models(world.catalogue)] == [
         ("models/big", "ready")
@@ -163,7 +178,7 @@ def test_a_link_to_one_shard_of_a_set_keeps_it_where_it_is_and_not_from_being_se
         f"models/here/{names[linked - 1]}", f"..{place.removeprefix('models')}/{names[linked - 1]}"
     )
     for number, name in enumerate(names, 1):
-        world.fs.put(f"{place}/{name}", shard("Alpha 7B", number, 2))
+        world.fs.put(f"{place}/{name}", contents.shard("Alpha 7B", number, 2))
     world.come_to_rest()
     assert world.model("here").status == "incomplete"
     assert (world.model("big").status, world.model("big").binary) == ("ready", f"{place}/{names[0]}")
@@ -176,10 +191,10 @@ def test_a_link_to_one_shard_of_a_set_keeps_it_where_it_is_and_not_from_being_se
 
 
 def test_a_set_of_shards_is_not_kept_from_being_ready_by_another_shard_of_a_name(world: World) -> None:
-    world.fs.put("models/mine/big-00002-of-00002.gguf", shard("Alpha 7B", 2, 2))
+    world.fs.put("models/mine/big-00002-of-00002.gguf", contents.shard("Alpha 7B", 2, 2))
     world.wait(10)
     for number in (1, 2):
-        world.fs.put(f"models/big-{number:05d}-of-00002.gguf", shard("Alpha 7B", number, 2))
+        world.fs.put(f"models/big-{number:05d}-of-00002.gguf", contents.shard("Alpha 7B", number, 2))
     world.wait(10)
     assert world.model("mine").status == "ready"
     check_at_rest(world)
