@@ -56,8 +56,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             raise SettingsError(f"--port must be between 0 and 65535, not {self.port}.", param="port")
         if self.max_loaded < 1:
             raise SettingsError(f"--max-loaded must be 1 or more, not {self.max_loaded}.", param="max_loaded")
-        if self.memory is not None and self.memory < 1:
-            raise SettingsError(f"--memory must be 1 byte or more, not {self.memory}.", param="memory")
+        if self.memory is not None and self.memory < 0:
+            raise SettingsError(f"--memory must not be negative, not {self.memory}.", param="memory")
         if math.isnan(self.keep_alive):
             raise SettingsError("--keep-alive must be a number of seconds.", param="keep_alive")
         if not self.grace >= 0:  # a NaN is not either
@@ -77,13 +77,17 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size such as `8G`, `512M` or `1073741824`; the letters are powers of 1024.
+    """Bytes of a size such as `8G`, `512M` or `1073741824`; the letters are powers of 1024, `off` is 0.
 
     Raises `SettingsError`.
     """
+    if text.strip().lower() == "off":
+        return 0
     found = _SIZE.fullmatch(text.strip())
     if found is None:
-        raise SettingsError(f"--memory must be a size such as 8G or 512M, not {text!r}.", param="memory")
+        raise SettingsError(
+            f"--memory must be off or a size, such as 8G or 512M, not {text}.", param="memory"
+        )
     return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from janfs.errors import SettingsError
-from janfs.settings import Settings, is_loopback
+from janfs.settings import Settings, is_loopback, parse_size
 
 ROOT = Path("/nowhere")
 
@@ -72,3 +72,17 @@ def test_every_port_is_allowed(port: int) -> None:
 @given(st.ip_addresses())
 def test_an_address_is_loopback_exactly_when_it_cannot_leave_the_machine(address: Any) -> None:
     assert is_loopback(str(address)) == address.is_loopback
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("8G", 8 << 30), ("512M", 512 << 20), ("1.5 GiB", 3 << 29), ("1024", 1024), ("2kb", 2048), ("off", 0)],
+)
+def test_a_size_is_read_as_people_write_it(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1", "8X", "1e9", "nan"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="8G or 512M"):
+        parse_size(text)

@@ -49,7 +49,7 @@ from janfs.settings import DEFAULT_HOST, DEFAULT_PORT, parse_size
     show_envvar=True,
     metavar="SIZE",
     callback=lambda _, __, value: None if value is None else parse_size(value),
-    help="What they may take together, such as 8G. Default: what is free.",
+    help="What they may take together, such as 8G. Default: what is free. off: do not look.",
 )
 @click.option(
     "--keep-alive",

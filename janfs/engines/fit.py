@@ -96,5 +96,5 @@ def _why(spec: RunSpec, settings: EngineSettings, room: Room) -> str:
         f"{context_of(spec.shape, settings):,} tokens of context{kept}, {in_words(takes.compute)} to compute "
         f"in, {in_words(takes.process)} for its process), and there is {free} for it. Unload another model, "
         'lower engine_parameters.ctx_len or n_parallel in its model.json, set cache_type to "q8_0", or take '
-        "a file with a smaller quantisation."
+        "a file with a smaller quantisation. `janfs serve --memory off` loads it all the same."
     )

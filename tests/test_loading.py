@@ -1,0 +1,61 @@
+import asyncio
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from janfs.engines.protocol import EngineSettings, RunSpec
+from janfs.errors import DoesNotFit
+from janfs.folder.filesystem import Stamp
+from janfs.loading import create_pool
+from janfs.pipeline.snapshot import Snapshot
+from janfs.settings import Settings
+from tests.engines.fake_engine import FakeEngine, FakeFactory
+from tests.fakes.snapshots import catalogue_of, model_events
+
+HUGE = Stamp(1 << 50, 1, 7)
+
+
+class Quiet:
+    """Stands for the pipeline: what it knows, and what it is told."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.told: list[object] = []
+
+    def submit(self, command: object) -> "Future[None]":
+        self.told.append(command)
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+
+def load(memory: int | None, preload: tuple[str, ...] = ()) -> tuple[RunSpec, EngineSettings]:
+    """Load a model larger than any memory; the spec that the engine was given."""
+
+    async def scenario() -> FakeEngine:
+        factory = FakeFactory()
+        pipeline = Quiet(Snapshot(catalogue_of(*model_events("tiny", stamp=HUGE))))
+        settings = Settings(root=Path("/root"), memory=memory, preload=preload)
+        pool = create_pool(settings, pipeline, factory)  # type: ignore[arg-type]
+        try:
+            await pool.start("tiny")
+        finally:
+            await pool.close(0)
+        return factory.engines[0]
+
+    engine = asyncio.run(scenario())
+    return engine.spec, engine.spec.settings
+
+
+def test_what_is_larger_than_the_memory_is_refused_unless_nobody_is_to_look() -> None:
+    with pytest.raises(DoesNotFit, match="--memory off"):
+        load(None)
+    with pytest.raises(DoesNotFit):
+        load(1 << 40)
+    assert load(0)[1].ctx_len > 0
+
+
+def test_a_preloaded_model_is_pinned() -> None:
+    assert load(0, ("tiny",))[0].pinned
+    assert not load(0)[0].pinned
