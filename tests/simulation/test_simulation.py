@@ -30,6 +30,7 @@ def check(seed: int, folder: Path) -> None:
     assert one == other, "the same seed gave two lives"
 
 
+@pytest.mark.timeout(900)  # on a busy machine it takes ten times as long
 def test_lives_of_a_folder_end_well_and_twice_the_same(tmp_path: Path) -> None:
     run_seeds(lambda seed: check(seed, tmp_path), range(25))
 
