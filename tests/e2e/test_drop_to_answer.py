@@ -119,7 +119,7 @@ def test_a_copy_in_progress_is_shown_and_never_taken(start: Start, sample_model:
 
 
 def test_a_worker_that_is_killed_takes_only_its_own_requests_with_it(start: Start) -> None:
-    service = start("--sample")
+    service = start("--sample", "--spare-worker", "off")
     service.wait_model(SAMPLE_ID)
     with client_of(service) as client:
         stream = client.chat.completions.create(
@@ -139,7 +139,7 @@ def test_a_worker_that_is_killed_takes_only_its_own_requests_with_it(start: Star
 
 
 def test_a_client_that_goes_away_stops_its_generation(start: Start) -> None:
-    service = start("--sample")
+    service = start("--sample", "--spare-worker", "off")
     service.wait_model(SAMPLE_ID)
     body = {"model": SAMPLE_ID, "messages": HELLO, "max_tokens": 6000, "ignore_eos": True, "stream": True}
     with service.client.stream("POST", "/v1/chat/completions", json=body) as answer:
