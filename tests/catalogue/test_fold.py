@@ -119,7 +119,7 @@ def test_the_files_are_those_that_came_and_did_not_go(history: list[Recorded]) -
             case e.FileRemoved(path=path) | e.JsonRemoved(path=path):
                 files.pop(path, None)
             case e.MoveCompleted(reason="delete", source=folder):
-                for path in [path for path in files if path.rpartition("/")[0] == folder]:
+                for path in [path for path in files if folder in (path, path.rpartition("/")[0])]:
                     del files[path]
             case e.MoveCompleted(stamp=None):
                 pass
