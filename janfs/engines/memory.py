@@ -3,7 +3,7 @@
 What llama.cpp allocates: the weights (llama-model.cpp), a cell for every token of the context
 (llama-kv-cache.cpp), a state for every sequence (llama-memory-recurrent.cpp), and buffers for the largest
 batch (graph_reserve in llama-context.cpp). What those buffers take depends on the graph; the terms below are
-its widest operations, and an upper bound for the families that were measured (docs/decisions/0027).
+its widest operations, and an upper bound for the families that were measured (docs/decisions/0029).
 """
 
 import msgspec
