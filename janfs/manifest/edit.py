@@ -33,6 +33,7 @@ def edit(content: bytes, changes: Changes) -> bytes:
     if not isinstance(document, dict):
         raise ManifestError("The file must hold an object, {...}.")
     changed = text
+    changes = _removals_first(changes)
     for pointer, value in changes.items():
         changed = _apply(changed, pointer, value)
     if changed == text:
@@ -41,6 +42,16 @@ def edit(content: bytes, changes: Changes) -> bytes:
         raise ManifestError("The file could not be changed without changing more than that.")
     mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
     return mark + changed.encode()
+
+
+def _removals_first(changes: Changes) -> Changes:
+    """The same changes in the order of `leaves.differences`, as the layout of what is put in depends on it.
+
+    Where one is about a place inside of another's, their own order is what they mean.
+    """
+    if any(one[: len(other)] == other for one in changes for other in changes if one != other):
+        return changes
+    return dict(sorted(changes.items(), key=lambda change: change[1] is not REMOVED))
 
 
 class _Style(Struct, frozen=True):

@@ -207,3 +207,8 @@ class TestRefusals:
     def test_what_json_cannot_hold_is_not_put_in(self, value: Any) -> None:
         with pytest.raises(ManifestError):
             edit(b"{}", {("a",): value})
+
+
+def test_what_is_put_in_looks_the_same_in_whatever_order_the_changes_come() -> None:
+    text = b'{"c": 1,\n"k": 2, "a": 3}'
+    assert edit(text, {("b",): 0, ("a",): REMOVED}) == edit(text, {("a",): REMOVED, ("b",): 0})
