@@ -35,7 +35,7 @@ class Archives:
         try:
             packed = Packed(world.fs, world.log, world.catalogue, model)
             content = b"".join(packed)
-        except ArchiveError:
+        except (ArchiveError, OSError):
             return None
         self._record([Draft(model.uid, packed.event(), "cli")])
         return content

@@ -7,6 +7,7 @@ from random import Random
 
 from sqlalchemy import Engine, event
 
+from janfs.folder import paths
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Crash, P, T
 
@@ -56,15 +57,16 @@ class Weather:
         if self.slow:
             self._clock.advance(self._random.choice((0.001, 0.05, 0.4)))
         if self.kind != "fair" and self._random.random() < SHARE[self.kind]:
-            code = self._error(name)
+            code = self._error(name, *map(str, args[:2]))
             raise OSError(code, os.strerror(code), *args[:1])
         done = perform(*args, **kwargs)
         if late:
             self._step(name)
         return done
 
-    def _error(self, name: str) -> int:
-        if name in BETWEEN_DISKS and self._random.random() < 0.3:
+    def _error(self, name: str, *named: str) -> int:
+        # Within one folder no disk says that another one begins.
+        if name in BETWEEN_DISKS and len(set(map(paths.parent, named))) > 1 and self._random.random() < 0.3:
             return errno.EXDEV
         return self._random.choice(READ_ERRORS if name in READS else WRITE_ERRORS)
 
