@@ -1,12 +1,27 @@
 """`janfs serve`, with all its options."""
 
 import gc
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from janfs.cli.common import root_option
 from janfs.settings import DEFAULT_HOST, DEFAULT_PORT, parse_size
+
+
+def _switch(name: str, help: str) -> Callable[[Any], Any]:
+    """An option that is on unless it is told `off`, there or in the environment."""
+    return click.option(
+        f"--{name}",
+        envvar=f"JANFS_{name.upper().replace('-', '_')}",
+        show_envvar=True,
+        type=click.Choice(["on", "off"]),
+        default="on",
+        show_default=True,
+        callback=lambda _, __, value: value == "on",
+        help=help,
+    )
 
 
 @click.command()
@@ -71,46 +86,12 @@ from janfs.settings import DEFAULT_HOST, DEFAULT_PORT, parse_size
     "--grace", default=5.0, show_default=True, type=float, help="Seconds for running answers at shutdown."
 )
 @click.option("--polling", is_flag=True, help="Look every 2 s, as on file systems that send no events.")
-@click.option(
-    "--organise",
-    envvar="JANFS_ORGANISE",
-    show_envvar=True,
-    type=click.Choice(["on", "off"]),
-    default="on",
-    show_default=True,
-    callback=lambda _, __, value: value == "on",
-    help="Off: models are registered where they lie, and nothing is moved.",
+@_switch("organise", "Off: models are registered where they lie, and nothing is moved.")
+@_switch(
+    "spare-worker", "Off: no process is kept ready for the next model; 45 MB less, a third of a second more."
 )
-@click.option(
-    "--spare-worker",
-    envvar="JANFS_SPARE_WORKER",
-    show_envvar=True,
-    type=click.Choice(["on", "off"]),
-    default="on",
-    show_default=True,
-    callback=lambda _, __, value: value == "on",
-    help="Off: no process is kept ready for the next model; 45 MB less, a third of a second more.",
-)
-@click.option(
-    "--hashing",
-    envvar="JANFS_HASHING",
-    show_envvar=True,
-    type=click.Choice(["on", "off"]),
-    default="on",
-    show_default=True,
-    callback=lambda _, __, value: value == "on",
-    help="Off: files are not read from end to end in the background, and duplicates stay unknown.",
-)
-@click.option(
-    "--checkpoints",
-    envvar="JANFS_CHECKPOINTS",
-    show_envvar=True,
-    type=click.Choice(["on", "off"]),
-    default="on",
-    show_default=True,
-    callback=lambda _, __, value: value == "on",
-    help="Off: the log's write-ahead log is left to Litestream, which must be running.",
-)
+@_switch("hashing", "Off: files are not read from end to end in the background, and duplicates stay unknown.")
+@_switch("checkpoints", "Off: the log's write-ahead log is left to Litestream, which must be running.")
 @click.option(
     "--download-host",
     "download_hosts",
