@@ -3,28 +3,16 @@
 import re
 from typing import Protocol
 
-from janfs.engines.llama_cpp.prompt import check_tokens
+from janfs.engines.llama_cpp.prompt import Vocabulary, check_tokens
 from janfs.engines.protocol import Embeddable, PairPrompt, Pooling, TextPrompt, TokenPrompt
 from janfs.errors import InvalidInput
 
 
-class TextVocabulary(Protocol):
-    """What is needed of a model's tokenizer. A token of -1 is one that the vocabulary does not have."""
-
-    @property
-    def n_vocab(self) -> int: ...
-
-    @property
-    def bos(self) -> int: ...
-
-    @property
-    def eos(self) -> int: ...
+class TextVocabulary(Vocabulary, Protocol):
+    """What is needed of a model's tokenizer for texts that stand by themselves."""
 
     @property
     def sep(self) -> int: ...
-
-    @property
-    def adds_bos(self) -> bool: ...
 
     @property
     def adds_eos(self) -> bool: ...
