@@ -3,7 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -47,45 +48,23 @@ class LlamaCppEngine:
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Reply]:
         """See `Engine.generate`."""
-        command = wire.Generate(self._new_id(), request)
-        events = self._call(command)
-        ended = False
-        try:
-            while True:
-                match await _next(events):
-                    case wire.Answer(_, reply):
-                        ended = isinstance(reply, Finished)
-                        yield reply
-                        if ended:
-                            return
-        except JanfsError:
-            ended = True
-            raise
-        finally:
-            self._forget(command.id)
-            if not ended:
-                self._process.send(wire.Cancel(command.id))
+        with self._listening(wire.Generate(self._new_id(), request)) as call:
+            while not call.ended:
+                event = await call.next()
+                assert isinstance(event, wire.Answer)
+                call.ended = isinstance(event.reply, Finished)
+                yield event.reply
 
     async def embed(self, inputs: tuple[Embeddable, ...]) -> tuple[Embedding, ...]:
         """See `Engine.embed`."""
-        command = wire.Embed(self._new_id(), inputs)
-        events = self._call(command)
         found: list[Embedding] = []
-        ended = False
-        try:
+        with self._listening(wire.Embed(self._new_id(), inputs)) as call:
             while len(found) < len(inputs):
-                event = await _next(events)
+                event = await call.next()
                 assert isinstance(event, wire.Vectors)
                 found += event.embeddings
-            ended = True
-            return tuple(found)
-        except JanfsError:
-            ended = True
-            raise
-        finally:
-            self._forget(command.id)
-            if not ended:
-                self._process.send(wire.Cancel(command.id))
+            call.ended = True
+        return tuple(found)
 
     async def tokenize(self, prompt: Prompt | PlainText) -> tuple[int, ...]:
         """See `Engine.tokenize`."""
@@ -172,6 +151,17 @@ class LlamaCppEngine:
         finally:
             self._forget(command.id)
 
+    @contextmanager
+    def _listening(self, command: wire.Command) -> "Iterator[_Call]":
+        """A command with what the worker says to it. Left before that has ended, the worker is told."""
+        call = _Call(self._call(command))
+        try:
+            yield call
+        finally:
+            self._forget(command.id)
+            if not call.ended:
+                self._process.send(wire.Cancel(command.id))
+
     def _forget(self, call_id: str) -> None:
         del self._calls[call_id]
         if not self._calls:
@@ -185,6 +175,22 @@ class LlamaCppEngine:
         """Never used before: late events of a cancelled request must not reach another one."""
         self._commands += 1
         return str(self._commands)
+
+
+class _Call:
+    """What the worker says to a command, event by event; `ended` once nothing more is to come."""
+
+    def __init__(self, events: "asyncio.Queue[wire.Event | JanfsError]") -> None:
+        self.ended = False
+        self._events = events
+
+    async def next(self) -> wire.Event:
+        """The next event. Raises the error that ended the call."""
+        try:
+            return await _next(self._events)
+        except JanfsError:
+            self.ended = True
+            raise
 
 
 async def start_worker(
