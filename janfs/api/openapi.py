@@ -63,24 +63,19 @@ _LAST_EVENT_ID = {
 }
 
 
+def _query(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": {"type": "string"}, "description": description}
+
+
 def _moment(name: str, description: str) -> dict[str, Any]:
-    said = f"{description} A position of the log, a time, or words such as `yesterday 14:00`."
-    return {"name": name, "in": "query", "schema": {"type": "string"}, "description": said}
+    return _query(name, f"{description} A position of the log, a time, or words such as `yesterday 14:00`.")
 
 
 _AT = _moment("at", "As it was at this moment.")
-_RELOAD = {
-    "name": "reload",
-    "in": "query",
-    "schema": {"type": "string"},
-    "description": "With any value the folder is looked at first.",
-}
-_REQUEST = {
-    "name": "request",
-    "in": "query",
-    "schema": {"type": "string"},
-    "description": 'A request\'s fields as JSON, such as `{"temperature": 0.2}`: what holds for it.',
-}
+_RELOAD = _query("reload", "With any value the folder is looked at first.")
+_REQUEST = _query(
+    "request", 'A request\'s fields as JSON, such as `{"temperature": 0.2}`: what holds for it.'
+)
 _SUBJECT = {
     "name": "subject",
     "in": "query",
