@@ -74,13 +74,7 @@ class TestTheFirstStart:
 
     def test_tries_again_where_it_could_not_write(self, tmp_path: Path) -> None:
         full = [True]
-
-        def refuse(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-            if name == "create" and full[0]:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return perform(*args, **kwargs)
-
-        world = World(tmp_path / "other.db", port=lambda fs: HookedFileSystem(fs, refuse))
+        world = on_a_disk(full, tmp_path)
         begin(world)
         assert world.events() == ["write-planned", "write-failed"]
         world.wait(30)
@@ -89,6 +83,17 @@ class TestTheFirstStart:
         world.wait(60)
         assert world.fs.read(OURS) == default_engine_file()
         world.stop()
+
+
+def on_a_disk(full: list[bool], folder: Path) -> World:
+    """A root on a disk that takes no new file while it is full."""
+
+    def refuse(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if name == "create" and full[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return perform(*args, **kwargs)
+
+    return World(folder / "other.db", port=lambda fs: HookedFileSystem(fs, refuse))
 
 
 class TestAPerson:
@@ -237,13 +242,7 @@ class TestALaterVersion:
 
     def test_says_why_it_could_not_and_tries_again(self, tmp_path: Path) -> None:
         full = [False]
-
-        def refuse(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-            if name == "create" and full[0]:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return perform(*args, **kwargs)
-
-        world = World(tmp_path / "other.db", port=lambda fs: HookedFileSystem(fs, refuse))
+        world = on_a_disk(full, tmp_path)
         begin(world)
         full[0] = True
         later(world, n_batch=2048)
