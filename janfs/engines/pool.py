@@ -10,8 +10,8 @@ from contextlib import aclosing, asynccontextmanager
 
 import structlog
 
-from janfs.engines.cooldown import Cooldown
 from janfs.engines.instance import Instance, Phase
+from janfs.engines.loader import Loader
 from janfs.engines.places import FreeMemory, FreeOnGpus, Places, PoolLimits, no_gpus
 from janfs.engines.protocol import (
     Engine,
@@ -26,7 +26,7 @@ from janfs.engines.protocol import (
     Reply,
     RunSpec,
 )
-from janfs.errors import Busy, EngineError, JanfsError, ModelNotRunnable, WorkerCrashed
+from janfs.errors import Busy, EngineError, JanfsError, WorkerCrashed
 
 _log = structlog.get_logger()
 
@@ -56,11 +56,10 @@ class EnginePool:
     ) -> None:
         self._spec_of = spec_of
         self._record = record
-        self._factories = factories
         self._limits = limits
         self._clock = clock
         self._places = Places(limits, free, free_on_gpus)
-        self._cooldown = Cooldown()
+        self._loader = Loader(factories, self._places)
         self._current: dict[str, Instance] = {}  # the latest of each, to its very end
         self._rest: dict[str, EngineState] = {}  # how the last one ended
         self._closing = False
@@ -177,11 +176,7 @@ class EnginePool:
         self._places.look_again()
 
     def _open(self, spec: RunSpec, *, insist: bool) -> Instance:
-        if spec.engine not in self._factories:
-            known = ", ".join(sorted(self._factories))
-            raise ModelNotRunnable(f"No engine is called '{spec.engine}'. Known: {known}.", param="model")
-        if not insist:
-            self._cooldown.check(spec.uid, spec.fingerprint, _now())
+        self._loader.check(spec, insist=insist)
         instance = Instance(spec, self._clock, self._live)
         self._current[spec.uid] = instance
         self._places.add(instance)
@@ -219,19 +214,16 @@ class EnginePool:
 
     async def _load(self, instance: Instance) -> Engine | None:
         spec = instance.wanted
+        self._rest.pop(spec.uid, None)
         try:
-            await self._places.take(instance)
-            self._rest.pop(spec.uid, None)
-            engine = await self._factories[spec.engine](instance.spec)
+            engine = await self._loader.load(instance)
         except JanfsError as error:
             reason = error.detail
-            self._cooldown.failed(spec.uid, spec.fingerprint, error, _now())
             self._rest[spec.uid] = EngineState(state="failed", reason=reason, since=self._clock())
             self._forget(instance)
             instance.fail(error)
             await self._record(EngineStartFailed(uid=spec.uid, fingerprint=spec.fingerprint, reason=reason))
             return None
-        self._cooldown.succeeded(spec.uid)
         return engine
 
     def _forget(self, instance: Instance) -> None:
@@ -244,7 +236,3 @@ async def _end_all(instances: list[Instance], grace: float, reason: str) -> None
         instance.end(reason, grace)
     if instances:
         await asyncio.wait([instance.task for instance in instances])
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -1,0 +1,46 @@
+"""Loading models in the places there are, and not again and again what does not load."""
+
+import asyncio
+from collections.abc import Mapping
+
+from janfs.engines.cooldown import Cooldown
+from janfs.engines.instance import Instance
+from janfs.engines.places import Places
+from janfs.engines.protocol import Engine, EngineFactory, RunSpec
+from janfs.errors import JanfsError, ModelNotRunnable
+
+
+class Loader:
+    """Has `factories`, by the name of their engine, load models, each in a place of its own."""
+
+    def __init__(self, factories: Mapping[str, EngineFactory], places: Places) -> None:
+        self._factories = factories
+        self._places = places
+        self._cooldown = Cooldown()
+
+    def check(self, spec: RunSpec, *, insist: bool) -> None:
+        """Raise `ModelNotRunnable` for an engine that nobody knows.
+
+        Unless somebody does `insist`, raise `LoadFailed` or `DoesNotFit` while a failed load cools down.
+        """
+        if spec.engine not in self._factories:
+            known = ", ".join(sorted(self._factories))
+            raise ModelNotRunnable(f"No engine is called '{spec.engine}'. Known: {known}.", param="model")
+        if not insist:
+            self._cooldown.check(spec.uid, spec.fingerprint, _now())
+
+    async def load(self, instance: Instance) -> Engine:
+        """Wait for a place, and load in it. Raises `LoadFailed` or `DoesNotFit`."""
+        spec = instance.wanted
+        try:
+            await self._places.take(instance)
+            engine = await self._factories[spec.engine](instance.spec)
+        except JanfsError as error:
+            self._cooldown.failed(spec.uid, spec.fingerprint, error, _now())
+            raise
+        self._cooldown.succeeded(spec.uid)
+        return engine
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
