@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import cache
 from typing import Protocol, TypeAlias
 
 from litestar.di import NamedDependency
@@ -86,12 +87,16 @@ class ApiContext(Struct, frozen=True, kw_only=True):
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def fingerprint_of(self, spec: RunSpec) -> Callable[[], str]:
-        """Says the `system_fingerprint` of a spec's answers, once there are any: loading may lower it."""
+        """Says the `system_fingerprint` of a spec's answers, once there are any, and stays with it.
 
+        What was loaded may differ from what was wanted: lowered to fit, or with a grammar that was read.
+        """
+
+        @cache
         def find() -> str:
             now = self.pool.state(spec.uid)
-            lowered = now.fingerprint if now.wanted == spec.fingerprint else None
-            return f"fp_{lowered or spec.fingerprint}"
+            loaded = now.fingerprint if now.wanted == spec.fingerprint else None
+            return f"fp_{loaded or spec.fingerprint}"
 
         return find
 

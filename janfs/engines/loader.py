@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 from janfs.engines.cooldown import Cooldown
+from janfs.engines.fingerprint import with_file
 from janfs.engines.instance import Instance
 from janfs.engines.places import Places
 from janfs.engines.protocol import Engine, EngineFactory, RunSpec
@@ -39,6 +40,8 @@ class Loader:
             self._cooldown.failed(spec.uid, spec.fingerprint, error, _now())
             raise
         self._cooldown.succeeded(spec.uid)
+        if engine.info.grammar is not None:
+            instance.spec = with_file(instance.spec, engine.info.grammar)
         return engine
 
 

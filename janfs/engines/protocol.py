@@ -395,7 +395,10 @@ Reply = TextDelta | ReasoningDelta | CallDelta | Finished
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a loaded engine says of itself. `n_ctx` is in tokens, `load_seconds` is from spawn to ready."""
+    """What a loaded engine says of itself. `n_ctx` is in tokens, `load_seconds` is from spawn to ready.
+
+    `grammar` is the `grammar_file` that it has read, by its name.
+    """
 
     pid: int
     load_seconds: float
@@ -405,6 +408,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     n_vocab: int
     n_params: int
     description: str
+    grammar: SpecPart | None = None
 
 
 class EngineExit(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from janfs.engine_events import event_of
-from janfs.engines.protocol import EngineStarted, RunSpec
+from janfs.engines.fingerprint import with_file
+from janfs.engines.protocol import EngineStarted, RunSpec, SpecPart
 from janfs.errors import NotFound
 from janfs.events.types import Event, FileHashed, ModelStarted
 from janfs.past.fingerprints import Fingerprint, find_fingerprint
@@ -75,6 +76,18 @@ def test_each_fingerprint_keeps_its_own_settings_across_edits_and_restarts(world
         settings = find(world, spec.fingerprint).settings
         assert settings is not None
         assert settings["ctx_len"] == tokens
+
+
+def test_a_fingerprint_leads_to_the_grammar_too(world: World) -> None:
+    wanted = resolve(world.pipeline.snapshot, Path("/"), "x").spec
+    digests = ("a" * 64, "b" * 64)
+    specs = [with_file(wanted, SpecPart("form.gbnf", 5, 6, 7, sha256=digest)) for digest in digests]
+    for spec in specs:
+        record(world, spec.uid, event_of(EngineStarted(spec=spec, load_seconds=1.0, pid=1)))
+    for spec, digest in zip(specs, digests, strict=True):
+        binary, grammar = find(world, spec.fingerprint).parts
+        assert binary.path == BINARY
+        assert (grammar.path, grammar.sha256) == ("models/x/form.gbnf", digest)
 
 
 def test_a_hash_that_became_known_later_is_told(world: World) -> None:

@@ -1,14 +1,22 @@
 """The grammar that a model's folder keeps for answers without a form of their own."""
 
 import errno
+import hashlib
 import os
 import stat
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from janfs.engines.llama_cpp.grammar import MAX_GRAMMAR
-from janfs.engines.protocol import SamplingParams
+from janfs.engines.protocol import SamplingParams, SpecPart
 from janfs.errors import InvalidInput, LoadFailed
+
+
+class Grammar(NamedTuple):
+    """The GBNF of a file, and which file of what content that was; its path is its name."""
+
+    text: str
+    file: SpecPart
 
 
 class Judge(Protocol):
@@ -19,12 +27,13 @@ class Judge(Protocol):
         ...
 
 
-def read_grammar(folder: Path, name: str, judge: Judge) -> str:
+def read_grammar(folder: Path, name: str, judge: Judge) -> Grammar:
     """The GBNF in a folder's file, which is no link. Raises `LoadFailed`, naming the file."""
     try:
         descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, encoding="utf-8") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        with os.fdopen(descriptor, encoding="utf-8", newline="") as file:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
                 raise LoadFailed(f"The grammar_file {name} is no file.")
             text = file.read(MAX_GRAMMAR + 1)
         judge.check(SamplingParams(grammar=text))
@@ -35,4 +44,6 @@ def read_grammar(folder: Path, name: str, judge: Judge) -> str:
         raise LoadFailed(f"The grammar_file {name} is no text in UTF-8.") from error
     except InvalidInput as error:
         raise LoadFailed(f"The grammar_file {name} cannot be used: {error.detail}") from error
-    return text
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    part = SpecPart(name, found.st_size, found.st_mtime_ns, found.st_ino, sha256=digest)
+    return Grammar(text, part)

@@ -41,6 +41,9 @@ def load(wanted: wire.Load, log: Log) -> Loaded:
     longest = writing or pooled
     assert longest is not None
     bos, eos = weights.special_text(weights.bos), weights.special_text(weights.eos)
+    grammar = None
+    if settings.grammar_file is not None and writing is not None:
+        grammar = read_grammar(Path(os.fsdecode(wanted.path)).parent, settings.grammar_file, writing)
     info = EngineInfo(
         pid=os.getpid(),
         load_seconds=time.monotonic() - began,
@@ -50,12 +53,11 @@ def load(wanted: wire.Load, log: Log) -> Loaded:
         n_vocab=weights.n_vocab,
         n_params=weights.n_params,
         description=weights.description,
+        grammar=grammar.file if grammar is not None else None,
     )
-    form = None
-    if settings.grammar_file is not None and writing is not None:
-        form = read_grammar(Path(os.fsdecode(wanted.path)).parent, settings.grammar_file, writing)
     chat = chat_format(settings, weights.chat_template, bos, eos)
     projector = None
     if wanted.projector is not None and writing is not None:
         projector = Projector(wanted.projector, weights, threads, settings.ngl != 0, log)
+    form = grammar.text if grammar is not None else None
     return Loaded(weights, writing, pooled, chat, info, projector, form)
