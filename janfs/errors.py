@@ -81,9 +81,13 @@ class CannotRevert(JanfsError):
 
 
 class EngineError(JanfsError):
-    """An engine could not do what was asked."""
+    """An engine could not do what was asked. `retry_after` so many seconds it may, where that is known."""
 
     code = "engine_error"
+
+    def __init__(self, detail: str, *, param: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(detail, param=param)
+        self.retry_after = retry_after
 
 
 class LoadFailed(EngineError):
@@ -107,9 +111,9 @@ class WorkerCrashed(EngineError):
 class UpstreamError(EngineError):
     """A server elsewhere could not be reached, or answered with an error.
 
-    `status` is the HTTP status of our own answer, `kind` its code, `retry_after` in seconds. Of a prompt that
-    does not fit, `counts` are its tokens and those of the context. `elsewhere` says that another server may
-    do better, `broken` that the connection did not come about or broke.
+    `status` is the HTTP status of our own answer, `kind` its code. Of a prompt that does not fit, `counts`
+    are its tokens and those of the context. `elsewhere` says that another server may do better, `broken` that
+    the connection did not come about or broke.
     """
 
     code = "upstream_error"
@@ -126,10 +130,9 @@ class UpstreamError(EngineError):
         elsewhere: bool = False,
         broken: bool = False,
     ) -> None:
-        super().__init__(detail, param=param)
+        super().__init__(detail, param=param, retry_after=retry_after)
         self.status = status
         self.kind = kind or self.code
-        self.retry_after = retry_after
         self.counts = counts
         self.elsewhere = elsewhere
         self.broken = broken

@@ -105,15 +105,15 @@ def answer_to(error: Exception) -> ErrorAnswer:
             headers = {"retry-after": str(error.retry_after)}
             return _answer(429, error.detail, error.code, headers=headers)
         case errors.UpstreamError():
-            wait = {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
-            told = _answer(error.status, error.detail, error.kind, error.param, headers=wait)
+            told = _answer(error.status, error.detail, error.kind, error.param, headers=_wait(error))
             if error.counts is None:
                 return told
             prompt, context = error.counts
             return replace(told, detail=replace(told.detail, n_prompt_tokens=prompt, n_ctx=context))
         case errors.JanfsError():
             status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-            return _answer(status, error.detail, error.code, error.param)
+            wait = _wait(error) if isinstance(error, errors.EngineError) else None
+            return _answer(status, error.detail, error.code, error.param, headers=wait)
         case ValidationException():
             return _answer(400, *_invalid_parameter(error))
         case HTTPException():
@@ -121,6 +121,11 @@ def answer_to(error: Exception) -> ErrorAnswer:
             return _answer(error.status_code, error.detail, _code_of(error.status_code), headers=headers)
         case _:
             return _answer(500, "Something went wrong inside janfs; its log says what.", "internal_error")
+
+
+def _wait(error: errors.EngineError) -> dict[str, str]:
+    """When to come back, where that is known."""
+    return {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
 
 
 def anthropic_error(detail: ErrorDetail) -> AnthropicErrorBody:

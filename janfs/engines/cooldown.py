@@ -26,13 +26,15 @@ class Cooldown:
         if failure and failure.fingerprint == fingerprint and now < failure.until:
             left = failure.until - now
             kind = DoesNotFit if isinstance(failure.error, DoesNotFit) else LoadFailed
-            raise kind(f"{failure.error.detail} (the next try is in {left:.1f} seconds)")
+            raise kind(f"{failure.error.detail} (the next try is in {left:.1f} seconds)", retry_after=left)
 
-    def failed(self, uid: str, fingerprint: str, error: JanfsError, now: float) -> None:
+    def failed(self, uid: str, fingerprint: str, error: JanfsError, now: float) -> float:
+        """Note a failed load. Returns the seconds that the next one waits."""
         before = self._failures.get(uid)
         count = before.count + 1 if before and before.fingerprint == fingerprint else 1
         wait = min(LONGEST, 2.0 ** min(count - 1, 10))
         self._failures[uid] = _Failure(fingerprint, error, count, now + wait)
+        return wait
 
     def succeeded(self, uid: str) -> None:
         self._failures.pop(uid, None)

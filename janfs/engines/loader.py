@@ -8,7 +8,7 @@ from janfs.engines.fingerprint import with_file
 from janfs.engines.instance import Instance
 from janfs.engines.places import Places
 from janfs.engines.protocol import Engine, EngineFactory, RunSpec
-from janfs.errors import JanfsError, ModelNotRunnable
+from janfs.errors import EngineError, JanfsError, ModelNotRunnable
 
 
 class Loader:
@@ -31,13 +31,18 @@ class Loader:
             self._cooldown.check(spec.uid, spec.fingerprint, _now())
 
     async def load(self, instance: Instance) -> Engine:
-        """Wait for a place, and load in it. Raises `LoadFailed` or `DoesNotFit`."""
+        """Wait for a place, and load in it. Raises `LoadFailed` or `DoesNotFit`.
+
+        The error says in `retry_after` for how long the next load is refused.
+        """
         spec = instance.wanted
         try:
             await self._places.take(instance)
             engine = await self._factories[spec.engine](instance.spec)
         except JanfsError as error:
-            self._cooldown.failed(spec.uid, spec.fingerprint, error, _now())
+            wait = self._cooldown.failed(spec.uid, spec.fingerprint, error, _now())
+            if isinstance(error, EngineError):
+                error.retry_after = wait
             raise
         self._cooldown.succeeded(spec.uid)
         if engine.info.grammar is not None:

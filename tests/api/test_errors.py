@@ -47,6 +47,12 @@ def test_each_error_has_its_status(error: Exception, status: int) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", [errors.LoadFailed, errors.DoesNotFit])
+def test_a_load_that_may_be_tried_again_later_says_when(kind: type[errors.EngineError]) -> None:
+    assert answer_to(kind("x", retry_after=2.2)).headers == {"retry-after": "3"}
+    assert answer_to(kind("x")).headers == {}
+
+
 def test_what_nobody_foresaw_gives_nothing_away() -> None:
     answer = answer_to(KeyError("secret"))
     assert answer.status == 500

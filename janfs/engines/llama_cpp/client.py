@@ -10,6 +10,7 @@ import msgspec
 
 from janfs.engines.llama_cpp import wire
 from janfs.engines.llama_cpp.process import WorkerProcess
+from janfs.engines.llama_cpp.progress import doings
 from janfs.engines.protocol import (
     ChatPrompt,
     Embeddable,
@@ -27,6 +28,7 @@ from janfs.engines.protocol import (
 from janfs.errors import EngineError, JanfsError, LoadFailed, WorkerCrashed
 
 PATIENCE = 30.0  # seconds without a sign of life; a machine that swaps may take some
+_LOOKS = 4  # in that time, at a process that loads
 
 
 class LlamaCppEngine:
@@ -198,13 +200,15 @@ async def start_worker(
 ) -> LlamaCppEngine:
     """Have a process load a model: one that is `waiting`, or a new one. An `EngineFactory`.
 
-    One that gives no sign of life for `patience` seconds later on is ended. Raises `LoadFailed`.
+    One that neither computes nor reads for `patience` seconds while it loads is ended, and one that gives no
+    sign of life for as long later on. Raises `LoadFailed`.
     """
     began = time.monotonic()
     try:
         process = waiting or await WorkerProcess.spawn()
     except OSError as error:
         raise LoadFailed(f"No process could be started: {error}.") from error
+    watching = asyncio.create_task(_watch_load(process, patience))
     try:
         adapters = tuple(map(os.fsencode, spec.adapters))
         projector = os.fsencode(spec.projector) if spec.projector is not None else None
@@ -221,6 +225,19 @@ async def start_worker(
         process.kill()
         await process.reap()
         raise
+    finally:
+        watching.cancel()
+
+
+async def _watch_load(process: WorkerProcess, patience: float) -> None:
+    """End a process that stands still while it loads: it was stopped, or its disk hangs."""
+    seen: tuple[bytes, ...] = ()
+    still = 0
+    while still < _LOOKS:
+        await asyncio.sleep(patience / _LOOKS)
+        now = doings(process.pid)
+        seen, still = now, still + 1 if now == seen else 0
+    process.kill(f"it neither computed nor read anything for {patience:g} seconds, and was ended")
 
 
 async def _next(events: "asyncio.Queue[wire.Event | JanfsError]") -> wire.Event:

@@ -20,7 +20,7 @@ from janfs.engines.protocol import EngineExit
 _log = structlog.get_logger()
 
 _STDERR_LINES = 20  # the last lines that are kept to explain a crash
-_EXIT_SECONDS = 5.0  # how long a worker whose socket is closed may take to end
+_EXIT_SECONDS = 5.0  # how long a worker whose socket is closed may take to end, and one that was killed
 
 
 class WorkerProcess:
@@ -105,19 +105,33 @@ class WorkerProcess:
         self.hang_up()
 
     async def reap(self) -> EngineExit:
-        """Wait for the end of the process, and see to it."""
+        """Wait for the end of the process, and see to it.
+
+        One that a disk does not let go of takes the signal and dies when it does, which nobody waits for.
+        """
         self.hang_up()
-        try:
-            async with asyncio.timeout(_EXIT_SECONDS):
-                code = await self._process.wait()
-        except TimeoutError:
+        code = await self._ended(_EXIT_SECONDS)
+        if code is None:
             self._process.kill()
-            code = await self._process.wait()
-        await self._stderr
+            code = await self._ended(_EXIT_SECONDS)
+        if code is None:
+            self._stderr.cancel()
+            self._lines.append("it does not end yet: something it reads from or writes to hangs")
+            code = -signal.SIGKILL
+        else:
+            await self._stderr
         tail = tuple(self._lines)
         if code < 0:
             return EngineExit(code=None, signal=signal.Signals(-code).name, stderr_tail=tail)
         return EngineExit(code=code, signal=None, stderr_tail=tail)
+
+    async def _ended(self, seconds: float) -> int | None:
+        """How the process ended; None if it has not after so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._process.wait()
+        except TimeoutError:
+            return None
 
     async def _keep_stderr(self) -> None:
         stderr = self._process.stderr
