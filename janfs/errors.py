@@ -96,6 +96,12 @@ class LoadFailed(EngineError):
     code = "model_load_failed"
 
 
+class OutOfMemory(LoadFailed):
+    """There was less memory than the model took as it was loaded."""
+
+    code = "out_of_memory"
+
+
 class DoesNotFit(EngineError):
     """The model takes more memory than there is, whatever may be lowered of its settings."""
 

@@ -65,6 +65,29 @@ def lowered(spec: RunSpec, room: Room) -> EngineSettings:
     raise DoesNotFit(_why(spec, least, room))
 
 
+def less(spec: RunSpec, tried: EngineSettings, room: Room) -> EngineSettings | None:
+    """Settings for another try, after one for which there was less memory than it was thought to take.
+
+    Half the context, `LEAST_CONTEXT` at the lowest, or else half the layers on the GPU, and no more than fits
+    into what is free now. None where nothing may be lowered, or not far enough.
+    """
+    if spec.shape is None:
+        return None
+    context = context_of(spec.shape, tried)
+    if "ctx_len" in spec.lowerable and context > LEAST_CONTEXT:
+        half = max(LEAST_CONTEXT, context // 2 // _STEP * _STEP)
+        smaller = replace(tried, ctx_len=half)
+    elif "ngl" in spec.lowerable and room.device is not None and tried.ngl != 0:
+        layers = spec.shape.layers + 1
+        smaller = replace(tried, ngl=min(layers, tried.ngl if tried.ngl > 0 else layers) // 2)
+    else:
+        return None
+    try:
+        return lowered(replace(spec, settings=smaller), room)
+    except DoesNotFit:
+        return None
+
+
 def _fits(shape: ModelShape, settings: EngineSettings, room: Room) -> bool:
     if room.device is None:
         return need(shape, settings).total <= room.host

@@ -166,6 +166,15 @@ class Instance:
         return failed, EngineCrashed(uid=uid, fingerprint=named, requests=died, exit=crash)
 
     @property
+    def lowered(self) -> dict[str, int]:
+        """The settings that are lower than wanted, so that it fits."""
+        return {
+            name: getattr(self.spec.settings, name)
+            for name in sorted(self.wanted.lowerable)
+            if getattr(self.spec.settings, name) != getattr(self.wanted.settings, name)
+        }
+
+    @property
     def engine(self) -> Engine | None:
         """The engine, once it is loaded."""
         return self.ready.result() if self.ready.done() and not self.ready.exception() else None
@@ -184,11 +193,7 @@ class Instance:
             wanted=self.wanted.fingerprint,
             info=engine.info if engine else None,
             memory=self.takes.host + self.takes.device,
-            lowered={
-                name: getattr(self.spec.settings, name)
-                for name in sorted(self.wanted.lowerable)
-                if getattr(self.spec.settings, name) != getattr(self.wanted.settings, name)
-            },
+            lowered=self.lowered,
             last_used=self.used_at,
             unloads_at=self.unloads_at,
             pinned=self.wanted.pinned,

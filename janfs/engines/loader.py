@@ -1,22 +1,31 @@
 """Loading models in the places there are, and not again and again what does not load."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from janfs.engines.cooldown import Cooldown
 from janfs.engines.fingerprint import with_file
 from janfs.engines.instance import Instance
 from janfs.engines.places import Places
-from janfs.engines.protocol import Engine, EngineFactory, RunSpec
-from janfs.errors import EngineError, JanfsError, ModelNotRunnable
+from janfs.engines.protocol import Engine, EngineFact, EngineFactory, EngineStartFailed, RunSpec
+from janfs.errors import EngineError, JanfsError, ModelNotRunnable, OutOfMemory
 
 
 class Loader:
-    """Has `factories`, by the name of their engine, load models, each in a place of its own."""
+    """Has `factories`, by the name of their engine, load models, each in a place of its own.
 
-    def __init__(self, factories: Mapping[str, EngineFactory], places: Places) -> None:
+    A first try that failed while a second is made is told to `record`.
+    """
+
+    def __init__(
+        self,
+        factories: Mapping[str, EngineFactory],
+        places: Places,
+        record: Callable[[EngineFact], Awaitable[None]],
+    ) -> None:
         self._factories = factories
         self._places = places
+        self._record = record
         self._cooldown = Cooldown()
 
     def check(self, spec: RunSpec, *, insist: bool) -> None:
@@ -38,7 +47,7 @@ class Loader:
         spec = instance.wanted
         try:
             await self._places.take(instance)
-            engine = await self._factories[spec.engine](instance.spec)
+            engine = await self._try(instance)
         except JanfsError as error:
             wait = self._cooldown.failed(spec.uid, spec.fingerprint, error, _now())
             if isinstance(error, EngineError):
@@ -48,6 +57,19 @@ class Loader:
         if engine.info.grammar is not None:
             instance.spec = with_file(instance.spec, engine.info.grammar)
         return engine
+
+    async def _try(self, instance: Instance) -> Engine:
+        """Load, and once more with less if there was not the memory that it was thought to take."""
+        factory, first = self._factories[instance.spec.engine], instance.spec
+        try:
+            return await factory(first)
+        except OutOfMemory as error:
+            if not await self._places.lower(instance):
+                raise
+            less = ", ".join(f"{name} {value}" for name, value in instance.lowered.items())
+            reason = f"{error.detail.rstrip('.')}. It is tried once more with {less}."
+            await self._record(EngineStartFailed(uid=first.uid, fingerprint=first.fingerprint, reason=reason))
+            return await factory(instance.spec)
 
 
 def _now() -> float:

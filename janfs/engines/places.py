@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 import msgspec
 
 from janfs.engines.fingerprint import with_settings
-from janfs.engines.fit import Room, fits, lowered, taken
+from janfs.engines.fit import Room, fits, less, lowered, taken
 from janfs.engines.instance import Instance, Phase
 from janfs.engines.memory import Split
 from janfs.errors import DoesNotFit
@@ -98,6 +98,17 @@ class Places:
                     busy = [each for each in self._in(Phase.RUNNING) if not _stays(each)]
                     if busy and not leaving and not self._admit(newcomer, patient=False):
                         _evict(busy, newcomer)
+
+    async def lower(self, instance: Instance) -> bool:
+        """Have one whose load ran out of memory keep its place with less; False where it cannot."""
+        self._on_gpus = await self._free_on_gpus()
+        room = self._room().plus(instance.takes)
+        settings = less(instance.wanted, instance.spec.settings, room)
+        if settings is None:
+            return False
+        spec = with_settings(instance.wanted, settings)
+        instance.load(spec, taken(spec, room))
+        return True
 
     def _admit(self, newcomer: Instance, *, patient: bool) -> bool:
         """Let it load, if there is room now. The `patient` wait for what comes free by itself, too."""

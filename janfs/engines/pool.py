@@ -59,7 +59,7 @@ class EnginePool:
         self._limits = limits
         self._clock = clock
         self._places = Places(limits, free, free_on_gpus)
-        self._loader = Loader(factories, self._places)
+        self._loader = Loader(factories, self._places, record)
         self._current: dict[str, Instance] = {}  # the latest of each, to its very end
         self._rest: dict[str, EngineState] = {}  # how the last one ended
         self._closing = False

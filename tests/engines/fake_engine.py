@@ -23,7 +23,15 @@ from janfs.engines.protocol import (
     Usage,
     describe_exit,
 )
-from janfs.errors import ContextExceeded, EngineError, InvalidInput, JanfsError, LoadFailed, WorkerCrashed
+from janfs.errors import (
+    ContextExceeded,
+    EngineError,
+    InvalidInput,
+    JanfsError,
+    LoadFailed,
+    OutOfMemory,
+    WorkerCrashed,
+)
 
 TICK = 0.001
 
@@ -120,11 +128,15 @@ class FakeEngine:
 
 
 class FakeFactory:
-    """Loads fakes and keeps them. `hold` makes loads wait for `release`, `failing` lets them fail."""
+    """Loads fakes and keeps them. `hold` makes loads wait for `release`, `failing` lets them fail.
+
+    There is `enough` memory for so many tokens of context, whatever somebody thinks it takes.
+    """
 
     def __init__(self) -> None:
         self.engines: list[FakeEngine] = []
         self.failing: str | None = None
+        self.enough: int | None = None
         self.loads = 0
         self.most_alive = 0
         self._pids = itertools.count(1000)
@@ -147,6 +159,8 @@ class FakeFactory:
         await self._gate.wait()
         if self.failing:
             raise LoadFailed(self.failing)
+        if self.enough is not None and spec.settings.ctx_len > self.enough:
+            raise OutOfMemory("There is no memory left.")
         engine = FakeEngine(spec, next(self._pids))
         self.engines.append(engine)
         self.most_alive = max(self.most_alive, len(self.alive))

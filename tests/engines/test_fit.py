@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from janfs.engines.fit import LEAST_CONTEXT, Room, fits, lowered, taken
+from janfs.engines.fit import LEAST_CONTEXT, Room, fits, less, lowered, taken
 from janfs.engines.memory import context_of, need
 from janfs.engines.protocol import EngineSettings, ModelShape, RunSpec
 from janfs.errors import DoesNotFit
@@ -49,6 +49,34 @@ def test_what_is_found_fits_and_only_what_may_be_lowered_is_and_never_below_its_
         assert LEAST_CONTEXT <= found.ctx_len < context_of(shape, wanted)
     if "ngl" in changed:
         assert found.ngl >= 0, "layers on no GPU"
+
+
+@given(shapes(), settings, rooms, st.frozensets(st.sampled_from(["ctx_len", "ngl"])))
+def test_a_second_try_takes_less_and_changes_only_what_may_be_lowered(
+    shape: ModelShape, tried: EngineSettings, room: Room, lowerable: frozenset[str]
+) -> None:
+    spec = spec_of(shape, tried, lowerable)
+    found = less(spec, tried, room)
+    if found is None:
+        return
+    assert fits(replace(spec, settings=found), room)
+    changed = {name for name in found.__struct_fields__ if getattr(found, name) != getattr(tried, name)}
+    assert changed
+    assert changed <= lowerable
+    if "ctx_len" in changed:
+        assert LEAST_CONTEXT <= found.ctx_len < context_of(shape, tried)
+    assert taken(replace(spec, settings=found), Room(0)).host <= taken(spec, Room(0)).host
+
+
+def test_half_the_context_goes_first_then_half_the_layers() -> None:
+    given, room = EngineSettings(ctx_len=8192), Room(1 << 50, 1 << 50)
+    half = less(spec_of(SMOLLM2, given), given, room)
+    assert half == replace(given, ctx_len=4096)
+    least = replace(given, ctx_len=LEAST_CONTEXT)
+    fewer = less(spec_of(SMOLLM2, least), least, room)
+    assert fewer == replace(least, ngl=(SMOLLM2.layers + 1) // 2)
+    assert less(spec_of(SMOLLM2, least), least, Room(1 << 50)) is None, "layers on no GPU were lowered"
+    assert less(spec_of(SMOLLM2, given, frozenset()), given, room) is None
 
 
 @given(shapes(), settings, st.integers(LEAST_CONTEXT + 256, 1 << 20), st.floats(0, 1))

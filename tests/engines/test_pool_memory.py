@@ -17,7 +17,7 @@ from janfs.engines.protocol import (
     GenerateRequest,
     TextPrompt,
 )
-from janfs.errors import DoesNotFit
+from janfs.errors import DoesNotFit, LoadFailed, OutOfMemory
 from tests.engines.pool_bench import FOREVER, Bench, cancelling, run, until
 from tests.engines.shapes import SMOLLM2
 
@@ -121,6 +121,63 @@ def test_idle_models_go_before_anything_is_lowered() -> None:
         assert bench.pool.state("uid-b").lowered == {}
 
     run(scenario, max_loaded=9)
+
+
+def test_a_load_that_runs_out_of_memory_is_tried_once_more_with_less() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=8192, lowerable=True)
+        bench.factory.enough = 5000
+        await bench.ask("a")
+        state = bench.pool.state("uid-a")
+        assert state.lowered == {"ctx_len": 4096}
+        assert state.wanted == bench.specs["a"].fingerprint != state.fingerprint
+        await bench.ask("a")
+        assert bench.factory.loads == 2, "what was lowered was loaded anew"
+
+    bench = run(scenario)
+    failed, started, _ = bench.facts
+    assert isinstance(failed, EngineStartFailed)
+    assert failed.reason == "There is no memory left. It is tried once more with ctx_len 4096."
+    assert failed.fingerprint != started.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("context", "lowerable", "loads"),
+    [(8192, False, 1), (LEAST_CONTEXT, True, 1), (8192, True, 2)],
+    ids=["somebody asked for it", "it is at its floor", "half is too much as well"],
+)
+def test_what_has_not_enough_memory_even_so_is_told(context: int, lowerable: bool, loads: int) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=context, lowerable=lowerable)
+        bench.sizes(b=1024)
+        bench.factory.enough = 1024
+        with pytest.raises(OutOfMemory) as caught:
+            await bench.ask("a")
+        assert caught.value.retry_after == 1
+        assert bench.factory.loads == loads
+        await bench.ask("b")
+        bench.factory.enough = None
+        with pytest.raises(LoadFailed, match="next try"):
+            await bench.ask("a")
+        await bench.pool.start("a")
+        assert bench.pool.state("uid-a").lowered == {}
+
+    run(scenario)
+
+
+def test_a_second_try_takes_no_more_than_is_free_by_then() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=16384, lowerable=True)
+        bench.factory.enough = 8192
+        bench.factory.hold()
+        asked = asyncio.create_task(bench.ask("a"))
+        await until(lambda: bench.factory.loads == 1, "the first try has begun")
+        bench.machine = size(4096)  # somebody else took the rest
+        bench.factory.release()
+        await asked
+        assert bench.pool.state("uid-a").lowered == {"ctx_len": 4096}
+
+    run(scenario)
 
 
 def test_a_gpu_is_shared_out_as_memory_is() -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from janfs.engines.llama_cpp import wire
+from janfs.engines.llama_cpp import memory_failure, wire
 from janfs.engines.llama_cpp.process import WorkerProcess
 from janfs.engines.llama_cpp.progress import doings
 from janfs.engines.protocol import (
@@ -201,7 +201,7 @@ async def start_worker(
     """Have a process load a model: one that is `waiting`, or a new one. An `EngineFactory`.
 
     One that neither computes nor reads for `patience` seconds while it loads is ended, and one that gives no
-    sign of life for as long later on. Raises `LoadFailed`.
+    sign of life for as long later on. Raises `LoadFailed`, or `OutOfMemory` if that is why.
     """
     began = time.monotonic()
     try:
@@ -219,8 +219,9 @@ async def start_worker(
                 info = msgspec.structs.replace(event.info, load_seconds=seconds)
                 return LlamaCppEngine(process, info, patience)
             if isinstance(event, wire.Failure):
-                raise wire.error_of(event)
-        raise LoadFailed(f"While loading, the engine {describe_exit(await process.reap())}")
+                raise memory_failure.told(wire.error_of(event))
+        end = await process.reap()
+        raise memory_failure.died(end, by_us=process.killed)
     except BaseException:  # also when cancelled: nobody else will end it
         process.kill()
         await process.reap()

@@ -35,6 +35,7 @@ class WorkerProcess:
         self._process = process
         self._reader = reader
         self._writer = writer
+        self.killed = False  # by us
         self._lines: deque[str] = deque(maxlen=_STDERR_LINES)
         self._stderr = asyncio.ensure_future(self._keep_stderr())
 
@@ -100,8 +101,7 @@ class WorkerProcess:
         """End the process at once. The reason stands below the last lines that it wrote."""
         if reason is not None:
             self._lines.append(reason)
-        if self._process.returncode is None:
-            self._process.kill()
+        self._kill()
         self.hang_up()
 
     async def reap(self) -> EngineExit:
@@ -112,7 +112,7 @@ class WorkerProcess:
         self.hang_up()
         code = await self._ended(_EXIT_SECONDS)
         if code is None:
-            self._process.kill()
+            self._kill()
             code = await self._ended(_EXIT_SECONDS)
         if code is None:
             self._stderr.cancel()
@@ -124,6 +124,11 @@ class WorkerProcess:
         if code < 0:
             return EngineExit(code=None, signal=signal.Signals(-code).name, stderr_tail=tail)
         return EngineExit(code=code, signal=None, stderr_tail=tail)
+
+    def _kill(self) -> None:
+        if self._process.returncode is None:
+            self.killed = True
+            self._process.kill()
 
     async def _ended(self, seconds: float) -> int | None:
         """How the process ended; None if it has not after so long."""

@@ -1,0 +1,107 @@
+"""Loads that fail for lack of memory, told from those that fail for another reason."""
+
+import asyncio
+import os
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from janfs.engines.llama_cpp.client import LlamaCppEngine, start_worker
+from janfs.engines.llama_cpp.memory_failure import died, told
+from janfs.engines.llama_cpp.process import WorkerProcess
+from janfs.engines.pool import EnginePool
+from janfs.engines.protocol import (
+    EngineExit,
+    EngineFact,
+    EngineSettings,
+    EngineStartFailed,
+    ModelShape,
+    RunSpec,
+)
+from janfs.errors import InvalidInput, LoadFailed, OutOfMemory
+
+
+def spec_of(model: Path, context: int) -> RunSpec:
+    return RunSpec(
+        model_id="tiny",
+        uid="uid",
+        engine="llama-cpp",
+        path=str(model),
+        settings=EngineSettings(ctx_len=context, n_parallel=1, cpu_threads=1),
+        fingerprint="one",
+        shape=ModelShape(weights=100_000),  # which says nothing of what a context takes
+        lowerable=frozenset({"ctx_len"}),
+    )
+
+
+async def start_in_a_small_machine(spec: RunSpec) -> LlamaCppEngine:
+    """A worker that may take 480 MB more than it has when it has imported everything."""
+    worker = await WorkerProcess.spawn()
+    before, size = -1, 0
+    while size != before or size < 100 << 20:
+        await asyncio.sleep(0.2)
+        pages = Path(f"/proc/{worker.pid}/statm").read_text().split()[0]
+        before, size = size, int(pages) * resource.getpagesize()
+    resource.prlimit(worker.pid, resource.RLIMIT_AS, (size + (480 << 20), size + (480 << 20)))
+    return await start_worker(spec, worker)
+
+
+def test_a_context_for_which_there_is_no_memory_is_made_with_half_the_tokens(tiny_model: Path) -> None:
+    facts: list[EngineFact] = []
+
+    async def record(fact: EngineFact) -> None:
+        facts.append(fact)
+
+    async def scenario() -> None:
+        spec = spec_of(tiny_model, 1 << 19)
+        pool = EnginePool(lambda _: spec, record, {"llama-cpp": start_in_a_small_machine})
+        info = await pool.start("tiny")
+        assert info.n_ctx == 1 << 18
+        assert pool.state("uid").lowered == {"ctx_len": 1 << 18}
+        await pool.close(0)
+
+    asyncio.run(scenario())
+    assert isinstance(facts[0], EngineStartFailed)
+    assert "failed to allocate" in facts[0].reason
+    assert "once more with ctx_len 262144" in facts[0].reason
+
+
+def test_a_worker_that_somebody_kills_while_it_loads_was_short_of_memory(tiny_model: Path) -> None:
+    async def scenario() -> None:
+        worker = await WorkerProcess.spawn()
+        os.kill(worker.pid, signal.SIGSTOP)
+        loading = asyncio.create_task(start_worker(spec_of(tiny_model, 256), worker))
+        await asyncio.sleep(0.1)
+        os.kill(worker.pid, signal.SIGKILL)
+        with pytest.raises(OutOfMemory, match="SIGKILL, as processes are when the machine runs out"):
+            await loading
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("end", "by_us", "kind"),
+    [
+        (EngineExit(code=None, signal="SIGKILL"), False, OutOfMemory),
+        (EngineExit(code=None, signal="SIGKILL", stderr_tail=("it stood still",)), True, LoadFailed),
+        (
+            EngineExit(code=None, signal="SIGABRT", stderr_tail=("what():  std::bad_alloc",)),
+            False,
+            OutOfMemory,
+        ),
+        (EngineExit(code=1, signal=None, stderr_tail=("MemoryError",)), False, OutOfMemory),
+        (EngineExit(code=None, signal="SIGSEGV"), False, LoadFailed),
+    ],
+)
+def test_how_a_worker_ended_says_whether_it_lacked_memory(
+    end: EngineExit, by_us: bool, kind: type[LoadFailed]
+) -> None:
+    assert type(died(end, by_us=by_us)) is kind
+
+
+def test_what_a_worker_told_says_whether_it_lacked_memory() -> None:
+    assert type(told(LoadFailed("unable to allocate CPU buffer"))) is OutOfMemory
+    for error in (LoadFailed("invalid magic"), InvalidInput("failed to allocate")):
+        assert told(error) is error
