@@ -9,7 +9,16 @@ from janfs.errors import FolderError
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.folder.settle import NO_STAMP
-from janfs.organise.disk import as_put, clean_up, explain, forget, make_parents, need, temporary_of
+from janfs.organise.disk import (
+    as_put,
+    clean_up,
+    explain,
+    forget,
+    make_parents,
+    need,
+    stay_inside,
+    temporary_of,
+)
 
 _NO_LINKS = (errno.EPERM, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOTSUP)
 
@@ -34,6 +43,7 @@ def copy(fs: FileSystem, plan: Plan) -> Copied:
 
 def _copy(fs: FileSystem, source: str, temporary: str, plan: Plan) -> Copied:
     link = _link_text(source, plan.target) if plan.how == "symbolic-link" else None
+    stay_inside(fs, plan.target)
     there = fs.stat(plan.target)
     if there is None:
         if plan.stamp is not None and _stamp_at(fs, source) != plan.stamp:

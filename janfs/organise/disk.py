@@ -25,6 +25,20 @@ def temporary_of(plan: Plan) -> str:
     return paths.join(paths.parent(plan.target), f"{paths.TEMP_PREFIX}{plan.op}.tmp")
 
 
+def stay_inside(fs: FileSystem, *changed: str) -> None:
+    """See that nothing is changed but what lies in the root: no folder on the way below `models/` is a link.
+
+    Raises `FolderError` where one is.
+    """
+    for path in changed:
+        folder = paths.parent(path)
+        while paths.is_inside(folder, paths.MODELS) and folder != paths.MODELS:
+            there = fs.stat(folder)
+            if there is not None and there.link is not None:
+                raise FolderError(f"{folder} is a link now, and what it leads to is left as it is.")
+            folder = paths.parent(folder)
+
+
 def make_parents(fs: FileSystem, path: str, made: list[str]) -> None:
     """Make the folders above `path` that are not there, and note in `made` each that was, outermost first."""
     wanted: list[str] = []

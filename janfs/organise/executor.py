@@ -22,6 +22,7 @@ from janfs.organise.disk import (
     make_parents,
     need,
     stamp_of,
+    stay_inside,
     temporary_of,
 )
 from janfs.organise.replacing import holds
@@ -58,6 +59,7 @@ def write(fs: FileSystem, plan: Plan, content: bytes) -> Stamp:
 
 
 def _move(fs: FileSystem, source: str, plan: Plan) -> Moved:
+    stay_inside(fs, source, plan.target)
     here, there = fs.stat(source), fs.stat(plan.target)
     if there is not None and _is_done(here, there, source, plan):
         if here is not None:  # linked to its new place, and not yet unlinked from the old
@@ -113,6 +115,7 @@ def _rename(fs: FileSystem, source: str, link: str | None, target: str) -> None:
 
 
 def _write(fs: FileSystem, temporary: str, target: str, content: bytes) -> Stamp:
+    stay_inside(fs, target)
     there = fs.stat(target)
     forget(fs, temporary)
     if there is None:

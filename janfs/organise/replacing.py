@@ -12,7 +12,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.manifest.jsonc import MAX_SIZE
 from janfs.manifest.secrets import as_recorded, changed_alike, filled, says_the_same
-from janfs.organise.disk import as_put, clean_up, explain_write, forget, stamp_of, temporary_of
+from janfs.organise.disk import as_put, clean_up, explain_write, forget, stamp_of, stay_inside, temporary_of
 
 
 def replace(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> Stamp:
@@ -67,6 +67,7 @@ def _read(fs: FileSystem, path: str) -> bytes | None:
 
 
 def _replace(fs: FileSystem, temporary: str, target: str, content: bytes, was: bytes) -> Stamp:
+    stay_inside(fs, target)
     there = fs.stat(target)
     if there is not None and there.stamp is not None and holds(fs, target, there, content):
         stamp = there.stamp

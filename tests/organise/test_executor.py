@@ -158,6 +158,30 @@ def test_a_folder_moves_with_all_that_is_in_it(hands: Hands) -> None:
     }
 
 
+@pytest.mark.parametrize("act", ["move in", "move out", "copy", "write", "replace"])
+def test_nothing_is_changed_behind_a_folder_that_became_a_link(hands: Hands, act: str) -> None:
+    hands.put("elsewhere/x.gguf", CONTENT)
+    hands.put("elsewhere/model.json", JSON)
+    hands.put("models/y.gguf", CONTENT)
+    hands.symlink("models/x", "../elsewhere")
+    fs, before = hands.port, hands.tree()
+    whole = stamp(fs, "models/y.gguf")
+    acts: dict[str, Callable[[], object]] = {
+        "move in": lambda: executor.move(fs, Plan("op", "u", 1, "models/x/y.gguf", "models/y.gguf", whole)),
+        "move out": lambda: executor.move(
+            fs, Plan("op", "u", 1, "models/z/x.gguf", TARGET, stamp(fs, TARGET))
+        ),
+        "copy": lambda: copier.copy(
+            fs, Plan("op", "u", 1, "models/x/y.gguf", "models/y.gguf", whole, how="copy")
+        ),
+        "write": lambda: executor.write(fs, Plan("op", "u", 1, "models/x/new.json"), JSON),
+        "replace": lambda: replacing.replace(fs, Plan("op", "u", 1, MANIFEST), b"{}", JSON),
+    }
+    with pytest.raises(FolderError, match="models/x is a link now"):
+        acts[act]()
+    assert hands.tree() == before
+
+
 @pytest.mark.parametrize("there", ["file", "same content", "folder", "link", "dangling link"])
 def test_what_is_there_already_is_never_overwritten(hands: Hands, there: str) -> None:
     hands.put(SOURCE, CONTENT)
