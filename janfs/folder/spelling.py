@@ -1,15 +1,58 @@
 """Disks that take several spellings for one name: macOS, exFAT, Windows' shares, ext4 if told so."""
 
+from collections.abc import Mapping
+
+from immutables import Map
+from msgspec import Struct
+
 from janfs.folder import paths
-from janfs.folder.filesystem import FileSystem
+from janfs.folder.filesystem import FileSystem, Stat
 
 
-def folds_names(fs: FileSystem, there: str) -> bool:
-    """Whether the disk finds `there`, a file that exists, in capitals too."""
+class Taken(Struct, frozen=True):
+    """The names in a folder that no new folder can have, whether or not the catalogue knows what lies there.
+
+    A name is taken by what differs from it in case or Unicode form only, and by a file or link of its own;
+    not by a folder that is spelled as it is. `spellings` are the names that lie there, by what a disk could
+    take for one, and whether each is a folder.
+    """
+
+    spellings: Map[str, Map[str, bool]] = Map()
+
+    def __contains__(self, name: object) -> bool:
+        alike = self.spellings.get(paths.folded(str(name))) or Map()
+        return any(each != name or not is_folder for each, is_folder in alike.items())
+
+    def seen(self, name: str, stat: Stat | None) -> "Taken":
+        """The same after a look at one name."""
+        key = paths.folded(name)
+        alike = self.spellings.get(key) or Map()
+        if stat is not None:
+            return Taken(self.spellings.set(key, alike.set(name, _is_folder(stat))))
+        if name not in alike:
+            return self
+        left = alike.delete(name)
+        return Taken(self.spellings.set(key, left) if left else self.spellings.delete(key))
+
+
+def taken(there: Mapping[str, Stat]) -> Taken:
+    """The names that are taken in a folder that holds this."""
+    spellings: dict[str, dict[str, bool]] = {}
+    for name, stat in there.items():
+        spellings.setdefault(paths.folded(name), {})[name] = _is_folder(stat)
+    return Taken(Map({key: Map(alike) for key, alike in spellings.items()}))
+
+
+def _is_folder(stat: Stat) -> bool:
+    return stat.is_dir and stat.link is None
+
+
+def folds_names(fs: FileSystem, folder: str, there: Mapping[str, Stat]) -> bool:
+    """Whether the disk finds what is `there` in a folder with small letters for capitals, and the reverse."""
+    plain = (each for each in there if each.isascii() and "%" not in each)
+    name = next((each for each in plain if each.swapcase() not in there), None)
     try:
-        found = fs.stat(there)
-        other = paths.join(paths.parent(there), paths.name(there).upper())
-        return found is not None and fs.stat(other) == found
+        return name is not None and fs.stat(paths.join(folder, name.swapcase())) is not None
     except OSError:
         return False
 

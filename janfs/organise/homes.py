@@ -37,7 +37,7 @@ def free_folder(
 
     A model that `returns` may come to where the links lead that it left behind.
     """
-    taken = _Taken(tables, policy.arriving, given, awaited=not returns)
+    taken = _Taken(tables, policy, given, awaited=not returns)
     return paths.join(paths.MODELS, free_id(wanted, taken))
 
 
@@ -48,19 +48,17 @@ class _Taken:
     stand for what it was not made for.
     """
 
-    def __init__(
-        self, tables: Tables, arriving: Container[str], given: Container[str], *, awaited: bool
-    ) -> None:
+    def __init__(self, tables: Tables, policy: Policy, given: Container[str], *, awaited: bool) -> None:
         self._tables = tables
-        self._arriving = arriving
+        self._policy = policy
         self._given = given
         self._awaited = awaited
 
     def __contains__(self, name: object) -> bool:
-        if name in self._given:
+        if name in self._given or name in self._policy.taken:
             return True
         folder = f"{paths.MODELS}/{name}"
-        if name in self._tables.ids or in_use(self._tables, folder, self._arriving):
+        if name in self._tables.ids or in_use(self._tables, folder, self._policy.arriving):
             return True
         if self._awaited and paths.folded(folder) in self._tables.links:
             return True
@@ -92,12 +90,14 @@ def claimed_folder(tables: Tables, folder: str) -> Model | None:
 
 def move_on(tables: Tables, model: Model, policy: Policy) -> Decide | None:
     """Another folder for a model with files yet to move, when someone put other things into its folder, or
-    into one whose name some disks take for the same.
+    into one whose name some disks take for the same, or put something else there.
     """
     if model.loose is None:
         return None
-    alike = [place for place in _alike(tables, paths.name(model.folder)) if place in tables.children]
-    if not alike and not in_use(tables, model.folder, policy.arriving, besides=model.uid):
+    name = paths.name(model.folder)
+    alike = [place for place in _alike(tables, name) if place in tables.children]
+    is_taken = name in policy.taken and not files_in(tables, model.folder)
+    if not (alike or is_taken) and not in_use(tables, model.folder, policy.arriving, besides=model.uid):
         return None
     folder = home_of(tables, paths.name(model.loose), policy)
     return Decide(((model.uid, ModelRenamed(paths.name(folder), folder, model.id)),), model.position)

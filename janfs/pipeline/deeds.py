@@ -1,6 +1,6 @@
 """What organising a folder would do, without doing any of it; and what it did, by the log."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from msgspec import Struct
 
@@ -29,7 +29,7 @@ class Preview(Struct, frozen=True):
 
 def of_snapshot(snapshot: Snapshot) -> Preview:
     """What organising everything would do now, by what is known already."""
-    return _preview(snapshot.catalogue, snapshot.arrivals)
+    return _preview(snapshot.catalogue, snapshot.arrivals, snapshot.taken)
 
 
 def of_folder(fs: FileSystem, catalogue: Catalogue, clock: Clock, ids: Ids) -> Preview:
@@ -42,7 +42,7 @@ def of_folder(fs: FileSystem, catalogue: Catalogue, clock: Clock, ids: Ids) -> P
         Recorded(catalogue.position + number, draft.stream, now, draft.event)
         for number, draft in enumerate(drafts, 1)
     ]
-    return _preview(fold_what_applies(catalogue, seen)[0], observer.arrivals)
+    return _preview(fold_what_applies(catalogue, seen)[0], observer.arrivals, observer.taken)
 
 
 def done(log: LogReader, after: int, until: int) -> list[Deed]:
@@ -87,7 +87,7 @@ def _deed(event: e.Event | Unreadable) -> Deed | None:
             return None
 
 
-def _preview(catalogue: Catalogue, arriving: Iterable[str]) -> Preview:
+def _preview(catalogue: Catalogue, arriving: Iterable[str], taken: Container[str]) -> Preview:
     waiting = sorted(arriving)
-    _, deeds = rehearse(catalogue, Policy(organise=True, arriving={paths.parent(path) for path in waiting}))
-    return Preview(deeds, waiting)
+    policy = Policy(organise=True, arriving={paths.parent(path) for path in waiting}, taken=taken)
+    return Preview(rehearse(catalogue, policy)[1], waiting)

@@ -68,6 +68,7 @@ class Pipeline:
             self._actor,
             clock,
             lambda: self._observer.arrivals,
+            lambda: self._observer.taken,
             publish=self._publish,
             emptied=Emptied(fs, clock, left_lately(log)),
             enough=lambda: self._work_until is not None and clock.monotonic() > self._work_until,
@@ -218,7 +219,8 @@ class Pipeline:
         return True
 
     def _publish(self, failing: str | None = None) -> None:
-        self.snapshot = Snapshot(self.catalogue, self._observer.arrivals, self._caught_up, failing)
+        seen = (self._observer.arrivals, self._observer.taken)
+        self.snapshot = Snapshot(self.catalogue, *seen, self._caught_up, failing)
         for listener in self._listeners:
             listener(self.snapshot)
 

@@ -1,6 +1,7 @@
 """Looking at the disk: the differences between what is there and what the catalogue knows, as events."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import msgspec
 from msgspec import Struct
@@ -12,9 +13,9 @@ from janfs.events import types as e
 from janfs.folder import claims, paths, settle, spelling
 from janfs.folder.filesystem import FileSystem, Stat
 from janfs.folder.scan import Scan, places_of, scan, scan_engine_files
+from janfs.folder.spelling import Taken
 from janfs.pipeline import moves
 from janfs.pipeline.recorder import Draft
-from janfs.pipeline.root import MARKER
 from janfs.pipeline.snapshot import Arrival
 from janfs.pipeline.streams import Streams
 from janfs.pipeline.verdicts import event_of
@@ -54,11 +55,17 @@ class Observer:
         self._waiting: dict[str, _Watched] = {}
         self._memory = moves.Memory()
         self._folds = False
+        self._taken = Taken()
 
     @property
     def arrivals(self) -> Mapping[str, Arrival]:
         """The files that are not whole yet, by path."""
         return {path: watched.arrival for path, watched in self._waiting.items()}
+
+    @property
+    def taken(self) -> Taken:
+        """The names in `models/` that no new folder can have, by what was seen there last."""
+        return self._taken
 
     @property
     def next_due(self) -> float | None:
@@ -106,6 +113,7 @@ class Observer:
             spelled = spelling.as_spelled(self._fs, place) if self._folds else place
             if spelled != place:
                 places.append(spelled)
+            self._note_name(place, spelled)
             found, expected = self._see(catalogue, place, spelled == place)
             known.update(path for path in expected if found.covers(path))
             seen.update(found.files)
@@ -121,7 +129,7 @@ class Observer:
         if place == paths.ENGINES:
             return scan_engine_files(self._fs), list(catalogue.engine_files)
         if place == paths.MODELS:
-            self._folds = spelling.folds_names(self._fs, MARKER)
+            self._note_names()
             return scan(self._fs, place), list(catalogue.files)
         if not is_spelled:
             gone = [path for path in catalogue.files if paths.is_inside(path, place)]
@@ -142,6 +150,24 @@ class Observer:
         if stat is None or stat.is_dir or any(paths.is_ignored(part) for part in place.split("/")[1:]):
             return Scan({}, {}), expected
         return Scan({place: stat}, {}), expected
+
+    def _note_names(self) -> None:
+        try:
+            there = self._fs.list(paths.MODELS)
+        except OSError:
+            return  # which the scan says
+        self._folds = spelling.folds_names(self._fs, paths.MODELS, there)
+        self._taken = spelling.taken(there)
+
+    def _note_name(self, place: str, spelled: str) -> None:
+        """Keep up with the names in `models/` when there is a look at one of them, or below it."""
+        if place in (paths.MODELS, paths.ENGINES):
+            return
+        top, name = place.split("/")[:2]
+        is_there = name == spelled.split("/")[1]
+        with suppress(OSError):  # what cannot be seen is as it was
+            stat = self._fs.stat(paths.join(top, name)) if is_there else None
+            self._taken = self._taken.seen(name, stat)
 
     def _differences(self, catalogue: Catalogue, seen: Mapping[str, Stat], missing: set[str]) -> Observation:
         swapped = moves.swapped(catalogue, seen, self._memory)

@@ -1,6 +1,6 @@
 """Planning and acting: decisions into the log, then deeds on disk, each with its intent and its outcome."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from janfs.catalogue.catalogue import Catalogue, Key, files_in
 from janfs.catalogue.entries import File
@@ -35,17 +35,21 @@ class Organiser:
         actor: Actor,
         clock: Clock,
         arriving: Callable[[], Mapping[str, Arrival]],
+        taken: Callable[[], Container[str]],
         *,
         publish: Callable[[], None],
         emptied: Emptied,
         enough: Callable[[], bool] = lambda: False,
         organise: bool = True,
     ) -> None:
-        """`enough` says, between two rounds, that the rest is to be left to the next start."""
+        """`taken` are the names in `models/` that no new folder can have; `enough` says, between two rounds,
+        that the rest is to be left to the next start.
+        """
         self._recorder = recorder
         self._actor = actor
         self._clock = clock
         self._arriving = arriving
+        self._taken = taken
         self._publish = publish
         self._enough = enough
         self._organise = organise
@@ -182,7 +186,7 @@ class Organiser:
         arrivals = self._arriving()
         now = self._clock.monotonic()
         held = {paths.parent(path) for path, arrival in arrivals.items() if now - arrival.since < HOLD}
-        return Policy(self._organise, {paths.parent(path) for path in arrivals}, held)
+        return Policy(self._organise, {paths.parent(path) for path in arrivals}, held, self._taken())
 
     def _note(self, touched: Iterable[Key]) -> None:
         for kind, name in touched:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from janfs.catalogue.catalogue import Catalogue
+from janfs.folder.spelling import Taken
 
 
 class Arrival(Struct, frozen=True):
@@ -21,7 +22,8 @@ class Arrival(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True):
-    """The catalogue at one position, and what is not in the log: arrivals, and whether we keep up.
+    """The catalogue at one position, and what is not in the log: arrivals, the names in `models/` that are
+    taken, and whether we keep up.
 
     `caught_up` once everything on disk has been looked at since the start; `failing` says why the pipeline
     cannot go on at present.
@@ -29,5 +31,6 @@ class Snapshot(Struct, frozen=True):
 
     catalogue: Catalogue = Catalogue()
     arrivals: Mapping[str, Arrival] = {}
+    taken: Taken = Taken()
     caught_up: bool = False
     failing: str | None = None

@@ -477,6 +477,32 @@ def test_whatever_call_fails_the_pipeline_goes_on_and_heals(
     assert not left
 
 
+def test_a_model_is_not_put_behind_a_linked_folder_that_has_its_name(world: World) -> None:
+    world.fs.put("/home/user/mine/notes.txt", b"mine")
+    world.fs.symlink("models/a", "/home/user/mine")
+    world.tick()
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.come_to_rest()
+    assert (world.model("a-2").status, world.model("a-2").folder) == ("ready", "models/a-2")
+    assert world.fs.files("/home/user/mine") == {"/home/user/mine/notes.txt": b"mine"}
+    check_at_rest(world)
+
+
+def test_a_move_that_was_planned_does_not_follow_a_folder_that_became_a_link(
+    stubborn: World, refusing: Refusing
+) -> None:
+    refusing.code = errno.EIO
+    stubborn.fs.put("models/a.gguf", gguf("one"))
+    stubborn.tick()
+    stubborn.fs.mkdir("/home/user/mine")
+    stubborn.fs.symlink("models/a", "/home/user/mine")
+    refusing.code = None
+    stubborn.come_to_rest()
+    assert (stubborn.model("a").status, stubborn.model("a").folder) == ("ready", "models/a-2")
+    assert stubborn.fs.list("/home/user/mine") == {}
+    check_at_rest(stubborn)
+
+
 def test_relative_links_lead_to_their_target_from_the_new_place(world: World) -> None:
     world.fs.put("/home/user/hub/blob", gguf("blob"))
     world.fs.put("models/shared/weights.bin", gguf("inside"))

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from janfs.catalogue.catalogue import present_models
 from janfs.folder import paths
+from janfs.pipeline.root import MARKER
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World, gguf
 
@@ -72,6 +74,58 @@ def test_a_folder_that_only_changes_its_case_is_renamed(folding: World, told: li
     assert "file-dropped" not in folding.events(before)
     assert "file-removed" not in folding.events(before)
     check_at_rest(folding)
+
+
+@pytest.mark.parametrize("holds", ["nothing", "a half copy", "what is no model", "what is ignored"])
+@pytest.mark.parametrize("folds", [False, True])
+def test_a_folder_that_is_there_keeps_its_name_to_itself_in_every_spelling(
+    tmp_path: Path, holds: str, folds: bool
+) -> None:
+    world = World(tmp_path / "log.db", folds=folds)
+    world.tick()
+    world.fs.mkdir("models/STORY")
+    content = {"a half copy": gguf("one")[:-9], "what is no model": b"", "what is ignored": b"half"}
+    if holds in content:
+        name = "weights.gguf" if holds != "what is ignored" else "weights.gguf.part"
+        world.fs.put(f"models/STORY/{name}", content[holds])
+    world.tick()
+    there = sorted(world.fs.list("models/STORY"))
+    world.fs.put("models/story.gguf", gguf("two"))
+    world.come_to_rest()
+    assert world.model("story-2").binary == "models/story-2/story.gguf"
+    assert sorted(world.fs.list("models/STORY")) == there, "something was put into a person's folder"
+    world.fs.remove_tree("models/STORY")
+    world.tick()
+    world.fs.put("models/story.gguf", gguf("three"))
+    world.come_to_rest()
+    assert world.model("story").folder == "models/story", "a name stays taken by what is gone"
+    check_at_rest(world)
+    world.stop()
+
+
+def test_a_model_that_waits_for_a_disk_gets_another_name_when_its_own_is_taken_in_another_spelling(
+    folding: World,
+) -> None:
+    folding.fs.read_only = True
+    folding.fs.put("models/story.gguf", gguf("one"))
+    folding.tick()
+    assert folding.model("story").loose == "models/story.gguf"
+    folding.fs.mkdir("models/STORY")
+    folding.fs.read_only = False
+    folding.come_to_rest()
+    assert folding.model("story").folder == "models/story-2", "it was put into a person's folder"
+    assert folding.fs.list("models/STORY") == {}
+    check_at_rest(folding)
+
+
+def test_two_spellings_of_a_folder_are_one_folder_even_without_our_marker(folding: World) -> None:
+    folding.fs.put("models/STORY/story.gguf", gguf("one"))
+    folding.fs.remove(MARKER)
+    folding.fs.read_only = True  # so that it is not put back
+    folding.restart()
+    folding.tick("models/story/story.gguf", "models/STORY/STORY.GGUF")
+    assert list(folding.catalogue.files) == ["models/STORY/story.gguf"]
+    assert [model.folder for model in present_models(folding.catalogue)] == ["models/STORY"]
 
 
 def test_an_old_spelling_in_a_hint_makes_no_second_file(folding: World) -> None:

@@ -120,6 +120,7 @@ class Organisation:
             Actor(self._fs, MemoryLog(recorder), self._ids),
             self._clock,
             lambda: self.observer.arrivals,
+            lambda: self.observer.taken,
             publish=lambda: None,
             emptied=Emptied(self._fs, self._clock, moved),
         )
