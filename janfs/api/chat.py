@@ -14,6 +14,7 @@ from janfs.api.chat_request import ChatRequest, logprobs_of, prompt_of
 from janfs.api.context import Context
 from janfs.api.errors import ErrorBody, ErrorDetail, decode_body
 from janfs.api.generation import Answered, Chunk, Part, answer, generated
+from janfs.api.images import refuse_unseen
 from janfs.api.logprobs import ChatLogprobs, chat_logprobs
 from janfs.api.relay import relay, remote_of
 from janfs.api.sampling import requests_of, sampling_of, wants_usage
@@ -198,6 +199,7 @@ async def create_chat_completion(request: Request[Any, Any, Any], context: Conte
     prompt = prompt_of(asked)
     include_usage = wants_usage(asked)
     runnable = resolve(context.pipeline.snapshot, context.settings.root, asked.model)
+    refuse_unseen(prompt, runnable.spec)
     sampling = sampling_of(
         asked,
         runnable.model_parameters,

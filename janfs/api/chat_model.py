@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from janfs.api.context import ApiContext
 from janfs.api.generation import generated
+from janfs.api.images import refuse_unseen
 from janfs.api.sampling import GenerationFields
 from janfs.engines.protocol import ChatPrompt, GenerateRequest, Reply, SamplingParams
 from janfs.engines.remote.asking import CHAT
@@ -57,6 +58,7 @@ def chat_model(context: ApiContext, name: str) -> ChatModel:
         sampling: SamplingParams,
         fields: GenerationFields,  # noqa: ARG001
     ) -> AsyncGenerator[Reply]:
+        refuse_unseen(prompt, runnable.spec)
         request = GenerateRequest(request_id=request_id, prompt=prompt, sampling=sampling)
         return generated(context, runnable.spec.model_id, request)
 

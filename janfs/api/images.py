@@ -6,7 +6,7 @@ import re
 import struct
 from collections.abc import Sequence
 
-from janfs.engines.protocol import Image
+from janfs.engines.protocol import ChatPrompt, Image, RunSpec
 from janfs.errors import InvalidInput, UnsupportedParameter
 
 MAX_IMAGES = 16  # of one message
@@ -66,6 +66,15 @@ def dimensions(data: bytes) -> tuple[int, int] | None:
     except (struct.error, IndexError):
         return None
     return width, height
+
+
+def refuse_unseen(prompt: ChatPrompt, spec: RunSpec) -> None:
+    """Raises `InvalidInput`, naming the first image, for a model that has no projector."""
+    if spec.projector is not None:
+        return
+    for message in prompt.messages:
+        for image in message.images:
+            raise InvalidInput("This model sees no images: it has no projector.", param=image.place)
 
 
 def together(pieces: Sequence[Piece]) -> Content:

@@ -14,6 +14,7 @@ from janfs.api.chat_model import chat_model
 from janfs.api.context import Context
 from janfs.api.errors import ErrorDetail, anthropic_error, decode_body
 from janfs.api.generation import Answered, Chunk, answer
+from janfs.api.images import refuse_unseen
 from janfs.api.messages_request import ChatParams, MessagesRequest, fields_of, prompt_of
 from janfs.api.sampling import sampling_of
 from janfs.api.usage import Usage
@@ -190,6 +191,7 @@ async def count_message_tokens(context: Context, body: RawBody) -> CountedTokens
     asked = decode_body(body, ChatParams)
     prompt = prompt_of(asked)
     runnable = resolve(context.pipeline.snapshot, context.settings.root, asked.model)
+    refuse_unseen(prompt, runnable.spec)
     return CountedTokens(len(await context.pool.tokenize(runnable.spec.model_id, prompt)))
 
 

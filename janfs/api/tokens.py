@@ -9,8 +9,9 @@ from msgspec import UNSET, Struct, UnsetType
 from janfs.api.chat_request import ChatRequest, prompt_of
 from janfs.api.context import ApiContext, Context
 from janfs.api.errors import decode_body
+from janfs.api.images import refuse_unseen
 from janfs.api.prompts import TokenId
-from janfs.engines.protocol import PlainText
+from janfs.engines.protocol import PlainText, RunSpec
 from janfs.serving import resolve
 
 
@@ -62,7 +63,7 @@ async def tokenize(context: Context, body: RawBody) -> Tokenized:
     """The tokens of a text. Loads the model if need be."""
     asked = decode_body(body, TokenizeRequest)
     text = PlainText(asked.content, asked.add_special is True, asked.parse_special is not False)
-    async with context.pool.engine(_model_id(context, asked.model)) as engine:
+    async with context.pool.engine(_spec(context, asked.model).model_id) as engine:
         tokens = await engine.tokenize(text)
         if not asked.with_pieces:
             return Tokenized(list(tokens))
@@ -74,7 +75,7 @@ async def tokenize(context: Context, body: RawBody) -> Tokenized:
 async def detokenize(context: Context, body: RawBody) -> Detokenized:
     """The text of tokens, special ones spelled out. Loads the model if need be."""
     asked = decode_body(body, DetokenizeRequest)
-    async with context.pool.engine(_model_id(context, asked.model)) as engine:
+    async with context.pool.engine(_spec(context, asked.model).model_id) as engine:
         data = b"".join(await engine.pieces(tuple(asked.tokens)))
     whole = _piece(data)
     if isinstance(whole, str):
@@ -87,12 +88,14 @@ async def apply_template(context: Context, body: RawBody) -> AppliedTemplate:
     """What the model reads of a chat, with its tools, in its own template. Loads the model if need be."""
     asked = decode_body(body, ChatRequest)
     prompt = prompt_of(asked)
-    async with context.pool.engine(_model_id(context, asked.model)) as engine:
+    spec = _spec(context, asked.model)
+    refuse_unseen(prompt, spec)
+    async with context.pool.engine(spec.model_id) as engine:
         return AppliedTemplate(await engine.apply_template(prompt))
 
 
-def _model_id(context: ApiContext, name: str) -> str:
-    return resolve(context.pipeline.snapshot, context.settings.root, name).spec.model_id
+def _spec(context: ApiContext, name: str) -> RunSpec:
+    return resolve(context.pipeline.snapshot, context.settings.root, name).spec
 
 
 def _piece(data: bytes) -> str | list[Any]:

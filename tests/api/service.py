@@ -40,6 +40,17 @@ def gguf(name: str) -> bytes:
     return head + bytes(-len(head) % 32) + bytes(128)
 
 
+def projector() -> bytes:
+    """A projector that fits any model that is alone with it."""
+    values = {
+        "general.architecture": make.text("clip"),
+        "general.type": make.text("mmproj"),
+        "clip.has_vision_encoder": make.Value("bool", True),
+    }
+    head = make.header(values, [make.Tensor("v.t")])
+    return head + bytes(-len(head) % 32) + bytes(128)
+
+
 def eventually(check: Callable[[], object], what: str) -> None:
     """Fail with `what` unless `check` comes true."""
     until = time.monotonic() + TIMEOUT

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from janfs.api.images import MAX_IMAGES, dimensions, together
 from janfs.engines.protocol import ChatPrompt, Image
-from tests.api.service import Service
+from tests.api.service import Service, projector
 from tests.engines.tiny_projector import png
 
 PNG = png(255, 0, 0)
@@ -57,12 +57,19 @@ def message_body(url: str) -> tuple[str, dict[str, Any], str]:
 BODIES = [chat_body, response_body, message_body]
 
 
+@pytest.fixture
+def seeing(with_model: Service) -> Service:
+    """A service with a model that has a projector."""
+    with_model.drop("tiny-one/mmproj.gguf", projector())
+    return with_model
+
+
 @pytest.mark.parametrize("body_of", BODIES)
-def test_an_image_reaches_the_engine_where_it_stands(tiny: Service, body_of: Any) -> None:
+def test_an_image_reaches_the_engine_where_it_stands(seeing: Service, body_of: Any) -> None:
     path, body, place = body_of(URL)
-    answer = tiny.client.post(path, json={"model": "tiny"} | body)
+    answer = seeing.client.post(path, json={"model": "tiny-one"} | body)
     assert answer.status_code == 200, answer.text
-    prompt = tiny.pool.asked[-1][1].prompt
+    prompt = seeing.pool.asked[-1][1].prompt
     assert isinstance(prompt, ChatPrompt)
     [message] = prompt.messages
     assert message.content == "What isthis?", "llama.cpp puts no line end beside an image"
@@ -98,6 +105,21 @@ def test_what_would_be_fetched_or_is_no_image_is_refused_by_its_place(
         assert error["code"] == code
         assert error["param"].startswith(place)
     assert tiny.pool.asked == []
+
+
+@pytest.mark.parametrize("body_of", BODIES)
+def test_an_image_for_a_model_without_a_projector_is_refused_before_anything_is_loaded(
+    tiny: Service, body_of: Any
+) -> None:
+    path, body, place = body_of(URL)
+    calls = {path, "/v1/messages/count_tokens" if path == "/v1/messages" else "/v1/apply-template"}
+    for call in calls - ({"/v1/apply-template"} if path == "/v1/responses" else set()):
+        asked = {name: value for name, value in body.items() if call == path or name != "max_tokens"}
+        answer = tiny.client.post(call, json={"model": "tiny"} | asked)
+        assert (answer.status_code, "no projector" in answer.text) == (400, True), f"{call}: {answer.text}"
+        if "messages" not in path:
+            assert answer.json()["error"]["param"] == place
+    assert (tiny.pool.asked, tiny.pool.told) == ([], [])
 
 
 def test_a_message_may_hold_only_so_many(tiny: Service) -> None:

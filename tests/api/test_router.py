@@ -1,7 +1,6 @@
 """llama.cpp's router calls, by the names and answers of its server-models.cpp."""
 
-from tests.api.service import Service
-from tests.folder import gguf_bytes as make
+from tests.api.service import Service, projector
 
 
 def value(service: Service) -> str:
@@ -22,13 +21,7 @@ def test_models_are_listed_in_the_routers_words(with_model: Service) -> None:
 
 
 def test_a_model_with_a_projector_takes_images(with_model: Service) -> None:
-    values = {
-        "general.architecture": make.text("clip"),
-        "general.type": make.text("mmproj"),
-        "clip.has_vision_encoder": make.Value("bool", True),
-    }
-    head = make.header(values, [make.Tensor("v.t")])
-    with_model.drop("tiny-one/mmproj.gguf", head + bytes(-len(head) % 32) + bytes(128))
+    with_model.drop("tiny-one/mmproj.gguf", projector())
     [model] = [each for each in with_model.get("/models")["data"] if each["id"] == "tiny-one"]
     assert model["architecture"]["input_modalities"] == ["text", "image"]
 
