@@ -1,8 +1,11 @@
 """One request to one server of an engine, and what its failure means."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -182,7 +185,7 @@ def _refused(answer: httpx.Response, body: bytes) -> UpstreamError:
         status=status,
         kind=kind or ("rate_limit_exceeded" if status == 429 else None),
         param=param if isinstance(param, str) else None,
-        retry_after=_seconds(answer.headers.get("retry-after")),
+        retry_after=seconds_of(answer.headers, time.time()),
         counts=(prompt, context) if isinstance(prompt, int) and isinstance(context, int) else None,
         elsewhere=elsewhere,
     )
@@ -211,6 +214,25 @@ def _decoded(body: bytes) -> Any:
         return None
 
 
-def _seconds(text: str | None) -> float | None:
-    """Of a Retry-After in seconds; a date is not asked for by those who serve models."""
-    return float(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 8 else None
+def seconds_of(headers: Mapping[str, str], now: float) -> float | None:
+    """How long a Retry-After wants us to wait: so many seconds, or until a date by the server's own clock.
+
+    `now`, in Unix seconds, counts where the server does not say what time it has.
+    """
+    said = headers.get("retry-after", "").strip()
+    if said.isascii() and said.isdigit():
+        return float(said) if len(said) < 8 else None
+    until = _moment(said)
+    if until is None:
+        return None
+    theirs = _moment(headers.get("date", ""))
+    return max(0.0, until - (now if theirs is None else theirs))
+
+
+def _moment(text: str) -> float | None:
+    """A date of HTTP's in Unix seconds (RFC 9110, section 5.6.7); None for what is none."""
+    try:
+        found = parsedate_to_datetime(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
