@@ -1,5 +1,6 @@
 """Models on other machines, as a client of ours sees them: over real connections to a server with vices."""
 
+import base64
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -313,6 +314,55 @@ class TestOtherApis:
             "type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}, "strict": True},
         }  # fmt: skip
         assert "temperature" not in body, "what nobody said was said there"
+
+    def test_thoughts_and_images_reach_the_server_and_who_refuses_thoughts_gets_none(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        connect(service, upstream)
+        upstream.usual = THINKING
+        extra = {"detail": [{"loc": ["messages", 1, "reasoning_content"], "msg": "Extra inputs."}]}
+        upstream.replies = [THINKING, Reply(422, extra)]
+        url = "data:image/gif;base64," + base64.b64encode(b"GIF89a" + b"\1\0\1\0").decode()
+        bodies: dict[str, dict[str, Any]] = {
+            "/v1/messages": {
+                "max_tokens": 9,
+                "messages": [
+                    {"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": url}}]},
+                    {
+                        "role": "assistant",
+                        "content": [
+                            {"type": "thinking", "thinking": "Red?"},
+                            {"type": "text", "text": "Red."},
+                        ],
+                    },
+                    *HI,
+                ],
+            },
+            "/v1/responses": {
+                "input": [
+                    {"role": "user", "content": [{"type": "input_image", "image_url": url}]},
+                    {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "Red?"}]},
+                    {"role": "assistant", "content": "Red."},
+                    *HI,
+                ],
+            },
+        }
+        for path, body in bodies.items():
+            given = service.client.post(path, json={"model": "ours"} | body)
+            assert given.status_code == 200, given.text
+            assert "Hmm." in given.text, "its thoughts came back"
+        told = [
+            [{"type": "image_url", "image_url": {"url": url}}],
+            {"role": "assistant", "content": "Red.", "reasoning_content": "Red?"},
+        ]
+        messages, responses, refused = (body["messages"] for body in upstream.bodies)
+        for each in (messages, responses):
+            assert [each[0]["content"], each[1]] == told
+        assert refused[1] == {"role": "assistant", "content": "Red."}
+        service.client.post("/v1/responses", json={"model": "ours"} | bodies["/v1/responses"])
+        assert "reasoning_content" not in json.dumps(upstream.bodies[-1]), "it had refused that before"
+        stream(service, messages=[told[1]])
+        assert upstream.bodies[-1]["messages"] == [told[1]], "the client's own words were changed"
 
     def test_an_error_comes_in_their_words(self, service: Service, upstream: Theirs) -> None:
         connect(service, upstream)

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from janfs.engines.protocol import EngineState
-from janfs.engines.remote.asking import asked, streams, wants_usage, without_usage
+from janfs.engines.remote.asking import asked, of_our_own_accord, streams, wants_usage, without
 from janfs.engines.remote.model import Key, RemoteModel
 from janfs.engines.remote.pieces import Piece, Rewriter
 from janfs.engines.remote.upstream import Attempts, Upstream, UpstreamState
@@ -50,22 +50,24 @@ class RemoteEngines:
         await self._wire.aclose()
 
     async def answer(
-        self, model: RemoteModel, operation: str, request: Mapping[str, Any]
+        self, model: RemoteModel, operation: str, request: Mapping[str, Any], *, translated: bool = False
     ) -> AsyncGenerator[Piece]:
         """The messages of a stream, or the one answer to a request that is not streamed.
 
         Close it (`aclosing`) to cancel the request. The first one comes when there is something of the
         answer; until then another server is asked if one fails, from then on `UpstreamError` ends it.
-        Raises `UpstreamError` or `ModelNotRunnable` before that.
+        Raises `UpstreamError` or `ModelNotRunnable` before that. A request may have been `translated` into
+        these words.
         """
+        optional = of_our_own_accord(translated=translated)
         body = asked(model, operation, request)
         usage = not streams(operation, request) or wants_usage(request)
         rewriter = Rewriter(model.id, model.system_fingerprint, usage=usage)
-        tries = self._attempts(model)
+        tries = self._attempts(model, optional)
         for attempt in tries:
             with attempt as upstream:
                 key = self._key_of(model.engine, model.file)
-                said = without_usage(body, request) if upstream.plain else body
+                said = without(body, request, upstream.refused & optional)
                 held: list[Piece] = []
                 answer = self._wire.answer(upstream, key, operation, said, rewriter)
                 async with aclosing(unless_gone(upstream, key, answer)) as pieces:
@@ -129,7 +131,7 @@ class RemoteEngines:
         """Whether any engine has been asked since the start."""
         return bool(self._upstreams)
 
-    def _attempts(self, model: RemoteModel) -> Attempts:
+    def _attempts(self, model: RemoteModel, optional: frozenset[str]) -> Attempts:
         upstreams = self._of(model.engine, model.file)
         for each in upstreams:
             if not each.alone:
@@ -143,8 +145,9 @@ class RemoteEngines:
             if error.broken or error.kind == "upstream_unauthorized":
                 upstream.is_down(error.detail)
                 self._watch.over(upstream)
-            if error.status in (400, 422) and "stream_options" in error.detail and not upstream.plain:
-                upstream.plain = True
+            refused = {each for each in optional - upstream.refused if each in error.detail}
+            if error.status in (400, 422) and refused:
+                upstream.refused |= refused
                 return True
             return error.broken and error.elsewhere and upstream.alone
 

@@ -1,5 +1,6 @@
 """A chat as our other APIs have it, in the words of an engine elsewhere, and its answer in ours. Pure."""
 
+import base64
 import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -16,6 +17,7 @@ from janfs.engines.protocol import (
     TextDelta,
     Usage,
 )
+from janfs.engines.remote.asking import THOUGHTS
 from janfs.engines.remote.pieces import Piece
 
 _ENDS: dict[str, FinishReason] = {
@@ -23,12 +25,13 @@ _ENDS: dict[str, FinishReason] = {
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
 }
-_THOUGHTS = ("reasoning_content", "reasoning")  # what servers call them
+_THOUGHTS = (THOUGHTS, "reasoning")  # what servers call them
+_HEADS = {"jpeg": b"\xff\xd8", "gif": b"GIF8", "bmp": b"BM"}  # what images begin with
 _WORDS = ("content", "refusal")
 
 
 def chat_of(prompt: ChatPrompt) -> dict[str, Any]:
-    """The fields of a request that say what is asked. Thoughts of earlier turns stay here."""
+    """The fields of a request that say what is asked, thoughts of earlier turns and images with it."""
     body: dict[str, Any] = {"messages": [_message(each) for each in prompt.messages]}
     if not prompt.tools:
         return body
@@ -57,9 +60,31 @@ def _message(message: ChatMessage) -> dict[str, Any]:
         {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
         for call in message.tool_calls
     ]
-    said: dict[str, Any] = {"role": message.role, "content": message.content or (None if calls else "")}
-    more = {"tool_calls": calls, "tool_call_id": message.tool_call_id, "name": message.name}
-    return said | {name: value for name, value in more.items() if value}
+    content: Any = _parts(message) if message.images else message.content or (None if calls else "")
+    more = {
+        THOUGHTS: message.reasoning,
+        "tool_calls": calls,
+        "tool_call_id": message.tool_call_id,
+        "name": message.name,
+    }
+    return {"role": message.role, "content": content, **{name: each for name, each in more.items() if each}}
+
+
+def _parts(message: ChatMessage) -> list[dict[str, Any]]:
+    """The texts and images of a message in their order."""
+    parts: list[dict[str, Any]] = []
+    start = 0
+    for image in message.images:
+        parts += _text_part(message.content[start : image.at])
+        kind = next((kind for kind, head in _HEADS.items() if image.data.startswith(head)), "png")
+        url = f"data:image/{kind};base64,{base64.b64encode(image.data).decode()}"
+        parts.append({"type": "image_url", "image_url": {"url": url}})
+        start = image.at
+    return parts + _text_part(message.content[start:])
+
+
+def _text_part(text: str) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": text}] if text else []
 
 
 async def replies(pieces: AsyncGenerator[Piece]) -> AsyncGenerator[Reply]:

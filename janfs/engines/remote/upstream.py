@@ -41,7 +41,7 @@ class Upstream:
         self.active = 0
         self.used = 0.0  # when it was asked last, in seconds of the monotonic clock
         self.wanted = 0.0  # when it or another of its engine was
-        self.plain = False  # it does not take `stream_options`
+        self.refused: frozenset[str] = frozenset()  # fields of our own accord that it does not take
         self.gone = asyncio.Event()  # it was looked at, and did not answer
         self._reason: str | None = None
         self._since: float | None = None

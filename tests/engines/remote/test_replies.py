@@ -1,6 +1,7 @@
 """Answers of theirs as replies of ours, whatever they look like."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -14,6 +15,7 @@ from janfs.engines.protocol import (
     ChatMessage,
     ChatPrompt,
     Finished,
+    Image,
     Reply,
     TextDelta,
     Tool,
@@ -115,6 +117,22 @@ def test_of_several_tools_one_must_be_called_or_just_one_at_a_time() -> None:
         "description": "Does b.",
         "parameters": {"type": "object"},
     }
-    assert chat_of(ChatPrompt((ChatMessage("user", "Hi", reasoning="Hm."),))) == {
-        "messages": [{"role": "user", "content": "Hi"}]
-    }
+
+
+def test_thoughts_and_images_go_along_in_their_order() -> None:
+    png, jpeg = b"\x89PNG\r\n\x1a\nx", b"\xff\xd8\xff\xe0"
+    images = (Image(0, png, "a"), Image(5, jpeg, "b"), Image(5, b"GIF89a", "c"))
+    told = ChatMessage("assistant", "Both.", reasoning="Hm.")
+    first, second = chat_of(ChatPrompt((ChatMessage("user", "What?Or", images=images), told)))["messages"]
+    urls = [
+        f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+        for kind, data in (("png", png), ("jpeg", jpeg), ("gif", b"GIF89a"))
+    ]
+    assert first["content"] == [
+        {"type": "image_url", "image_url": {"url": urls[0]}},
+        {"type": "text", "text": "What?"},
+        {"type": "image_url", "image_url": {"url": urls[1]}},
+        {"type": "image_url", "image_url": {"url": urls[2]}},
+        {"type": "text", "text": "Or"},
+    ]
+    assert second == {"role": "assistant", "content": "Both.", "reasoning_content": "Hm."}
