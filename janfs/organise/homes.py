@@ -111,6 +111,15 @@ def is_held_up(tables: Tables, file: File, target: str, *, retry: bool) -> bool:
     return not retry or (there is not None and there.stamp != file.stamp)
 
 
+def in_the_way(tables: Tables, file: File) -> list[str]:
+    """The file of the same name that keeps one, whose move failed, out of its model's folder."""
+    model = tables.models.get(file.uid)
+    if file.stuck is None or model is None or model.folder == paths.parent(file.path):
+        return []
+    target = paths.join(model.folder, paths.name(file.path))
+    return [target] if target in tables.files else []
+
+
 def arrival(tables: Tables, uid: str, id_: str, folder: str, strays: Group | None) -> Event:
     """A model is here, with `strays` that lie elsewhere; one that was here before comes back as itself."""
     kind = ModelRestored if uid in tables.models else ModelRegistered

@@ -97,6 +97,12 @@ def meant(tables: Catalogue, model: Model, file_name: str) -> list[File]:
     return [each.head for each in parts if head is not None and fits(each, head, model.binary or "")]
 
 
+def named_elsewhere(tables: Catalogue, model: Model) -> list[File]:
+    """The projectors that a model's model.json can mean, as long as the model has none of that name."""
+    name = named(manifest_of(files_in(tables, model.folder)), "mmproj")
+    return meant(tables, model, name) if name is not None and _lacks(tables, model, name) else []
+
+
 def is_waiting(tables: Tables, place: str, files: Iterable[File]) -> bool:
     """Whether a change of other models may make one at a place: a part is by itself among these files, or a
     model lacks the projector that it names.

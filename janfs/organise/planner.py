@@ -13,7 +13,6 @@ from janfs.events.types import DuplicateFound, ModelRemoved, PartPaired
 from janfs.folder import paths
 from janfs.manifest.generate import digest
 from janfs.manifest.json_schema import MODEL, reference
-from janfs.manifest.schema import Manifest
 from janfs.organise import links, pairing, splitting
 from janfs.organise.homes import arrival, claimed_folder, home_of, is_held_up, move_on
 from janfs.organise.naming import free_id, id_from_folder
@@ -142,7 +141,7 @@ def _tend(catalogue: Catalogue, model: Model, files: list[File], policy: Policy,
         if apart is not None:
             return apart
     wanted = links.wanted(catalogue, model, manifest, retry=retry)
-    wanted = wanted or _named_projector(catalogue, model, manifest, policy, retry)
+    wanted = wanted or _named_projector(catalogue, model, policy, retry)
     if wanted is not None:
         return wanted
     parts = _lone_parts(model.folder, own, found, policy)
@@ -174,18 +173,13 @@ def _pair(catalogue: Catalogue, part: Group) -> Step | None:
     return Decide(events, max(part.head.position, fitting[0].position))
 
 
-def _named_projector(
-    catalogue: Catalogue, model: Model, manifest: Manifest | None, policy: Policy, retry: bool
-) -> Step | None:
+def _named_projector(catalogue: Catalogue, model: Model, policy: Policy, retry: bool) -> Step | None:
     """Bring in the projector that a model.json names: that is a person's word, whatever the headers say."""
-    name = groups.named(manifest, "mmproj")
-    if name is None or any(paths.shown_name(f.path) == name for f in files_of(catalogue, model.uid)):
-        return None
-    for file in pairing.meant(catalogue, model, name):
+    for file in pairing.named_elsewhere(catalogue, model):
         owner = catalogue.models.get(file.uid)
         cause = max(file.position, model.position)
         here = paths.parent(file.path) == model.folder
-        if here or owner is None or owner.removed is not None or _is_by_itself(catalogue, owner, name):
+        if here or owner is None or owner.removed is not None or _is_by_itself(catalogue, owner, file):
             return Decide(((model.uid, PartPaired(file.path, "model.json")),), cause)
         target = paths.join(model.folder, paths.name(file.path))
         if policy.organise and (file.stuck is None or retry) and target not in catalogue.files:
@@ -193,10 +187,10 @@ def _named_projector(
     return None
 
 
-def _is_by_itself(catalogue: Catalogue, owner: Model, projector: str) -> bool:
+def _is_by_itself(catalogue: Catalogue, owner: Model, projector: File) -> bool:
     """Whether a projector waits for its model in a folder whose model.json does not ask for it, too."""
     manifest = manifest_of(files_in(catalogue, owner.folder))
-    return owner.status == "part" and groups.named(manifest, "mmproj") != projector
+    return owner.status == "part" and groups.named(manifest, "mmproj") != paths.shown_name(projector.path)
 
 
 def _generate(catalogue: Catalogue, model: Model, found: list[Group], retry: bool) -> Step | None:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Container, Iterable, Mapping
 
 from janfs.catalogue.catalogue import Catalogue, Key, files_in
-from janfs.catalogue.entries import File
+from janfs.catalogue.entries import File, Model
 from janfs.catalogue.groups import is_part
 from janfs.clock import Clock
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.organise import links, pairing, planner
 from janfs.organise.disk import OTHER_DISK
+from janfs.organise.homes import in_the_way
 from janfs.organise.steps import Copy, Decide, Generate, Move, Policy, is_pairing
 from janfs.pipeline import trash
 from janfs.pipeline.actor import Actor
@@ -55,7 +56,7 @@ class Organiser:
         self._organise = organise
         self._held: set[str] = set()
         self._parts: set[str] = set()  # places of parts that wait for a model, or of a model for its part
-        self._linked: dict[str, set[str]] = {}  # by link: places that are as they should be while it is there
+        self._keeps: dict[str, set[str]] = {}  # by file: places that are as they should be while it is there
         self._emptied = emptied
         self._dirty: set[str] = set()
         self._backoff = Backoff()
@@ -157,7 +158,7 @@ class Organiser:
             if step is None and pairing.is_waiting(self._catalogue, place, self._files_at(place)):
                 self._parts.add(place)
             if step is None:
-                self._note_links(place)
+                self._note_keepers(place)
                 continue
             self._dirty.add(place)
             if place in retry and self._actor.is_in_vain(step, self._arriving()):
@@ -175,11 +176,11 @@ class Organiser:
         retry.difference_update(place for op, place in acting.items() if op in failed)
         return late
 
-    def _note_links(self, place: str) -> None:
-        """Remember which links keep files at a place where they are."""
+    def _note_keepers(self, place: str) -> None:
+        """Remember what keeps files at a place where they are: links to them, and others of their name."""
         for file in self._files_at(place):
-            for link in links.others(self._catalogue, file):
-                self._linked.setdefault(link, set()).add(place)
+            for path in (*links.others(self._catalogue, file), *in_the_way(self._catalogue, file)):
+                self._keeps.setdefault(path, set()).add(place)
 
     def _policy(self) -> Policy:
         """What is arriving now, and where it came so lately that more of the same may follow."""
@@ -192,11 +193,12 @@ class Organiser:
         for kind, name in touched:
             if kind == "file":
                 self._note_place(paths.place(name))
-                self._dirty |= self._linked.pop(name, set())
+                for place in self._keeps.pop(name, ()):
+                    self._note_place(place, at_once=True)
                 file = self._catalogue.files.get(name)
                 if file is not None and is_part(file):
-                    named = pairing.naming(self._catalogue, paths.shown_name(name))
-                    self._dirty.update(model.folder for model in named)
+                    for model in pairing.naming(self._catalogue, paths.shown_name(name)):
+                        self._note_place(model.folder)
             elif kind == "model":
                 self._note_place(self._catalogue.models[name].folder)
                 # Its folder may be another one now, and what it has elsewhere is to follow.
@@ -209,11 +211,11 @@ class Organiser:
 
     def _note_place(self, place: str, *, at_once: bool = False) -> None:
         self._dirty.add(place)
-        here = self._files_at(place)
-        stuck = next((file.stuck for file in here if file.stuck is not None), None)
-        uid = self._catalogue.folders.get(place)
-        if uid is not None and stuck is None:
-            stuck = self._catalogue.models[uid].stuck
+        found: list[File | Model] = [*self._files_at(place)]
+        model = self._catalogue.models.get(self._catalogue.folders.get(place) or "")
+        if model is not None:
+            found += (*pairing.named_elsewhere(self._catalogue, model), model)
+        stuck = next((each.stuck for each in found if each.stuck is not None), None)
         now = self._clock.monotonic()
         # What lies on another disk does so for good; after the next start it is tried once more.
         failed = stuck is not None and (at_once or not stuck.endswith(OTHER_DISK))

@@ -155,6 +155,40 @@ def test_a_projector_that_is_named_comes_once_it_is_clear_which_is_meant(world: 
     )
 
 
+def test_a_projector_that_is_named_and_could_not_be_copied_is_tried_again(
+    stubborn: World, refusing: Refusing
+) -> None:
+    stubborn.fs.put("models/Alpha 7B/model.gguf", contents.model("Alpha 7B", "F16"))
+    stubborn.fs.put("models/Alpha 7B/mmproj.gguf", contents.projector("Alpha 7B"))
+    stubborn.fs.put("models/mine/mine.gguf", contents.model("Gamma 3B it", "F16"))
+    stubborn.wait(5)
+    refusing.code = errno.ENOSPC
+    stubborn.fs.put("models/mine/model.json", b'{"engine_parameters": {"mmproj": "mmproj.gguf"}}')
+    stubborn.wait(1)
+    assert stubborn.fs.stat("models/mine/mmproj.gguf") is None
+    refusing.code = None
+    stubborn.wait(65)
+    assert stubborn.fs.read("models/mine/mmproj.gguf") == contents.projector("Alpha 7B")
+    stubborn.come_to_rest()
+    check_at_rest(stubborn)
+
+
+def test_a_file_that_another_of_its_name_kept_out_follows_when_that_is_gone(world: World) -> None:
+    world.fs.put("models/Alpha 7B/model.gguf", contents.model("Alpha 7B", "F16"))
+    for name in ("one", "two"):
+        world.fs.put(f"models/nest/{name}/mmproj.gguf", contents.projector("Alpha 7B") + name.encode())
+        world.wait(5)
+    first, second = "models/Alpha 7B/mmproj.gguf", "models/nest/two/mmproj.gguf"
+    assert "exists already" in (world.file(second).stuck or "")
+    content = world.fs.read(second)
+    world.wait(4000)  # so that tries are an hour apart
+    world.fs.remove(first)
+    world.tick()
+    assert world.fs.read(first) == content, "it waits although nothing is in its way"
+    world.come_to_rest()
+    check_at_rest(world)
+
+
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
 def test_shards_that_come_one_by_one_into_a_tree_are_one_model(world: World, order: tuple[int, ...]) -> None:
     for number in order:
