@@ -72,8 +72,8 @@ class Downloader:
         """
         asked = hub.parse(source)
         if isinstance(asked, hub.Repository):
-            listing = self._downloads.ask(hub.listing_url(self._downloads.hub, asked))
-            wanted = tuple(hub.choose(self._downloads.hub, asked, hub.files_of(listing)))
+            listing = self._downloads.ask(hub.listing_url(hub.address(), asked))
+            wanted = tuple(hub.choose(hub.address(), asked, hub.files_of(listing)))
         else:
             wanted = (asked,)
         if not paths.is_binary(wanted[0].file_name):

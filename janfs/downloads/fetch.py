@@ -5,19 +5,23 @@ import errno
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from msgspec import Struct
 
+from janfs.downloads.answers import Remote, Unreliable
 from janfs.downloads.part import Part
 from janfs.downloads.sources import Wanted
-from janfs.downloads.web import Remote, Unreliable, Web
 from janfs.errors import DownloadError, GgufError
 from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 from janfs.folder.gguf import read_header
 from janfs.folder.hashing import hash_file
 from janfs.folder.real import RealFileSystem
+
+if TYPE_CHECKING:
+    from janfs.downloads.web import Web
 
 AT_ONCE = 4  # requests for pieces of one file
 SAVE_EVERY = 2.0  # seconds that a power cut may cost
@@ -41,7 +45,7 @@ class Changed(Exception):
 
 
 async def fetch(
-    web: Web, wanted: Wanted, root: Path, folder: str, part: Part, *, wait: float = 1.0
+    web: "Web", wanted: Wanted, root: Path, folder: str, part: Part, *, wait: float = 1.0
 ) -> Fetched:
     """Fetch a file into `folder`, a path below `root`; it gets its name once it is whole and checked.
 
@@ -79,7 +83,7 @@ async def fetch(
             raise DownloadError(f"{wanted.url} changes again and again while it is fetched.")
 
 
-async def _transfer(web: Web, wanted: Wanted, part: Part, remote: Remote) -> None:
+async def _transfer(web: "Web", wanted: Wanted, part: Part, remote: Remote) -> None:
     """Fetch what is not here yet."""
     todo = [n for n in range(len(part.pieces)) if remote.size is None or _rest(part, n) > 0]
     workers = [
@@ -93,12 +97,12 @@ async def _transfer(web: Web, wanted: Wanted, part: Part, remote: Remote) -> Non
         await asyncio.gather(*workers, return_exceptions=True)
 
 
-async def _work(web: Web, wanted: Wanted, part: Part, remote: Remote, todo: list[int]) -> None:
+async def _work(web: "Web", wanted: Wanted, part: Part, remote: Remote, todo: list[int]) -> None:
     while todo:
         await _piece(web, wanted, part, remote, todo.pop(0))
 
 
-async def _piece(web: Web, wanted: Wanted, part: Part, remote: Remote, number: int) -> None:
+async def _piece(web: "Web", wanted: Wanted, part: Part, remote: Remote, number: int) -> None:
     start, end = part.bounds(number)
     begin = start + part.pieces[number]
     headers = {}

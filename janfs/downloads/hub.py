@@ -1,5 +1,6 @@
 """What `janfs pull` takes: an address, or `hf:org/repo[:file]` of Hugging Face's hub. Choosing is pure."""
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from janfs.downloads.sources import Wanted, is_address, wanted
 from janfs.errors import InvalidInput
 from janfs.folder import paths
 
+_DEFAULT = "https://huggingface.co"
 _HUB = re.compile(r"(?:hf:|hf://)([\w.-]+)/([\w.-]+)(?::(.+))?")
 _PREFERRED = ("q4_k_m", "q4_0", "q8_0")  # llama.cpp's `-hf` takes Q4_K_M where nothing is said
 _MOST_LISTED = 30
@@ -41,6 +43,11 @@ def parse(text: str) -> Wanted | Repository:
             f"{text!r} is neither an address nor hf:org/repo or hf:org/repo:file.", param="source"
         )
     return Repository(f"{match[1]}/{match[2]}", match[3])
+
+
+def address() -> str:
+    """Where the hub is: as its own tools take it from the environment."""
+    return (os.environ.get("HF_ENDPOINT") or _DEFAULT).rstrip("/")
 
 
 def listing_url(endpoint: str, repository: Repository) -> str:

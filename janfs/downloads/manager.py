@@ -9,17 +9,20 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from msgspec import Struct
 
+from janfs.downloads.answers import Unreliable
 from janfs.downloads.fetch import Fetched, fetch
 from janfs.downloads.guard import Policy
 from janfs.downloads.part import Part
 from janfs.downloads.sources import Wanted
-from janfs.downloads.web import Unreliable, Web
 from janfs.errors import DownloadError, JanfsError
+
+if TYPE_CHECKING:
+    from janfs.downloads.web import Web
 
 AT_ONCE = 2  # models whose files come at the same time
 
@@ -87,7 +90,7 @@ class Downloads:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="downloads", daemon=True)
         self._thread.start()
-        self._web = self._call(self._open()).result()
+        self._made: Web | None = None
         self._places = asyncio.Semaphore(AT_ONCE)
 
     def start(self, download: Download) -> Future[None]:
@@ -127,16 +130,11 @@ class Downloads:
 
         async def get() -> object:
             try:
-                return await self._web.json(url)
+                return await self._web().json(url)
             except Unreliable as error:
                 raise DownloadError(f"{url}: {error.reason}.") from error
 
         return self._call(get()).result()
-
-    @property
-    def hub(self) -> str:
-        """The address of the hub."""
-        return self._web.hub
 
     def close(self) -> None:
         """Stop everything; what came is kept, and gone on with after the next start."""
@@ -146,13 +144,21 @@ class Downloads:
             self._loop.call_soon_threadsafe(known.stop)
         for known in running:
             known.ended.result()
-        self._call(self._web.aclose()).result()
+        if self._made is not None:
+            self._call(self._made.aclose()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    async def _open(self) -> Web:
-        return Web(self._policy)
+    def _web(self) -> "Web":
+        """For the downloads' own thread. Made when it is first needed: to import httpx and to read all
+        certificates takes a while, and most starts have nothing to fetch.
+        """
+        if self._made is None:
+            from janfs.downloads.web import Web
+
+            self._made = Web(self._policy)
+        return self._made
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -192,7 +198,7 @@ class Downloads:
             for wanted, part in zip(download.wanted, known.parts, strict=True):
                 known.now = part
                 try:
-                    fetched = await fetch(self._web, wanted, self._root, download.folder, part)
+                    fetched = await fetch(self._web(), wanted, self._root, download.folder, part)
                 except DownloadError as error:
                     await self._tell(download, Ended(known.seconds, error, wanted.url))
                     return

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from janfs.downloads.web import Remote
+from janfs.downloads.answers import Remote
 from janfs.errors import DownloadError
 from janfs.folder.whole import replace_content, unfinished
 

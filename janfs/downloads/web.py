@@ -8,34 +8,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-from msgspec import Struct
 
 import janfs
-from janfs.downloads.guard import GuardedTransport, Policy, check_url
+from janfs.downloads.answers import Remote, Unreliable
+from janfs.downloads.guard import Policy, check_url
+from janfs.downloads.hub import address as hub_address
+from janfs.downloads.transport import GuardedTransport
 from janfs.errors import DownloadError
 
-DEFAULT_HUB = "https://huggingface.co"
 _REDIRECTS = 10
 _TIMEOUTS = httpx.Timeout(30.0, connect=15.0)
 _DIGEST = re.compile(r'"?([0-9a-f]{64})"?\Z')
-
-
-class Unreliable(Exception):
-    """It did not work this time, and may the next; `after` is what the server asks for, in seconds."""
-
-    def __init__(self, reason: str, after: float | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.after = after
-
-
-class Remote(Struct, frozen=True):
-    """A file as its server describes it. `validator` tells one content from another, for `If-Range`."""
-
-    size: int | None
-    ranges: bool
-    validator: str | None
-    sha256: str | None
 
 
 class Web:
@@ -43,7 +26,7 @@ class Web:
 
     def __init__(self, policy: Policy, hub: str | None = None, token: str | None = None) -> None:
         """`hub` and `token` are those of the environment where they are not given."""
-        self.hub = (hub or os.environ.get("HF_ENDPOINT") or DEFAULT_HUB).rstrip("/")
+        self.hub = hub_address() if hub is None else hub
         self._policy = policy
         self._token = token if token is not None else _token()
         self._client = httpx.AsyncClient(

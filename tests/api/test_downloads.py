@@ -132,8 +132,7 @@ def test_pulling_from_the_hub_takes_what_fits(
         for name in ("m-Q4_K_M.gguf", "m-Q8_0.gguf")
     ]
     site.put("api/models/org/repo/tree/main", json.dumps(listing).encode())
-    downloads = service.context.downloads
-    monkeypatch.setattr(downloads._downloads._web, "hub", site.url)  # type: ignore[attr-defined]
+    monkeypatch.setenv("HF_ENDPOINT", site.url)
     name = service.client.post("/v1/pull", json={"source": "hf:org/repo"}).json()["id"]
     assert name == "m-q4_k_m"
     wait_for(service, name, "ready")

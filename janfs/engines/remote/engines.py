@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -14,9 +14,11 @@ from janfs.engines.remote.model import Key, RemoteModel
 from janfs.engines.remote.pieces import Piece, Rewriter
 from janfs.engines.remote.upstream import Attempts, Upstream, UpstreamState
 from janfs.engines.remote.watching import DEFAULT_PACE, Pace, Watch, unless_gone
-from janfs.engines.remote.wire import Wire
 from janfs.errors import JanfsError, UpstreamError
 from janfs.manifest.remote import Address, RemoteEngine
+
+if TYPE_CHECKING:
+    from janfs.engines.remote.wire import Wire
 
 _MOST_HELD = 64  # messages of a stream that say nothing yet and are held back
 _log = structlog.get_logger()
@@ -38,7 +40,7 @@ class RemoteEngines:
     ) -> None:
         self._key_of = key_of
         self._record = record
-        self._wire = Wire()
+        self._made: Wire | None = None
         self._patience = pace.patience
         self._upstreams: dict[str, dict[Address, Upstream]] = {}
         self._watch = Watch(self._look, pace)
@@ -47,7 +49,8 @@ class RemoteEngines:
     async def aclose(self) -> None:
         """End what runs in the background, and close every connection."""
         await self._watch.aclose()
-        await self._wire.aclose()
+        if self._made is not None:
+            await self._made.aclose()
 
     async def answer(
         self, model: RemoteModel, operation: str, request: Mapping[str, Any], *, translated: bool = False
@@ -69,7 +72,7 @@ class RemoteEngines:
                 key = self._key_of(model.engine, model.file)
                 said = without(body, request, upstream.refused & optional)
                 held: list[Piece] = []
-                answer = self._wire.answer(upstream, key, operation, said, rewriter)
+                answer = self._wire().answer(upstream, key, operation, said, rewriter)
                 async with aclosing(unless_gone(upstream, key, answer)) as pieces:
                     async for piece in pieces:
                         held.append(piece)
@@ -165,10 +168,18 @@ class RemoteEngines:
         self._upstreams[engine.id] = now
         return list(now.values())
 
+    def _wire(self) -> "Wire":
+        """Made when it is first needed: importing httpx takes a while, and many have no engines elsewhere."""
+        if self._made is None:
+            from janfs.engines.remote.wire import Wire
+
+            self._made = Wire()
+        return self._made
+
     async def _look(self, upstream: Upstream) -> frozenset[str] | UpstreamError | None:
         """See how a server is; what models it lists."""
         try:
-            found = await self._wire.models(
+            found = await self._wire().models(
                 upstream, self._key_of(upstream.engine, upstream.file), self._patience
             )
         except UpstreamError as error:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from janfs.engines.remote.model import Key
 from janfs.errors import UpstreamError
 from janfs.manifest.remote import Address, RemoteEngine
 
@@ -159,3 +160,19 @@ class Attempts:
             kind="server_busy",
             retry_after=wait or 1.0,
         )
+
+
+def named(upstream: Upstream, key: Key | None, error: UpstreamError) -> UpstreamError:
+    """The same error, saying whose it is, without the key in any of its words."""
+    hidden = key.hidden if key is not None else str
+    whose = f"The engine '{upstream.engine.id}' at {upstream.name}"
+    return UpstreamError(
+        hidden(f"{whose}: {error.detail.rstrip('.')}."),
+        status=error.status,
+        kind=hidden(error.kind),
+        param=None if error.param is None else hidden(error.param),
+        retry_after=error.retry_after,
+        counts=error.counts,
+        elsewhere=error.elsewhere,
+        broken=error.broken,
+    )

@@ -9,8 +9,7 @@ from msgspec import Struct
 
 from janfs.engines.remote.model import Key
 from janfs.engines.remote.pieces import Piece
-from janfs.engines.remote.upstream import Upstream
-from janfs.engines.remote.wire import named
+from janfs.engines.remote.upstream import Upstream, named
 from janfs.errors import UpstreamError
 
 

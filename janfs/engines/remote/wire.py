@@ -15,7 +15,7 @@ import janfs
 from janfs.engines.remote.asking import streams
 from janfs.engines.remote.model import Key
 from janfs.engines.remote.pieces import MOST_BYTES, Piece, Rewriter, message_of, messages
-from janfs.engines.remote.upstream import Upstream
+from janfs.engines.remote.upstream import Upstream, named
 from janfs.errors import UpstreamError
 
 _DONE = b"[DONE]"
@@ -188,22 +188,6 @@ def _refused(answer: httpx.Response, body: bytes) -> UpstreamError:
         retry_after=seconds_of(answer.headers, time.time()),
         counts=(prompt, context) if isinstance(prompt, int) and isinstance(context, int) else None,
         elsewhere=elsewhere,
-    )
-
-
-def named(upstream: Upstream, key: Key | None, error: UpstreamError) -> UpstreamError:
-    """The same error, saying whose it is, without the key in any of its words."""
-    hidden = key.hidden if key is not None else str
-    whose = f"The engine '{upstream.engine.id}' at {upstream.name}"
-    return UpstreamError(
-        hidden(f"{whose}: {error.detail.rstrip('.')}."),
-        status=error.status,
-        kind=hidden(error.kind),
-        param=None if error.param is None else hidden(error.param),
-        retry_after=error.retry_after,
-        counts=error.counts,
-        elsewhere=error.elsewhere,
-        broken=error.broken,
     )
 
 
