@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar
 from litestar.di import Provide
+from litestar.plugins import PluginProtocol
+from litestar.plugins.core import MsgspecDIPlugin
 
 from janfs.api import docs, schemas
 from janfs.api.access import Access
@@ -47,7 +49,7 @@ def create_api(context: ApiContext) -> Access:
             bell.detach()
             at_the_end.cancel()
 
-    inside = Litestar(
+    inside = _Litestar(
         HANDLERS,
         dependencies={
             "context": Provide(lambda: context, sync_to_thread=False),
@@ -62,6 +64,16 @@ def create_api(context: ApiContext) -> Access:
         openapi_config=None,
     )
     return Access(Door(inside, context), context.metrics)
+
+
+class _Litestar(Litestar):
+    """Without the plugins for pydantic and attrs, which Litestar imports wherever they are installed; nothing
+    here is made with them.
+    """
+
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        return [*plugins, MsgspecDIPlugin()]
 
 
 async def _ring_when_stopping(context: ApiContext, bell: Bell) -> None:
