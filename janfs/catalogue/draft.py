@@ -1,12 +1,14 @@
 """A catalogue in the making, with everything that is derived from its entries kept up to date."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from immutables import Map, MapMutation
 
 from janfs.catalogue.catalogue import Catalogue, Key, Names
 from janfs.catalogue.entries import File, Model, Parked, Plan, Root
 from janfs.folder import paths
+
+_NONE: Names = Map()
 
 
 class Draft:
@@ -30,6 +32,7 @@ class Draft:
         self.spellings = base.spellings.mutate()
         self.rivals = base.rivals.mutate()
         self._leads = {"id": self.ids, "folder": self.folders, "grave": self.graves}
+        self._by_file = ((self.owned, _owner), (self.links, _linked), (self.hashes, _content))
         self.touched: set[Key] = set()
         self.stale: dict[
             str, int
@@ -43,13 +46,26 @@ class Draft:
             return
         before = self.files.get(file.path)
         if before is None:
-            folder = paths.parent(file.path)
+            folder = _folder(file)
             if folder not in self.children or folder == paths.MODELS:
-                self._spell(_add, file.path if folder == paths.MODELS else folder)
+                self._spell(_add, paths.place(file.path))
             _add(self.children, folder, file.path)
         self._index(before, file)
         self.files[file.path] = file
         self.touched.add(("file", file.path))
+
+    def put_stored(self, files: Sequence[File]) -> None:
+        """Add all files of `models/` to a catalogue without any; quicker than one after another."""
+        self.files.update({file.path: file for file in files})
+        for index, name_of in ((self.children, _folder), *self._by_file):
+            groups: dict[str, dict[str, None]] = {}
+            for file in files:
+                name = name_of(file)
+                if name is not None:
+                    groups.setdefault(name, {})[file.path] = None
+            index.update({name: Map(group) for name, group in groups.items()})
+        for place in {paths.place(file.path) for file in files}:
+            self._spell(_add, place)
 
     def drop_file(self, path: str) -> None:
         """Forget a file, if it is known."""
@@ -62,13 +78,13 @@ class Draft:
         folder = paths.parent(path)
         _remove(self.children, folder, path)
         if folder not in self.children or folder == paths.MODELS:
-            self._spell(_remove, path if folder == paths.MODELS else folder)
+            self._spell(_remove, paths.place(path))
         self._index(file, None)
         self.touched.add(("file", path))
 
     def _index(self, before: File | None, after: File | None) -> None:
         """Keep what is derived from files up to date."""
-        for index, name_of in ((self.owned, _owner), (self.links, _linked), (self.hashes, _content)):
+        for index, name_of in self._by_file:
             old = None if before is None else name_of(before)
             new = None if after is None else name_of(after)
             if before is not None and old is not None and old != new:
@@ -169,7 +185,7 @@ class Draft:
 
 
 def _add(index: MapMutation[str, Names], key: str, path: str) -> None:
-    index[key] = (index.get(key) or Map()).set(path, None)
+    index[key] = (index.get(key) or _NONE).set(path, None)
 
 
 def _remove(index: MapMutation[str, Names], key: str, path: str) -> None:
@@ -178,6 +194,10 @@ def _remove(index: MapMutation[str, Names], key: str, path: str) -> None:
         index[key] = left
     else:
         del index[key]
+
+
+def _folder(file: File) -> str:
+    return paths.parent(file.path)
 
 
 def _owner(file: File) -> str:

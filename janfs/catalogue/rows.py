@@ -45,8 +45,11 @@ def from_rows(rows: Iterable[tuple[str, str, str]], position: int) -> Catalogue:
     """The catalogue that was stored. Raises `msgspec.ValidationError` for rows that are none of ours."""
     draft = Draft(Catalogue())
     draft.position = position
+    files: list[File] = []
     for kind, _, value in rows:
-        if kind in ("file", "engine"):
+        if kind == "file":
+            files.append(_files.decode(value))
+        elif kind == "engine":
             draft.put_file(_files.decode(value))
         elif kind == "model":
             draft.put_model(_models.decode(value))
@@ -56,4 +59,5 @@ def from_rows(rows: Iterable[tuple[str, str, str]], position: int) -> Catalogue:
             draft.put_parked(_parked.decode(value))
         else:
             draft.put_root(_roots.decode(value))
+    draft.put_stored(files)
     return draft.finish()

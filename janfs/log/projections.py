@@ -1,9 +1,9 @@
 """Where a projection of the log is kept: rows of text, moved on in the transaction that appends."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Row, delete, select
 
 from janfs.log.schema import projected, projections
 
@@ -23,11 +23,10 @@ def checkpoint(connection: Connection, name: str) -> Checkpoint | None:
     return None if row is None else Checkpoint(version=row.version, position=row.position)
 
 
-def rows(connection: Connection, name: str) -> Iterator[tuple[str, str, str]]:
+def rows(connection: Connection, name: str) -> Sequence[Row[str, str, str]]:
     """Every row (kind, key, value) of a projection, ordered by kind and key."""
     query = "SELECT kind, key, value FROM projected WHERE projection = ? ORDER BY kind, key"
-    for row in connection.exec_driver_sql(query, (name,)):
-        yield row[0], row[1], row[2]
+    return connection.exec_driver_sql(query, (name,)).all()
 
 
 def save(connection: Connection, name: str, at: Checkpoint, changed: Mapping[Key, str | None]) -> None:
