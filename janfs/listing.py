@@ -53,8 +53,9 @@ class ModelList:
             position, state_name, reason, encoded = known
             if position == model.position and state_name == state.state and reason == state.reason:
                 return encoded
-        encoded = _encoder.encode(model_view(catalogue, model, state))
-        if model.remote is None and not any(file.duplicate_of for file in files_of(catalogue, model.uid)):
+        files = files_of(catalogue, model.uid)
+        encoded = _encoder.encode(model_view(catalogue, model, state, files=files))
+        if model.remote is None and not any(file.duplicate_of for file in files):
             self._encoded[model.uid] = (model.position, state.state, state.reason, encoded)
         return encoded
 

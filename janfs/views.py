@@ -1,6 +1,6 @@
 """What the API and the command line show of models and events. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from janfs.catalogue.catalogue import Catalogue, files_of, find_model
-from janfs.catalogue.duplicates import duplicates_of
+from janfs.catalogue.duplicates import original_of
 from janfs.catalogue.entries import File, Model, Status
 from janfs.engine_views import LoadedModel
 from janfs.engines.protocol import EngineState
@@ -121,14 +121,20 @@ def event_view(record: Record) -> EventView:
 
 
 def model_view(
-    catalogue: Catalogue, model: Model, state: EngineState = _STOPPED, arrival: Arrival | None = None
+    catalogue: Catalogue,
+    model: Model,
+    state: EngineState = _STOPPED,
+    arrival: Arrival | None = None,
+    files: Sequence[File] | None = None,
 ) -> ModelView:
-    """A model as it is shown; what its model.json leaves open has the specification's default."""
-    files = files_of(catalogue, model.uid)
+    """A model as it is shown; what its model.json leaves open has the specification's default.
+
+    `files` are its files, where they are at hand.
+    """
+    files = files_of(catalogue, model.uid) if files is None else files
     json_file = next((file for file in files if paths.is_manifest(file.path)), None)
     manifest = json_file.manifest if json_file is not None and json_file.manifest is not None else Manifest()
     binaries = [file for file in files if paths.is_binary(file.path)]
-    named = tuple(SourceRef(paths.shown_name(file.path), paths.shown_name(file.path)) for file in binaries)
     now = availability(catalogue, model, arrival)
     return ModelView(
         id=model.id,
@@ -140,7 +146,7 @@ def model_view(
         description=manifest.description,
         format=manifest.format or "gguf",
         engine=manifest.engine or DEFAULT_ENGINE,
-        sources=manifest.sources or named,
+        sources=manifest.sources or tuple(map(_source, binaries)),
         engine_parameters=manifest.engine_parameters,
         model_parameters=manifest.model_parameters,
         metadata=manifest.metadata,
@@ -153,7 +159,7 @@ def model_view(
         reason=now.reason,
         state_reason=state.reason,
         progress=now.percentage,
-        duplicate_of=_duplicate_of(catalogue, model),
+        duplicate_of=_duplicate_of(catalogue, files),
         json_error=_json_error(json_file),
     )
 
@@ -200,9 +206,15 @@ def _seconds(timestamp: str) -> int:
     return int(datetime.fromisoformat(timestamp).timestamp())
 
 
-def _duplicate_of(catalogue: Catalogue, model: Model) -> str | None:
-    for _, original in duplicates_of(catalogue, model.uid):
-        owner = catalogue.models.get(original.uid)
+def _source(file: File) -> SourceRef:
+    file_name = paths.shown_name(file.path)
+    return SourceRef(file_name, file_name)
+
+
+def _duplicate_of(catalogue: Catalogue, files: Sequence[File]) -> str | None:
+    for file in files:
+        original = original_of(catalogue, file)
+        owner = None if original is None else catalogue.models.get(original.uid)
         if owner is not None:
             return owner.id
     return None
