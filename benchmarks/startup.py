@@ -49,9 +49,10 @@ def _imports() -> tuple[float, float]:
 def _start(root: Path, models: int) -> tuple[float, float]:
     """Nobody asks before the service says that it listens, so that no try costs it anything."""
     with ServiceProcess(root, "--hashing", "off") as service:
-        listed = len(service.get("/v1/models")["data"])
+        answer = service.client.get("/v1/models").raise_for_status()
         wall = time.perf_counter() - service.started
         used = psutil.Process(service.process.pid).cpu_times()
+    listed = len(answer.json()["data"])
     if listed != models:
         raise AssertionError(f"{listed} models are listed, there are {models}")
     return wall, used.user + used.system
