@@ -34,8 +34,7 @@ def of_snapshot(snapshot: Snapshot) -> Preview:
 
 def of_folder(fs: FileSystem, catalogue: Catalogue, clock: Clock, ids: Ids) -> Preview:
     """What organising everything would do now, by a look at the disk; it is only read."""
-    observer = Observer(fs, clock, ids)
-    observer.index(catalogue, [("file", path) for path in catalogue.files])
+    observer = Observer(fs, clock, ids, catalogue)
     drafts = observer.look(catalogue, [""]).drafts
     now = timestamp(clock.now())
     seen = [

@@ -57,9 +57,8 @@ class Pipeline:
         self._clock = clock
         self._inbox = Inbox(clock)
         self._recorder = Recorder(log)
-        self._observer = Observer(fs, clock, ids)
+        self._observer = Observer(fs, clock, ids, self.catalogue)
         self._recorder.on_touched(lambda touched: self._observer.index(self.catalogue, touched))
-        self._observer.index(self.catalogue, [("file", path) for path in self.catalogue.files])
         self._actor = Actor(fs, log, ids)
         self._work_until: float | None = None
         self._manifests = Manifests(log, ids)

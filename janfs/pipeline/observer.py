@@ -48,12 +48,15 @@ class _Watched(Struct):
 class Observer:
     """Looks at the folder. What it remembers between looks only saves work and shows progress."""
 
-    def __init__(self, fs: FileSystem, clock: Clock, ids: Ids) -> None:
+    def __init__(self, fs: FileSystem, clock: Clock, ids: Ids, catalogue: Catalogue) -> None:
+        """`catalogue` is what is known at first."""
         self._fs = fs
         self._clock = clock
         self._ids = ids
         self._waiting: dict[str, _Watched] = {}
         self._memory = moves.Memory()
+        known = catalogue.files.items()
+        self._memory.by_inode = {file.stamp.inode: path for path, file in known if file.link is None}
         self._folds = False
         self._taken = Taken()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Container, Iterable, Mapping
 
-from janfs.catalogue.catalogue import Catalogue, Key, files_in
+from janfs.catalogue.catalogue import Catalogue, Key, files_in, present_models
 from janfs.catalogue.entries import File, Model
 from janfs.catalogue.groups import is_part
 from janfs.clock import Clock
@@ -77,10 +77,11 @@ class Organiser:
     def doubt(self) -> None:
         """Look at every place again, and try at once what failed before."""
         places = {paths.place(path) for path in self._catalogue.files}
-        places |= set(self._catalogue.children) - {paths.MODELS}
-        places |= {model.folder for model in self._catalogue.models.values() if model.removed is None}
-        for place in places:
-            self._note_place(place, at_once=True)
+        places |= {model.folder for model in present_models(self._catalogue)}
+        self._dirty |= places
+        if any(each.stuck for each in (*self._catalogue.files.values(), *self._catalogue.models.values())):
+            for place in places:
+                self._note_place(place, at_once=True)
 
     def work_once(self) -> None:
         """Organise everything now, even if organising is off."""

@@ -29,7 +29,7 @@ def why_unavailable(fs: FileSystem, known: Collection[str]) -> str | None:
     try:
         if fs.stat(MARKER) is not None:
             return None
-        if known and not any(fs.stat(path) is not None for path in sorted(known)):
+        if known and not any(fs.stat(path) is not None for path in _possible(fs, known)):
             return (
                 f"{paths.MODELS}/ is empty and its marker is gone, as when its disk is not mounted. "
                 f"If everything was deleted on purpose, create the file {MARKER}."
@@ -44,3 +44,9 @@ def why_unavailable(fs: FileSystem, known: Collection[str]) -> str | None:
         fs.rename(_MAKING, MARKER)
         fs.sync_folder(paths.MODELS)
     return None
+
+
+def _possible(fs: FileSystem, known: Collection[str]) -> list[str]:
+    """The known files that may be there, by what is directly in `models/`; of an empty folder, none."""
+    here = {paths.folded(name) for name in fs.list(paths.MODELS)}
+    return sorted(path for path in known if paths.folded(path.split("/")[1]) in here)

@@ -111,9 +111,8 @@ class Organisation:
         """Begin as a new process does, knowing no more than the history."""
         recorder = self.recorder
         recorder.forget_listeners()
-        self.observer = Observer(self._fs, self._clock, self._ids)
+        self.observer = Observer(self._fs, self._clock, self._ids, recorder.catalogue)
         recorder.on_touched(lambda touched: self.observer.index(recorder.catalogue, touched))
-        self.observer.index(recorder.catalogue, [("file", path) for path in recorder.catalogue.files])
         moved = [event.source for event in recorder.events if isinstance(event, e.MoveCompleted)]
         self.organiser = ShuffledOrganiser(
             recorder,
