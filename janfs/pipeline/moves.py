@@ -1,11 +1,12 @@
 """Files that someone else gave another name: the same inode, size and time, gone from the old place.
 
 A folder that was renamed as a whole takes its model with it, and so does a loose file that someone moved into
-a folder before we did: the uid stays, the id changes. So it is with two folders that changed names, where
-every file proves it.
+a folder before we did: the uid stays, the id changes. So it is with folders that changed names with each
+other, two or more in a ring, where every file proves it.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in
 from janfs.catalogue.entries import File, Model
@@ -46,26 +47,41 @@ def other_ends(
 
 
 def swapped(catalogue: Catalogue, seen: Mapping[str, Stat], memory: Memory) -> list[Draft]:
-    """The models whose folders changed names with each other, as events of both."""
+    """The models whose folders changed names with each other, as events of both.
+
+    Of a ring of folders, whichever model is at the first of them changes with that of the next one in turn.
+    """
     pairs = set()
     for path, stat in seen.items():
         source = _origin(catalogue, path, stat, memory)
-        if source is not None:
-            pairs.add(tuple(sorted((paths.parent(source), paths.parent(path)))))
+        if source is not None and paths.parent(path) in catalogue.folders:
+            pairs.add((paths.parent(source), paths.parent(path)))
     drafts = []
-    for left, folder in sorted(pairs):
-        model, other = _at_home(catalogue, left), _at_home(catalogue, folder)
-        if model is None or other is None or model == other:
-            continue
-        ways = ((left, folder), (folder, left))
-        if all(_went(catalogue, seen, memory, origin, place) for origin, place in ways):
-            drafts.append(Draft(model.uid, e.ModelSwapped(other.id, folder, model.id, left), _ACTOR))
-            drafts.append(Draft(other.uid, e.ModelSwapped(model.id, left, other.id, folder), _ACTOR))
+    went = {origin: place for origin, place in sorted(pairs) if _went(catalogue, seen, memory, origin, place)}
+    for ring in _rings(went):
+        models = [catalogue.models[catalogue.folders[folder]] for folder in ring]
+        first = models[0]
+        for model, other in pairwise(models):
+            there = e.ModelSwapped(other.id, other.folder, first.id, first.folder)
+            here = e.ModelSwapped(first.id, first.folder, other.id, other.folder)
+            drafts += [Draft(model.uid, there, _ACTOR), Draft(other.uid, here, _ACTOR)]
     return drafts
 
 
-def _at_home(catalogue: Catalogue, folder: str) -> Model | None:
-    return catalogue.models.get(catalogue.folders.get(folder) or "")
+def _rings(went: Mapping[str, str]) -> list[list[str]]:
+    """Folders of which each went where the next one was, and the last to the first."""
+    rings: list[list[str]] = []
+    seen: set[str] = set()
+    for start in went:
+        way: list[str] = []
+        folder: str | None = start
+        while folder is not None and folder not in seen:
+            seen.add(folder)
+            way.append(folder)
+            folder = went.get(folder)
+        if folder in way:
+            rings.append(way[way.index(folder) :])
+    return rings
 
 
 def _went(catalogue: Catalogue, seen: Mapping[str, Stat], memory: Memory, origin: str, place: str) -> bool:

@@ -248,6 +248,32 @@ def test_two_folders_that_change_names_keep_their_models(
     check_at_rest(world)
 
 
+@pytest.mark.parametrize("to", ["bca", "cab", "bcda", "badc", "dcab"])
+@pytest.mark.parametrize("told", ["everything", "one folder"])
+def test_folders_that_change_names_in_a_ring_keep_their_models(world: World, to: str, told: str) -> None:
+    names = sorted(to)
+    for name in names:
+        world.fs.put(f"models/{name}/m.gguf", gguf(name))
+    world.come_to_rest()
+    uids, position = {name: world.model(name).uid for name in names}, world.log.head.position
+    for name in names:
+        world.fs.rename_over(f"models/{name}", f"/tmp/{name}")
+    for name, place in zip(names, to, strict=True):
+        world.fs.rename_over(f"/tmp/{name}", f"models/{place}")
+    world.hints.clear()
+    world.tick("" if told == "everything" else "models/a")
+    world.come_to_rest()
+    assert {name: world.model(place).uid for name, place in zip(names, to, strict=True)} == uids
+    assert {model.folder: model.id for model in present_models(world.catalogue)} == {
+        f"models/{name}": name for name in names
+    }
+    assert not {"file-moved", "file-changed", "file-removed", "model-registered"} & set(
+        world.events(position)
+    )
+    assert all(world.fs.read(f"models/{p}/m.gguf") == gguf(n) for n, p in zip(names, to, strict=True))
+    check_at_rest(world)
+
+
 def test_two_folders_of_which_one_changed_too_keep_their_ids_and_not_their_models(world: World) -> None:
     for folder in "ab":
         world.fs.put(f"models/{folder}/m.gguf", gguf(folder))
