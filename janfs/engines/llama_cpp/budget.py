@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 STEP_SECONDS = 0.25  # what a prompt may put between two tokens of somebody else's answer
 LEAST_CHUNK = 16  # prompt tokens in a step, however slow the machine is
+TILE = 64  # rows that attention takes together, from so many on (GGML_FA_TILE_Q in ggml-cpu/common.h)
 _FIRST_CHUNK = 64  # before anything was measured
 _WEIGHT = 0.3  # of the latest step in the running average
 
@@ -33,15 +34,16 @@ def shares(missing: Sequence[int], room: int, chunk: int) -> list[int]:
     """How many tokens of each request to compute now: `missing` ones, of requests with the oldest first.
 
     One that misses a single token is writing and gets it; one that misses none waits and gets none. What
-    is left of `room` goes to prompts, `chunk` at most while anyone writes: half of it to the oldest, so
+    is left of `room` goes to prompts, some `chunk` at most while anyone writes: half of it to the oldest, so
     that it is not put off by shorter ones for good, the rest to the shortest first, which gives the earliest
     first tokens. `room` is at least the number of requests.
     """
     given = [min(1, each) for each in missing]
     prompts = sorted((each, place) for place, each in enumerate(missing) if each > 1)
     left = room - sum(given)
-    if any(each == 1 for each in missing):
-        left = min(left, max(0, chunk - len(prompts)))
+    writing = sum(each == 1 for each in missing)
+    if writing:
+        left = min(left, max(0, whole_tiles(writing + chunk) - sum(given)))
     oldest = sorted(prompts, key=lambda prompt: prompt[1])[:1]
     for (lacking, place), most in [
         *((prompt, left // 2) for prompt in oldest),
@@ -51,3 +53,14 @@ def shares(missing: Sequence[int], room: int, chunk: int) -> list[int]:
         given[place] += more
         left -= more
     return given
+
+
+def whole_tiles(rows: int) -> int:
+    """As many rows, or a few less: the rest of a tile is computed as well, and takes as long.
+
+    Below `TILE` each row is computed by itself. With SmolLM2 135M on two cores, prompts of 150 tokens beside
+    eight answers were computed at 308 tokens a second by 63 rows, 240 by 64, 260 by 80, and 300 by 128.
+    """
+    if rows < TILE:
+        return rows
+    return TILE - 1 if rows < 2 * TILE else rows // TILE * TILE

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from janfs.engines.llama_cpp.budget import LEAST_CHUNK, STEP_SECONDS, Pace, shares
+from janfs.engines.llama_cpp.budget import LEAST_CHUNK, STEP_SECONDS, TILE, Pace, shares, whole_tiles
 
 missing = st.lists(st.integers(0, 300), max_size=8)
 
@@ -14,7 +14,8 @@ def test_a_step_is_shared_out(missing: list[int], room: int, chunk: int) -> None
     assert all(share <= each for share, each in zip(given, missing, strict=True))
     assert all(share >= 1 for share, each in zip(given, missing, strict=True) if each), "somebody goes idle"
     prompts = [(share, each) for share, each in zip(given, missing, strict=True) if each > 1]
-    most = chunk if 1 in missing else room
+    writing = missing.count(1)
+    most = whole_tiles(writing + chunk) - writing if writing else room
     taken = sum(share for share, _ in prompts)
     assert taken <= max(most, len(prompts)), "those who write wait longer than they should"
     left = room - sum(given)
@@ -23,6 +24,14 @@ def test_a_step_is_shared_out(missing: list[int], room: int, chunk: int) -> None
     if prompts:
         share, each = prompts[0]
         assert share >= min(each, (taken - len(prompts)) // 2), "the oldest has not its half"
+
+
+@given(st.integers(0, 3000))
+def test_no_rows_are_paid_for_in_vain(rows: int) -> None:
+    fewer = whole_tiles(rows)
+    assert fewer <= rows
+    assert fewer < TILE or fewer % TILE == 0, "a tile is begun that is not filled"
+    assert rows - fewer < TILE, "a whole tile more would have done"
 
 
 def test_nothing_is_measured_where_only_a_few_tokens_were_computed() -> None:
