@@ -41,6 +41,8 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "auth_header": "The header that carries api_key. both: Authorization and api-key.",
         "connect_timeout": "Seconds until there must be a connection to an engine elsewhere.",
         "read_timeout": "Seconds that an engine elsewhere may be silent.",
+        "first_word_timeout": "Seconds until the first word of a streamed answer from elsewhere.",
+        "health_checks": "Whether an engine elsewhere is given up that does not list its models any more.",
         "api_key": "The key of a remote engine, for its file in engines/, of which no key is ever recorded.",
         "temperature": "How freely tokens are chosen. 0 always takes the likeliest.",
         "top_p": "Only the likeliest tokens that reach this probability together.",

@@ -95,11 +95,13 @@ ENGINE_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "grp_attn_w": _ANY_INTEGER,
         "grammar_file": _ANY_TEXT,
         "llama_log_folder": _ANY_TEXT,
-        "full_url": _ANY_TEXT,  # of engines/openai.json and the like, as the four below
+        "full_url": _ANY_TEXT,  # of engines/openai.json and the like, as those below
         "base_urls": Parameter("texts"),
         "auth_header": Parameter("choice", choices=("both", "authorization", "api-key", "x-api-key")),
         "connect_timeout": Parameter("number", low=0.1, high=600),  # seconds
         "read_timeout": Parameter("number", low=1, high=86_400),
+        "first_word_timeout": Parameter("number", low=1, high=86_400),
+        "health_checks": _ANY_BOOLEAN,
         "api_key": _ANY_TEXT,
     }
 )

@@ -15,6 +15,7 @@ FORMAT = "api"  # of a model that is somewhere else
 HIDDEN = "***"  # stands for a secret that is there
 
 AuthHeader = Literal["both", "authorization", "api-key", "x-api-key"]
+_OPTIONS = ("auth_header", "connect_timeout", "read_timeout", "first_word_timeout", "health_checks")
 _OPERATIONS = ("/chat/completions", "/completions", "/embeddings")  # what a `full_url` may end with
 
 
@@ -33,7 +34,9 @@ class RemoteEngine(Struct, frozen=True, kw_only=True):
     """An engine elsewhere, at one address or at several that are alike. Its key is not in here.
 
     `auth_header` says in which header the key goes; "both" is `Authorization` and `api-key`. The time-outs
-    are in seconds: until there is a connection, and without a sign of an answer.
+    are in seconds: until there is a connection, without a sign of an answer, and until the first word of one
+    that is streamed (None: as long as it may be silent). With `health_checks` a server that does not even
+    list its models any more is given up before that.
     """
 
     id: str
@@ -41,6 +44,8 @@ class RemoteEngine(Struct, frozen=True, kw_only=True):
     auth_header: AuthHeader = "both"
     connect_timeout: float = 5.0
     read_timeout: float = 300.0
+    first_word_timeout: float | None = None
+    health_checks: bool = True
 
 
 def is_remote(manifest: Manifest | None) -> bool:
@@ -62,7 +67,7 @@ def remote_engine(engine: str, parameters: Mapping[str, Any]) -> RemoteEngine:
     ]
     if not urls:
         raise InvalidInput("it has neither full_url nor base_urls.", param="full_url")
-    said = {name: parameters.get(name) for name in ("auth_header", "connect_timeout", "read_timeout")}
+    said = {name: parameters.get(name) for name in _OPTIONS}
     known = {
         name: checked(name, ENGINE_PARAMETERS[name], value)
         for name, value in said.items()

@@ -73,7 +73,8 @@ class RemoteEngines:
                 said = without(body, request, upstream.refused & optional)
                 held: list[Piece] = []
                 answer = self._wire().answer(upstream, key, operation, said, rewriter)
-                async with aclosing(unless_gone(upstream, key, answer)) as pieces:
+                patience = model.engine.first_word_timeout if streams(operation, said) else None
+                async with aclosing(unless_gone(upstream, key, answer, patience)) as pieces:
                     async for piece in pieces:
                         held.append(piece)
                         if not attempt.no_way_back:
@@ -137,7 +138,7 @@ class RemoteEngines:
     def _attempts(self, model: RemoteModel, optional: frozenset[str]) -> Attempts:
         upstreams = self._of(model.engine, model.file)
         for each in upstreams:
-            if not each.alone:
+            if each.engine.health_checks:
                 self._watch.over(each)
 
         def on_failure(upstream: Upstream, error: UpstreamError) -> bool:
@@ -184,8 +185,7 @@ class RemoteEngines:
             )
         except UpstreamError as error:
             upstream.is_down(error.detail)
-            if error.broken:
-                upstream.gone.set()
+            upstream.looked(answered=not error.broken)
             return error
         except JanfsError as error:  # without a key nothing can be said of it
             upstream.is_down(error.detail)

@@ -15,6 +15,7 @@ from janfs.manifest.remote import Address, RemoteEngine
 
 MOST_ACTIVE = 512  # requests at a time that one server is given
 LONGEST_WAIT = 600.0  # seconds that a server is left alone at most because it asks for it
+LOST_AFTER = 3  # looks at the only server; some are slow to answer while they compute
 _MOST_WAITS = 100  # models of one server that are waited for
 
 
@@ -43,10 +44,10 @@ class Upstream:
         self.used = 0.0  # when it was asked last, in seconds of the monotonic clock
         self.wanted = 0.0  # when it or another of its engine was
         self.refused: frozenset[str] = frozenset()  # fields of our own accord that it does not take
-        self.gone = asyncio.Event()  # it was looked at, and did not answer
         self._reason: str | None = None
         self._since: float | None = None
         self._waits: dict[str, float] = {}
+        self._looks: set[asyncio.Future[bool]] = set()  # of those who wait for the next one
 
     @property
     def name(self) -> str:
@@ -60,7 +61,7 @@ class Upstream:
 
     def is_up(self) -> None:
         """It answered."""
-        self.gone.clear()
+        self.looked(answered=True)
         if self.state != "up":
             self.state, self._reason, self._since = "up", None, time.time()
 
@@ -69,6 +70,26 @@ class Upstream:
         if self.state != "down":
             self._since = time.time()
         self.state, self._reason = "down", reason
+
+    def looked(self, *, answered: bool) -> None:
+        """Somebody saw whether it answers at all."""
+        for look in self._looks:
+            if not look.done():
+                look.set_result(answered)
+
+    async def lost(self) -> None:
+        """Wait until it is seen not to answer: once, or where nobody else can be asked `LOST_AFTER` times in
+        a row, unless it was down before.
+        """
+        enough = LOST_AFTER if self.alone and self.state != "down" else 1
+        missed = 0
+        while missed < enough:
+            look: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            self._looks.add(look)
+            try:
+                missed = 0 if await look else missed + 1
+            finally:
+                self._looks.discard(look)
 
     def wait(self, model: str, seconds: float, now: float) -> None:
         """It asks to be left alone with a model for so long; `now` is in seconds of the monotonic clock."""

@@ -16,9 +16,9 @@ from janfs.errors import UpstreamError
 class Pace(Struct, frozen=True):
     """How often servers are looked at, in seconds.
 
-    One that is down after `first`, then after twice as long each time, up to `longest`; one that is up, where
-    there are others to turn to, `every` so often. It has `patience` to answer. One that was not asked for
-    `idle` is left alone.
+    One that is down after `first`, then after twice as long each time, up to `longest`; one that is up
+    `every` so often, the only one of an engine only while a request runs there. It has `patience` to answer.
+    One that was not asked for `idle` is left alone.
     """
 
     first: float = 0.5
@@ -41,7 +41,7 @@ class Watch:
         self._failing: dict[Upstream, asyncio.Event] = {}
 
     def over(self, upstream: Upstream) -> None:
-        """Look after a server: it is down, or one of several."""
+        """Look after a server: it is down, or asked for something."""
         if upstream in self._tasks:
             if upstream.state == "down":
                 self._failing[upstream].set()
@@ -74,48 +74,68 @@ class Watch:
                 delay = self._pace.first
                 await _first_of(failing, self._pace.every)
             failing.clear()
-            await self._look(upstream)
+            if self._is_wanted(upstream):
+                await self._look(upstream)
 
     def _is_wanted(self, upstream: Upstream) -> bool:
-        idle = upstream.active == 0 and time.monotonic() - upstream.wanted > self._pace.idle
-        return not idle and (upstream.state == "down" or not upstream.alone)
+        if upstream.active > 0:
+            return upstream.state == "down" or upstream.engine.health_checks
+        idle = time.monotonic() - upstream.wanted > self._pace.idle
+        return not idle and (
+            upstream.state == "down" or (upstream.engine.health_checks and not upstream.alone)
+        )
 
     def _ended(self, upstream: Upstream) -> None:
         del self._tasks[upstream], self._failing[upstream]
 
 
 async def unless_gone(
-    upstream: Upstream, key: Key | None, pieces: AsyncGenerator[Piece]
+    upstream: Upstream, key: Key | None, pieces: AsyncGenerator[Piece], patience: float | None
 ) -> AsyncGenerator[Piece]:
     """The pieces of an answer; `UpstreamError` if its server is found gone before there is any word of it.
 
-    A process that hangs, or a machine without power, keeps its connections. Only where there are others to
-    turn to is it worth leaving them.
+    A process that hangs, or a machine without power, keeps its connections. There must be a word within
+    `patience` seconds, if that is given.
     """
-    watched = not upstream.alone and not upstream.gone.is_set()
-    async with aclosing(pieces):
-        while True:
-            coming = anext(pieces, None)
-            piece = await (_or_gone(upstream, key, coming) if watched else coming)
-            if piece is None:
-                return
-            watched = watched and not piece.told
-            yield piece
-
-
-async def _or_gone(upstream: Upstream, key: Key | None, coming: Awaitable[Piece | None]) -> Piece | None:
-    piece = asyncio.ensure_future(coming)
-    gone = asyncio.ensure_future(upstream.gone.wait())
+    lost = asyncio.ensure_future(upstream.lost())
+    until = None if patience is None else time.monotonic() + patience
+    watched = True
     try:
-        await asyncio.wait((piece, gone), return_when=asyncio.FIRST_COMPLETED)
+        async with aclosing(pieces):
+            while True:
+                coming = anext(pieces, None)
+                piece = await (_or_lost(coming, lost, until) if watched else coming)
+                if piece is None:
+                    return
+                watched = watched and not piece.told
+                yield piece
+    except _SilentError as error:
+        said = "it does not answer any more" if lost.done() else f"it said nothing for {patience:g} seconds"
+        silent = UpstreamError(
+            said, status=504, kind="upstream_timeout", elsewhere=not upstream.alone, broken=True
+        )
+        raise named(upstream, key, silent) from error
+    finally:
+        lost.cancel()
+
+
+class _SilentError(Exception):
+    """There is no word of an answer, and none is waited for any more."""
+
+
+async def _or_lost(
+    coming: Awaitable[Piece | None], lost: "asyncio.Future[None]", until: float | None
+) -> Piece | None:
+    piece = asyncio.ensure_future(coming)
+    left = None if until is None else max(0.0, until - time.monotonic())
+    try:
+        await asyncio.wait((piece, lost), timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if piece.done():
             return piece.result()
-        lost = UpstreamError("it does not answer any more", elsewhere=True, broken=True)
-        raise named(upstream, key, lost)
+        raise _SilentError
     finally:
         piece.cancel()
-        gone.cancel()
-        await asyncio.wait((piece, gone))
+        await asyncio.wait((piece,))
 
 
 async def _first_of(event: asyncio.Event, seconds: float) -> None:

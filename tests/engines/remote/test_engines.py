@@ -45,8 +45,8 @@ class Book:
 
 
 @asynccontextmanager
-async def engines(book: Book | None = None) -> AsyncGenerator[RemoteEngines]:
-    found = RemoteEngines(lambda _engine, _file: Key("secret"), (book or Book()).record, QUICK)
+async def engines(book: Book | None = None, pace: Pace = QUICK) -> AsyncGenerator[RemoteEngines]:
+    found = RemoteEngines(lambda _engine, _file: Key("secret"), (book or Book()).record, pace)
     try:
         yield found
     finally:
@@ -83,6 +83,69 @@ def test_one_that_hangs_is_left_for_another_while_it_has_said_nothing() -> None:
                     assert [each.active for each in states.values()] == [0, 0]
             finally:
                 hanging.set()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_where_all_hang_the_client_is_told_soon(count: int) -> None:
+    hanging = threading.Event()
+
+    async def run() -> None:
+        with theirs() as one, theirs() as two:
+            sites = (one, two)[:count]
+            for site in sites:
+                site.usual, site.models = Reply(stream=[chunk("late")], hold=hanging), Reply(hold=hanging)
+            try:
+                async with engines() as remotes:
+                    for _ in range(2):
+                        with pytest.raises(UpstreamError, match="does not answer any more") as caught:
+                            await asyncio.wait_for(collect(remotes, model_of(*sites)), 20)
+                        assert (caught.value.status, caught.value.kind) == (504, "upstream_timeout")
+                    assert [len(site.bodies) for site in sites] == [2] * count, "it was tried again at once"
+            finally:
+                hanging.set()
+
+    asyncio.run(run())
+
+
+def test_the_only_one_may_miss_a_look_and_need_not_be_looked_at_at_all() -> None:
+    hanging = threading.Event()
+
+    async def run() -> None:
+        slow = Reply(stream=[1.0, chunk("a"), chunk(finish="stop")])
+        with theirs() as misses, theirs() as unwatched:
+            misses.usual = unwatched.usual = slow
+            misses.models = Reply(body={}, pause=0.7)  # longer than it is waited for
+            unwatched.models = Reply(body={}, hold=hanging)
+            try:
+                async with engines() as remotes:
+                    assert await collect(remotes, model_of(misses, id_="a"))
+                    assert await collect(remotes, model_of(unwatched, id_="b", health_checks=False))
+                assert len(unwatched.asked) == 1, "it was looked at"
+                assert len(misses.asked) > 1, "it was not looked at"
+            finally:
+                hanging.set()
+
+    asyncio.run(run())
+
+
+def test_the_first_word_has_a_bound_of_its_own() -> None:
+    async def run() -> None:
+        slow = Reply(stream=[chunk(), 2.0, chunk("late"), chunk(finish="stop")])
+        with theirs() as one, theirs() as two:
+            one.usual = two.usual = slow
+            async with engines() as remotes:
+                with pytest.raises(UpstreamError, match="said nothing for 1 seconds") as caught:
+                    await collect(remotes, model_of(one, first_word_timeout=1))
+                assert caught.value.status == 504
+                two.usual = STREAM
+                both = model_of(one, two, first_word_timeout=1)
+                for _ in range(2):
+                    pieces = await collect(remotes, both)
+                    assert pieces[-1].usage is not None, "the other one was not asked"
+                one.usual = Reply(stream=[chunk("a"), 2.0, chunk(finish="stop")])
+                assert len(await collect(remotes, model_of(one, first_word_timeout=1))) == 2
 
     asyncio.run(run())
 
@@ -131,9 +194,9 @@ def test_a_lone_one_is_not_looked_at_without_need() -> None:
     async def run() -> None:
         with theirs() as one:
             one.usual = STREAM
-            async with engines() as remotes:
+            async with engines(pace=msgspec.structs.replace(QUICK, every=1.0)) as remotes:
                 await collect(remotes, model_of(one))
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(1.3)
             assert [path for path, _, _ in one.asked] == ["/v1/chat/completions"]
 
     asyncio.run(run())
