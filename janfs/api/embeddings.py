@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal
 
 from litestar import Request, post
 from litestar.params import RawBody
-from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
-from msgspec import Meta, Struct, json
+from msgspec import Meta, Struct
 
 from janfs.api.body import ClientGone
 from janfs.api.context import Context
 from janfs.api.errors import decode_body
+from janfs.api.json_answer import json_answer
 from janfs.api.leaving import nobody_listens, unless_gone
 from janfs.api.prompts import Given, prompts_of
 from janfs.api.relay import relay, remote_of
@@ -70,7 +70,7 @@ async def create_embeddings(request: Request[Any, Any, Any], context: Context, b
     vectors = [normalised(shortened(numbers_of(each), asked.dimensions), norm) for each in found]
     data = [EmbeddingView(number, _written(vector, asked)) for number, vector in enumerate(vectors)]
     answer = EmbeddingList(data, model_id, usage_of(found))
-    return ASGIResponse(body=json.encode(answer), media_type="application/json")
+    return json_answer(answer)
 
 
 def _written(vector: Vector, asked: EmbeddingsRequest) -> list[float] | str:

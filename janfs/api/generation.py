@@ -8,13 +8,13 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 import structlog
 from litestar import Request
-from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 from msgspec import Struct
 
 from janfs.api.body import ClientGone
 from janfs.api.context import ApiContext
 from janfs.api.errors import ErrorDetail, answer_to
+from janfs.api.json_answer import json_answer
 from janfs.api.leaving import nobody_listens, unless_gone
 from janfs.api.sse import EventStream, message
 from janfs.api.usage import Usage, usage_of
@@ -119,7 +119,7 @@ async def answer(
     try:
         if not stream:
             whole = await unless_gone(request, _collect(replies, len(answers), per_prompt, format_))
-            return ASGIResponse(body=_encode(whole), media_type="application/json")
+            return json_answer(whole)
         first = await unless_gone(request, _next(replies))
     except ClientGone:
         return nobody_listens()

@@ -15,10 +15,13 @@ from janfs.api.context import Context
 from janfs.api.errors import ErrorDetail, anthropic_error, decode_body
 from janfs.api.generation import Answered, Chunk, answer
 from janfs.api.images import refuse_unseen
+from janfs.api.json_answer import json_answer
 from janfs.api.messages_request import ChatParams, MessagesRequest, fields_of, prompt_of
+from janfs.api.relay import relay_if_there, remote_of
 from janfs.api.sampling import sampling_of
 from janfs.api.usage import Usage
 from janfs.engines.protocol import CallDelta, Finished, ReasoningDelta, Reply, TextDelta
+from janfs.engines.remote.asking import COUNT_TOKENS
 from janfs.serving import resolve
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
@@ -186,13 +189,17 @@ async def create_message(request: Request[Any, Any, Any], context: Context, body
 
 
 @post("/v1/messages/count_tokens", status_code=200)
-async def count_message_tokens(context: Context, body: RawBody) -> CountedTokens:
+async def count_message_tokens(request: Request[Any, Any, Any], context: Context, body: RawBody) -> ASGIApp:
     """How many tokens a chat is, with its tools, in the model's own template. Loads the model if need be."""
+    elsewhere = remote_of(context, body)
+    if elsewhere is not None:
+        return await relay_if_there(request, context, elsewhere, COUNT_TOKENS, body)
     asked = decode_body(body, ChatParams)
     prompt = prompt_of(asked)
     runnable = resolve(context.pipeline.snapshot, context.settings.root, asked.model)
     refuse_unseen(prompt, runnable.spec)
-    return CountedTokens(len(await context.pool.tokenize(runnable.spec.model_id, prompt)))
+    tokens = await context.pool.tokenize(runnable.spec.model_id, prompt)
+    return json_answer(CountedTokens(len(tokens)))
 
 
 def _call_block(call: CallDelta, arguments: dict[str, Any]) -> ContentBlock:

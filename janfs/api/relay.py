@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 from litestar import Request
-from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 from msgspec import Struct
 
@@ -14,12 +13,13 @@ from janfs.api.body import ClientGone
 from janfs.api.context import ApiContext
 from janfs.api.errors import ErrorBody, decode_body
 from janfs.api.generation import error_of
+from janfs.api.json_answer import json_answer
 from janfs.api.leaving import nobody_listens, unless_gone
 from janfs.api.sse import DONE, EventStream, message
-from janfs.engines.remote.asking import GENERATING, streams
+from janfs.engines.remote.asking import EMBEDDINGS, GENERATING, RERANK, streams
 from janfs.engines.remote.model import RemoteModel
 from janfs.engines.remote.pieces import Piece
-from janfs.errors import UpstreamError
+from janfs.errors import UnsupportedParameter, UpstreamError
 from janfs.remotes import find_remote
 
 _encode = msgspec.json.Encoder().encode
@@ -53,7 +53,7 @@ async def relay(
     if not streams(operation, asked):
         async for _ in pieces:  # to its end, which is counted there
             pass
-        return ASGIResponse(body=_encode(first.data), media_type="application/json")
+        return json_answer(first.data)
     messages = _messages(first, pieces)
 
     async def close() -> None:
@@ -61,6 +61,25 @@ async def relay(
         await pieces.aclose()
 
     return EventStream(messages, close)
+
+
+async def relay_if_there(
+    request: Request[Any, Any, Any], context: ApiContext, model: RemoteModel, operation: str, body: bytes
+) -> ASGIApp:
+    """The same for an operation that many engines do not have. Raises `UnsupportedParameter` if this one
+    has not.
+    """
+    try:
+        return await relay(request, context, model, operation, body)
+    except UpstreamError as error:
+        if error.status not in (404, 405):
+            raise
+        name = operation.removeprefix("../")
+        raise UnsupportedParameter(
+            f"The engine '{model.engine.id}' of '{model.id}' seems to have no /{name}, as llama.cpp's server "
+            f"and janfs have. {error.detail}",
+            param="model",
+        ) from error
 
 
 async def _messages(first: Piece, pieces: AsyncGenerator[Piece]) -> AsyncGenerator[bytes]:
@@ -89,11 +108,15 @@ async def _measured(
 ) -> AsyncGenerator[Piece]:
     """Pass on the pieces of an answer, and count them on the way."""
     async with aclosing(pieces):
-        if operation not in GENERATING:
+        if operation in (EMBEDDINGS, RERANK):
             with context.metrics.embedding_of(model.id) as used:
                 async for piece in pieces:
                     used(0 if piece.usage is None else piece.usage.prompt_tokens)
                     yield piece
+            return
+        if operation not in GENERATING:  # nothing of what is counted
+            async for piece in pieces:
+                yield piece
             return
         with context.metrics.answering(model.id) as books:
             async for piece in pieces:

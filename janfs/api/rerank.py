@@ -4,14 +4,14 @@ from typing import Any, Literal
 
 from litestar import Request, post
 from litestar.params import RawBody
-from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
-from msgspec import UNSET, Struct, UnsetType, json
+from msgspec import UNSET, Struct, UnsetType
 
 from janfs.api.body import ClientGone
 from janfs.api.context import Context
 from janfs.api.embeddings import MAX_INPUTS
 from janfs.api.errors import decode_body
+from janfs.api.json_answer import json_answer
 from janfs.api.leaving import nobody_listens, unless_gone
 from janfs.api.relay import relay, remote_of
 from janfs.api.vectors import InputUsage, embedded, numbers_of, usage_of
@@ -80,4 +80,4 @@ async def rerank(request: Request[Any, Any, Any], context: Context, body: RawBod
     shown = [Document(texts[each]) if asked.return_documents else UNSET for each in best]
     results = [Ranked(each, scores[each], text) for each, text in zip(best, shown, strict=True)]
     answer = RerankAnswer(results, model_id, usage_of(found))
-    return ASGIResponse(body=json.encode(answer), media_type="application/json")
+    return json_answer(answer)

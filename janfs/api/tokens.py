@@ -2,16 +2,20 @@
 
 from typing import Any
 
-from litestar import post
+from litestar import Request, post
 from litestar.params import RawBody
+from litestar.types import ASGIApp
 from msgspec import UNSET, Struct, UnsetType
 
 from janfs.api.chat_request import ChatRequest, prompt_of
 from janfs.api.context import ApiContext, Context
 from janfs.api.errors import decode_body
 from janfs.api.images import refuse_unseen
+from janfs.api.json_answer import json_answer
 from janfs.api.prompts import TokenId
+from janfs.api.relay import relay_if_there, remote_of
 from janfs.engines.protocol import PlainText, RunSpec
+from janfs.engines.remote.asking import APPLY_TEMPLATE, DETOKENIZE, TOKENIZE
 from janfs.serving import resolve
 
 
@@ -59,39 +63,49 @@ class AppliedTemplate(Struct, frozen=True):
 
 
 @post(["/v1/tokenize", "/tokenize"], status_code=200)
-async def tokenize(context: Context, body: RawBody) -> Tokenized:
+async def tokenize(request: Request[Any, Any, Any], context: Context, body: RawBody) -> ASGIApp:
     """The tokens of a text. Loads the model if need be."""
+    elsewhere = remote_of(context, body)
+    if elsewhere is not None:
+        return await relay_if_there(request, context, elsewhere, TOKENIZE, body)
     asked = decode_body(body, TokenizeRequest)
     text = PlainText(asked.content, asked.add_special is True, asked.parse_special is not False)
     async with context.pool.engine(_spec(context, asked.model).model_id) as engine:
         tokens = await engine.tokenize(text)
         if not asked.with_pieces:
-            return Tokenized(list(tokens))
+            return json_answer(Tokenized(list(tokens)))
         pieces = await engine.pieces(tokens)
-    return Tokenized([TokenPiece(*each) for each in zip(tokens, map(_piece, pieces), strict=True)])
+    told = zip(tokens, map(_piece, pieces), strict=True)
+    return json_answer(Tokenized([TokenPiece(*each) for each in told]))
 
 
 @post(["/v1/detokenize", "/detokenize"], status_code=200)
-async def detokenize(context: Context, body: RawBody) -> Detokenized:
+async def detokenize(request: Request[Any, Any, Any], context: Context, body: RawBody) -> ASGIApp:
     """The text of tokens, special ones spelled out. Loads the model if need be."""
+    elsewhere = remote_of(context, body)
+    if elsewhere is not None:
+        return await relay_if_there(request, context, elsewhere, DETOKENIZE, body)
     asked = decode_body(body, DetokenizeRequest)
     async with context.pool.engine(_spec(context, asked.model).model_id) as engine:
         data = b"".join(await engine.pieces(tuple(asked.tokens)))
     whole = _piece(data)
     if isinstance(whole, str):
-        return Detokenized(whole)
-    return Detokenized(data.decode("utf-8", "replace"), whole)
+        return json_answer(Detokenized(whole))
+    return json_answer(Detokenized(data.decode("utf-8", "replace"), whole))
 
 
 @post(["/v1/apply-template", "/apply-template"], status_code=200)
-async def apply_template(context: Context, body: RawBody) -> AppliedTemplate:
+async def apply_template(request: Request[Any, Any, Any], context: Context, body: RawBody) -> ASGIApp:
     """What the model reads of a chat, with its tools, in its own template. Loads the model if need be."""
+    elsewhere = remote_of(context, body)
+    if elsewhere is not None:
+        return await relay_if_there(request, context, elsewhere, APPLY_TEMPLATE, body)
     asked = decode_body(body, ChatRequest)
     prompt = prompt_of(asked)
     spec = _spec(context, asked.model)
     refuse_unseen(prompt, spec)
     async with context.pool.engine(spec.model_id) as engine:
-        return AppliedTemplate(await engine.apply_template(prompt))
+        return json_answer(AppliedTemplate(await engine.apply_template(prompt)))
 
 
 def _spec(context: ApiContext, name: str) -> RunSpec:

@@ -26,8 +26,10 @@ class Address(Struct, frozen=True):
     query: str = ""
 
     def url(self, operation: str) -> str:
-        """The address of an operation such as `chat/completions`."""
-        return f"{self.base}/{operation}?{self.query}" if self.query else f"{self.base}/{operation}"
+        """The address of an operation such as `chat/completions`, or of `../tokenize`, beside `/v1`."""
+        base = self.base.removesuffix("/v1") if operation.startswith("../") else self.base
+        address = f"{base}/{operation.removeprefix('../')}"
+        return f"{address}?{self.query}" if self.query else address
 
 
 class RemoteEngine(Struct, frozen=True, kw_only=True):

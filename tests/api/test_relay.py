@@ -460,9 +460,39 @@ class TestErrors:
 
     def test_other_calls_are_refused_by_name(self, service: Service, upstream: Theirs) -> None:
         connect(service, upstream)
-        given = service.client.post("/v1/messages/count_tokens", json={"model": "ours", "messages": HI})
+        given = service.client.post("/models/load", json={"model": "ours"})
         assert given.status_code == 409, given.text
         assert "'there' on another machine" in given.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("call", "asked", "there"),
+    [
+        ("/tokenize", {"content": "Hi", "theirs": 1}, "/tokenize"),
+        ("/v1/tokenize", {"content": "Hi"}, "/tokenize"),
+        ("/v1/detokenize", {"tokens": [1]}, "/detokenize"),
+        ("/apply-template", {"messages": HI}, "/apply-template"),
+        ("/v1/messages/count_tokens", {"messages": HI, "system": "Be brief."}, "/v1/messages/count_tokens"),
+    ],
+)
+def test_tokens_are_asked_of_who_has_the_vocabulary(
+    service: Service, upstream: Theirs, call: str, asked: dict[str, Any], there: str
+) -> None:
+    connect(service, upstream, base_urls=[f"{upstream.url}/v1/chat/completions?version=1"])
+    upstream.replies = [Reply(body={"tokens": [1, 2]}), Reply(404, {"error": {"message": "Not Found"}})]
+    given = service.client.post(call, json={"model": "ours", **asked})
+    assert (given.status_code, given.json()) == (200, {"tokens": [1, 2]})
+    ((path, headers, body),) = upstream.asked
+    assert (path, body) == (f"{there}?version=1", {"model": "theirs", **asked})
+    assert headers["authorization"] == f"Bearer {KEY}"
+    refused = service.client.post(call, json={"model": "ours", **asked})
+    error = refused.json()["error"]
+    assert refused.status_code == 400, refused.text
+    assert f"seems to have no {there.removeprefix('/v1')}" in error["message"]
+    if "messages" not in call:
+        assert (error["code"], error["param"]) == ("unsupported_parameter", "model")
+    counted = service.client.get("/metrics").text
+    assert 'model="ours"' not in counted, "it was counted as an answer or as vectors"
 
 
 class TestSeveral:

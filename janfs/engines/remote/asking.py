@@ -6,6 +6,8 @@ from typing import Any
 from janfs.engines.remote.model import RemoteModel
 
 CHAT, TEXT, EMBEDDINGS, RERANK = "chat/completions", "completions", "embeddings", "rerank"
+TOKENIZE, DETOKENIZE, APPLY_TEMPLATE = "../tokenize", "../detokenize", "../apply-template"
+COUNT_TOKENS = "messages/count_tokens"
 GENERATING = (CHAT, TEXT)
 USAGE = "stream_options"  # has the answer end with its usage
 THOUGHTS = "reasoning_content"  # of a message, as most servers call it
