@@ -37,7 +37,10 @@ def create_pool(settings: Settings, pipeline: Pipeline, llama_cpp: EngineFactory
         await asyncio.wrap_future(pipeline.submit(Record((Draft(fact.uid, event_of(fact)),))))
 
     limits = PoolLimits(
-        max_loaded=settings.max_loaded, memory=settings.memory or None, keep_alive=settings.keep_alive
+        max_loaded=settings.max_loaded,
+        max_queue=settings.max_queue,
+        memory=settings.memory or None,
+        keep_alive=settings.keep_alive,
     )
     if settings.memory == 0:  # whatever there is: the person knows better
         return EnginePool(spec_of, record, {DEFAULT_ENGINE: llama_cpp}, limits)

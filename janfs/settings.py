@@ -22,11 +22,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     machines can reach without one. `allowed_hosts` (`name:port`) and `allowed_origins` (`http://name:port`)
     are let in besides our own. `max_loaded` models are in memory at once, and take no more than `memory`
     bytes together; those that nobody uses for `keep_alive` seconds (negative: for ever) are unloaded, but for
-    those with the ids in `preload`, which are loaded at the start. `grace` seconds are given to running
-    streams at shutdown. With `spare_worker` off no process is kept ready for the next model; with `organise`
-    off nothing in the folder is moved; with `hashing` off no file is read from end to end unless someone asks
-    for it; with `checkpoints` off the log's write-ahead log is left to Litestream. Downloads come from
-    `download_hosts` alone, where there are any, and with `download_private` from private addresses too.
+    those with the ids in `preload`, which are loaded at the start. `max_queue` requests may wait for each.
+    `grace` seconds are given to running streams at shutdown. With `spare_worker` off no process is kept ready
+    for the next model; with `organise` off nothing in the folder is moved; with `hashing` off no file is read
+    from end to end unless someone asks for it; with `checkpoints` off the log's write-ahead log is left to
+    Litestream. Downloads come from `download_hosts` alone, where there are any, and with `download_private`
+    from private addresses too.
     Raises `SettingsError`.
     """
 
@@ -38,6 +39,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     max_loaded: int = 4
+    max_queue: int = 64
     memory: int | None = None
     keep_alive: float = 1800.0
     preload: tuple[str, ...] = ()
@@ -56,6 +58,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             raise SettingsError(f"--port must be between 0 and 65535, not {self.port}.", param="port")
         if self.max_loaded < 1:
             raise SettingsError(f"--max-loaded must be 1 or more, not {self.max_loaded}.", param="max_loaded")
+        if self.max_queue < 0:
+            raise SettingsError(f"--max-queue must not be negative, not {self.max_queue}.", param="max_queue")
         if self.memory is not None and self.memory < 0:
             raise SettingsError(f"--memory must not be negative, not {self.memory}.", param="memory")
         if math.isnan(self.keep_alive):

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from janfs.engines.protocol import EngineSettings, RunSpec
-from janfs.errors import DoesNotFit
+from janfs.errors import Busy, DoesNotFit
 from janfs.folder.filesystem import Stamp
 from janfs.loading import create_pool
 from janfs.pipeline.snapshot import Snapshot
+from janfs.serving import resolve
 from janfs.settings import Settings
 from tests.engines.fake_engine import FakeEngine, FakeFactory
 from tests.fakes.snapshots import catalogue_of, model_events
@@ -54,6 +55,25 @@ def test_what_is_larger_than_the_memory_is_refused_unless_nobody_is_to_look() ->
     with pytest.raises(DoesNotFit):
         load(1 << 40)
     assert load(0)[1].ctx_len > 0
+
+
+def test_as_many_wait_for_a_model_as_the_settings_say() -> None:
+    async def scenario() -> None:
+        factory = FakeFactory()
+        factory.hold()
+        pipeline = Quiet(Snapshot(catalogue_of(*model_events("tiny"))))
+        settings = Settings(root=Path("/root"), memory=0, max_queue=1)
+        pool = create_pool(settings, pipeline, factory)  # type: ignore[arg-type]
+        spec = resolve(pipeline.snapshot, Path("/root"), "tiny").spec
+        asked = [asyncio.create_task(pool.start("tiny")) for _ in range(spec.settings.n_parallel + 1)]
+        await asyncio.sleep(0)
+        with pytest.raises(Busy):
+            await pool.start("tiny")
+        factory.release()
+        await asyncio.gather(*asked)
+        await pool.close(0)
+
+    asyncio.run(scenario())
 
 
 def test_a_preloaded_model_is_pinned() -> None:

@@ -47,6 +47,7 @@ def test_other_machines_are_let_in_only_on_purpose(host: str) -> None:
         ({"port": 65536}, "port"),
         ({"max_loaded": 0}, "max_loaded"),
         ({"max_loaded": -3}, "max_loaded"),
+        ({"max_queue": -1}, "max_queue"),
         ({"grace": -0.1}, "grace"),
         ({"grace": float("nan")}, "grace"),
         ({"api_key": ""}, "api_key"),

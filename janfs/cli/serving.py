@@ -59,6 +59,15 @@ def _switch(name: str, help: str) -> Callable[[Any], Any]:
 )
 @click.option("--max-loaded", default=4, show_default=True, type=int, help="Models in memory at once.")
 @click.option(
+    "--max-queue",
+    envvar="JANFS_MAX_QUEUE",
+    show_envvar=True,
+    default=64,
+    show_default=True,
+    type=int,
+    help="Requests that wait for a model, beyond those that it answers. More get 429.",
+)
+@click.option(
     "--memory",
     envvar="JANFS_MEMORY",
     show_envvar=True,

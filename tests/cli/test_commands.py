@@ -175,6 +175,7 @@ def test_rebuild_makes_a_damaged_catalogue_anew(closed: Path) -> None:
         (["--port", "70000"], 2, "between 0 and 65535"),
         (["--api-key", " "], 2, "empty"),
         (["--max-loaded", "0"], 2, "--max-loaded"),
+        (["--max-queue", "-1"], 2, "--max-queue"),
         (["--grace", "-1"], 2, "--grace"),
     ],
 )
