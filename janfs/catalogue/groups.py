@@ -82,10 +82,14 @@ def _has(each: Group, names: Iterable[str | None]) -> bool:
 
 
 def _shard(file: File) -> paths.Shard | None:
-    """What a file's name says of its set, unless its header says otherwise."""
+    """What a file's name says of its set, unless its header says otherwise, as that of a part does that says
+    nothing of shards.
+    """
     shard = paths.shard(file.path)
     count = file.facts.split_count if file.facts is not None else None
-    return shard if shard is not None and count in (None, shard.count) else None
+    if shard is None or (count is None and is_part(file)):
+        return None
+    return shard if count in (None, shard.count) else None
 
 
 def _order(file: File) -> tuple[int, str]:

@@ -132,8 +132,11 @@ def _leaving(catalogue: Catalogue, place: str, files: Sequence[File]) -> list[tu
 
 
 def _waits(catalogue: Catalogue, model: Model, strays: Sequence[File]) -> bool:
-    """Whether these are shards of a model, or lie beside them, and more of them are to come."""
-    if all(paths.shard(file.path) is None for file in strays):
+    """Whether these are shards of a model, or lie beside them, and more of them are to come.
+
+    A projector or a LoRA is no shard, whatever it is called.
+    """
+    if all(paths.shard(file.path) is None or is_part(file) for file in strays):
         return False
     found = group(files_of(catalogue, model.uid))
     return any(each.missing for each in of_kind(found, "model"))

@@ -259,14 +259,18 @@ def test_shards_stay_in_a_tree_until_the_set_is_whole_and_leave_together(
     assert [(model.uid, model.status) for model in world.present()] == [(uid, "ready")]
 
 
-def test_a_part_does_not_wait_for_shards_that_lie_elsewhere(world: World) -> None:
+@pytest.mark.parametrize("name", ["lora.gguf", "big-00001-of-00002.gguf", "x-00001-of-00003.gguf"])
+def test_a_part_does_not_wait_for_shards_that_lie_elsewhere_and_is_none_itself(
+    world: World, name: str
+) -> None:
     uid = nested(world, 2, "models/big")
     world.settle()
     said = facts(type="adapter", adapter_type="lora", name="Style", base_model="Gemma")
-    world.drop("models/lora/lora.gguf", said)
-    world.say(uid, e.PartPaired("models/lora/lora.gguf", "metadata"))
+    world.drop(f"models/lora/{name}", said)
+    world.say(uid, e.PartPaired(f"models/lora/{name}", "metadata"))
     world.settle()
-    assert world.folders() == {"models/big": {"big-00002-of-00002.gguf", "lora.gguf"}}
+    assert world.folders() == {"models/big": {"big-00002-of-00002.gguf", name}}
+    assert world.model("big").reason == "Shards are missing: 00001-of-00002."
 
 
 def test_a_part_does_not_take_the_place_of_its_model(world: World) -> None:
