@@ -17,7 +17,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 11
+VERSION = 12
 
 
 class Unreadable(Struct, frozen=True):
@@ -72,14 +72,17 @@ def _put_seen(draft: Draft, item: Recorded, file: File) -> None:
     """Put a file as it is now, and have its model looked at again before anything looks at it.
 
     Events that only add or replace a file leave that for the next one that does more: their order makes no
-    difference to what `assess` finds in the end, and most of a long log is made of them. A model that the
-    file was of until now is looked at again too.
+    difference to what `assess` finds in the end, and most of a long log is made of them. But what a model is
+    stuck at may be past for a moment, and stays so. A model that the file was of until now is looked at too.
     """
     before = file_at(draft, file.path)
-    if before is not None and before.uid != item.stream:
-        draft.stale[before.uid] = item.position
     draft.put_file(file)
-    draft.stale[item.stream] = item.position
+    for uid in {item.stream, before.uid if before is not None else item.stream}:
+        model = draft.models.get(uid)
+        if model is not None and model.stuck is not None:
+            _refresh(draft, uid, item.position)
+        else:
+            draft.stale[uid] = item.position
 
 
 def _refresh_stale(draft: Draft) -> None:
@@ -177,6 +180,7 @@ def _file_refused(draft: Draft, item: Recorded, event: e.FileRefused) -> None:
 
 
 def _json_edited(draft: Draft, item: Recorded, event: e.JsonEdited) -> None:
+    _unstick(draft, item)
     before = file_at(draft, event.path)
     file = File(
         event.path,
@@ -191,7 +195,6 @@ def _json_edited(draft: Draft, item: Recorded, event: e.JsonEdited) -> None:
         notes=event.notes,
     )
     _put_seen(draft, item, file)
-    _unstick(draft, item)
 
 
 def _owned(before: File | None, claimed: tuple[str, ...]) -> tuple[str, ...]:

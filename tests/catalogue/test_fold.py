@@ -41,6 +41,18 @@ def test_what_kept_a_model_from_its_model_json_is_past_when_it_comes_back() -> N
     assert folded(DROPPED, REGISTERED, failed, gone, back).models["u1"].stuck is None
 
 
+def test_what_is_past_for_a_moment_only_is_past_however_the_events_are_taken() -> None:
+    failed = ("u1", e.WriteFailed("op", "models/a/model.json", "Someone else wrote it meanwhile."))
+    there = ("u1", e.FileRefused("models/a/model.json", OTHER, "unreadable", "Permission denied."))
+    unclear = ("u1", e.FileDropped("models/a/y.gguf", ONE, facts=facts()))
+    history = recorded([DROPPED, REGISTERED, failed, there, unclear])
+    one_by_one = Catalogue()
+    for item in history:
+        one_by_one, _ = fold(one_by_one, [item])
+    assert one_by_one.models["u1"].stuck is None, "there is a model.json now"
+    assert fold(Catalogue(), history)[0] == one_by_one
+
+
 # Properties of any history, however senseless.
 
 
