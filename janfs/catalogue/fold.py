@@ -1,6 +1,6 @@
 """The fold: what each event makes of the catalogue. Pure; the same events give the same catalogue."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -17,7 +17,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 12
+VERSION = 13
 
 
 class Unreadable(Struct, frozen=True):
@@ -107,7 +107,7 @@ def _refresh(draft: Draft, uid: str, position: int) -> None:
         return
     files = files_of(draft, uid)
     found = assess(files)
-    stray = next((file for file in files if is_stray(file, model.folder)), None)
+    stray = _first_to_come(files, model.folder)
     written = next((file for file in files if paths.is_manifest(file.path)), None)
     stuck = model.stuck
     if stuck is not None and found.binary is not None and written is not None:
@@ -129,6 +129,16 @@ def _refresh(draft: Draft, uid: str, position: int) -> None:
             position=position,
         )
     )
+
+
+def _first_to_come(files: Sequence[File], folder: str) -> File | None:
+    """The first of a model's GGUF files that are yet to move into its folder. With others there already,
+    nothing waits for one that cannot be used.
+    """
+    strays = [file for file in files if is_stray(file, folder)]
+    usable = [file for file in strays if file.refused is None]
+    begun = any(paths.parent(file.path) == folder for file in files)
+    return next(iter(usable if usable or begun else strays), None)
 
 
 def is_stray(file: File, folder: str) -> bool:

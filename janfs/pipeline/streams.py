@@ -76,9 +76,9 @@ class Streams:
         return None
 
     def _lacks(self, uid: str, shard: str) -> bool:
-        """Whether a model has no file of a shard's name yet, which would keep that one out for good."""
+        """Whether a model has no other file of a shard's name yet, which would keep that one out for good."""
         owned = self._catalogue.owned.get(uid) or ()
-        return all(paths.name(each) != paths.name(shard) for each in owned)
+        return all(paths.name(each) != paths.name(shard) or each == shard for each in owned)
 
     def known(self, place: str) -> str | None:
         """The stream of what is at a place already; what was removed from there does not count."""

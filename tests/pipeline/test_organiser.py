@@ -11,6 +11,7 @@ import pytest
 from janfs.catalogue.catalogue import present_models
 from janfs.folder import paths
 from janfs.pipeline.root import MARKER
+from janfs.serving import outsiders
 from tests.fakes.faults import HookedFileSystem, P, T
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World, gguf
@@ -325,11 +326,31 @@ def test_a_file_that_was_refused_is_not_put_to_the_model_that_came_back_meanwhil
     world.wait(6)
     world.fs.put("models/a/b.gguf", gguf("two"))
     world.tick()
+    assert world.fs.stat("models/a/model.json") is not None, "it does not wait for what cannot be used"
+    assert [outsider.path for outsider in outsiders(world.pipeline.snapshot)] == ["models/a.gguf"]
     world.fs.put("models/a.gguf", gguf("three"))
     world.tick()
     assert {m.folder: m.status for m in world.catalogue.models.values()} == {
         "models/a": "ready",
         "models/a-2": "ready",
+    }
+
+
+def test_shards_that_could_not_be_read_at_first_are_of_their_set_once_they_can(
+    stubborn: World, refusing: Refusing
+) -> None:
+    shards = [f"models/big-{number:05d}-of-00003.gguf" for number in (1, 2, 3)]
+    stubborn.fs.put(shards[0], gguf("one"))
+    stubborn.tick()
+    refusing.code, refusing.calls = errno.EACCES, ("open",)
+    for path in shards[1:]:
+        stubborn.fs.put(path, gguf(path))
+    stubborn.tick()
+    assert [stubborn.file(path).refused is not None for path in shards[1:]] == [True, True]
+    refusing.code = None
+    stubborn.tick("")
+    assert {model.folder: model.status for model in present_models(stubborn.catalogue)} == {
+        "models/big": "ready"
     }
 
 
