@@ -18,7 +18,8 @@ from janfs.pipeline.recorder import replay
 from tests.crash.scenarios import Scenario
 from tests.fakes.disks import Disks
 from tests.fakes.faults import Crash, Fault, Faults, HookedFileSystem, P, T
-from tests.pipeline.invariants import check_at_rest, check_only_janfs_moved, photo
+from tests.pipeline.hands import check_only_janfs_moved, photo
+from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World
 
 When = Literal["before", "during", "after"]
@@ -101,7 +102,8 @@ class Run:
         self.world.come_to_rest()
         check_at_rest(self.world)
         deleting = self.scenario.optional
-        check_only_janfs_moved(self.world, self.dropped, photo(self.world.fs), deleting=deleting)
+        now = photo(self.world.fs)
+        check_only_janfs_moved(self.world, self.begun, self.dropped, now, deleting=deleting)
         found = result(self.world)
         if wanted is not None and found not in wanted:
             different = {key for key in found if found[key] != wanted[0][key]}

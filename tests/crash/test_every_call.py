@@ -30,7 +30,7 @@ from tests.crash.harness import (
 )
 from tests.crash.scenarios import SCENARIOS, Scenario
 from tests.fakes.faults import Fault
-from tests.pipeline.invariants import photo
+from tests.pipeline.hands import photo
 
 ALL = 100_000
 MOST = 16  # moments of a scenario at which `make test` tries an error; `make test-long` tries all

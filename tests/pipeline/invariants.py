@@ -1,170 +1,24 @@
 """What must be true whatever happened; each check fails with what is not."""
 
-import hashlib
 from collections import Counter
-from collections.abc import Mapping
 
-from janfs.catalogue.catalogue import file_at, present_models
+from janfs.catalogue.catalogue import present_models
 from janfs.catalogue.entries import File, Model
-from janfs.catalogue.fold import Recorded
 from janfs.catalogue.groups import group, is_part, named
 from janfs.errors import GgufError, ManifestError
-from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.gguf import facts, read_header
 from janfs.folder.scan import scan
 from janfs.folder.settle import NO_STAMP
 from janfs.log.verify import verify
-from janfs.manifest.jsonc import parse, tokenize
-from janfs.manifest.leaves import REMOVED, find, leaves
-from janfs.manifest.secrets import as_recorded
 from janfs.manifest.spellings import read_manifest
 from janfs.organise.pairing import claimants, lacking
 from janfs.organise.splitting import uid_for
 from janfs.pipeline.recorder import Recorder, compare, rebuild, replay
-from janfs.pipeline.root import MARKER
 from tests.fakes.filesystem import FakeFileSystem
 from tests.folder.gguf_bytes import ReadAt
+from tests.pipeline.hands import INTENTS, OUTCOMES, digest_of, is_temporary, photo
 from tests.pipeline.world import World
-
-INTENTS = e.MovePlanned | e.WritePlanned | e.CopyPlanned
-OUTCOMES = (
-    e.MoveCompleted
-    | e.MoveFailed
-    | e.JsonWritten
-    | e.JsonReverted
-    | e.WriteFailed
-    | e.CopyCompleted
-    | e.CopyFailed
-)
-Photo = Mapping[str, tuple[int, bytes]]
-"""Every file with its inode and content."""
-
-
-def photo(fs: FakeFileSystem) -> Photo:
-    """Everything below the root as it is now."""
-    taken = {}
-    for path, content in fs.files().items():
-        stat = fs.stat(path)
-        assert stat is not None
-        assert stat.stamp is not None
-        taken[path] = (stat.stamp.inode, content)
-    return taken
-
-
-def check_only_janfs_moved(world: World, before: Photo, after: Photo, *, deleting: bool) -> None:
-    """Between two photos janfs alone was at work: it may bring files into folders directly below `models/`
-    under their own names, copy and link them there, let copies share their content, write what is in the log
-    as written, bring a model.json of its own up to date without losing a word of the person's, and, if asked
-    to delete, move to the trash and back. Nothing else moves, changes or goes."""
-    before, recorded = dict(before), list(replay(world.log))
-    for path, text in rewritten(world, recorded, before, after).items():
-        before[path] = text
-    original: dict[bytes, set[tuple[int, bytes]]] = {}
-    for file in before.values():
-        original.setdefault(file[1], set()).add(file)
-    arrived = {path: file for path, file in after.items() if file != before.get(path)}
-    kept = {content for _, content in after.values()}
-    shared = {
-        item.event.target
-        for item in recorded
-        if isinstance(item.event, e.CopyCompleted) and item.event.reason == "dedupe"
-    }
-    for path, file in before.items():
-        if after.get(path) == file or is_temporary(path) or path == MARKER:
-            continue
-        # A file with several names went where its own name went.
-        targets = [new for new, arriving in arrived.items() if arriving == file]
-        target = max(targets, key=lambda new: paths.name(new) == paths.name(path), default=None)
-        if target is None and path not in after and file in after.values():
-            continue  # it had a second name where it went
-        if target is None and path not in after and path in shared and file[1] in kept:
-            continue  # it came to share the content of what lies where it went
-        if target is None:
-            assert path in after, f"{path!r} is lost"
-            assert after[path] in original[file[1]], f"{path!r} was overwritten"
-            arrived.pop(path, None)  # it shares the content of a copy
-            continue
-        del arrived[target]
-        same_name = world.fs.same_name(paths.name(path), paths.name(target))
-        organised = paths.is_inside(path, paths.MODELS) and same_name
-        home = paths.parent(target)  # of a part, it may be the folder of whoever names it
-        organised = organised and (paths.parent(home) == paths.MODELS or home in world.catalogue.folders)
-        deleted, restored = deleting and is_in_trash(target), deleting and is_in_trash(path)
-        halfway = is_temporary(target)  # a copy that came out when its name went to the original
-        assert organised or deleted or restored or halfway, f"{path!r} was moved to {target!r}"
-    ours = {item.event.sha256 for item in recorded if isinstance(item.event, e.WritePlanned)}
-    copied = {(paths.name(path), content) for path, (_, content) in before.items()}
-    for path, (_, content) in arrived.items():
-        expected = path == MARKER or _digest(path, content) in ours
-        expected = expected or (paths.name(path), content) in copied
-        assert expected or is_temporary(path), f"{path!r} came from nowhere"
-
-
-def is_in_trash(path: str) -> bool:
-    """Whether a path lies in a trash, that of the root or one of another disk."""
-    return paths.is_inside(path, paths.TRASH) or paths.name(paths.NEAR_TRASH) in path.split("/")
-
-
-def rewritten(world: World, recorded: list[Recorded], before: Photo, after: Photo) -> Photo:
-    """Each model.json that janfs brought up to date, as it is now; checks that the person's word stands."""
-    failed = {item.event.op for item in recorded if isinstance(item.event, e.WriteFailed)}
-    writes = [
-        item
-        for item in recorded
-        if isinstance(item.event, e.WritePlanned)
-        and item.event.replaces is not None
-        and item.event.op not in failed
-    ]
-    found: dict[str, tuple[int, bytes]] = {}
-    for path, (_, text) in before.items():
-        chain, now = [], _digest(path, text)
-        for item in writes:
-            if isinstance(item.event, e.WritePlanned) and item.event.replaces == now:
-                chain.append(item)
-                now = item.event.sha256
-        same = [file for file in after.values() if _digest(path, file[1]) == now]
-        edited = paths.is_manifest(path) or paths.is_engine_file(path)
-        if not chain or after.get(path) == before[path] or not same or not edited:
-            continue
-        for item in chain:
-            check_words(world, item)
-        found[path] = after[path] if after.get(path) in same else same[0]
-    return found
-
-
-def _digest(path: str, text: bytes) -> str:
-    """By what a text is known: that of what may be recorded of it."""
-    edited = paths.is_manifest(path) or paths.is_engine_file(path)
-    return hashlib.sha256(as_recorded(path, text) if edited else text).hexdigest()
-
-
-def check_words(world: World, item: Recorded) -> None:
-    """A planned rewriting leaves every leaf that is not as it was generated, and every comment."""
-    planned = item.event
-    assert isinstance(planned, e.WritePlanned)
-    if planned.to is not None:
-        return  # someone wanted other words
-    known = file_at(rebuild(world.log, until=item.position - 1), planned.path)
-    assert known is not None, f"{planned.path!r} was not known when it was rewritten"
-    if planned.made_from == known.made_from:
-        return  # someone asked for it, field by field
-    texts = [world.log.document(digest or "") for digest in (planned.replaces, planned.sha256, known.base)]
-    old, new, base = (parse(text or b"{}") for text in texts)
-    for leaf, value in leaves(old).items():
-        if find(base, leaf) != value:
-            assert find(new, leaf) == value, f"{leaf} of {planned.path!r} was {value!r}: {find(new, leaf)!r}"
-    for leaf, value in leaves(base).items():
-        if find(old, leaf) is REMOVED:
-            assert find(new, leaf) is REMOVED, f"{leaf} of {planned.path!r} is {value!r} again"
-    before, now = ((text or b"").decode() for text in texts[:2])
-    comments = [before[t.start : t.end] for t in tokenize(before) if t.kind == "comment"]
-    assert all(comment in now for comment in comments), f"a comment of {planned.path!r} is lost"
-
-
-def is_temporary(path: str) -> bool:
-    """Whether a path is a file that janfs is about to rename."""
-    return paths.name(path).startswith(paths.TEMP_PREFIX) and path != MARKER
 
 
 def check_at_rest(world: World) -> None:
@@ -212,7 +66,7 @@ def check_files(world: World) -> None:
         stamp = found[path].stamp or NO_STAMP
         if paths.is_manifest(path) and file.document is not None and found[path].stamp is not None:
             if file.refused is None:
-                assert file.document == _digest(path, world.fs.read(path)), (
+                assert file.document == digest_of(path, world.fs.read(path)), (
                     f"{path!r} has another content than is known"
                 )
         else:

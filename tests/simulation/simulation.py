@@ -12,6 +12,7 @@ from janfs.pipeline.verifying import compare, hash_alike
 from tests.fakes.faults import Crash, HookedFileSystem
 from tests.fakes.filesystem import Writer
 from tests.pipeline import invariants
+from tests.pipeline.hands import check_only_janfs_moved, photo
 from tests.pipeline.world import World
 from tests.simulation.archives import Archives
 from tests.simulation.contents import MODELS
@@ -85,14 +86,13 @@ class Simulation:
 
     def _janfs(self, act: Callable[[], object]) -> None:
         """Let janfs act, see to it that it kept to what is its own, and start it again if it died."""
-        before = invariants.photo(self.fs)
+        since, before = self.world.log.head.position, photo(self.fs)
         died = False
         try:
             act()
         except Crash:
             died = True
-        after = invariants.photo(self.fs)
-        invariants.check_only_janfs_moved(self.world, before, after, deleting=self.deleting)
+        check_only_janfs_moved(self.world, since, before, photo(self.fs), deleting=self.deleting)
         failing = self.world.pipeline.snapshot.failing
         assert failing is None, failing
         if died:

@@ -33,6 +33,7 @@ from tests.fakes.faults import HookedFileSystem, P, T
 from tests.fakes.filesystem import FakeFileSystem, Writer
 from tests.folder import gguf_bytes as make
 from tests.pipeline import invariants
+from tests.pipeline.hands import check_only_janfs_moved, photo
 from tests.pipeline.world import World, gguf
 
 MODELS = {name: gguf(name) for name in ("first", "second", "third")}
@@ -114,11 +115,9 @@ class PipelineMachine(RuleBasedStateMachine):
 
     def janfs(self, act: Callable[[], object]) -> None:
         """Let janfs act, and see to it that it kept its hands off what is not its own."""
-        before = invariants.photo(self.fs)
+        since, before = self.world.log.head.position, photo(self.fs)
         act()
-        invariants.check_only_janfs_moved(
-            self.world, before, invariants.photo(self.fs), deleting=self.deleting
-        )
+        check_only_janfs_moved(self.world, since, before, photo(self.fs), deleting=self.deleting)
         failing = self.world.pipeline.snapshot.failing
         assert failing is None, failing
 

@@ -18,7 +18,7 @@ from janfs.folder import paths
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Crash, Fault, Faults, HookedFileSystem
 from tests.fakes.filesystem import FakeFileSystem
-from tests.pipeline.invariants import Photo, photo
+from tests.pipeline.hands import Photo, photo
 from tests.simulation.organisation import Organisation
 from tests.simulation.person import Person
 from tests.simulation.seeds import run_seeds

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from janfs.folder.scan import scan
-from tests.pipeline.invariants import photo
+from tests.pipeline.hands import photo
 from tests.simulation.seeds import run_seeds
 from tests.simulation.simulation import Simulation
 
