@@ -21,6 +21,7 @@ from tests.simulation.contents import (
 )
 
 FOLDERS = ("alpha", "beta", "Gamma One", "org/alpha", "org/beta", "a/deep/er/one", "ALPHA", "new\nline")
+ELSEWHERE = "/home/user/elsewhere"  # a folder that links may lead to, and nothing else
 FILES = ("alpha.gguf", "Alpha.GGUF", "-alpha-.gguf", "beta.gguf", "beta.Q4_0.gguf", "model.gguf", "%FF.gguf")
 
 
@@ -213,3 +214,24 @@ class Person:
 
     def _remove_folder(self) -> None:
         self.fs.remove_tree(self._some(self.folders()))
+
+
+class Rearranger(Person):
+    """Also has folders change their names with each other, and puts a link in the place of one."""
+
+    def __init__(self, fs: FakeFileSystem, random: Random) -> None:
+        super().__init__(fs, random)
+        self.drops = (*self.drops, self._link_folder)
+        self.acts = (*self.acts, self._rotate_folders, self._rotate_folders)
+
+    def _link_folder(self) -> None:
+        self.fs.symlink(self._place(), ELSEWHERE)
+
+    def _rotate_folders(self) -> None:
+        """Two change names, or three in a ring."""
+        tops = [path for path in self.folders() if paths.parent(path) == paths.MODELS]
+        ring = self.random.sample(tops, min(len(tops), self.random.choice((2, 3))))
+        for number, path in enumerate(ring):
+            self.fs.rename_over(path, f"/tmp/{number}")
+        for number, path in enumerate((*ring[1:], *ring[:1])):
+            self.fs.rename_over(f"/tmp/{number}", path)

@@ -20,7 +20,7 @@ from tests.fakes.faults import Crash, Fault, Faults, HookedFileSystem
 from tests.fakes.filesystem import FakeFileSystem
 from tests.pipeline.hands import Photo, photo
 from tests.simulation.organisation import Organisation
-from tests.simulation.person import Person
+from tests.simulation.person import ELSEWHERE, Person, Rearranger
 from tests.simulation.seeds import run_seeds
 
 FAT = 2 * 10**9  # ns: the step of its time stamps
@@ -37,13 +37,14 @@ class Case:
         self.fs = FakeFileSystem(clock, folds=seed % 4 == 1, granularity_ns=(1, FAT)[seed % 3 == 1])
         self.fs.mkdir(paths.MODELS)
         self.fs.put("/home/user/big.gguf", b"")
+        self.fs.mkdir(ELSEWHERE)
         self.faults = Faults()
         self.ours = Organisation(HookedFileSystem(self.fs, self.faults), clock, None)
-        self.perturb(Random(seed))
+        random = Random(seed)
+        self.perturb((Rearranger if seed % 5 == 0 else Person)(self.fs, random), random)
         self.ours.use(order)
 
-    def perturb(self, random: Random) -> None:
-        person = Person(self.fs, random)
+    def perturb(self, person: Person, random: Random) -> None:
         for _ in range(random.choice((1, 2, 2, 3, 4))):
             person.drop()
         for _ in range(random.choice((0, 1, 1, 2))):
@@ -69,8 +70,9 @@ class Case:
         links = led_to(self.fs) & {inode for inode, _ in before.values()}
         # A link that was made while a move was under way leads to where its file was.
         links -= {plan.stamp.inode for plan in self.ours.catalogue.plans.values() if plan.stamp is not None}
-        position = self.ours.catalogue.position
+        position, elsewhere = self.ours.catalogue.position, self.fs.files(ELSEWHERE)
         self.ours.settle()
+        assert self.fs.files(ELSEWHERE) == elsewhere, "something was changed behind a linked folder"
         check_nothing_lost(self.fs, self.without_merged(before), photo(self.fs), links)
         self.ours.check_plans()
         most = MOST_EVENTS * (len(self.ours.catalogue.files) + 2)
