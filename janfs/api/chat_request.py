@@ -1,9 +1,9 @@
 """What a chat asks for, and what of it goes to the engine. Pure."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from janfs.api.images import Content, Piece, image_of, together
 from janfs.api.sampling import GenerationFields, refuse, refuse_unsupported
@@ -58,7 +58,11 @@ class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ChatRequest(GenerationFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request for the next message of a chat. `max_completion_tokens` wins over `max_tokens`."""
+    """A request for the next message of a chat. `max_completion_tokens` wins over `max_tokens`.
+
+    A thought has `reasoning_budget_tokens` at most (llama.cpp's; -1: any number); the `reasoning_effort`
+    "none" is none at all.
+    """
 
     messages: list[Message]
     max_completion_tokens: int | None = None
@@ -73,7 +77,8 @@ class ChatRequest(GenerationFields, frozen=True, kw_only=True, forbid_unknown_fi
     modalities: Any = None
     audio: Any = None
     prediction: Any = None
-    reasoning_effort: Any = None
+    reasoning_effort: str | None = None
+    reasoning_budget_tokens: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | None = None
     verbosity: Any = None
     web_search_options: Any = None
 
@@ -116,7 +121,15 @@ def prompt_of(asked: ChatRequest) -> ChatPrompt:
         tools,
         must_call,
         asked.parallel_tool_calls is not False,
+        most_thought_of(asked.reasoning_effort, asked.reasoning_budget_tokens),
     )
+
+
+def most_thought_of(effort: str | None, budget: int | None) -> int | None:
+    """The tokens that a thought may have; None for any number."""
+    if effort == "none":
+        return 0
+    return None if budget == -1 else budget
 
 
 def _message(item: Message, place: str) -> ChatMessage:

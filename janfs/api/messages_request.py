@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from janfs.api.images import Content, Piece, decoded, image_of, together
 from janfs.api.sampling import GenerationFields
@@ -69,10 +69,15 @@ class ToolChoiceParam(Struct, frozen=True, forbid_unknown_fields=True):
     disable_parallel_tool_use: bool | None = None
 
 
-class ThinkingParam(Struct, frozen=True, kw_only=True):
-    """Whether thoughts are wanted. A model thinks as it was trained to, and its thoughts are told."""
+class ThinkingParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether thoughts are wanted, and how many tokens of them at most.
+
+    A model thinks as it was trained to ("adaptive"), and its thoughts are told in full.
+    """
 
     type: Literal["enabled", "disabled", "adaptive"]
+    budget_tokens: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+    display: Literal["summarized"] | None = None
 
 
 class ChatParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,7 +119,7 @@ def prompt_of(asked: ChatParams) -> ChatPrompt:
     choice = asked.tool_choice
     tools, must_call = tools_of(functions, _choice(choice), "tools[{}].name")
     parallel = choice is None or not choice.disable_parallel_tool_use
-    return ChatPrompt(tuple(messages), tools, must_call, parallel)
+    return ChatPrompt(tuple(messages), tools, must_call, parallel, _most_thought(asked.thinking))
 
 
 def fields_of(asked: MessagesRequest) -> GenerationFields:
@@ -127,6 +132,16 @@ def fields_of(asked: MessagesRequest) -> GenerationFields:
         top_p=asked.top_p,
         top_k=asked.top_k,
     )
+
+
+def _most_thought(given: ThinkingParam | None) -> int | None:
+    """The tokens that a thought may have; None for any number. Raises `InvalidInput`."""
+    if given is None:
+        return None
+    if given.budget_tokens is not None and given.type != "enabled":
+        param = "thinking.budget_tokens"
+        raise InvalidInput(f"'{param}' belongs to the type 'enabled', not to '{given.type}'.", param=param)
+    return 0 if given.type == "disabled" else given.budget_tokens
 
 
 def _choice(given: ToolChoiceParam | None) -> Choice | FunctionName | None:
@@ -158,7 +173,7 @@ def _messages(message: MessageParam, place: str) -> Iterator[ChatMessage]:
             case "tool_use" if block.id is not None and block.name is not None:
                 calls.append(ToolCall(block.id, block.name, json.dumps(block.input or {})))
             case "tool_result" if block.tool_use_id is not None:
-                text, images = _content(block.content or "", f"{here}.content")
+                text, images = _result(block, f"{here}.content")
                 yield ChatMessage("tool", text, tool_call_id=block.tool_use_id, images=images)
             case "thinking" | "tool_use" | "tool_result":
                 raise InvalidInput(f"'{here}' lacks what a block of the type '{block.type}' has.", param=here)
@@ -193,7 +208,18 @@ def _text(content: str | list[Block], place: str) -> str:
 def _content(content: str | list[Block], place: str) -> Content:
     if isinstance(content, str):
         return content, ()
-    return together([_piece(block, f"{place}[{number}]") for number, block in enumerate(content)])
+    return together(_pieces(content, place))
+
+
+def _result(block: Block, place: str) -> Content:
+    """What a tool gave; chat templates know no other way to say that it failed than words."""
+    given = block.content or ""
+    pieces = _pieces([Block(type="text", text=given)] if isinstance(given, str) else given, place)
+    return together([("Error:", place), *pieces] if block.is_error else pieces)
+
+
+def _pieces(blocks: list[Block], place: str) -> list[Piece]:
+    return [_piece(block, f"{place}[{number}]") for number, block in enumerate(blocks)]
 
 
 def _piece(block: Block, place: str) -> Piece:

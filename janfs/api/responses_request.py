@@ -55,9 +55,9 @@ class TextConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ReasoningConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a model thinks. It does as it was trained to, and its thoughts are told in full."""
+    """How a model thinks: as it was trained to, or with the effort "none" not at all. It is told in full."""
 
-    effort: Any = None
+    effort: str | None = None
     summary: Any = None
     generate_summary: Any = None
 
@@ -131,7 +131,9 @@ def prompt_of(asked: ResponsesRequest) -> ChatPrompt:
     rules = (ChatMessage("system", asked.instructions),) if asked.instructions else ()
     tools, must_call = _tools(asked)
     messages = rules + messages_of(asked.input)
-    return ChatPrompt(messages, tools, must_call, asked.parallel_tool_calls is not False)
+    effort = asked.reasoning.effort if asked.reasoning is not None else None
+    most_thought = 0 if effort == "none" else None
+    return ChatPrompt(messages, tools, must_call, asked.parallel_tool_calls is not False, most_thought)
 
 
 def fields_of(asked: ResponsesRequest) -> GenerationFields:

@@ -132,6 +132,19 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive: float | None = None
 
 
+class Thoughts(msgspec.Struct, frozen=True):
+    """A bound on an answer's thought: after `most` tokens it is ended, with the tokens `closing`.
+
+    A thought stands between `begins` and `ends`; the prompt may have `begun` it.
+    """
+
+    most: int
+    begins: str
+    ends: str
+    closing: tuple[int, ...]
+    begun: bool
+
+
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """How the next token is chosen, and when to end. Raises `InvalidInput`, naming the field, out of range.
 
@@ -144,6 +157,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     which leave `min_keep` tokens to choose from at least.
     `logit_bias` adds to tokens' logits. A `grammar` (GBNF) or a `json_schema` (its text) binds the answer.
     `logprobs` asks for the logarithms of the chosen tokens' probabilities, and so many of the likeliest.
+    `thoughts` bounds a thought; it follows from the prompt, and nobody else says it.
     """
 
     temperature: float = 0.7
@@ -169,6 +183,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     grammar: str | None = None
     json_schema: str | None = None
     logprobs: int | None = None
+    thoughts: Thoughts | None = None
 
     def __post_init__(self) -> None:
         _within("temperature", self.temperature, 0, 2)
@@ -261,13 +276,15 @@ class TokenPrompt(msgspec.Struct, frozen=True, tag="tokens"):
 class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
     """Messages, to be put through the model's chat template. A last one of the assistant's is gone on with.
 
-    The model may call the `tools`; with `must_call` it has to, and with `parallel` more than once.
+    The model may call the `tools`; with `must_call` it has to, and with `parallel` more than once. It may
+    think for `most_thought` tokens (None: as long as it wants), if it is of those that think at all.
     """
 
     messages: tuple[ChatMessage, ...]
     tools: tuple[Tool, ...] = ()
     must_call: bool = False
     parallel: bool = True
+    most_thought: int | None = None
 
 
 Prompt = TextPrompt | TokenPrompt | ChatPrompt

@@ -177,12 +177,30 @@ def test_fields_that_change_nothing_are_accepted(tiny: Service, fields: dict[str
     assert answer.status_code == 200, answer.text
 
 
+@pytest.mark.parametrize(
+    ("fields", "most"),
+    [
+        ({"reasoning_effort": "none"}, 0),
+        ({"reasoning_budget_tokens": 7}, 7),
+        ({"reasoning_budget_tokens": 0}, 0),
+        ({"reasoning_budget_tokens": -1}, None),
+        ({}, None),
+    ],
+)
+def test_a_model_thinks_no_more_than_it_may(tiny: Service, fields: dict[str, Any], most: int | None) -> None:
+    assert ask(tiny, **fields).status_code == 200
+    prompt = tiny.pool.asked[-1][1].prompt
+    assert isinstance(prompt, ChatPrompt)
+    assert prompt.most_thought == most
+
+
 UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"audio": {"voice": "x"}}, "audio"),
     ({"messages": [{"role": "function", "content": "x"}]}, "messages[0].role"),
     ({"n_probs": 3}, "n_probs"),
     ({"response_format": {"type": "text", "odd": 1}}, "response_format.odd"),
     ({"reasoning_effort": "high"}, "reasoning_effort"),
+    ({"thinking_budget_tokens": 5}, "thinking_budget_tokens"),
     ({"never_heard_of": 1}, "never_heard_of"),
     ({"messages": [{"role": "user", "content": "x", "odd": 1}]}, "messages[0].odd"),
     (

@@ -141,6 +141,28 @@ def test_which_tool_must_be_called_is_the_callers_choice(tiny: Service) -> None:
     assert not prompt(tiny).parallel
 
 
+@pytest.mark.parametrize(
+    ("thinking", "most"),
+    [
+        ({"type": "enabled", "budget_tokens": 1024}, 1024),
+        ({"type": "enabled"}, None),
+        ({"type": "adaptive", "display": "summarized"}, None),
+        ({"type": "disabled"}, 0),
+        (None, None),
+    ],
+)
+def test_a_model_thinks_no_more_than_it_may(tiny: Service, thinking: Any, most: int | None) -> None:
+    assert post(tiny, thinking=thinking).status_code == 200
+    assert prompt(tiny).most_thought == most
+
+
+def test_what_a_tool_that_failed_gave_is_said_to_be_an_error(tiny: Service) -> None:
+    for content in ("No such town.", [{"type": "text", "text": "No such town."}]):
+        result = {"type": "tool_result", "tool_use_id": "t", "content": content, "is_error": True}
+        post(tiny, messages=[*HELLO, {"role": "user", "content": [result]}])
+        assert prompt(tiny).messages[-1] == ChatMessage("tool", "Error:\nNo such town.", tool_call_id="t")
+
+
 def test_tokens_are_counted_as_they_would_be_computed(tiny: Service, client: anthropic.Anthropic) -> None:
     counted = client.messages.count_tokens(model="tiny", system="Be kind.", messages=HELLO, tools=TOOLS)
     assert counted.input_tokens == 3
@@ -166,6 +188,10 @@ def test_tokens_are_counted_as_they_would_be_computed(tiny: Service, client: ant
         ({"tools": [{"name": "x", "defer_loading": True}]}, "defer_loading"),
         ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "odd": 1}]}]}, "odd"),
         ({"thinking": {"type": "perhaps"}}, "thinking.type"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 0}}, "thinking.budget_tokens"),
+        ({"thinking": {"type": "adaptive", "budget_tokens": 9}}, "thinking.budget_tokens"),
+        ({"thinking": {"type": "enabled", "display": "omitted"}}, "thinking.display"),
+        ({"thinking": {"type": "enabled", "odd": 1}}, "thinking.odd"),
     ],
 )
 def test_what_is_wrong_is_said_in_anthropics_shape(tiny: Service, fields: dict[str, Any], where: str) -> None:

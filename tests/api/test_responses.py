@@ -306,6 +306,13 @@ def test_which_tool_must_be_called_is_the_callers_choice(tiny: Service) -> None:
         assert not found.parallel
 
 
+def test_without_any_effort_nothing_is_thought(tiny: Service) -> None:
+    post(tiny, reasoning={"effort": "none"})
+    assert prompt(tiny).most_thought == 0
+    post(tiny, reasoning={"summary": "auto"})
+    assert prompt(tiny).most_thought is None
+
+
 def test_every_kind_of_text_is_read(tiny: Service) -> None:
     given = [
         {"role": "developer", "content": [{"type": "input_text", "text": "Be kind."}]},

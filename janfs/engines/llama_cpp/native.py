@@ -18,6 +18,7 @@ from janfs.engines.llama_cpp.parameters import context_params
 from janfs.engines.llama_cpp.prompt import check_tokens
 from janfs.engines.llama_cpp.sampling import ChainSampler, CloseSampler, sampler_chain
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
+from janfs.engines.llama_cpp.thought import ThoughtBound
 from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import EngineSettings, SamplingParams, TokenLogprob
 from janfs.errors import EngineError, LoadFailed
@@ -110,7 +111,15 @@ class NativeModel:
     def logprob(self, index: int, token: int, count: int) -> TokenLogprob:
         return self._candidates.logprob(index, token, count)
 
-    def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> ChainSampler | CloseSampler:
+    def sampler(
+        self, params: SamplingParams, prompt: Sequence[int]
+    ) -> ChainSampler | CloseSampler | ThoughtBound:
+        free = self._sampler(params, prompt)
+        if params.thoughts is None:
+            return free
+        return ThoughtBound(free, params.thoughts, lambda token: self.piece(token, special=True))
+
+    def _sampler(self, params: SamplingParams, prompt: Sequence[int]) -> ChainSampler | CloseSampler:
         ends = self.weights.end_tokens if params.ignore_eos else []
         grammar = self.grammars.sampler(params)
         words = [token for token in prompt if token >= 0]  # the others stand for images

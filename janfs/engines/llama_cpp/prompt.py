@@ -8,12 +8,12 @@ from msgspec.structs import replace
 from janfs.engines.llama_cpp.chat import ChatFormat
 from janfs.engines.llama_cpp.dialects import harmony
 from janfs.engines.llama_cpp.dialects.forced import forced
-from janfs.engines.llama_cpp.dialects.marks import HARMONY, THINK, THINK_END
-from janfs.engines.llama_cpp.dialects.reading import Reader, reader
+from janfs.engines.llama_cpp.dialects.marks import HARMONY, THINK, THINK_END, Marks
+from janfs.engines.llama_cpp.dialects.reading import Reader, one_call, reader
 from janfs.engines.llama_cpp.gbnf import behind, either
 from janfs.engines.llama_cpp.grammar import gbnf_of_schema
 from janfs.engines.llama_cpp.pictures import Picture, Read, marked
-from janfs.engines.protocol import ChatPrompt, Image, Prompt, TextPrompt, TokenPrompt
+from janfs.engines.protocol import ChatPrompt, Image, Prompt, TextPrompt, Thoughts, TokenPrompt
 from janfs.errors import InvalidInput
 
 
@@ -43,7 +43,8 @@ class Prepared(NamedTuple):
     """Tokens, at least one, and what comes with the format of the prompt.
 
     `stop` strings end the answer; `read` tells thoughts and calls in it from words, None where it is only
-    words; `shown` are special tokens whose text it needs for that; a `grammar` (GBNF) binds the answer.
+    words; `shown` are special tokens whose text it needs for that; a `grammar` (GBNF) binds the answer, and
+    `thoughts` what is thought before it.
     """
 
     tokens: list[int]
@@ -52,6 +53,7 @@ class Prepared(NamedTuple):
     shown: frozenset[int] = frozenset()
     grammar: str | None = None
     pictures: tuple[Picture, ...] = ()
+    thoughts: Thoughts | None = None
 
 
 class Eyes(Protocol):
@@ -119,6 +121,8 @@ def _from_chat(
         read: Reader = harmony.read
     else:
         read = reader(marks, tools=bool(prompt.tools), thinking=thinking)
+    if not prompt.parallel:
+        read = one_call(read)
     alone = [vocabulary.tokenize(mark) for mark in (harmony.SPECIAL if marks is HARMONY else marks.special)]
     shown = frozenset(tokens[0] for tokens in alone if len(tokens) == 1)
     grammar = form
@@ -127,7 +131,18 @@ def _from_chat(
         grammar = calls if prompt.must_call or form is None else either(calls, form)
     if grammar is not None and thinking and marks is not HARMONY:
         grammar = behind(THINK_END, grammar)
-    return Prepared(tokens, chat.stop, read, shown, grammar, pictures)
+    thoughts = None
+    if chat.thinks and prompt.most_thought is not None:
+        thoughts = _bound(prompt.most_thought, vocabulary, marks, begun=thinking)
+    return Prepared(tokens, chat.stop, read, shown, grammar, pictures, thoughts)
+
+
+def _bound(most: int, vocabulary: Vocabulary, marks: Marks, *, begun: bool) -> Thoughts:
+    """What ends a thought after so many tokens, as the families write it themselves."""
+    if marks is HARMONY:
+        return Thoughts(most, *harmony.THOUGHT, tuple(vocabulary.tokenize(harmony.ANSWER)), begun=False)
+    closing = [token for text in ("\n", THINK_END, "\n\n") for token in vocabulary.tokenize(text)]
+    return Thoughts(most, THINK, THINK_END, tuple(closing), begun)
 
 
 def _with_images(

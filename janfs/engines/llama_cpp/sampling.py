@@ -25,6 +25,11 @@ class ChainSampler:
         """The next token, from the logits of the last batch's entry `index`. The chain remembers it."""
         return Chosen(int(llama.llama_sampler_sample(self._chain, self._ctx, index)))
 
+    def follow(self, index: int, token: int) -> Chosen:  # noqa: ARG002  # the logits do not matter
+        """Choose this token. The chain remembers it."""
+        llama.llama_sampler_accept(self._chain, token)
+        return Chosen(token)
+
     def close(self) -> None:
         """Free the chain and all samplers in it."""
         llama.llama_sampler_free(self._chain)
@@ -48,9 +53,18 @@ class CloseSampler:
     def sample(self, index: int) -> Chosen:
         """As `ChainSampler.sample`. Raises `EngineError` when nothing fits the grammar."""
         token = self._choose(index)
+        if self._grammar is not None and not self._fits(token):
+            token = self._choose(index, self._grammar)
+        return self._take(index, token)
+
+    def follow(self, index: int, token: int) -> Chosen:
+        """Choose this token if it fits the grammar; otherwise one that does."""
+        if self._grammar is not None and not self._fits(token):
+            return self.sample(index)
+        return self._take(index, token)
+
+    def _take(self, index: int, token: int) -> Chosen:
         if self._grammar is not None:
-            if not self._fits(token):
-                token = self._choose(index, self._grammar)
             llama.llama_sampler_accept(self._grammar, token)
         llama.llama_sampler_accept(self._chain, token)
         if self._logprobs is None:

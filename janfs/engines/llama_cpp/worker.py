@@ -107,7 +107,9 @@ class Worker:
                 sampling = request.sampling
                 form = gbnf_of(sampling) or self._form
                 prepared = prepare(request.prompt, self._weights, self._chat, form, self._projector)
-                sampling = msgspec.structs.replace(sampling, grammar=prepared.grammar, json_schema=None)
+                sampling = msgspec.structs.replace(
+                    sampling, grammar=prepared.grammar, json_schema=None, thoughts=prepared.thoughts
+                )
                 self._writing.check(sampling)
                 stop = (*sampling.stop, *prepared.stop)
                 caching = self._caching and request.cache_prompt
@@ -171,7 +173,7 @@ class Worker:
                 case _Texts(id_, texts, param) if self._embeddings:
                     self._embeddings.submit(id_, texts, param=param)
                 case _Submit() if self._scheduler:
-                    tokens, _, read, shown, _, pictures = item.prepared
+                    tokens, _, read, shown, _, pictures, _ = item.prepared
                     self._scheduler.submit(
                         item.id,
                         tokens,

@@ -33,6 +33,10 @@ _WORDS = ("content", "refusal")
 def chat_of(prompt: ChatPrompt) -> dict[str, Any]:
     """The fields of a request that say what is asked, thoughts of earlier turns and images with it."""
     body: dict[str, Any] = {"messages": [_message(each) for each in prompt.messages]}
+    if prompt.most_thought == 0:
+        body["reasoning_effort"] = "none"
+    elif prompt.most_thought is not None:
+        body["reasoning_budget_tokens"] = prompt.most_thought  # as llama.cpp's server and janfs call it
     if not prompt.tools:
         return body
     body["tools"] = [

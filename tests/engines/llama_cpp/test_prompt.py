@@ -5,7 +5,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from janfs.engines.llama_cpp.chat import ChatFormat
-from janfs.engines.llama_cpp.dialects.marks import family_of
+from janfs.engines.llama_cpp.dialects.marks import HARMONY, family_of
 from janfs.engines.llama_cpp.dialects.reading import Call, Said
 from janfs.engines.llama_cpp.gbnf import behind
 from janfs.engines.llama_cpp.prompt import prepare
@@ -114,6 +114,49 @@ def test_a_thought_that_the_prompt_began_is_thought_to_its_end_before_a_bound_an
     assert prepare(asked, Letters(), thinking).grammar is None
     quiet = ChatFormat(lambda messages, tools=(): "", thinks=True)
     assert prepare(asked, Letters(), quiet, form).grammar == form
+
+
+THINKS = CHAT._replace(thinks=True)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_bound_on_thoughts_is_told_with_what_ends_one(begun: bool) -> None:
+    asked = ChatPrompt((ChatMessage("user", "hi<think>" if begun else "hi"),), most_thought=5)
+    thoughts = prepare(asked, Letters(), THINKS).thoughts
+    assert thoughts is not None
+    assert (thoughts.most, thoughts.begins, thoughts.ends, thoughts.begun) == (
+        5,
+        "<think>",
+        "</think>",
+        begun,
+    )
+    assert spell(list(thoughts.closing)) == "\n</think>\n\n"
+    assert prepare(asked, Letters(), CHAT).thoughts is None, "it does not think at all"
+    free = ChatPrompt(asked.messages)
+    assert prepare(free, Letters(), THINKS).thoughts is None
+
+
+def test_gpt_oss_goes_from_its_analysis_to_its_answer() -> None:
+    chat = THINKS._replace(marks=HARMONY)
+    asked = ChatPrompt((ChatMessage("user", "hi"),), most_thought=5)
+    prepared = prepare(asked, Letters(), chat)
+    assert prepared.thoughts is not None
+    closing = spell(list(prepared.thoughts.closing))
+    assert prepared.read is not None
+    told = prepared.read(f"<|channel|>analysis<|message|>Hm{closing}Yes.", True)
+    assert told == Said("Yes.", "Hm")
+    assert "<|channel|>analysis<|message|>".startswith(prepared.thoughts.begins)
+    assert closing.startswith(prepared.thoughts.ends)
+
+
+def test_who_wants_one_call_gets_one() -> None:
+    tool = Tool("f")
+    text = '<tool_call>{"name": "f", "arguments": {}}</tool_call>' * 2
+    for parallel, count in ((True, 2), (False, 1)):
+        asked = ChatPrompt((ChatMessage("user", "hi"),), (tool,), parallel=parallel)
+        read = prepare(asked, Letters(), CHAT).read
+        assert read is not None
+        assert read(text, True).calls == (Call("f", "{}"),) * count
 
 
 def test_where_a_call_is_bare_json_an_answer_of_json_is_none() -> None:

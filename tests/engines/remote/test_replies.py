@@ -119,6 +119,12 @@ def test_of_several_tools_one_must_be_called_or_just_one_at_a_time() -> None:
     }
 
 
+def test_a_bound_on_thoughts_goes_along() -> None:
+    hi = (ChatMessage("user", "Hi"),)
+    assert chat_of(ChatPrompt(hi, most_thought=0))["reasoning_effort"] == "none"
+    assert chat_of(ChatPrompt(hi, most_thought=9))["reasoning_budget_tokens"] == 9
+
+
 def test_thoughts_and_images_go_along_in_their_order() -> None:
     png, jpeg = b"\x89PNG\r\n\x1a\nx", b"\xff\xd8\xff\xe0"
     images = (Image(0, png, "a"), Image(5, jpeg, "b"), Image(5, b"GIF89a", "c"))

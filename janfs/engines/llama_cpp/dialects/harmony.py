@@ -8,6 +8,8 @@ import re
 from janfs.engines.llama_cpp.dialects.reading import Call, Said, without_beginning
 
 SPECIAL = ("<|channel|>", "<|message|>", "<|constrain|>", "<|start|>", "<|end|>", "<|call|>", "<|return|>")
+THOUGHT = "<|channel|>analysis", "<|end|>"  # what it stands between
+ANSWER = "<|end|><|start|>assistant<|channel|>final<|message|>"  # what leads from it to the answer
 _MESSAGE = re.compile(
     r"(?P<header>(?:(?!<\|message\|>)(?s:.))*)<\|message\|>(?P<body>(?s:.)*?)"
     r"(?:<\|(?P<end>end|call|return)\|>|\Z)"

@@ -50,6 +50,16 @@ def reader(marks: Marks, *, tools: bool, thinking: bool) -> Reader:
     return read
 
 
+def one_call(read: Reader) -> Reader:
+    """The same for who wants one call at most: what is called after the first is left out."""
+
+    def read_one(text: str, final: bool) -> Said:
+        said = read(text, final)
+        return said._replace(calls=said.calls[:1])
+
+    return read_one
+
+
 def _thought(text: str, *, thinking: bool, final: bool) -> tuple[str, str | None]:
     """The thought at the beginning of a text and what follows it; None while that has not begun."""
     if not thinking:
