@@ -81,7 +81,7 @@ class RouterModelList(Struct, frozen=True):
 
 
 class RouterSuccess(Struct, frozen=True):
-    """It was done."""
+    """It was done, or begun."""
 
     success: bool = True
 
@@ -101,12 +101,12 @@ async def list_router_models(
 
 @post("/models/load", status_code=200)
 async def load_router_model(context: Context, body: RawBody) -> RouterSuccess:
-    """Load a model. Returns once it is ready, where llama.cpp's router returns at once."""
+    """Begin to load a model. What becomes of it is its status in the list, as at llama.cpp's router."""
     named = decode_body(body, RouterModelName).model
     model = resolve(context.downloads.snapshot(), context.settings.root, named).model
-    if context.pool.state(model.uid).state == "running":
+    if context.pool.state(model.uid).state in _VALUES:
         raise InvalidInput("model is already running", param="model")
-    await context.pool.start(model.id)
+    context.pool.begin(model.id)
     return RouterSuccess()
 
 

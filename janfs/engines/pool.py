@@ -69,6 +69,11 @@ class EnginePool:
         async with self.engine(model_id, insist=True) as engine:
             return engine.info
 
+    def begin(self, model_id: str) -> None:
+        """Begin to load a model; what becomes of it is its state. Raises what `start` knows at once."""
+        instance = self._acquire(model_id, insist=True)
+        instance.ready.add_done_callback(lambda _: self._release(instance))
+
     async def generate(self, model_id: str, request: GenerateRequest) -> AsyncGenerator[Reply]:
         """What the model answers; loads it if need be. Close the iterator (`aclosing`) to cancel.
 

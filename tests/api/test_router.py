@@ -1,5 +1,6 @@
 """llama.cpp's router calls, by the names and answers of its server-models.cpp."""
 
+from janfs.errors import Busy
 from tests.api.service import Service, projector
 
 
@@ -26,18 +27,38 @@ def test_a_model_with_a_projector_takes_images(with_model: Service) -> None:
     assert model["architecture"]["input_modalities"] == ["text", "image"]
 
 
-def test_a_model_is_loaded_and_unloaded_once(with_model: Service) -> None:
-    for call, after in (("load", "loaded"), ("unload", "unloaded")):
-        answer = with_model.client.post(f"/models/{call}", json={"model": "tiny-one"})
-        assert (answer.status_code, answer.json()) == (200, {"success": True}), call
-        assert value(with_model) == after
-        again = with_model.client.post(f"/models/{call}", json={"model": "tiny-one"})
-        assert again.status_code == 400, f"{call} twice: {again.text}"
-        assert "running" in again.json()["error"]["message"]
+def test_a_load_is_begun_and_shows_in_the_list(with_model: Service) -> None:
+    def call(name: str) -> tuple[int, str]:
+        answer = with_model.client.post(f"/models/{name}", json={"model": "tiny-one"})
+        found = answer.json()
+        return answer.status_code, found.get("success") or found["error"]["message"]
+
+    assert call("load") == (200, True)
+    assert value(with_model) == "loading"
+    assert call("load") == (400, "model is already running"), "llama.cpp's router says so of one that loads"
+    with_model.pool.become("tiny-one", "running")
+    assert value(with_model) == "loaded"
+    assert call("load") == (400, "model is already running")
+    assert call("unload") == (200, True)
+    assert value(with_model) == "unloaded"
+    assert call("unload") == (400, "model is not running")
+
+
+def test_a_load_that_failed_shows_in_the_list_and_may_be_tried_again(with_model: Service) -> None:
+    with_model.pool.become("tiny-one", "failed")
+    [model] = with_model.get("/models")["data"]
+    assert model["status"] == {"value": "unloaded", "args": [], "failed": True, "exit_code": 1}
+    assert with_model.client.post("/models/load", json={"model": "tiny-one"}).status_code == 200
+
+
+def test_what_is_known_at_once_is_told_at_once(with_model: Service) -> None:
+    with_model.pool.start_error = Busy("Too many.", retry_after=9)
+    answer = with_model.client.post("/models/load", json={"model": "tiny-one"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "9")
 
 
 def test_a_loaded_model_tells_of_its_context(with_model: Service) -> None:
-    with_model.client.post("/models/load", json={"model": "tiny-one"})
+    with_model.pool.become("tiny-one", "running")
     [model] = with_model.get("/models")["data"]
     assert model["meta"]["n_ctx"] == 64
 

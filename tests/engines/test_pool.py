@@ -60,6 +60,31 @@ def test_many_requests_for_a_stopped_model_cause_one_load() -> None:
     assert run(scenario).factory.loads == 1
 
 
+def test_a_load_that_nobody_waits_for_goes_on_and_may_fail() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.factory.hold()
+        bench.pool.begin("a")
+        assert bench.pool.state("uid-a").state == "loading"
+        await asyncio.sleep(0.01)
+        bench.factory.release()
+        await until(lambda: bench.pool.state("uid-a").state == "running", "a is loaded")
+        assert (bench.pool.state("uid-a").active, bench.pool.busy) == (0, False)
+        bench.factory.failing = "no luck"
+        bench.pool.begin("b")
+        await until(lambda: bench.pool.state("uid-b").state == "failed", "b has failed")
+        with pytest.raises(ModelNotFound):
+            bench.pool.begin("nobody")
+        bench.factory.failing = None
+        bench.factory.hold()
+        bench.pool.begin("b")
+        await until(lambda: bench.factory.loads == 3, "b is loaded once more")
+        await bench.pool.stop("uid-b")
+        assert bench.pool.state("uid-b").state == "stopped"
+        bench.pool.begin("c")
+
+    run(scenario)
+
+
 def test_an_unknown_model_an_unknown_engine_and_a_closed_pool_are_refused() -> None:
     async def scenario(bench: Bench) -> None:
         with pytest.raises(ModelNotFound):

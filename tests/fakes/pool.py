@@ -71,6 +71,15 @@ class FakePool:
         self._states[self._uid_of(model_id)] = "running"
         return INFO
 
+    def begin(self, model_id: str) -> None:
+        if self.start_error is not None:
+            raise self.start_error
+        self._states[self._uid_of(model_id)] = "loading"
+
+    def become(self, model_id: str, state: State) -> None:
+        """Be in a state with a model from now on."""
+        self._states[self._uid_of(model_id)] = state
+
     async def stop(self, uid: str, *, grace: float = 10.0, reason: str = "") -> bool:
         self.stopped.append(uid)
         return self._states.pop(uid, None) is not None
