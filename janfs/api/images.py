@@ -12,6 +12,11 @@ from janfs.errors import InvalidInput, UnsupportedParameter
 MAX_IMAGES = 16  # of one message
 MAX_PIXELS = 2**26  # of one image; a few bytes can unfold to gigabytes
 _DATA = re.compile(r"data:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
+_UNREADABLE = re.compile(
+    rb"(?P<WebP>RIFF....WEBP)|....ftyp(?:(?P<AVIF>avi[fs])|(?P<HEIC>hei[cx]|mif1|msf1))"
+    rb"|(?P<TIFF>II\*\0|MM\0\*)|(?P<SVG>\s*<(?:svg|\?xml))",
+    re.DOTALL,
+)
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # of JPEG (ITU T.81, table B.1)
 
 Piece = tuple[str | bytes, str]
@@ -34,13 +39,21 @@ def image_of(url: str, place: str) -> bytes:
 
 
 def decoded(text: str, place: str) -> bytes:
-    """The image in base64. Raises `InvalidInput` for what is none, or one too big."""
+    """The image in base64. Raises `InvalidInput` for what is none, or one too big, and
+    `UnsupportedParameter` for one of a kind that cannot be read.
+    """
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidInput(f"'{place}' is no base64.", param=place) from error
     size = dimensions(data)
     if size is None:
+        kind = _UNREADABLE.match(data[:16])
+        if kind is not None:
+            raise UnsupportedParameter(
+                f"'{place}' is {kind.lastgroup}, which llama.cpp does not read. Send PNG, JPEG, GIF or BMP.",
+                param=place,
+            )
         raise InvalidInput(f"'{place}' is no PNG, JPEG, GIF or BMP.", param=place)
     width, height = size
     if not 0 < width * height <= MAX_PIXELS:

@@ -87,6 +87,20 @@ REFUSED = [
     ("data:image/png;base64,aGVsbG8=", "invalid_value", "no PNG"),
     ("data:image/png;base64," + base64.b64encode(BIG).decode(), "invalid_value", "100000 by 100000 pixels"),
     ("", "invalid_value", "must be data:image"),
+    *(
+        (
+            "data:image/png;base64," + base64.b64encode(head + bytes(20)).decode(),
+            "unsupported_parameter",
+            f"is {kind}, which llama.cpp does not read",
+        )
+        for kind, head in (
+            ("WebP", b"RIFF\n\n\n\nWEBPVP8L"),
+            ("AVIF", b"\0\0\0 ftypavif"),
+            ("HEIC", b"\0\0\0 ftypheic"),
+            ("TIFF", b"II*\0"),
+            ("SVG", b'<?xml version="1.0"?><svg>'),
+        )
+    ),
 ]
 
 
