@@ -6,49 +6,39 @@ nothing. The cells of finished sequences are given up when room is needed, those
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
+from janfs.engines.llama_cpp.kv_memory import Memory
 from janfs.engines.llama_cpp.prefix_tree import PrefixTree
+from janfs.engines.llama_cpp.shelf import Shelf
 from janfs.engines.protocol import MAX_PARALLEL
 
 _LEAST_KEPT = 4  # finished sequences, also where only one may live: chats take turns
-
-
-class Memory(Protocol):
-    """The KV cache of a model. Sequences have numbers below `MAX_PARALLEL`."""
-
-    @property
-    def n_ctx(self) -> int:
-        """Cells."""
-        ...
-
-    @property
-    def can_share(self) -> bool:
-        """Whether cells can be shared and sequences be cut; a recurrent state is all or nothing."""
-        ...
-
-    def share(self, source: int, target: int, start: int, end: int) -> bool:
-        """Let `target` have `source`'s cells of positions `start` to `end` in place of its own.
-
-        False where `source` has not kept all of them, as behind a sliding window; then nothing happens.
-        """
-        ...
-
-    def cut(self, seq: int, start: int) -> bool:
-        """Free a sequence's cells from position `start` on. False where that cannot be done."""
-        ...
-
-    def release(self, seq: int) -> None:
-        """Free all cells of a sequence."""
-        ...
+_IDLE_CELLS = 256  # llama.cpp looks at cells in blocks of so many
+_WORTH_COPYING = 32  # tokens; fewer are computed as fast
+_MOST_SAVED = 512 << 20  # bytes
 
 
 class KvPool:
-    """The cells of one model. At most `n_live` sequences live at a time; they have the lowest numbers."""
+    """The cells of one model. At most `n_live` sequences live at a time; they have the lowest numbers.
 
-    def __init__(self, memory: Memory, n_live: int) -> None:
+    Up to `idle_cells` may be of no use to those. There are `most_saved` bytes of copies at most, and one is
+    used where it saves more than `worth_copying` tokens.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        n_live: int,
+        *,
+        idle_cells: int = _IDLE_CELLS,
+        worth_copying: int = _WORTH_COPYING,
+        most_saved: int = _MOST_SAVED,
+    ) -> None:
         self._memory = memory
+        self._idle_cells = idle_cells
+        self._worth_copying = worth_copying
         self._tree = PrefixTree()
+        self._shelf = Shelf(most_saved)
         self._free_live = list(range(n_live - 1, -1, -1))
         n_kept = min(max(n_live, _LEAST_KEPT), MAX_PARALLEL - n_live) if memory.can_share else 0
         self._free_kept = list(range(n_live + n_kept - 1, n_live - 1, -1))
@@ -94,6 +84,40 @@ class KvPool:
             self._tree.hold(seq, tokens[: match.length])
             self._computed[seq] = match.length
 
+    def recall(self, seq: int, tokens: Sequence[int], beyond: int = 0) -> None:
+        """Let a new live sequence have a copy of what was computed of `tokens`, if that is worth it.
+
+        It will have `beyond` tokens without it, and those that others have.
+        """
+        known = max(beyond, self._tree.match(tokens).length)
+        found = self._shelf.longest(tokens, known + self._worth_copying)
+        if found is None or not self.make_room(len(found[0].tokens)):
+            return
+        (_, saved), length = found
+        if not self._memory.restore(seq, saved) or not self._memory.cut(seq, length):
+            self._memory.release(seq)
+            return
+        common = self._tree.match(tokens[:length])  # both now use the cells that are known
+        start, holders = common.length, common.holders
+        if start and not any(self._memory.share(source, seq, 0, start) for source in holders):
+            self._memory.release(seq)
+            return
+        self._tree.hold(seq, tokens[:start])
+        if start < length:
+            self._tree.extend(seq, tokens[start:length])
+        self._computed[seq] = length
+
+    def set_aside(self) -> None:
+        """Copy finished sequences out of the cache, until few cells are left that no live one uses.
+
+        For each new token attention looks at every cell in use, if only to see that it is masked.
+        """
+        for seq in list(self._kept):
+            if self._tree.cells - self._tree.held_by(self._computed) <= self._idle_cells:
+                return
+            if self._tree.own(seq) and self._save(seq):
+                self._evict(seq)
+
     def advance(self, seq: int, count: int) -> None:
         """Take note that `count` more tokens of a live sequence were computed."""
         self._computed[seq] += count
@@ -129,6 +153,7 @@ class KvPool:
         """Give up cells of finished sequences until so many are free. False if there are not so many."""
         while (lacking := cells - self.free) > 0 and self._kept:
             oldest = next(iter(self._kept))
+            self._save(oldest)
             rest = self._tree.length(oldest) - lacking
             if self._tree.own(oldest) > lacking and self._memory.cut(oldest, rest):
                 self._tree.cut(oldest, rest)
@@ -167,8 +192,20 @@ class KvPool:
 
     def _number_to_keep(self) -> int:
         if not self._free_kept:
-            self._evict(next(iter(self._kept)))
+            oldest = next(iter(self._kept))
+            self._save(oldest)
+            self._evict(oldest)
         return self._free_kept.pop()
+
+    def _save(self, seq: int) -> bool:
+        """See to it that there is a copy of a sequence, unless that cannot be."""
+        tokens = self._tree.tokens(seq)
+        if self._shelf.has(tokens):
+            return True
+        saved = self._memory.save(seq, self._tree.sharers(seq))
+        if saved is not None:
+            self._shelf.put(tokens, saved)
+        return saved is not None
 
     def _evict(self, seq: int) -> None:
         del self._kept[seq]

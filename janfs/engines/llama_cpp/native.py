@@ -4,13 +4,14 @@ Ownership is plain: they live as long as the process.
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import llama_cpp as llama
 import numpy as np
 
+from janfs.engines.free_memory import free_memory
 from janfs.engines.llama_cpp.candidates import Candidates
 from janfs.engines.llama_cpp.grammar import Grammars
 from janfs.engines.llama_cpp.log import Log
@@ -102,6 +103,24 @@ class NativeModel:
     def release(self, seq: int) -> None:
         llama.llama_memory_seq_rm(self._memory, seq, -1, -1)
 
+    def save(self, seq: int, sharers: Mapping[int, int]) -> Any:
+        if self._window:  # not all of it is there, and what is cannot be cut to another length
+            return None
+        size = int(llama.llama_state_seq_get_size(self._ctx, seq))
+        if free_memory(()) < size:
+            return None
+        # llama.cpp writes down whose a cell is, and reads it back only if it is nobody else's.
+        for other, length in sharers.items():
+            llama.llama_memory_seq_rm(self._memory, other, 0, length)
+        saved = np.empty(int(llama.llama_state_seq_get_size(self._ctx, seq)), np.uint8)
+        written = llama.llama_state_seq_get_data(self._ctx, _bytes_of(saved), saved.nbytes, seq)
+        for other, length in sharers.items():
+            llama.llama_memory_seq_cp(self._memory, seq, other, 0, length)
+        return saved if written == saved.nbytes else None
+
+    def restore(self, seq: int, saved: Any) -> bool:
+        return bool(llama.llama_state_seq_set_data(self._ctx, _bytes_of(saved), saved.nbytes, seq))
+
     def check(self, params: SamplingParams) -> None:
         """Raises `InvalidInput` for what this model cannot be asked; compiles a grammar. Main thread only."""
         biased = [token for token, _ in params.logit_bias]
@@ -136,6 +155,11 @@ class NativeModel:
     @cached_property
     def _candidates(self) -> Candidates:
         return Candidates(self._ctx, self.weights.n_vocab, lambda token: self.piece(token, special=True))
+
+
+def _bytes_of(saved: Any) -> Any:
+    """A copy's bytes for a function in C."""
+    return saved.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
 
 
 def _set_abort_flag(ctx: object) -> ctypes.Array[ctypes.c_char]:

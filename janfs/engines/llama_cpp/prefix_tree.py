@@ -8,6 +8,8 @@ inside a node. So the cells that would come free with a sequence are those of th
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+_STRIDE = 64  # tokens that are compared at once
+
 
 class Match(NamedTuple):
     """The longest beginning that the tree has, and the sequences that hold all of it."""
@@ -112,6 +114,25 @@ class PrefixTree:
             node.holders.add(new)
             node = node.parent
 
+    def tokens(self, seq: int) -> list[int]:
+        """All that a sequence holds."""
+        node, parts = self._ends.get(seq, self._root), list[list[int]]()
+        while node.parent is not None:
+            parts.append(node.tokens)
+            node = node.parent
+        return [token for part in reversed(parts) for token in part]
+
+    def sharers(self, seq: int) -> dict[int, int]:
+        """The others that hold cells of a sequence, and how many of its first tokens each."""
+        node, end = self._ends.get(seq, self._root), self.length(seq)
+        found: dict[int, int] = {}
+        while node.parent is not None:
+            for other in node.holders - {seq}:
+                found.setdefault(other, end)
+            end -= len(node.tokens)
+            node = node.parent
+        return found
+
     def own(self, seq: int) -> int:
         """How many cells nobody but this sequence holds. They are at its end."""
         node, cells = self._ends.get(seq, self._root), 0
@@ -156,7 +177,7 @@ class PrefixTree:
 
 def common_length(one: Sequence[int], other: Sequence[int]) -> int:
     """How many tokens two beginnings have in common."""
-    least = min(len(one), len(other))
-    if one[:least] == other[:least]:
-        return least
-    return next(at for at in range(least) if one[at] != other[at])
+    least, at = min(len(one), len(other)), 0
+    while at < least and one[at : at + _STRIDE] == other[at : at + _STRIDE]:
+        at += _STRIDE
+    return next((place for place in range(at, least) if one[place] != other[place]), least)

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, Protocol
 from janfs.engines.llama_cpp.budget import Pace, shares
 from janfs.engines.llama_cpp.dialects.stream import PartStream
 from janfs.engines.llama_cpp.echo import Echo
-from janfs.engines.llama_cpp.kv_pool import KvPool, Memory
+from janfs.engines.llama_cpp.kv_memory import Memory
+from janfs.engines.llama_cpp.kv_pool import KvPool
 from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.prefix_tree import common_length
 from janfs.engines.llama_cpp.run import Run, Sampler
@@ -235,7 +236,9 @@ class Scheduler:
             run.sampler = run.sampler or self._model.sampler(run.sampling, run.tokens)
             self._live.append(run)
             if run.caching:
+                self._pool.recall(run.seq, run.base, run.shared)
                 self._pool.adopt(run.seq, run.base)
+            self._pool.set_aside()
 
     def _choose_leader(self, run: Run, older: Sequence[Run]) -> None:
         """Let a request follow the one among `older` that has most in common with it."""

@@ -1,9 +1,11 @@
 """A model whose every rule is checked: what llama.cpp would answer with a crash is an assertion here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from janfs.engines.llama_cpp.choice import Chosen
+from janfs.engines.llama_cpp.kv_memory import Saved
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.protocol import MAX_PARALLEL, SamplingParams, TokenLogprob
 from janfs.errors import EngineError
@@ -32,6 +34,16 @@ class Cell:
     value: int
 
 
+class FakeCopy(NamedTuple):
+    """What was computed for the tokens of a sequence."""
+
+    values: list[int]
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.values)
+
+
 class FakeMemory:
     """Cells that sequences share, counted as llama.cpp counts them."""
 
@@ -39,7 +51,7 @@ class FakeMemory:
         self.n_ctx = n_ctx
         self.can_share = can_share
         self.cells: dict[int, list[Cell]] = {}
-        self.sharing_refused = False
+        self.sharing_refused = self.saving_refused = self.restoring_refused = False
 
     @property
     def used(self) -> int:
@@ -72,6 +84,21 @@ class FakeMemory:
 
     def release(self, seq: int) -> None:
         self.cells.pop(seq, None)
+
+    def save(self, seq: int, sharers: Mapping[int, int]) -> "FakeCopy | None":
+        own = self.cells[seq]
+        ids = set(map(id, own))
+        found = {other: sum(id(cell) in ids for cell in cells) for other, cells in self.cells.items()}
+        assert dict(sharers) == {other: n for other, n in found.items() if n and other != seq}
+        return None if self.saving_refused else FakeCopy([cell.value for cell in own])
+
+    def restore(self, seq: int, saved: Saved) -> bool:
+        assert isinstance(saved, FakeCopy)
+        assert not self.cells.get(seq), "restored over what it has"
+        assert self.used + len(saved.values) <= self.n_ctx, "no room was made"
+        if not self.restoring_refused:
+            self.cells[seq] = list(map(Cell, saved.values))
+        return not self.restoring_refused
 
 
 class FakeSampler:

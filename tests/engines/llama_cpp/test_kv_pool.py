@@ -16,7 +16,7 @@ class Pooling(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.memory = FakeMemory(N_CTX)
-        self.pool = KvPool(self.memory, N_LIVE)
+        self.pool = KvPool(self.memory, N_LIVE, idle_cells=4, worth_copying=1, most_saved=60)
         self.live: dict[int, list[int]] = {}
 
     def some(self, data: st.DataObject) -> int:
@@ -28,7 +28,9 @@ class Pooling(RuleBasedStateMachine):
         seq = self.pool.open()
         assert seq not in self.live
         self.live[seq] = tokens
+        self.pool.recall(seq, tokens[:-1])
         self.pool.adopt(seq, tokens[:-1])
+        self.what_it_has_is_right(seq)
 
     @precondition(lambda self: self.live)
     @rule(data=st.data(), count=st.integers(1, 8), publish=st.booleans())
@@ -63,6 +65,23 @@ class Pooling(RuleBasedStateMachine):
     def the_window_moves_on(self, refused: bool) -> None:
         self.memory.sharing_refused = refused
 
+    @rule(saving=st.booleans(), restoring=st.booleans())
+    def memory_runs_short(self, saving: bool, restoring: bool) -> None:
+        self.memory.saving_refused, self.memory.restoring_refused = saving, restoring
+
+    @rule()
+    def set_aside(self) -> None:
+        self.pool.set_aside()
+
+    def what_it_has_is_right(self, seq: int) -> None:
+        alone = FakeMemory(N_CTX)
+        for at, token in enumerate(self.live[seq][: self.pool.computed(seq)]):
+            alone.add(0, at, token)
+        found, expected = (
+            [cell.value for cell in m.cells.get(n, [])] for m, n in ((self.memory, seq), (alone, 0))
+        )
+        assert found == expected, "these are another text's cells"
+
     @rule(cells=st.integers(0, N_CTX))
     def make_room(self, cells: int) -> None:
         possible = cells <= N_CTX - self.pool.pinned
@@ -94,10 +113,13 @@ TestPooling = Pooling.TestCase
 TestPooling.settings = settings(max_examples=100, stateful_step_count=40)
 
 
-def finished(pool: KvPool, memory: FakeMemory, tokens: list[int]) -> int:
+def finished(pool: KvPool, memory: FakeMemory, tokens: list[int], *, recalls: bool = False) -> int:
     """Run a sequence from beginning to end; how many of its tokens were there already."""
     seq = pool.open()
+    if recalls:
+        pool.recall(seq, tokens)
     pool.adopt(seq, tokens)
+    pool.set_aside()
     known = pool.computed(seq)
     assert pool.make_room(len(tokens) - known)
     for at in range(known, len(tokens)):
@@ -167,3 +189,52 @@ def test_where_every_number_may_be_live_nothing_is_kept() -> None:
     pool = KvPool(memory, MAX_PARALLEL)
     finished(pool, memory, [1] * 5)
     assert memory.used == 0
+
+
+def test_what_nobody_uses_is_out_of_the_way_of_those_who_compute_and_comes_back() -> None:
+    memory = FakeMemory(1000)
+    pool = KvPool(memory, 4, idle_cells=100)
+    chats = [[number] * 90 for number in range(5)]
+    for chat in chats:
+        assert finished(pool, memory, chat, recalls=True) == 0
+        assert memory.used <= 100 + 90, "more than the newcomer and some idle cells"
+    for chat in chats:
+        assert finished(pool, memory, [*chat, 7, 7], recalls=True) == 90
+
+
+def test_what_live_ones_use_too_is_not_copied() -> None:
+    memory = FakeMemory(1000)
+    pool = KvPool(memory, 2, idle_cells=0)
+    finished(pool, memory, [1] * 90)
+    live = pool.open()
+    pool.adopt(live, [1] * 90)
+    memory.saving_refused = True  # would leave it where it is
+    pool.set_aside()
+    assert memory.used == 90
+    assert pool.computed(live) == 90
+
+
+def test_a_beginning_that_others_have_is_not_had_twice_when_a_copy_comes_back() -> None:
+    memory = FakeMemory(1000)
+    pool = KvPool(memory, 2, idle_cells=0)
+    system = [5] * 100
+    finished(pool, memory, [*system, *[1] * 50])
+    finished(pool, memory, [2] * 10)
+    live = pool.open()
+    for at, token in enumerate(system):
+        memory.add(live, at, token)
+    pool.advance(live, 100)
+    pool.publish(live, system)
+    used = memory.used
+    back = pool.open()
+    pool.recall(back, [*system, *[1] * 50, 3])
+    assert pool.computed(back) == 150
+    assert memory.used == used + 50
+
+
+def test_a_copy_that_saves_little_is_left_alone() -> None:
+    memory = FakeMemory(1000)
+    pool = KvPool(memory, 2, idle_cells=0, worth_copying=32)
+    finished(pool, memory, [1] * 32)
+    finished(pool, memory, [2] * 40)
+    assert finished(pool, memory, [1] * 32, recalls=True) == 0

@@ -322,6 +322,44 @@ def test_shared_cells_are_as_good_as_ones_own(kind: str, request: pytest.Fixture
         model.release(1)
 
 
+def test_a_copy_is_as_good_as_what_it_was_made_of(tiny: NativeModel) -> None:
+    expected = []
+    for length in (60, len(TEXT)):
+        tiny.release(0)
+        expected.append(go_on(tiny, 0, TEXT[:length], 0))
+    kept = MAX_PARALLEL - 1
+    assert tiny.share(0, kept, 0, 65)
+    saved = tiny.save(0, {kept: 65})
+    assert saved is not None
+    tiny.release(0)
+    assert tiny.share(kept, 1, 0, 59), "who shares its cells has them still"
+    assert go_on(tiny, 1, TEXT[:60], 59) == expected[0]
+    for seq in (1, kept):
+        tiny.release(seq)
+    go_on(tiny, 0, [9] * 100, 0)  # overwrites the cells
+    for length, answer in zip((60, len(TEXT)), expected, strict=True):
+        assert tiny.restore(1, saved)
+        assert tiny.cut(1, length - 1)
+        assert go_on(tiny, 1, TEXT[:length], length - 1) == answer
+        tiny.release(1)
+
+
+def test_a_copy_for_which_there_is_no_room_does_not_come_back(tiny: NativeModel) -> None:
+    go_on(tiny, 0, TEXT, 0)
+    saved = tiny.save(0, {})
+    tiny.release(0)
+    go_on(tiny, 1, [9] * (tiny.n_ctx - len(TEXT) + 1), 0)
+    assert not tiny.restore(0, saved)
+    assert tiny.cut(1, 50)
+    assert tiny.restore(0, saved), "what is there was not in order any more"
+
+
+def test_behind_a_window_no_copy_is_made(windowed_model: Path, log: Log) -> None:
+    model = load(windowed_model, log)
+    go_on(model, 0, TEXT, 0)
+    assert model.save(0, {}) is None
+
+
 def test_a_part_that_was_computed_twice_can_be_given_up_for_the_others(tiny: NativeModel) -> None:
     expected = go_on(tiny, 0, TEXT, 0)
     other = go_on(tiny, 1, [*TEXT[:60], 5, 6, 7], 0)
@@ -418,6 +456,7 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     windowed = load(windowed_model, own_log)
     go_on(windowed, 0, TEXT, 0)
     assert windowed.share(0, 1, 0, len(TEXT))
+    assert model.restore(1, model.save(0, {}))
     short = msgspec.structs.replace(SMALL, n_batch=16)
     texts = PooledModel(model.weights, short, 1, own_log)
     assert len(texts.compute([TEXT])[0]) == 4 * N_EMBD

@@ -309,6 +309,17 @@ def test_the_next_turn_of_a_chat_computes_only_what_is_new() -> None:
     assert model.n_computed - before == 4
 
 
+def test_many_chats_that_take_turns_are_all_known_and_none_is_in_the_others_way() -> None:
+    model = FakeModel(n_ctx=1024)
+    scheduler = Scheduler(model, n_parallel=2)
+    chats = [[1, 2] * 10 + [chat + 3] * 80 for chat in range(20)]
+    for chat in chats:
+        ask(scheduler, chat)
+        assert model.used <= 100 + 256 + 100, "finished chats fill the cache"
+    for chat in reversed(chats):
+        assert ask(scheduler, [*chat, 1, 2]).usage.cached_tokens == 100
+
+
 def test_a_prompt_that_is_known_whole_still_has_its_last_token_computed() -> None:
     model = FakeModel(n_ctx=1024)
     scheduler = Scheduler(model, n_parallel=1)

@@ -404,6 +404,7 @@ def test_a_seed_gives_the_same_answer_again(client: Client) -> None:
         sampling = SamplingParams(temperature=1.5, max_tokens=16, seed=seed)
         return "".join(client.run(client.answer(TextPrompt(PROMPTS[0]), sampling))[0])
 
+    answer(7)  # from here on the prompt is known: what was computed in other batches has other last bits
     assert answer(7) == answer(7)
     assert answer(7) != answer(8)
 

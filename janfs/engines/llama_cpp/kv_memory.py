@@ -1,0 +1,51 @@
+"""What is asked of the KV cache of a model."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class Saved(Protocol):
+    """What a model wrote down of a sequence's cells."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+class Memory(Protocol):
+    """The KV cache of a model. Sequences have numbers below `MAX_PARALLEL`."""
+
+    @property
+    def n_ctx(self) -> int:
+        """Cells."""
+        ...
+
+    @property
+    def can_share(self) -> bool:
+        """Whether cells can be shared and sequences be cut; a recurrent state is all or nothing."""
+        ...
+
+    def share(self, source: int, target: int, start: int, end: int) -> bool:
+        """Let `target` have `source`'s cells of positions `start` to `end` in place of its own.
+
+        False where `source` has not kept all of them, as behind a sliding window; then nothing happens.
+        """
+        ...
+
+    def cut(self, seq: int, start: int) -> bool:
+        """Free a sequence's cells from position `start` on. False where that cannot be done."""
+        ...
+
+    def release(self, seq: int) -> None:
+        """Free all cells of a sequence."""
+        ...
+
+    def save(self, seq: int, sharers: Mapping[int, int]) -> Saved | None:
+        """A copy of what a sequence has computed; None where that is impossible, or memory is short.
+
+        `sharers` are all others that have cells of it, and how many of its first tokens each.
+        """
+        ...
+
+    def restore(self, seq: int, saved: Saved) -> bool:
+        """Fill free cells from a copy, for a sequence that has none. False where that fails."""
+        ...

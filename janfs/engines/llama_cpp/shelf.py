@@ -1,0 +1,53 @@
+"""Sequences that were copied out of the KV cache, to be copied back when a prompt begins as they do. Pure."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from janfs.engines.llama_cpp.kv_memory import Saved
+from janfs.engines.llama_cpp.prefix_tree import common_length
+
+
+class Copy(NamedTuple):
+    """A sequence's tokens, and what was computed of them."""
+
+    tokens: list[int]
+    saved: Saved
+
+
+class Shelf:
+    """Copies of `most` bytes at most. The longest unused are given up for new ones."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._copies: list[Copy] = []  # the longest unused first
+
+    def put(self, tokens: list[int], saved: Saved) -> None:
+        """Keep a copy, in place of copies of its beginnings."""
+        self._copies = [each for each in self._copies if not _begins(tokens, each.tokens)]
+        self._copies.append(Copy(tokens, saved))
+        while sum(each.saved.nbytes for each in self._copies) > self._most:
+            del self._copies[0]
+
+    def has(self, tokens: list[int]) -> bool:
+        """Whether there is a copy that begins with all of these; from now on it counts as used."""
+        found = next((each for each in self._copies if _begins(each.tokens, tokens)), None)
+        self._use(found)
+        return found is not None
+
+    def longest(self, tokens: Sequence[int], beyond: int) -> tuple[Copy, int] | None:
+        """The copy that has most in common with `tokens`, and how much, if that is more than `beyond`."""
+        found, most = None, beyond
+        for each in self._copies:
+            common = common_length(each.tokens, tokens)
+            if common > most:
+                found, most = each, common
+        self._use(found)
+        return None if found is None else (found, most)
+
+    def _use(self, copy: Copy | None) -> None:
+        if copy is not None:
+            self._copies = [*(each for each in self._copies if each is not copy), copy]
+
+
+def _begins(tokens: list[int], beginning: list[int]) -> bool:
+    return tokens[: len(beginning)] == beginning
