@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from janfs.catalogue.catalogue import Catalogue, files_of, find_model, present_models
-from janfs.catalogue.entries import Model
+from janfs.catalogue.entries import Model, Plan
 from janfs.catalogue.status import manifest_of
 from janfs.clock import random_id
 from janfs.downloads import hub, pulled
@@ -21,6 +21,7 @@ from janfs.folder import paths
 from janfs.folder.real import RealFileSystem
 from janfs.folder.staging import Staging
 from janfs.manifest.schema import Manifest
+from janfs.organise import replacing
 from janfs.organise.naming import free_id, id_from_file_name
 from janfs.organise.pairing import head_of
 from janfs.pipeline.commands import Look, Record
@@ -177,16 +178,8 @@ class Downloader:
         size = sum(f.stamp.size for f in files_of(catalogue, model.uid) if paths.is_binary(f.path))
         created = catalogue.files[model.binary].stamp.mtime_ns // 1_000_000_000
         made = pulled.completed(model.id, wanted, facts, size=size, created=created)
-        temporary = paths.join(model.folder, f"{paths.TEMP_PREFIX}{random_id()}.tmp")
-        with contextlib.suppress(OSError):  # the first one does as well
-            if (self._root / path).read_bytes() != first:
-                return
-            self._fs.create(temporary, made)
-            self._fs.exchange(temporary, path)
-            if (self._root / temporary).read_bytes() != first:  # edited at the last moment
-                self._fs.exchange(temporary, path)
-            self._fs.sync_folder(model.folder)
-            self._fs.unlink(temporary)
+        with contextlib.suppress(FolderError):  # the first one does as well
+            replacing.replace(self._fs, Plan(random_id(), uid, 0, path), made, first)
         self._pipeline.submit(Look()).result()
 
 

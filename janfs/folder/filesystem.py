@@ -2,7 +2,7 @@
 
 Every path is relative to the root, in the spelling of `janfs.folder.paths`. All calls raise `OSError` as
 the operating system does; a missing file is `FileNotFoundError`, an existing target `FileExistsError`.
-Nothing here overwrites.
+Nothing here overwrites, but for `set_aside`.
 """
 
 from collections.abc import Callable
@@ -106,6 +106,10 @@ class FileSystem(Protocol):
 
     def exchange(self, first: str, second: str) -> None:
         """Swap two files' names at once, so that each is always there; EINVAL where the disk cannot."""
+        ...
+
+    def set_aside(self, path: str, aside: str) -> None:
+        """Rename a file at once to a name that nobody else uses; whatever is there is replaced."""
         ...
 
     def unlink(self, path: str) -> None:

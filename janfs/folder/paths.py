@@ -19,6 +19,7 @@ MANIFEST = "model.json"
 TEMP_PREFIX = ".janfs-"
 ARCHIVE_SUFFIX = ".janfs.tar"
 
+_OF_OURS = re.compile(re.escape(TEMP_PREFIX) + r"[0-9a-f]{32}(?:\.tmp|-(?P<home>.+))")
 _IN_A_FOLDER = f"/{MANIFEST}"
 
 _ESCAPED = re.compile(r"%([0-9A-F]{2})")
@@ -76,6 +77,27 @@ def name(path: str) -> str:
 def behind(path: str, link: str) -> str:
     """Where a link at `path` leads by its text; links on the way are not known."""
     return posixpath.normpath(posixpath.join(parent(path), link))
+
+
+def temporary(target: str, op: str) -> str:
+    """Where a new file is made before it gets its name; what a crash leaves there is swept away."""
+    return join(parent(target), f"{TEMP_PREFIX}{op}.tmp")
+
+
+def aside(target: str, op: str) -> str:
+    """Where a file lies while another takes its place; after a crash it gets its name back."""
+    return join(parent(target), f"{TEMP_PREFIX}{op}-{name(target)}")
+
+
+def is_temporary(file_name: str) -> bool:
+    """Whether a file is one of ours that is made, or was set aside."""
+    return _OF_OURS.fullmatch(file_name) is not None
+
+
+def home_of(path: str) -> str | None:
+    """The name that a file had before it was set aside; None for one that was not."""
+    found = _OF_OURS.fullmatch(name(path))
+    return join(parent(path), found["home"]) if found is not None and found["home"] else None
 
 
 def place(path: str) -> str:

@@ -187,6 +187,10 @@ class RealFileSystem:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), os.fsdecode(here), None, os.fsdecode(there))
 
+    def set_aside(self, path: str, aside: str) -> None:
+        """See `FileSystem.set_aside`; link and unlink would take away what someone saves between the two."""
+        os.rename(self._at(path), self._at(aside))
+
     def unlink(self, path: str) -> None:
         """See `FileSystem.unlink`."""
         os.unlink(self._at(path))

@@ -1,21 +1,19 @@
 """Walking the folders of a root: every file that counts, with one look at each."""
 
-import re
-
 import msgspec
 from msgspec import Struct
 
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stat
 
-_TEMPORARY = re.compile(re.escape(paths.TEMP_PREFIX) + r"[0-9a-f]{32}\.tmp")
 MAX_DEPTH = 24  # folders below the first; deeper trees are nobody's models
 
 
 class Scan(Struct, frozen=True):
     """What a walk found. Nothing may be concluded about what lies below a folder in `unreadable`.
 
-    `temporaries` are what our own writes left behind when they could not be finished.
+    `temporaries` are what our own writes left behind when they could not be finished. A file that was set
+    aside is there all the same, and cannot be seen.
     """
 
     files: dict[str, Stat]
@@ -42,8 +40,11 @@ def scan(fs: FileSystem, top: str, *, recursive: bool = True) -> Scan:
             continue
         for name, stat in entries.items():
             path = paths.join(folder, name)
-            if _TEMPORARY.fullmatch(name):
+            if paths.is_temporary(name):
                 found.temporaries.append(path)
+                home = paths.home_of(path)
+                if home is not None and paths.name(home) not in entries:
+                    found.unreadable[home] = "It is set aside."
             if paths.is_ignored(name):
                 continue
             if not stat.is_dir:

@@ -21,8 +21,8 @@ _HINTS = {
 
 
 def temporary_of(plan: Plan) -> str:
-    """Where a new file is made before it gets its name; what a crash leaves there is swept away."""
-    return paths.join(paths.parent(plan.target), f"{paths.TEMP_PREFIX}{plan.op}.tmp")
+    """Where the new file of a plan is made before it gets its name."""
+    return paths.temporary(plan.target, plan.op)
 
 
 def stay_inside(fs: FileSystem, *changed: str) -> None:

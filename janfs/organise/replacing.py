@@ -1,9 +1,10 @@
 """Putting another content in the place of a file that someone may be editing, without losing a word.
 
-The new content is written beside the file, the two change places at once, and only what then proves to be
-the text that was to be replaced is removed. Can be run again after a crash at any point.
+The new content is written beside the file, the two change places, and only what then proves to be the text
+that was to be replaced is removed. Can be run again after a crash at any point.
 """
 
+import errno
 from contextlib import suppress
 
 from janfs.catalogue.entries import Plan
@@ -12,7 +13,9 @@ from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.manifest.jsonc import MAX_SIZE
 from janfs.manifest.secrets import as_recorded, changed_alike, filled, says_the_same
-from janfs.organise.disk import as_put, clean_up, explain_write, forget, stamp_of, stay_inside, temporary_of
+from janfs.organise.disk import as_put, explain_write, forget, stamp_of, stay_inside, temporary_of
+
+_NO_EXCHANGE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # of the disk, or of the kernel
 
 
 def replace(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> Stamp:
@@ -21,11 +24,18 @@ def replace(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> Stamp:
     Raises `FolderError` when it is given up: when the file holds something else, is being written, is
     read-only or has another name too. It is then as it was.
     """
-    temporary = temporary_of(plan)
     try:
-        return _replace(fs, temporary, plan.target, content, was)
+        stay_inside(fs, plan.target)
     except OSError as error:
-        clean_up(lambda path: _forget(fs, path, content, was), temporary)
+        raise FolderError(explain_write(error, plan.target)) from error
+    try:
+        return _replace(fs, plan, content, was)
+    except (OSError, FolderError) as error:
+        with suppress(OSError):  # the first error is the one to tell
+            _recover(fs, plan)
+            _forget(fs, temporary_of(plan), content, was)
+        if isinstance(error, FolderError):
+            raise
         raise FolderError(explain_write(error, plan.target)) from error
 
 
@@ -37,6 +47,8 @@ def texts_on_disk(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> tup
     """
     path = plan.target
     try:
+        stay_inside(fs, path)
+        _recover(fs, plan)
         there = _read(fs, path)
         known = as_recorded(path, was)
         now = None if there is None else as_recorded(path, there)
@@ -66,8 +78,17 @@ def _read(fs: FileSystem, path: str) -> bytes | None:
         return file.read_at(0, stat.stamp.size)
 
 
-def _replace(fs: FileSystem, temporary: str, target: str, content: bytes, was: bytes) -> Stamp:
-    stay_inside(fs, target)
+def put_back(fs: FileSystem, aside: str, home: str) -> None:
+    """Give a file that was set aside its name again; what was saved there since has taken its place."""
+    try:
+        fs.rename(aside, home)
+    except FileExistsError:
+        fs.unlink(aside)
+
+
+def _replace(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> Stamp:
+    temporary, target = temporary_of(plan), plan.target
+    _recover(fs, plan)
     there = fs.stat(target)
     if there is not None and there.stamp is not None and holds(fs, target, there, content):
         stamp = there.stamp
@@ -76,17 +97,62 @@ def _replace(fs: FileSystem, temporary: str, target: str, content: bytes, was: b
         forget(fs, temporary)
         fs.create(temporary, content, target)
         made = stamp_of(fs, temporary)
-        fs.exchange(temporary, target)
+        _trade(fs, plan, was)
         stamp = as_put(made, fs.stat(target))
-    came_out = fs.stat(temporary)
-    if came_out is not None and not any(holds(fs, temporary, came_out, text) for text in (was, content)):
-        fs.exchange(temporary, target)
-        _forget(fs, temporary, content)
-        raise FolderError(f"{target} was changed at the last moment; that stays.")
-    if came_out is not None:
+    if fs.stat(temporary) is not None:
+        if not _says(fs, temporary, was, content):
+            _trade(fs, plan, content)
+            raise _changed(target)
         fs.unlink(temporary)
     fs.sync_folder(paths.parent(target))
     return stamp
+
+
+def _trade(fs: FileSystem, plan: Plan, known: bytes) -> None:
+    """Let the temporary file and the target change names.
+
+    Where the disk cannot do that at once, nothing has the target's name for a moment. What somebody saves
+    there then stays, and so does a file that does not hold what is `known`: either is an error, and nothing
+    is changed.
+    """
+    temporary, aside, target = temporary_of(plan), paths.aside(plan.target, plan.op), plan.target
+    try:
+        fs.exchange(temporary, target)
+    except OSError as error:
+        if error.errno not in _NO_EXCHANGE:
+            raise
+    else:
+        return
+    fs.rename(temporary, aside)  # where this fails, the file could not be put back
+    fs.rename(aside, temporary)
+    fs.set_aside(target, aside)
+    try:
+        if not _says(fs, aside, known):
+            raise _changed(target)
+        fs.rename(temporary, target)
+    except (OSError, FolderError):
+        put_back(fs, aside, target)
+        raise
+    fs.rename(aside, temporary)
+
+
+def _recover(fs: FileSystem, plan: Plan) -> None:
+    """Go on from wherever an earlier try to change two names was interrupted."""
+    temporary, aside, target = temporary_of(plan), paths.aside(plan.target, plan.op), plan.target
+    left = fs.stat(aside)
+    if left is None:
+        return
+    made, there = fs.stat(temporary), fs.stat(target)
+    # A file that was being moved by link and unlink may have two names.
+    if there is not None and left.stamp != there.stamp and (made is None or made.stamp == there.stamp):
+        forget(fs, temporary)
+        fs.rename(aside, temporary)
+    else:
+        put_back(fs, aside, target)
+
+
+def _changed(target: str) -> FolderError:
+    return FolderError(f"{target} was changed at the last moment; that stays.")
 
 
 def is_shared(there: Stat | None) -> bool:
@@ -114,6 +180,12 @@ def holds(fs: FileSystem, path: str, stat: Stat, content: bytes) -> bool:
         return file.read_at(0, len(content) + 1) == content
 
 
+def _says(fs: FileSystem, path: str, *texts: bytes) -> bool:
+    """Whether a file is there and holds one of these texts."""
+    found = fs.stat(path)
+    return found is not None and any(holds(fs, path, found, text) for text in texts)
+
+
 def stands(fs: FileSystem, path: str, content: bytes) -> Stamp | None:
     """The stamp of a file that holds a content; None if it does not, or cannot be looked into."""
     with suppress(OSError):
@@ -125,6 +197,5 @@ def stands(fs: FileSystem, path: str, content: bytes) -> Stamp | None:
 
 def _forget(fs: FileSystem, temporary: str, *known: bytes) -> None:
     """Remove what we put there, which is in the log; whatever else came to lie there stays."""
-    left = fs.stat(temporary)
-    if left is not None and any(holds(fs, temporary, left, text) for text in known):
+    if _says(fs, temporary, *known):
         fs.unlink(temporary)

@@ -17,6 +17,7 @@ from janfs.folder.filesystem import FileSystem
 from janfs.log.store import EventLog
 from janfs.manifest.engine_file import read_file
 from janfs.organise import copier, executor, replacing, sharing
+from janfs.organise.disk import stay_inside
 from janfs.organise.steps import Copy, Generate, Move
 from janfs.pipeline import trash
 from janfs.pipeline.commands import Dedupe, Pair
@@ -110,10 +111,15 @@ class Actor:
         return [Draft(plan.uid, completed, cause=plan.position)]
 
     def sweep(self, temporaries: Iterable[str]) -> None:
-        """Remove what earlier writes left behind; every plan has its outcome when this is called."""
+        """Clear up what earlier writes left behind; every plan has its outcome when this is called."""
         for path in temporaries:
-            with suppress(OSError):  # the next look finds it again
-                self._fs.unlink(path)
+            home = paths.home_of(path)
+            with suppress(OSError, FolderError):  # the next look finds it again
+                stay_inside(self._fs, path)
+                if home is None:
+                    self._fs.unlink(path)
+                else:
+                    replacing.put_back(self._fs, path, home)
 
     def _move(self, plan: Plan) -> tuple[executor.Moved, str]:
         """Move, and where it went."""

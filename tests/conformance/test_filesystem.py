@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from janfs.folder import paths
+from janfs.folder import paths, real
 from janfs.folder.filesystem import FileSystem, Stamp
 from janfs.folder.real import RealFileSystem
 from tests.fakes.faults import Faults, HookedFileSystem
@@ -683,6 +683,32 @@ def test_two_files_change_places_at_once(disk: Disk) -> None:
     assert [stat and stat.stamp for stat in after] == [stat and stat.stamp for stat in reversed(before)]
     with disk.fs.open("a", once=True) as file:
         assert file.read_at(0, 10) == b"other"
+
+
+def test_a_file_that_is_set_aside_is_the_same_under_another_name(disk: Disk) -> None:
+    disk.write("a", b"content")
+    disk.write("b", b"of an earlier try")
+    before = stamp(disk.fs, "a")
+    disk.fs.set_aside("a", "b")
+    assert (disk.fs.stat("a"), stamp(disk.fs, "b")) == (None, before)
+    with pytest.raises(FileNotFoundError):
+        disk.fs.set_aside("a", "c")
+    assert read(disk.fs, "b") == b"content"
+
+
+def test_a_disk_that_cannot_exchange_says_so_and_changes_nothing(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk.write("a", b"one")
+    disk.write("b", b"other")
+    if isinstance(disk, OnFakeDisk):
+        disk.fake.exchanges = False
+    else:
+        monkeypatch.setattr(real, "_RENAME_EXCHANGE", 1 << 31)  # a flag that no disk knows
+    with pytest.raises(OSError, match="Invalid argument") as refused:
+        disk.fs.exchange("a", "b")
+    assert refused.value.errno == errno.EINVAL
+    assert (read(disk.fs, "a"), read(disk.fs, "b")) == (b"one", b"other")
 
 
 def test_nothing_changes_places_with_nothing(disk: Disk) -> None:

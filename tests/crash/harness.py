@@ -32,6 +32,7 @@ WRITES = (
     "link_file",
     "copy_file",
     "exchange",
+    "set_aside",
     "rename",
     "unlink",
     "remove_folder",
@@ -79,6 +80,7 @@ class Run:
             database,
             port=lambda fs: HookedFileSystem(HookedFileSystem(fs, self.disks), self.calls.on_disk),
             prepare=self.calls.prepare,
+            exchanges=scenario.exchanges,
         )
         self.world.tick()
         scenario.before(self.world)

@@ -43,10 +43,10 @@ def look(world: World) -> None:
 class Scenario(Struct, frozen=True):
     """What was there before, what the person does, and what janfs is then asked for.
 
-    What is below `mounts` is on other disks. Where `optional`, a request that was not answered may not have
-    been carried out. `unseen` says what a place or a file that cannot be looked at for a moment leads to
-    instead of the usual end: what was moved from it is taken for something new, or the others of its folder
-    do not wait for it.
+    What is below `mounts` is on other disks; not every disk `exchanges` two files at once. Where `optional`,
+    a request that was not answered may not have been carried out. `unseen` says what a place or a file that
+    cannot be looked at for a moment leads to instead of the usual end: what was moved from it is taken for
+    something new, or the others of its folder do not wait for it.
     """
 
     before: Callable[[World], None]
@@ -54,6 +54,7 @@ class Scenario(Struct, frozen=True):
     ask: Callable[[World], object] = look
     optional: bool = False
     mounts: tuple[str, ...] = ()
+    exchanges: bool = True
     unseen: Literal["taken for new", "left behind"] | None = None
 
 
@@ -304,11 +305,14 @@ SCENARIOS = {
     "name a file elsewhere": Scenario(nothing, name_elsewhere),
     "make an engine's file": Scenario(nothing, serve_for_the_first_time),
     "bring an engine's file up to date": Scenario(served_with_a_key, nothing),
+    "bring an engine's file up to date in steps": Scenario(served_with_a_key, nothing, exchanges=False),
     "edit an engine's file": Scenario(nothing, put(("engines/llama-cpp.json", b'// mine\n{"ngl": 0}'))),
     "edit model.json": Scenario(one_model, put(("models/a/model.json", b'// mine\n{"name": "Mine"}'))),
     "replace the file": Scenario(one_model, replace_binary),
     "replace the file of an edited model.json": Scenario(edited_model, replace_binary),
     "replace the file of a model.json with a key": Scenario(keyed_model, replace_binary),
+    "replace model.json in steps": Scenario(edited_model, replace_binary, exchanges=False),
+    "replace a model.json with a key in steps": Scenario(keyed_model, replace_binary, exchanges=False),
     "move the file out": Scenario(one_model, take_out),
     "move the file back": Scenario(out_and_back, renamed("/home/user/elsewhere/a.gguf", "models/a/a.gguf")),
     "rename the folder": Scenario(one_model, renamed("models/a", "models/b"), unseen="taken for new"),

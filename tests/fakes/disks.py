@@ -24,7 +24,7 @@ class Disks:
     def __call__(self, name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         if name == "is_mount_point":
             return args[0] in self.mounts  # type: ignore[return-value]
-        if name in ("rename", "link_file", "exchange"):
+        if name in ("rename", "link_file", "exchange", "set_aside"):
             if self._disk(args[0]) != self._disk(args[1]):
                 raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), args[0])
             if args[0] in self.mounts:

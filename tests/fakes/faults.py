@@ -109,6 +109,9 @@ class HookedFileSystem:
     def exchange(self, first: str, second: str) -> None:
         self._on_call("exchange", self._inner.exchange, first, second)
 
+    def set_aside(self, path: str, aside: str) -> None:
+        self._on_call("set_aside", self._inner.set_aside, path, aside)
+
     def unlink(self, path: str) -> None:
         self._on_call("unlink", self._inner.unlink, path)
 

@@ -64,7 +64,8 @@ class FakeFileSystem:
 
     The person's calls take paths in the spelling of `janfs.folder.paths`: relative to `root`, or, with a
     leading `/`, anywhere on the disk. They make missing folders and replace what is there. `on_change`
-    hears of every name below the root that changed or was closed after writing, as a watcher would.
+    hears of every name below the root that changed or was closed after writing, as a watcher would. Not every
+    disk `exchanges` the names of two files at once.
     """
 
     def __init__(
@@ -75,10 +76,12 @@ class FakeFileSystem:
         granularity_ns: int = 1,
         reuse_inodes: bool = False,
         folds: bool = False,
+        exchanges: bool = True,
     ) -> None:
         self.clock = clock or FakeClock()
         self.root = root
         self.read_only = False
+        self.exchanges = exchanges
         self.knows_writers = True
         self.on_change: Callable[[str], None] = lambda path: None
         self._disk = Disk(
@@ -176,8 +179,15 @@ class FakeFileSystem:
 
     def exchange(self, first: str, second: str) -> None:
         self._check_writable(first)
+        if not self.exchanges:
+            raise failure(errno.EINVAL, first)
         self._disk.exchange(first, second)
         self._tell(first, second)
+
+    def set_aside(self, path: str, aside: str) -> None:
+        self._check_writable(path)
+        self._disk.rename(path, aside, replace=True, by_user=False)
+        self._tell(path, aside)
 
     def unlink(self, path: str) -> None:
         self._check_writable(path)

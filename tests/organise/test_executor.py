@@ -1,5 +1,6 @@
 """Carrying out plans: nothing overwritten, nothing lost, and finished after a stop at any call."""
 
+import ctypes
 import errno
 import os
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from janfs.catalogue.entries import Plan
 from janfs.errors import FolderError
 from janfs.events.types import CopyHow
-from janfs.folder import paths
+from janfs.folder import paths, real
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.folder.real import RealFileSystem
 from janfs.organise import copier, executor, replacing
@@ -94,19 +95,34 @@ class Real:
 Make = Callable[[], Hands]
 
 
-@pytest.fixture(params=["fake", "real"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+class WithoutFlags:
+    """A C library on a disk that neither exchanges two files nor renames without overwriting (NFS, FUSE)."""
+
+    def renameat2(self, *_: object) -> int:
+        ctypes.set_errno(errno.EINVAL)
+        return -1
+
+
+@pytest.fixture(params=["fake", "real", "fake, in steps", "real, in steps"])
+def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     """A new empty root, as often as it is called."""
     numbers = iter(range(1000))
+    if request.param == "real, in steps":
+        monkeypatch.setattr(real, "_libc", WithoutFlags())
 
     def fresh() -> Hands:
-        if request.param == "fake":
-            return Fake()
+        if request.param.startswith("fake"):
+            return Fake(exchanges=request.param == "fake")
         root = tmp_path / str(next(numbers))
         root.mkdir()
         return Real(root)
 
     return fresh
+
+
+def in_steps() -> Fake:
+    """A disk that cannot exchange two files at once."""
+    return Fake(exchanges=False)
 
 
 @pytest.fixture
@@ -358,6 +374,114 @@ def test_what_changed_at_the_last_moment_comes_back_after_a_crash_too(hands: Han
     assert hands.tree() == {"models": None, "models/x": None, MANIFEST: b"theirs"}
 
 
+# Writes over what is there, on a disk that cannot exchange two files at once.
+
+MADE, ASIDE = (f"models/x/{paths.TEMP_PREFIX}op1{end}" for end in (".tmp", "-model.json"))
+
+
+class Meanwhile(Faults):
+    """Somebody does something right before or after one of the port's calls, the first time it is made."""
+
+    def __init__(self, act: Callable[[], None], name: str, *paths: str, after: bool = False) -> None:
+        super().__init__()
+        self._act, self._call, self._after = act, (name, paths), after
+
+    def __call__(self, name, perform, /, *args, **kwargs):  # type: ignore[no-untyped-def]
+        now = (name, args) == self._call and self._call not in self.calls
+        if now and not self._after:
+            self._act()
+        done = super().__call__(name, perform, *args, **kwargs)
+        if now and self._after:
+            self._act()
+        return done
+
+
+def save(hands: Hands, text: bytes) -> Callable[[], None]:
+    """Save as most editors do: a new file over the old one."""
+
+    def act() -> None:
+        hands.put("models/x/new", text)
+        hands.rename_over("models/x/new", MANIFEST)
+
+    return act
+
+
+def test_what_someone_saves_while_nothing_has_the_name_stays() -> None:
+    hands = in_steps()
+    hands.put(MANIFEST, CONTENT)
+    gap = Meanwhile(save(hands, b"theirs"), "set_aside", MANIFEST, ASIDE, after=True)
+    with pytest.raises(FolderError, match="exists already"):
+        replacing.replace(HookedFileSystem(hands.port, gap), WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: b"theirs"}
+
+
+def test_what_someone_saves_right_before_it_is_set_aside_comes_back() -> None:
+    hands = in_steps()
+    hands.put(MANIFEST, CONTENT)
+    late = Meanwhile(save(hands, b"theirs"), "set_aside", MANIFEST, ASIDE)
+    with pytest.raises(FolderError, match="at the last moment"):
+        replacing.replace(HookedFileSystem(hands.port, late), WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: b"theirs"}
+
+
+def test_what_an_editor_writes_into_the_file_that_was_set_aside_comes_back() -> None:
+    hands = in_steps()
+    hands.put(MANIFEST, CONTENT)
+    editor = Meanwhile(lambda: hands.put(ASIDE, b"theirs"), "rename", MADE, MANIFEST, after=True)
+    with pytest.raises(FolderError, match="at the last moment"):
+        replacing.replace(HookedFileSystem(hands.port, editor), WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: b"theirs"}
+
+
+def test_of_two_who_write_at_the_last_moment_the_later_one_stays() -> None:
+    hands = in_steps()
+    hands.put(MANIFEST, JSON)
+    hands.put(MADE, b"what one wrote into the old file")
+    later = Meanwhile(save(hands, b"what another saved"), "set_aside", MANIFEST, ASIDE)
+    with pytest.raises(FolderError, match="at the last moment"):
+        replacing.replace(HookedFileSystem(hands.port, later), WRITE, JSON, CONTENT)
+    assert hands.tree()[MANIFEST] == b"what another saved"
+
+
+@pytest.mark.parametrize(
+    ("found", "linked"),
+    [
+        ({ASIDE: JSON, MANIFEST: CONTENT}, None),
+        ({MADE: JSON, MANIFEST: CONTENT}, (MADE, ASIDE)),
+        ({MADE: JSON, ASIDE: CONTENT}, None),
+        ({MADE: JSON, ASIDE: CONTENT}, (ASIDE, MANIFEST)),
+        ({MADE: JSON, ASIDE: CONTENT}, (MADE, MANIFEST)),
+        ({MANIFEST: JSON, ASIDE: CONTENT}, None),
+        ({MANIFEST: JSON, ASIDE: CONTENT}, (ASIDE, MADE)),
+        ({MANIFEST: JSON, MADE: CONTENT}, None),
+    ],
+)
+def test_it_is_finished_from_wherever_it_stopped_between_link_and_unlink(
+    hands: Hands, found: dict[str, bytes], linked: tuple[str, str] | None
+) -> None:
+    for path, text in found.items():
+        hands.put(path, text)
+    if linked is not None:
+        hands.hard_link(*linked)
+    replacing.replace(hands.port, WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: JSON}
+
+
+def test_where_nothing_can_be_put_back_nothing_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(real, "_libc", WithoutFlags())
+    monkeypatch.setattr(os, "link", refuse)
+    hands = Real(tmp_path)
+    hands.put(MANIFEST, CONTENT)
+    with pytest.raises(FolderError, match="not permitted"):
+        replacing.replace(hands.port, WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: CONTENT}
+
+
 @pytest.mark.parametrize("how", ["link", "second name", "gone", "folder"])
 def test_what_is_no_plain_file_is_not_replaced(hands: Hands, how: str) -> None:
     hands.put("models/x/other", CONTENT)
@@ -386,7 +510,7 @@ class RightAfter(Faults):
 
     def __call__(self, name, perform, /, *args, **kwargs):  # type: ignore[no-untyped-def]
         done = super().__call__(name, perform, *args, **kwargs)
-        if name in ("rename", "exchange", "link_file"):
+        if name in ("rename", "exchange", "link_file") and self._path in args:
             self._hands.put(self._path, b"theirs, from now on")
         return done
 
@@ -493,13 +617,14 @@ def test_after_a_crash_at_any_call_it_is_finished(make: Make, kind: str, when: s
         assert stopped.hands.tree() == done.hands.tree(), "a second time must change nothing"
 
 
+@pytest.mark.parametrize("make", [Fake, in_steps])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_was_reported_done_survives_a_power_cut(kind: str) -> None:
+def test_what_was_reported_done_survives_a_power_cut(kind: str, make: Make) -> None:
     """Whether it was done at once, or finished after a crash at any call."""
-    done = Scenario(kind, Fake)
+    done = Scenario(kind, make)
     done.run()
-    for number, name in enumerate(["none", *calls(kind, Fake)]):
-        scenario = Scenario(kind, Fake)
+    for number, name in enumerate(["none", *calls(kind, make)]):
+        scenario = Scenario(kind, make)
         if number:
             with pytest.raises(Crash):
                 scenario.run(Faults({number - 1: Fault(when="after")}))
@@ -509,12 +634,13 @@ def test_what_was_reported_done_survives_a_power_cut(kind: str) -> None:
         assert scenario.hands.tree() == done.hands.tree(), f"crashed after call {number - 1}, {name}"
 
 
+@pytest.mark.parametrize("make", [Fake, in_steps])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_power_cut_at_any_call_loses_nothing_and_it_is_finished(kind: str) -> None:
-    done = Scenario(kind, Fake)
+def test_a_power_cut_at_any_call_loses_nothing_and_it_is_finished(kind: str, make: Make) -> None:
+    done = Scenario(kind, make)
     done.run()
-    for number, name in enumerate(calls(kind, Fake)):
-        scenario = Scenario(kind, Fake)
+    for number, name in enumerate(calls(kind, make)):
+        scenario = Scenario(kind, make)
         with pytest.raises(Crash):
             scenario.run(Faults({number: Fault(when="after")}))
         assert isinstance(scenario.hands, Fake)

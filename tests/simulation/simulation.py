@@ -37,6 +37,7 @@ class Simulation:
             reuse_inodes=self.random.random() < 0.5,
             granularity_ns=self.random.choice((1, 1, NFS, FAT)),
             folds=self.random.random() < 0.25,
+            exchanges=seed % 3 != 2,
         )
         self.weather = holder[0]
         self.fs = self.world.fs
