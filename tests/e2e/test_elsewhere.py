@@ -93,6 +93,16 @@ def test_one_of_two_is_killed_under_load_and_comes_back(
         direct["usage"]["completion_tokens"],
     )
 
+    hello = [{"role": "user", "content": "Hello, you there."}]
+    counting = {
+        "/tokenize": {"content": "Hello, you there.", "add_special": True},
+        "/v1/apply-template": {"messages": hello},
+        "/v1/messages/count_tokens": {"messages": hello},
+    }
+    for call, asked in counting.items():
+        there = one.client.post(call, json={**asked, "model": SAMPLE_ID}).raise_for_status().json()
+        assert front.client.post(call, json={**asked, "model": "mine"}).json() == there, call
+
     stopping = threading.Event()
     clients = [Client(front.url, stopping) for _ in range(CLIENTS)]
     for client in clients:
