@@ -18,10 +18,9 @@ from janfs.catalogue.entries import File, Model
 from janfs.errors import ArchiveError, Busy, FolderError, LogError
 from janfs.events import types as e
 from janfs.folder import paths, staging
-from janfs.folder.filesystem import FileSystem
 from janfs.folder.real import RealFileSystem
 from janfs.folder.staging import Staging
-from janfs.organise.naming import free_id
+from janfs.organise.disk import vacant_folder
 from janfs.pipeline.backoff import Backoff
 from janfs.pipeline.commands import Look, Record
 from janfs.pipeline.loop import Pipeline
@@ -155,7 +154,8 @@ class Archives:
 
     def _publish(self, place: Staging, wanted: str) -> str:
         while True:
-            name = free_id(wanted, _Taken(self._pipeline.snapshot.catalogue, self._fs))
+            catalogue = self._pipeline.snapshot.catalogue
+            name = paths.name(vacant_folder(self._fs, catalogue, wanted, returns=True))
             with suppress(FileExistsError):  # someone was quicker; the next name then
                 return place.publish(name)
 
@@ -203,15 +203,3 @@ def _check_room(contents: Contents, folder: Path) -> None:
             f"'{contents.id}' needs {needed:,} bytes, and the disk has {free:,} free, of which {RESERVE:,} "
             "are kept. Make room."
         )
-
-
-class _Taken:
-    """Names that a new folder cannot have."""
-
-    def __init__(self, catalogue: Catalogue, fs: FileSystem) -> None:
-        self._catalogue = catalogue
-        self._fs = fs
-
-    def __contains__(self, name: object) -> bool:
-        there = self._fs.stat(paths.join(paths.MODELS, str(name)))
-        return str(name) in self._catalogue.ids or there is not None

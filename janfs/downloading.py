@@ -1,7 +1,6 @@
 """Downloads and the catalogue: what a model lacks is fetched, and what happens is recorded."""
 
 import contextlib
-import os
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -22,7 +21,8 @@ from janfs.folder.real import RealFileSystem
 from janfs.folder.staging import Staging
 from janfs.manifest.schema import Manifest
 from janfs.organise import replacing
-from janfs.organise.naming import free_id, id_from_file_name
+from janfs.organise.disk import vacant_folder
+from janfs.organise.naming import id_from_file_name
 from janfs.organise.pairing import head_of
 from janfs.pipeline.commands import Look, Record
 from janfs.pipeline.loop import Pipeline
@@ -128,13 +128,14 @@ class Downloader:
             manifest = manifest_of(files_of(catalogue, model.uid))
             if manifest is not None and urls <= {source.url for source in manifest.sources}:
                 return model.id
-        model_id = free_id(id_from_file_name(wanted[0].file_name), _Taken(catalogue, self._root))
+        named = id_from_file_name(wanted[0].file_name)
         try:
             with Staging(self._root) as making:
+                model_id = paths.name(vacant_folder(self._fs, catalogue, named))
                 (making.path / paths.MANIFEST).write_bytes(pulled.first(model_id, wanted))
                 folder = making.publish(model_id)
         except OSError as error:
-            raise FolderError(f"{model_id} cannot be made: {error.strerror}.") from error
+            raise FolderError(f"{named} cannot be made: {error.strerror}.") from error
         self._pipeline.submit(Look()).result()
         owner = self._pipeline.snapshot.catalogue.folders.get(folder)
         if owner is None:
@@ -181,17 +182,6 @@ class Downloader:
         with contextlib.suppress(FolderError):  # the first one does as well
             replacing.replace(self._fs, Plan(random_id(), uid, 0, path), made, first)
         self._pipeline.submit(Look()).result()
-
-
-class _Taken:
-    """Ids that a new model cannot have."""
-
-    def __init__(self, catalogue: Catalogue, root: Path) -> None:
-        self._catalogue = catalogue
-        self._models = root / paths.MODELS
-
-    def __contains__(self, name: object) -> bool:
-        return str(name) in self._catalogue.ids or os.path.lexists(self._models / str(name))
 
 
 def _find(catalogue: Catalogue, name: str) -> Model:

@@ -13,8 +13,9 @@ from msgspec import Struct
 
 from janfs.bringing.find import Find, Piece
 from janfs.errors import FolderError
-from janfs.folder import paths
+from janfs.folder import paths, spelling
 from janfs.folder.copying import copy_content, share_content
+from janfs.folder.real import RealFileSystem
 from janfs.folder.staging import Staging
 from janfs.organise.naming import id_from_file_name, id_from_folder
 
@@ -122,9 +123,11 @@ def _publish(place: Staging, found: Find, root: Path) -> str:
             name = f"{stem}-{number}{suffix}" if number > 1 else f"{stem}{suffix}"
             with contextlib.suppress(FileExistsError):
                 return place.publish_file(found.pieces[0].name, name)
-    wanted = _folder_name(found)
+    wanted, lying = _folder_name(found), spelling.taken(RealFileSystem(root).list(paths.MODELS))
     for number in range(1, 10_000):
         name = f"{wanted}-{number}" if number > 1 else wanted
+        if name in lying:
+            continue
         with contextlib.suppress(FileExistsError):
             return place.publish(name)
     raise FolderError(f"Too many things are called {wanted} in {root / paths.MODELS}.")

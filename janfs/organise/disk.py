@@ -4,10 +4,14 @@ import errno
 from collections.abc import Callable
 from contextlib import suppress
 
+from janfs.catalogue.catalogue import Tables
 from janfs.catalogue.entries import Plan
 from janfs.errors import FolderError
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
+from janfs.folder.spelling import taken
+from janfs.organise.homes import free_folder
+from janfs.organise.steps import Policy
 
 OTHER_DISK = "That is on another disk, so it stays where it is, and is served from there."
 _HINTS = {
@@ -18,6 +22,14 @@ _HINTS = {
     errno.EXDEV: OTHER_DISK,
     errno.EEXIST: "Something of that name exists already.",
 }
+
+
+def vacant_folder(fs: FileSystem, tables: Tables, wanted: str, *, returns: bool = False) -> str:
+    """The folder of that name, or of the next one at which nothing lies in any spelling: for a model that
+    comes with its folder. For one that `returns` see `free_folder`. Raises `OSError`.
+    """
+    there = fs.list(paths.MODELS)
+    return free_folder(tables, wanted, Policy(taken=taken(there)), there, returns=returns)
 
 
 def temporary_of(plan: Plan) -> str:

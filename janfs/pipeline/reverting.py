@@ -16,7 +16,7 @@ from janfs.manifest import jsonc
 from janfs.manifest.leaves import from_text, to_text
 from janfs.manifest.merge import claimed
 from janfs.manifest.secrets import as_recorded
-from janfs.organise.homes import free_folder
+from janfs.organise.disk import vacant_folder
 from janfs.past.moments import happenings
 from janfs.past.reverts import Target, is_untold, model_of, target_of
 from janfs.pipeline.commands import Revert
@@ -114,7 +114,7 @@ def _home(fs: FileSystem, catalogue: Catalogue, model: Model) -> str:
     taken = model.folder in catalogue.folders or model.id in GivenIds(catalogue, besides=model.uid)
     if not taken and fs.stat(model.folder) is None:
         return model.folder
-    return free_folder(catalogue, model.id)
+    return vacant_folder(fs, catalogue, model.id)
 
 
 def _read(fs: FileSystem, path: str) -> bytes | None:

@@ -45,6 +45,16 @@ def folders(base: Path) -> list[str]:
     return sorted(path.name for path in (base / "jan/models").iterdir() if path.is_dir())
 
 
+def test_an_archive_gets_no_folder_that_lies_there_in_another_spelling(
+    base: Path, pipeline: Pipeline
+) -> None:
+    given = base / ARCHIVE
+    given.write_bytes(archive())
+    (base / "jan/models/STORY-2").mkdir()
+    assert Archives(base / "jan", pipeline).take(given).id == "story-3"
+    assert folders(base) == ["STORY-2", "story", "story-3"]
+
+
 def test_what_a_crash_kept_from_being_recorded_is_recorded_by_the_next_try(
     base: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

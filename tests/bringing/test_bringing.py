@@ -212,6 +212,12 @@ def test_nothing_is_overwritten(root: Path, tmp_path: Path) -> None:
     }
 
 
+def test_what_is_brought_gets_no_name_that_lies_there_in_another_spelling(root: Path, tmp_path: Path) -> None:
+    put(root / "models/STORY/mine.txt", b"mine")
+    take(root, put(tmp_path / "from/story/story.gguf").parent, "copy")
+    assert tree(root) == {"STORY/mine.txt": b"mine", "story-2/story.gguf": CONTENT}
+
+
 def other_disk() -> Path | None:
     here, there = Path.cwd(), Path("/dev/shm")
     return there if there.is_dir() and there.stat().st_dev != here.stat().st_dev else None

@@ -139,6 +139,25 @@ def test_a_deleted_model_whose_place_is_taken_gets_another(tended: World) -> Non
     assert tended.fs.read("models/x/other.gguf") == gguf("other")
 
 
+@pytest.mark.parametrize("there", ["folder", "link", "other spelling"])
+def test_a_deleted_model_gets_another_folder_where_something_lies_that_is_no_model(
+    tended: World, there: str
+) -> None:
+    then, uid = tended.catalogue.position, tended.model("x").uid
+    tended.delete("x").done.result(0)
+    if there == "link":
+        tended.fs.mkdir("/home/user/mine")
+        tended.fs.symlink("models/x", "/home/user/mine")
+    else:
+        tended.fs.mkdir("models/x")
+        tended.fs.mkdir("models/x-2" if there == "folder" else "models/X-2")
+    revert(tended, then)
+    tended.come_to_rest()
+    free = "x-2" if there == "link" else "x-3"
+    assert (tended.model(free).uid, tended.model(free).status) == (uid, "ready")
+    assert tended.fs.read(f"models/{free}/x.gguf") == gguf("x")
+
+
 def test_what_is_not_possible_is_said_with_what_is(tended: World) -> None:
     then = tended.catalogue.position
     with pytest.raises(CannotRevert, match=r"no model\.json at #0"):
