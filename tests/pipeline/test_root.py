@@ -131,3 +131,19 @@ def test_the_marker_appears_whole_or_not_at_all() -> None:
     assert full.calls[3][0] == "create"
     assert fs.read(MARKER).endswith(b"Leave it in place.\n")
     assert list(fs.list(paths.MODELS)) == [paths.name(MARKER)]
+
+
+def test_a_folder_without_a_marker_that_holds_what_is_known_in_another_spelling_is_there() -> None:
+    fs = FakeFileSystem(folds=True)
+    fs.put("models/STORY/story.gguf", gguf("one"))
+    assert why_unavailable(fs, ["models/gone.gguf", "models/story/story.gguf"]) is None
+    fs.remove(MARKER)
+    assert why_unavailable(fs, ["models/gone.gguf"]) is not None
+
+
+def test_an_empty_folder_is_not_asked_for_every_file_that_should_be_there() -> None:
+    fs, calls = FakeFileSystem(), Faults()
+    fs.mkdir(paths.MODELS)
+    known = [f"models/{number}.gguf" for number in range(1000)]
+    assert why_unavailable(HookedFileSystem(fs, calls), known) is not None
+    assert len(calls.calls) < 10, "an unmounted disk is asked once a second"
