@@ -13,12 +13,13 @@ class Scan(Struct, frozen=True):
     """What a walk found. Nothing may be concluded about what lies below a folder in `unreadable`.
 
     `temporaries` are what our own writes left behind when they could not be finished. A file that was set
-    aside is there all the same, and cannot be seen.
+    aside is there all the same, and cannot be seen. `top` is all that lies directly where the walk began.
     """
 
     files: dict[str, Stat]
     unreadable: dict[str, str]
     temporaries: list[str] = msgspec.field(default_factory=list)
+    top: dict[str, Stat] = msgspec.field(default_factory=dict)
 
     def covers(self, path: str) -> bool:
         """Whether a file that is missing from `files` is really not there."""
@@ -38,6 +39,8 @@ def scan(fs: FileSystem, top: str, *, recursive: bool = True) -> Scan:
         except OSError as error:
             found.unreadable[folder] = error.strerror or str(error)
             continue
+        if folder == top:
+            found.top.update(entries)
         for name, stat in entries.items():
             path = paths.join(folder, name)
             if paths.is_temporary(name):

@@ -17,30 +17,30 @@ class Taken(Struct, frozen=True):
     take for one, and whether each is a folder.
     """
 
-    spellings: Map[str, Map[str, bool]] = Map()
+    spellings: Map[str, tuple[tuple[str, bool], ...]] = Map()
 
     def __contains__(self, name: object) -> bool:
-        alike = self.spellings.get(paths.folded(str(name))) or Map()
-        return any(each != name or not is_folder for each, is_folder in alike.items())
+        alike = self.spellings.get(paths.folded(str(name)), ())
+        return any(each != name or not is_folder for each, is_folder in alike)
 
     def seen(self, name: str, stat: Stat | None) -> "Taken":
         """The same after a look at one name."""
         key = paths.folded(name)
-        alike = self.spellings.get(key) or Map()
+        alike = tuple(each for each in self.spellings.get(key, ()) if each[0] != name)
         if stat is not None:
-            return Taken(self.spellings.set(key, alike.set(name, _is_folder(stat))))
-        if name not in alike:
-            return self
-        left = alike.delete(name)
-        return Taken(self.spellings.set(key, left) if left else self.spellings.delete(key))
+            alike += ((name, _is_folder(stat)),)
+        if alike:
+            return Taken(self.spellings.set(key, alike))
+        return Taken(self.spellings.delete(key)) if key in self.spellings else self
 
 
 def taken(there: Mapping[str, Stat]) -> Taken:
     """The names that are taken in a folder that holds this."""
-    spellings: dict[str, dict[str, bool]] = {}
+    spellings: dict[str, tuple[tuple[str, bool], ...]] = {}
     for name, stat in there.items():
-        spellings.setdefault(paths.folded(name), {})[name] = _is_folder(stat)
-    return Taken(Map({key: Map(alike) for key, alike in spellings.items()}))
+        key = paths.folded(name)
+        spellings[key] = (*spellings.get(key, ()), (name, _is_folder(stat)))
+    return Taken(Map(spellings))
 
 
 def _is_folder(stat: Stat) -> bool:

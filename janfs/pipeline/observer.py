@@ -132,8 +132,11 @@ class Observer:
         if place == paths.ENGINES:
             return scan_engine_files(self._fs), list(catalogue.engine_files)
         if place == paths.MODELS:
-            self._note_names()
-            return scan(self._fs, place), list(catalogue.files)
+            found = scan(self._fs, place)
+            if place not in found.unreadable:
+                self._folds = spelling.folds_names(self._fs, place, found.top)
+                self._taken = spelling.taken(found.top)
+            return found, list(catalogue.files)
         if not is_spelled:
             gone = [path for path in catalogue.files if paths.is_inside(path, place)]
             return Scan({}, {}), gone
@@ -156,14 +159,6 @@ class Observer:
         if stat is None or stat.is_dir or any(paths.is_ignored(part) for part in place.split("/")[1:]):
             return Scan({}, {}), expected
         return Scan({place: stat}, {}), expected
-
-    def _note_names(self) -> None:
-        try:
-            there = self._fs.list(paths.MODELS)
-        except OSError:
-            return  # which the scan says
-        self._folds = spelling.folds_names(self._fs, paths.MODELS, there)
-        self._taken = spelling.taken(there)
 
     def _note_name(self, place: str, spelled: str) -> None:
         """Keep up with the names in `models/` when there is a look at one of them, or below it."""
