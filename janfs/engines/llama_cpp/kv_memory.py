@@ -39,9 +39,10 @@ class Memory(Protocol):
         """Free all cells of a sequence."""
         ...
 
-    def save(self, seq: int, sharers: Mapping[int, int]) -> Saved | None:
-        """A copy of what a sequence has computed; None where that is impossible, or memory is short.
+    def save(self, seq: int, sharers: Mapping[int, int], most: int) -> Saved | None:
+        """A copy of what a sequence has computed, of `most` bytes.
 
+        None where it would have more, memory is short, or the model cannot do it.
         `sharers` are all others that have cells of it, and how many of its first tokens each.
         """
         ...

@@ -16,6 +16,7 @@ _LEAST_KEPT = 4  # finished sequences, also where only one may live: chats take 
 _IDLE_CELLS = 256  # llama.cpp looks at cells in blocks of so many
 _WORTH_COPYING = 32  # tokens; fewer are computed as fast
 _MOST_SAVED = 512 << 20  # bytes
+_LARGE = 8  # so many copies at least should find room
 
 
 class KvPool:
@@ -38,6 +39,7 @@ class KvPool:
         self._idle_cells = idle_cells
         self._worth_copying = worth_copying
         self._tree = PrefixTree()
+        self._most_saved = most_saved
         self._shelf = Shelf(most_saved)
         self._free_live = list(range(n_live - 1, -1, -1))
         n_kept = min(max(n_live, _LEAST_KEPT), MAX_PARALLEL - n_live) if memory.can_share else 0
@@ -108,15 +110,17 @@ class KvPool:
         self._computed[seq] = length
 
     def set_aside(self) -> None:
-        """Copy finished sequences out of the cache, until few cells are left that no live one uses.
+        """Copy a finished sequence out of the cache, if there are many cells that no live one uses.
 
-        For each new token attention looks at every cell in use, if only to see that it is masked.
+        For each new token attention looks at every cell in use, if only to see that it is masked. One at a
+        time, so that nobody waits long; and none that is large, as it would take the place of many.
         """
-        for seq in list(self._kept):
-            if self._tree.cells - self._tree.held_by(self._computed) <= self._idle_cells:
-                return
-            if self._tree.own(seq) and self._save(seq):
+        if self._tree.cells - self._tree.held_by(self._computed) <= self._idle_cells:
+            return
+        for seq in self._kept:
+            if self._tree.own(seq) and self._save(seq, self._most_saved // _LARGE):
                 self._evict(seq)
+                return
 
     def advance(self, seq: int, count: int) -> None:
         """Take note that `count` more tokens of a live sequence were computed."""
@@ -153,7 +157,7 @@ class KvPool:
         """Give up cells of finished sequences until so many are free. False if there are not so many."""
         while (lacking := cells - self.free) > 0 and self._kept:
             oldest = next(iter(self._kept))
-            self._save(oldest)
+            self._save(oldest, self._most_saved)
             rest = self._tree.length(oldest) - lacking
             if self._tree.own(oldest) > lacking and self._memory.cut(oldest, rest):
                 self._tree.cut(oldest, rest)
@@ -193,16 +197,16 @@ class KvPool:
     def _number_to_keep(self) -> int:
         if not self._free_kept:
             oldest = next(iter(self._kept))
-            self._save(oldest)
+            self._save(oldest, self._most_saved)
             self._evict(oldest)
         return self._free_kept.pop()
 
-    def _save(self, seq: int) -> bool:
-        """See to it that there is a copy of a sequence, unless that cannot be."""
+    def _save(self, seq: int, most: int) -> bool:
+        """See to it that there is a copy of a sequence, if one of at most so many bytes can be made."""
         tokens = self._tree.tokens(seq)
         if self._shelf.has(tokens):
             return True
-        saved = self._memory.save(seq, self._tree.sharers(seq))
+        saved = self._memory.save(seq, self._tree.sharers(seq), most)
         if saved is not None:
             self._shelf.put(tokens, saved)
         return saved is not None

@@ -103,11 +103,11 @@ class NativeModel:
     def release(self, seq: int) -> None:
         llama.llama_memory_seq_rm(self._memory, seq, -1, -1)
 
-    def save(self, seq: int, sharers: Mapping[int, int]) -> Any:
+    def save(self, seq: int, sharers: Mapping[int, int], most: int) -> Any:
         if self._window:  # not all of it is there, and what is cannot be cut to another length
             return None
         size = int(llama.llama_state_seq_get_size(self._ctx, seq))
-        if free_memory(()) < size:
+        if size > most or free_memory(()) < size:
             return None
         # llama.cpp writes down whose a cell is, and reads it back only if it is nobody else's.
         for other, length in sharers.items():

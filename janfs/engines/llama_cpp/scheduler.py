@@ -160,6 +160,8 @@ class Scheduler:
         for run in self._live:
             self._follow(run)
         self._send_back_what_does_not_fit()
+        if self._live:
+            self._pool.set_aside()
         looking = self._looking()
         if looking is not None:
             return self._look(looking)
@@ -238,7 +240,6 @@ class Scheduler:
             if run.caching:
                 self._pool.recall(run.seq, run.base, run.shared)
                 self._pool.adopt(run.seq, run.base)
-            self._pool.set_aside()
 
     def _choose_leader(self, run: Run, older: Sequence[Run]) -> None:
         """Let a request follow the one among `older` that has most in common with it."""

@@ -85,12 +85,12 @@ class FakeMemory:
     def release(self, seq: int) -> None:
         self.cells.pop(seq, None)
 
-    def save(self, seq: int, sharers: Mapping[int, int]) -> "FakeCopy | None":
+    def save(self, seq: int, sharers: Mapping[int, int], most: int) -> "FakeCopy | None":
         own = self.cells[seq]
         ids = set(map(id, own))
         found = {other: sum(id(cell) in ids for cell in cells) for other, cells in self.cells.items()}
         assert dict(sharers) == {other: n for other, n in found.items() if n and other != seq}
-        return None if self.saving_refused else FakeCopy([cell.value for cell in own])
+        return None if self.saving_refused or len(own) > most else FakeCopy([cell.value for cell in own])
 
     def restore(self, seq: int, saved: Saved) -> bool:
         assert isinstance(saved, FakeCopy)

@@ -16,7 +16,7 @@ class Pooling(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.memory = FakeMemory(N_CTX)
-        self.pool = KvPool(self.memory, N_LIVE, idle_cells=4, worth_copying=1, most_saved=60)
+        self.pool = KvPool(self.memory, N_LIVE, idle_cells=4, worth_copying=1, most_saved=80)
         self.live: dict[int, list[int]] = {}
 
     def some(self, data: st.DataObject) -> int:
@@ -193,7 +193,7 @@ def test_where_every_number_may_be_live_nothing_is_kept() -> None:
 
 def test_what_nobody_uses_is_out_of_the_way_of_those_who_compute_and_comes_back() -> None:
     memory = FakeMemory(1000)
-    pool = KvPool(memory, 4, idle_cells=100)
+    pool = KvPool(memory, 4, idle_cells=100, most_saved=10_000)
     chats = [[number] * 90 for number in range(5)]
     for chat in chats:
         assert finished(pool, memory, chat, recalls=True) == 0
@@ -204,7 +204,7 @@ def test_what_nobody_uses_is_out_of_the_way_of_those_who_compute_and_comes_back(
 
 def test_what_live_ones_use_too_is_not_copied() -> None:
     memory = FakeMemory(1000)
-    pool = KvPool(memory, 2, idle_cells=0)
+    pool = KvPool(memory, 2, idle_cells=0, most_saved=10_000)
     finished(pool, memory, [1] * 90)
     live = pool.open()
     pool.adopt(live, [1] * 90)
@@ -216,7 +216,7 @@ def test_what_live_ones_use_too_is_not_copied() -> None:
 
 def test_a_beginning_that_others_have_is_not_had_twice_when_a_copy_comes_back() -> None:
     memory = FakeMemory(1000)
-    pool = KvPool(memory, 2, idle_cells=0)
+    pool = KvPool(memory, 2, idle_cells=0, most_saved=10_000)
     system = [5] * 100
     finished(pool, memory, [*system, *[1] * 50])
     finished(pool, memory, [2] * 10)
@@ -234,7 +234,17 @@ def test_a_beginning_that_others_have_is_not_had_twice_when_a_copy_comes_back() 
 
 def test_a_copy_that_saves_little_is_left_alone() -> None:
     memory = FakeMemory(1000)
-    pool = KvPool(memory, 2, idle_cells=0, worth_copying=32)
+    pool = KvPool(memory, 2, idle_cells=0, worth_copying=32, most_saved=10_000)
     finished(pool, memory, [1] * 32)
     finished(pool, memory, [2] * 40)
     assert finished(pool, memory, [1] * 32, recalls=True) == 0
+
+
+def test_what_is_large_stays_in_the_cache_while_there_is_room() -> None:
+    memory = FakeMemory(1000)
+    pool = KvPool(memory, 2, idle_cells=0, most_saved=720)
+    finished(pool, memory, [1] * 91)
+    finished(pool, memory, [2] * 90)
+    finished(pool, memory, [3] * 10)
+    assert memory.used == 91 + 10
+    assert finished(pool, memory, [1] * 91) == 91

@@ -329,8 +329,9 @@ def test_a_copy_is_as_good_as_what_it_was_made_of(tiny: NativeModel) -> None:
         expected.append(go_on(tiny, 0, TEXT[:length], 0))
     kept = MAX_PARALLEL - 1
     assert tiny.share(0, kept, 0, 65)
-    saved = tiny.save(0, {kept: 65})
+    saved = tiny.save(0, {kept: 65}, 2**20)
     assert saved is not None
+    assert tiny.save(0, {kept: 65}, saved.nbytes - 1) is None, "more than is wanted"
     tiny.release(0)
     assert tiny.share(kept, 1, 0, 59), "who shares its cells has them still"
     assert go_on(tiny, 1, TEXT[:60], 59) == expected[0]
@@ -346,7 +347,7 @@ def test_a_copy_is_as_good_as_what_it_was_made_of(tiny: NativeModel) -> None:
 
 def test_a_copy_for_which_there_is_no_room_does_not_come_back(tiny: NativeModel) -> None:
     go_on(tiny, 0, TEXT, 0)
-    saved = tiny.save(0, {})
+    saved = tiny.save(0, {}, 2**20)
     tiny.release(0)
     go_on(tiny, 1, [9] * (tiny.n_ctx - len(TEXT) + 1), 0)
     assert not tiny.restore(0, saved)
@@ -357,7 +358,7 @@ def test_a_copy_for_which_there_is_no_room_does_not_come_back(tiny: NativeModel)
 def test_behind_a_window_no_copy_is_made(windowed_model: Path, log: Log) -> None:
     model = load(windowed_model, log)
     go_on(model, 0, TEXT, 0)
-    assert model.save(0, {}) is None
+    assert model.save(0, {}, 2**20) is None
 
 
 def test_a_part_that_was_computed_twice_can_be_given_up_for_the_others(tiny: NativeModel) -> None:
@@ -456,7 +457,7 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     windowed = load(windowed_model, own_log)
     go_on(windowed, 0, TEXT, 0)
     assert windowed.share(0, 1, 0, len(TEXT))
-    assert model.restore(1, model.save(0, {}))
+    assert model.restore(1, model.save(0, {}, 2**20))
     short = msgspec.structs.replace(SMALL, n_batch=16)
     texts = PooledModel(model.weights, short, 1, own_log)
     assert len(texts.compute([TEXT])[0]) == 4 * N_EMBD
