@@ -81,7 +81,16 @@ def _is_left_to_another(catalogue: Catalogue, file: File, uid: str) -> bool:
     """Whether another link to the same content goes first, so that it does not matter which is looked at."""
     rivals = [catalogue.files[path] for path in others(catalogue, file)]
     rivals = [each for each in rivals if each.uid != uid and each.facts is not None and not each.refused]
+    rivals = [each for each in rivals if not _is_held_back(catalogue, each)]
     return any(_rank(each) < _rank(file) for each in rivals)
+
+
+def _is_held_back(catalogue: Catalogue, file: File) -> bool:
+    """Whether a file lies in a model's folder whose model.json leaves open which file is served, or cannot
+    be read.
+    """
+    model = catalogue.models.get(catalogue.folders.get(paths.parent(file.path)) or "")
+    return model is not None and model.binary is None
 
 
 def _rank(file: File) -> tuple[bool, str]:

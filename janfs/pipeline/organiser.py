@@ -202,9 +202,10 @@ class Organiser:
                         self._note_place(model.folder)
             elif kind == "model":
                 self._note_place(self._catalogue.models[name].folder)
-                # Its folder may be another one now, and what it has elsewhere is to follow.
-                self._dirty.update(paths.place(path) for path in self._catalogue.owned.get(name) or ())
-                self._dirty |= self._parts
+                # Its folder may be another one now; what it has elsewhere follows, or others' turn comes.
+                owned = self._catalogue.owned.get(name) or ()
+                kept = (self._keeps.pop(path, ()) for path in owned)
+                self._dirty.update(map(paths.place, owned), self._parts, *kept)
 
     def _files_at(self, place: str) -> list[File]:
         loose = self._catalogue.files.get(place)
@@ -217,10 +218,9 @@ class Organiser:
         if model is not None:
             found += (*pairing.named_elsewhere(self._catalogue, model), model)
         stuck = next((each.stuck for each in found if each.stuck is not None), None)
-        now = self._clock.monotonic()
         # What lies on another disk does so for good; after the next start it is tried once more.
         failed = stuck is not None and (at_once or not stuck.endswith(OTHER_DISK))
-        self._backoff.note(place, failed=failed, now=now, at_once=at_once)
+        self._backoff.note(place, failed=failed, now=self._clock.monotonic(), at_once=at_once)
 
 
 def _places(step: Move | Copy | Generate) -> set[str]:

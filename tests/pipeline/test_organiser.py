@@ -354,6 +354,20 @@ def test_shards_that_could_not_be_read_at_first_are_of_their_set_once_they_can(
     }
 
 
+def test_of_two_revisions_one_is_a_model_though_a_model_json_holds_the_other_back(world: World) -> None:
+    hub = "models/hub/models--org--repo"
+    for revision, name in (("aaa", "m"), ("aaa", "other"), ("bbb", "m")):
+        world.fs.put(f"{hub}/blobs/{name}", gguf(name))
+        world.fs.symlink(f"{hub}/snapshots/{revision}/{name}.gguf", f"../../blobs/{name}")
+    world.fs.put(f"{hub}/snapshots/aaa/model.json", b'{"name": ')
+    world.come_to_rest()
+    assert {model.folder: model.status for model in present_models(world.catalogue)} == {
+        f"{hub}/snapshots/aaa": "invalid",
+        "models/m": "ready",
+    }
+    check_at_rest(world)
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [(errno.EACCES, "Permission denied"), (errno.EROFS, "read-only"), (errno.ENOSPC, "disk is full")],
