@@ -88,6 +88,9 @@ def _bring_home(catalogue: Catalogue, model: Model, file: File, policy: Policy, 
     elsewhere = move_on(catalogue, model, policy)
     if elsewhere is not None:
         return elsewhere
+    rivals = splitting.rivals(catalogue, model, file) if policy.organise else []
+    if rivals:
+        return splitting.register(catalogue, paths.MODELS, rivals, policy, retry=retry)
     target = paths.join(model.folder, paths.name(file.path))
     stays = not policy.organise or links.is_bound(catalogue, file)
     if stays or is_held_up(catalogue, file, target, retry=retry):

@@ -89,6 +89,19 @@ def register(
     return Decide(tuple(events), max(each.head.position for each in models))
 
 
+def rivals(catalogue: Catalogue, model: Model, file: File) -> list[Group]:
+    """The loose shards of a file's set that the model can never take in: it has others of their names."""
+    if paths.shard(file.path) is None:
+        return []
+    kept_out = []
+    for each in files_of(catalogue, file.uid):
+        there = catalogue.files.get(paths.join(model.folder, paths.name(each.path)))
+        other = there is not None and there.uid == each.uid and there.stamp != each.stamp
+        if other and paths.parent(each.path) == paths.MODELS and paths.is_same_set(each.path, file.path):
+            kept_out.append(each)
+    return of_kind(group(kept_out), "model")
+
+
 def next_step(
     catalogue: Catalogue, place: str, files: Sequence[File], policy: Policy, *, retry: bool
 ) -> Step | None:

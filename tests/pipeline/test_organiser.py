@@ -354,6 +354,27 @@ def test_shards_that_could_not_be_read_at_first_are_of_their_set_once_they_can(
     }
 
 
+def test_a_shard_dropped_again_where_a_person_took_it_in_is_of_another_set(
+    stubborn: World, refusing: Refusing
+) -> None:
+    shards = [f"big-{number:05d}-of-00002.gguf" for number in (1, 2)]
+    refusing.code = errno.EACCES
+    for name in shards:
+        stubborn.fs.put(f"models/{name}", gguf(name))
+    stubborn.tick()
+    refusing.code = None
+    for name in shards:
+        stubborn.fs.rename_over(f"models/{name}", f"models/big/{name}")
+    stubborn.fs.put(f"models/{shards[1]}", gguf("another"))
+    stubborn.come_to_rest()
+    assert {model.folder: model.status for model in present_models(stubborn.catalogue)} == {
+        "models/big": "ready",
+        "models/big-2": "incomplete",
+    }
+    assert stubborn.fs.read(f"models/big-2/{shards[1]}") == gguf("another")
+    check_at_rest(stubborn)
+
+
 def test_of_two_revisions_one_is_a_model_though_a_model_json_holds_the_other_back(world: World) -> None:
     hub = "models/hub/models--org--repo"
     for revision, name in (("aaa", "m"), ("aaa", "other"), ("bbb", "m")):
