@@ -17,7 +17,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 13
+VERSION = 14
 
 
 class Unreadable(Struct, frozen=True):
@@ -107,13 +107,15 @@ def _refresh(draft: Draft, uid: str, position: int) -> None:
         return
     files = files_of(draft, uid)
     found = assess(files)
-    stray = _first_to_come(files, model.folder)
+    strays = [file for file in files if is_stray(file, model.folder)]
+    stray = _first_to_come(strays, begun=any(paths.parent(file.path) == model.folder for file in files))
     written = next((file for file in files if paths.is_manifest(file.path)), None)
     stuck = model.stuck
     if stuck is not None and found.binary is not None and written is not None:
         stuck = None
     failed = stuck or (written.stuck if written is not None else None)
-    failed = failed if stray is None else stray.stuck
+    left = next((file.stuck for file in strays if file.stuck is not None), None)
+    failed = left if stray is not None else failed or left
     reason = failed if found.status == "missing" and stuck is not None else found.reason or failed
     if found.status == "to-download" and model.download_error is not None:
         reason = f"{found.reason} The last try failed: {model.download_error}"
@@ -131,13 +133,11 @@ def _refresh(draft: Draft, uid: str, position: int) -> None:
     )
 
 
-def _first_to_come(files: Sequence[File], folder: str) -> File | None:
-    """The first of a model's GGUF files that are yet to move into its folder. With others there already,
+def _first_to_come(strays: Sequence[File], *, begun: bool) -> File | None:
+    """The first of a model's GGUF files that are yet to move into its folder. Where files have `begun` to,
     nothing waits for one that cannot be used.
     """
-    strays = [file for file in files if is_stray(file, folder)]
     usable = [file for file in strays if file.refused is None]
-    begun = any(paths.parent(file.path) == folder for file in files)
     return next(iter(usable if usable or begun else strays), None)
 
 

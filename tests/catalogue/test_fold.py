@@ -183,6 +183,13 @@ def test_a_loose_file_counts_until_it_is_moved_in() -> None:
     assert (len(after.files), len(after.plans)) == (1, 0)
 
 
+def test_a_broken_file_that_could_not_move_in_says_why_and_keeps_nothing_waiting() -> None:
+    broken = ("u1", e.FileRefused("models/b/y.gguf", OTHER, "gguf_truncated", "It ends."))
+    failed = ("u1", e.MoveFailed("op", "models/b/y.gguf", "models/a/y.gguf", "organise", "It exists."))
+    model = folded(DROPPED, REGISTERED, broken, failed).models["u1"]
+    assert (model.status, model.reason, model.loose) == ("ready", "It exists.", None)
+
+
 def test_a_failed_move_says_why_on_the_model() -> None:
     loose = ("u1", e.FileDropped("models/x.gguf", ONE, facts=facts()))
     failed = e.MoveFailed("op1", "models/x.gguf", "models/a/x.gguf", "organise", "The disk is full.")

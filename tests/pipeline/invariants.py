@@ -107,6 +107,7 @@ def check_models(world: World) -> None:
             and not _waits_for_shards(world, file)
             and not (_is_unfinished(fs, path) or (is_tree and file.refused is not None))
             and not _was_adopted(world, file)
+            and not _is_kept_out(world, file)
             and not any(_unit(each) == _unit(path) and _is_linked_to(world, each) for each in known)
         ]
         assert folder in by_folder or not alone, f"{folder!r} is no model; it holds {alone}"
@@ -183,6 +184,13 @@ def _waits_for_shards(world: World, file: File) -> bool:
         and model.removed is None
         and model.status == "incomplete"
     )
+
+
+def _is_kept_out(world: World, file: File) -> bool:
+    """Whether what was made a model's elsewhere has become broken, and says why it could not move there."""
+    owner = world.catalogue.models.get(file.uid)
+    elsewhere = owner is not None and owner.removed is None and owner.folder != paths.parent(file.path)
+    return elsewhere and file.refused is not None and file.stuck is not None
 
 
 def _stays(world: World, file: File, served: set[int]) -> bool:
