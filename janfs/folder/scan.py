@@ -57,6 +57,26 @@ def scan(fs: FileSystem, top: str, *, recursive: bool = True) -> Scan:
     return found
 
 
+def is_behind_link(fs: FileSystem, path: str) -> bool:
+    """Whether a folder above a path, below `models/`, is a link. Raises `OSError`."""
+    folder = paths.parent(path)
+    while folder != paths.MODELS and paths.is_inside(folder, paths.MODELS):
+        above = fs.stat(folder)
+        if above is not None and above.link is not None:
+            return True
+        folder = paths.parent(folder)
+    return False
+
+
+def is_gone(fs: FileSystem, path: str) -> bool:
+    """Whether no file is at a path any more; if that cannot be seen it may well be."""
+    try:
+        there = None if is_behind_link(fs, path) else fs.stat(path)
+    except OSError:
+        return False
+    return there is None or there.is_dir
+
+
 def scan_engine_files(fs: FileSystem) -> Scan:
     """The engines' files in `engines/`; whatever else lies there is the user's."""
     found = scan(fs, paths.ENGINES, recursive=False)

@@ -12,7 +12,7 @@ from janfs.clock import Clock, Ids
 from janfs.events import types as e
 from janfs.folder import claims, paths, settle, spelling
 from janfs.folder.filesystem import FileSystem, Stat
-from janfs.folder.scan import Scan, places_of, scan, scan_engine_files
+from janfs.folder.scan import Scan, is_behind_link, is_gone, places_of, scan, scan_engine_files
 from janfs.folder.spelling import Taken
 from janfs.pipeline import moves
 from janfs.pipeline.recorder import Draft
@@ -143,7 +143,8 @@ class Observer:
         below = [folder for folder in catalogue.children if paths.is_inside(folder, place)]
         expected = [path for folder in below for path in catalogue.children[folder]]
         try:
-            stat = self._fs.stat(place)
+            is_linked = is_behind_link(self._fs, place)
+            stat = None if is_linked else self._fs.stat(place)
         except OSError as error:
             return Scan({}, {place: error.strerror or str(error)}), expected
         folder = place if (stat is not None and stat.is_dir) or place in catalogue.children else ""
@@ -153,7 +154,7 @@ class Observer:
             return scan(self._fs, place), expected
         if place in catalogue.files:
             expected.append(place)
-        if stat is None and paths.is_manifest(place):  # it may be set aside
+        if stat is None and paths.is_manifest(place) and not is_linked:  # it may be set aside
             beside = scan(self._fs, paths.parent(place), recursive=False)
             return Scan({}, beside.unreadable, beside.temporaries), expected
         if stat is None or stat.is_dir or any(paths.is_ignored(part) for part in place.split("/")[1:]):
@@ -179,14 +180,20 @@ class Observer:
         observation = Observation(drafts, {})
         for path in sorted(seen):  # in whatever order the disk gave them
             stat, file = seen[path], file_at(catalogue, path)
-            if path not in moved and self._is_new(path, stat, file):
+            if path in moved:
+                continue
+            if self._is_new(path, stat, file):
                 self._examine(observation, streams, path, stat, file)
+            else:
+                self._waiting.pop(path, None)  # what came to its place went, and it is there again
         for path in sorted(missing - moved):
             file = file_at(catalogue, path)
             is_json = paths.is_manifest(path) or paths.is_engine_file(path)
             if file is not None:
                 drafts.append(Draft(file.uid, (e.JsonRemoved if is_json else e.FileRemoved)(path), FOLDER))
-        for path in [path for path in self._waiting if path in moved or self._is_gone(path, seen)]:
+        for path in [
+            path for path in self._waiting if path in moved or (path not in seen and is_gone(self._fs, path))
+        ]:
             del self._waiting[path]
         return observation
 
@@ -198,12 +205,6 @@ class Observer:
             self._memory.keep(path, stat)  # known from before the start
             return False
         return looked != stat
-
-    def _is_gone(self, path: str, seen: Mapping[str, Stat]) -> bool:
-        try:
-            return path not in seen and self._fs.stat(path) is None
-        except OSError:
-            return False
 
     def _examine(
         self, observation: Observation, streams: Streams, path: str, stat: Stat, file: File | None

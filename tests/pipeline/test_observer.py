@@ -103,6 +103,36 @@ class TestHalfCopies:
         assert not world.pipeline.snapshot.arrivals
         assert not world.events()
 
+    def test_an_arrival_in_the_place_of_a_file_ends_when_that_is_put_back(self, world: World) -> None:
+        world.fs.put(LOOSE, WHOLE)
+        world.tick()
+        world.fs.rename_over(HOME, "/elsewhere/whole.gguf")
+        world.fs.put(HOME, gguf("another")[:50])
+        world.tick()
+        arrival_of(world, HOME)
+        world.fs.rename_over("/elsewhere/whole.gguf", HOME)
+        world.tick()
+        assert not world.pipeline.snapshot.arrivals
+        assert world.model("whole").status == "ready"
+
+    def test_an_arrival_ends_when_a_link_or_a_folder_takes_its_place(self, world: World) -> None:
+        for path in ("models/a/half.gguf", "models/half.gguf"):
+            world.fs.put(path, WHOLE[:50])
+        world.tick()
+        assert set(world.pipeline.snapshot.arrivals) == {"models/a/half.gguf", "models/half.gguf"}
+        world.fs.rename_over("models/a", "/elsewhere/a")
+        world.fs.symlink("models/a", "/elsewhere/a")
+        world.fs.remove("models/half.gguf")
+        world.fs.mkdir("models/half.gguf")
+        world.wait(6)
+        assert not world.pipeline.snapshot.arrivals
+
+    def test_what_a_linked_folder_leads_to_is_not_looked_at(self, world: World) -> None:
+        world.fs.put("/elsewhere/a/whole.gguf", WHOLE)
+        world.fs.symlink("models/a", "/elsewhere/a")
+        world.tick("models/a/whole.gguf")
+        assert not world.events()
+
     def test_a_file_moved_over_an_arrival_ends_it(self, world: World) -> None:
         world.fs.put("models/a/a.gguf", WHOLE)
         world.tick()
