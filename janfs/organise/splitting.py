@@ -128,6 +128,8 @@ def next_step(
             target = paths.join(model.folder, paths.name(file.path))
             if is_held_up(catalogue, file, target, retry=retry) or links.is_bound(catalogue, file):
                 continue
+            if file.link is not None and not file.stamp.inode:
+                continue  # it leads to nothing, and would be found changed
             if is_part(file) and model.loose is not None and paths.name(model.loose) == paths.name(file.path):
                 continue  # the model itself is to go there
             return Move(model.uid, file.path, target, file.stamp, max(file.position, model.position))

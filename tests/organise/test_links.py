@@ -4,6 +4,7 @@ import pytest
 
 from janfs.events import types as e
 from janfs.folder.filesystem import Stamp
+from janfs.folder.settle import NO_STAMP
 from janfs.manifest.schema import Manifest, SourceRef
 from janfs.organise.steps import Copy
 from tests.catalogue.strategies import facts
@@ -43,6 +44,14 @@ def test_a_link_that_cannot_be_read_for_a_moment_makes_no_model_of_somebodys_tre
     world.settle()
     assert [model.folder for model in world.present()] == ["models/m"]
     assert world.folders()[f"{HUB}/snapshots/aaa"] == {"m.gguf"}
+
+
+def test_a_link_of_a_model_that_leads_to_nothing_any_more_is_not_moved(world: World) -> None:
+    uid = world.drop("models/a.gguf")
+    world.settle()
+    gone = "The link leads to ../lora.gguf, and nothing is there."
+    world.say(uid, e.FileRefused("models/b/lora.gguf", NO_STAMP, "not_a_file", gone, "../lora.gguf"))
+    assert world.settle() == []
 
 
 def test_two_revisions_that_share_a_blob_are_one_model(world: World) -> None:
