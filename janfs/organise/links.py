@@ -20,12 +20,16 @@ def leads_here(catalogue: Catalogue, file: File) -> bool:
 
 
 def is_bound(catalogue: Catalogue, file: File) -> bool:
-    """Whether a file cannot move because a link leads to it, or to another shard of its set."""
+    """Whether a file cannot move because a link leads to it, or to another shard of its set that is not in
+    the model's folder yet.
+    """
     shard = paths.shard(file.path)
     if shard is None:
         return leads_here(catalogue, file)
+    model = catalogue.models.get(file.uid)
+    home = None if model is None else model.folder
     return any(
-        leads_here(catalogue, each)
+        leads_here(catalogue, each) and paths.parent(each.path) != home
         for each in files_of(catalogue, file.uid)
         if (of := paths.shard(each.path)) is not None and (of.stem, of.count) == (shard.stem, shard.count)
     )

@@ -354,6 +354,18 @@ def test_shards_that_could_not_be_read_at_first_are_of_their_set_once_they_can(
     }
 
 
+def test_shards_come_to_those_at_home_though_a_link_leads_there(world: World) -> None:
+    shards = [f"big-{number:05d}-of-00003.gguf" for number in (1, 2, 3)]
+    for name in shards[:2]:
+        world.fs.put(f"models/{name}", gguf(name))
+    world.tick()
+    world.fs.symlink("models/mine/mine.gguf", f"../../models/big/{shards[0]}")
+    world.tick()
+    world.fs.put(f"models/{shards[2]}", gguf(shards[2]))
+    world.tick()
+    assert (world.model("big").status, world.model("big").loose) == ("ready", None)
+
+
 def test_a_shard_dropped_again_where_a_person_took_it_in_is_of_another_set(
     stubborn: World, refusing: Refusing
 ) -> None:
