@@ -49,9 +49,11 @@ class Actor:
         return self._manifests.generated(step, catalogue, documents)
 
     def is_in_vain(self, step: Move | Copy | Generate, arriving: Container[str]) -> bool:
-        """Whether what failed once would fail again: its file is being written, or has another name too."""
+        """Whether what failed once would fail again: its file is being written, or has another name too, or
+        something arrives in its place.
+        """
         if not isinstance(step, Generate):
-            return step.source in arriving
+            return step.source in arriving or step.target in arriving
         with suppress(OSError):
             return step.anew and replacing.is_shared(self._fs.stat(step.path))
         return False

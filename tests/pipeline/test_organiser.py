@@ -366,6 +366,16 @@ def test_shards_come_to_those_at_home_though_a_link_leads_there(world: World) ->
     assert (world.model("big").status, world.model("big").loose) == ("ready", None)
 
 
+def test_what_cannot_move_in_for_a_half_copy_of_its_name_waits_for_that(world: World) -> None:
+    world.fs.put("models/alpha.gguf", contents.model("Alpha 7B", "F16"))
+    world.tick()
+    world.fs.put("models/alpha/lora.gguf", contents.adapter("Alpha 7B")[:-64])
+    world.fs.put("models/lora.gguf", contents.adapter("Alpha 7B"))
+    world.come_to_rest()
+    assert world.file("models/lora.gguf").stuck == "models/alpha/lora.gguf exists already."
+    check_at_rest(world)
+
+
 def test_a_shard_dropped_again_where_a_person_took_it_in_is_of_another_set(
     stubborn: World, refusing: Refusing
 ) -> None:
