@@ -119,7 +119,7 @@ def _moved(fs: FakeFileSystem, move: e.MovePlanned, path: str) -> list[str]:
 
 def _check_place(world: World, path: str, target: str, *, deleting: bool) -> None:
     """Whether that is a place that janfs may move a file to."""
-    same_name = world.fs.same_name(paths.name(path), paths.name(target))
+    same_name = paths.name(path) == paths.name(target)
     home = paths.parent(target)  # of a part, it may be the folder of whoever names it
     organised = same_name and paths.is_inside(path, paths.MODELS)
     organised = organised and (paths.parent(home) == paths.MODELS or home in world.catalogue.folders)

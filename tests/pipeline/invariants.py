@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from janfs.catalogue.catalogue import present_models
+from janfs.catalogue.catalogue import files_in, files_of, present_models
 from janfs.catalogue.entries import File, Model
 from janfs.catalogue.groups import group, is_part, named
 from janfs.errors import GgufError, ManifestError
@@ -13,6 +13,7 @@ from janfs.folder.settle import NO_STAMP
 from janfs.log.verify import verify
 from janfs.manifest.spellings import read_manifest
 from janfs.organise.pairing import claimants, lacking
+from janfs.organise.replacing import is_shared
 from janfs.organise.splitting import uid_for
 from janfs.pipeline.recorder import Recorder, compare, rebuild, replay
 from tests.fakes.filesystem import FakeFileSystem
@@ -92,8 +93,7 @@ def check_models(world: World) -> None:
     loose = binaries.pop(paths.MODELS, [])
     for path in loose:
         file = catalogue.files.get(path)
-        of_unit = [each for each in loose if _unit(each) == _unit(path)]
-        stays = any(_is_linked_to(world, each) for each in of_unit) or (file is not None and is_part(file))
+        stays = _is_linked_to(world, path) or (file is not None and (is_part(file) or _is_bound(world, file)))
         assert stays or not _is_whole(fs, path), f"{path!r} still lies loose: {file}"
     for folder, inside in binaries.items():
         known = {path: catalogue.files[path] for path in inside if path in catalogue.files}
@@ -136,7 +136,10 @@ def check_models(world: World) -> None:
         wanted = "ready" if readable else "invalid"
         assert model.status == wanted, f"{folder!r} should be {wanted}: {model}"
         assert model.binary == inside[0], f"{folder!r} would be served from {model.binary!r}: {model}"
-        if _parses(fs, manifest):
+        stat = fs.stat(manifest)
+        if _parses(fs, manifest) and not is_shared(
+            stat
+        ):  # what has another name is not ours to bring up to date
             assert model.reason is None, f"nothing is wrong with {folder!r}, but: {model.reason}"
     for folder, model in by_folder.items():
         empty = model.uid not in catalogue.owned
@@ -155,7 +158,7 @@ def check_parts(world: World) -> None:
         owner = catalogue.models.get(file.uid)
         if owner is not None and owner.removed is None:
             is_home = owner.folder == paths.parent(path)
-            assert is_home or file.stuck is not None, (
+            assert is_home or file.stuck is not None or _lies_with_waiting_shards(world, file), (
                 f"{path!r} is of {owner.id!r}, and not in {owner.folder!r}"
             )
             if owner.binary is not None or not is_home:
@@ -175,14 +178,37 @@ def _is_linked_to(world: World, path: str) -> bool:
     return file is not None and file.link is None and str(file.stamp.inode) in world.catalogue.links
 
 
+def _is_bound(world: World, file: File) -> bool:
+    """Whether a link leads to a shard of the file's set that lies outside the model's folder, which keeps the
+    whole set where it is."""
+    model = world.catalogue.models.get(file.uid)
+    return any(
+        _unit(each.path) == _unit(file.path) and _is_linked_to(world, each.path)
+        for each in files_of(world.catalogue, file.uid)
+        if model is None or paths.parent(each.path) != model.folder
+    )
+
+
+def _lies_with_waiting_shards(world: World, part: File) -> bool:
+    """Whether a part lies beside shards of its model that wait for others, and leaves with them."""
+    beside = files_in(world.catalogue, paths.parent(part.path))
+    return paths.place(part.path) != part.path and any(
+        each.uid == part.uid and _waits_for_shards(world, each) for each in beside
+    )
+
+
 def _waits_for_shards(world: World, file: File) -> bool:
     """Whether a file is of a set of shards that is not whole, and stays where the others may come to."""
     model = world.catalogue.models.get(file.uid)
-    return (
-        paths.shard(file.path) is not None
-        and model is not None
-        and model.removed is None
-        and model.status == "incomplete"
+    if model is None or model.removed is not None:
+        return False
+    sets = [each for each in group(files_of(world.catalogue, model.uid)) if each.missing]
+    return any(
+        each.kind == "model"
+        and (
+            file in each.files or (file.refused is not None and paths.is_same_set(each.head.path, file.path))
+        )
+        for each in sets
     )
 
 
