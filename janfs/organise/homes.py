@@ -112,12 +112,15 @@ def is_held_up(tables: Tables, file: File, target: str, *, retry: bool) -> bool:
 
 
 def in_the_way(tables: Tables, file: File) -> list[str]:
-    """The file of the same name that keeps one, whose move failed, out of its model's folder."""
+    """What may keep a file whose move failed out of its model's folder: what is called the same there, or
+    the same for a disk that folds names.
+    """
     model = tables.models.get(file.uid)
     if file.stuck is None or model is None or model.folder == paths.parent(file.path):
         return []
-    target = paths.join(model.folder, paths.name(file.path))
-    return [target] if target in tables.files else []
+    name = paths.folded(paths.name(file.path))
+    there = files_in(tables, model.folder)
+    return [each.path for each in there if paths.folded(paths.name(each.path)) == name]
 
 
 def arrival(tables: Tables, uid: str, id_: str, folder: str, strays: Group | None) -> Event:

@@ -13,7 +13,7 @@ from janfs.clock import Ids
 from janfs.errors import FolderError, InvalidInput, ModelNotFound, NotFound
 from janfs.events import types as e
 from janfs.folder import paths
-from janfs.folder.filesystem import FileSystem
+from janfs.folder.filesystem import FileSystem, Stamp
 from janfs.log.store import EventLog
 from janfs.manifest.engine_file import read_file
 from janfs.organise import copier, executor, replacing, sharing
@@ -50,12 +50,15 @@ class Actor:
 
     def is_in_vain(self, step: Move | Copy | Generate, arriving: Container[str]) -> bool:
         """Whether what failed once would fail again: its file is being written, or has another name too, or
-        something arrives in its place.
+        something arrives or lies in its place, maybe under a name that the disk takes for the same.
         """
-        if not isinstance(step, Generate):
-            return step.source in arriving or step.target in arriving
+        if not isinstance(step, Generate) and (step.source in arriving or step.target in arriving):
+            return True
         with suppress(OSError):
-            return step.anew and replacing.is_shared(self._fs.stat(step.path))
+            if isinstance(step, Generate):
+                return step.anew and replacing.is_shared(self._fs.stat(step.path))
+            there = self._fs.stat(step.target)
+            return isinstance(step, Move) and there is not None and not _is_alike(there.stamp, step.stamp)
         return False
 
     def pair(self, catalogue: Catalogue, command: Pair) -> list[Draft]:
@@ -197,3 +200,8 @@ def _at_least_once(act: Callable[[], T]) -> T:
             return act()
         except FolderError:
             raise error from None
+
+
+def _is_alike(there: Stamp | None, stamp: Stamp) -> bool:
+    """Whether a file may be what a move that was broken off has left of one."""
+    return there is not None and (there.size, there.mtime_ns) == (stamp.size, stamp.mtime_ns)

@@ -12,6 +12,7 @@ from janfs.folder import paths
 from janfs.pipeline.root import MARKER
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World, gguf
+from tests.simulation import contents
 
 
 @pytest.fixture
@@ -47,6 +48,22 @@ def test_a_new_model_gets_no_name_that_differs_in_case_only(world: World) -> Non
     assert "models/story" in world.catalogue.folders, "a name stays taken by what is gone"
     world.come_to_rest()
     check_at_rest(world)
+
+
+def test_what_a_folding_disk_takes_for_a_parts_name_keeps_it_out_until_it_is_gone(folding: World) -> None:
+    folding.fs.put("models/alpha.gguf", contents.model("Alpha 7B", "F16"))
+    folding.wait(1)
+    folding.fs.put("models/ALPHA.gguf", contents.adapter("Alpha 7B"))
+    folding.come_to_rest()
+    assert folding.file("models/ALPHA.gguf").stuck == "models/alpha/ALPHA.gguf exists already."
+    before = folding.log.head.position
+    folding.stop()
+    folding.start()
+    folding.come_to_rest()
+    assert folding.log.head.position == before, "it was tried in vain again"
+    folding.fs.remove("models/alpha/alpha.gguf")
+    folding.wait(1)
+    assert "models/alpha/ALPHA.gguf" in folding.catalogue.files
 
 
 def test_on_a_folding_disk_a_drop_is_organised_as_anywhere(folding: World) -> None:
