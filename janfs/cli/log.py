@@ -190,16 +190,22 @@ def verify_log(root: Path, as_json: bool, noted_head: str | None, archived: tupl
     from janfs.errors import LogCorrupt
     from janfs.log.archives import check_archives
     from janfs.log.verify import parse_noted, verify
+    from janfs.log.wal import find_damage
     from janfs.pipeline.recorder import compare
-    from janfs.root import read_log
+    from janfs.root import RootPaths, read_log
 
     noted = None if noted_head is None else parse_noted(noted_head)
+    damage = find_damage(RootPaths(root).database)
     opened = read_log(root)
     try:
         archives = check_archives(opened, archived, noted) if archived else []
         if any(archive.noted for archive in archives):
             noted = None
         verdict = verify(opened, noted)
+        if verdict.ok and damage is not None:
+            reason = f"log.db-wal is damaged at byte {damage.offset}, and SQLite takes it to end there"
+            reason += f": {damage.commits} commits are lost to it"
+            verdict = msgspec.structs.replace(verdict, reason=reason)
         found = compare(opened) if verdict.ok else None
     finally:
         opened.close()

@@ -158,6 +158,27 @@ def test_verify_names_the_first_position_that_does_not_stand(closed: Path, tmp_p
     assert "at position 3" in result.output
 
 
+def test_verify_finds_a_damaged_write_ahead_log_before_sqlite_clears_it_away(
+    closed: Path, tmp_path: Path
+) -> None:
+    database = closed / ".janfs" / "log.db"
+    writer = sqlite3.connect(database, isolation_level=None)
+    writer.execute("PRAGMA journal_mode=WAL")
+    for table in ("_litestream_seq", "_litestream_lock"):  # somebody else's, and nothing of the log's
+        writer.execute(f"CREATE TABLE {table} (id INTEGER)")
+    wal = database.with_name("log.db-wal").read_bytes()
+    for name, content in (("as-killed", wal), ("damaged", wal[:100] + bytes([wal[100] ^ 1]) + wal[101:])):
+        private = tmp_path / name / ".janfs"
+        private.mkdir(parents=True)
+        (private / "log.db").write_bytes(database.read_bytes())
+        (private / "log.db-wal").write_bytes(content)
+    writer.close()
+    assert janfs("verify", "--root", str(tmp_path / "as-killed")).exit_code == 0
+    result = janfs("verify", "--root", str(tmp_path / "damaged"))
+    assert result.exit_code == 6
+    assert "log.db-wal is damaged at byte 32" in result.output
+
+
 def test_rebuild_makes_a_damaged_catalogue_anew(closed: Path) -> None:
     database = sqlite3.connect(closed / ".janfs" / "log.db")
     database.execute("UPDATE projected SET value = '{}' WHERE kind = 'file'")
