@@ -16,18 +16,9 @@ from janfs.pipeline.observer import Observer
 from janfs.pipeline.organiser import Organiser
 from janfs.pipeline.recorder import Draft, Recorder
 from tests.fakes.clock import FakeClock
+from tests.pipeline.hands import INTENTS, OUTCOMES
 from tests.pipeline.world import CountedIds
 
-INTENTS = e.MovePlanned | e.WritePlanned | e.CopyPlanned
-OUTCOMES = (
-    e.MoveCompleted
-    | e.MoveFailed
-    | e.JsonWritten
-    | e.JsonReverted
-    | e.WriteFailed
-    | e.CopyCompleted
-    | e.CopyFailed
-)
 MOST_LOOKS = 12  # until nothing more is found
 PAUSE = 6.0  # seconds between two looks: longer than anything waits that is not written any more
 
