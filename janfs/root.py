@@ -61,7 +61,7 @@ class OpenRoot:
             readers = reader_engine(self.paths.database)
             stack.callback(writer.dispose)
             migrate(writer, self.paths.database)
-            self.log = EventLog(writer, readers, clock)
+            self.log = EventLog(writer, readers, clock, checkpoints=checkpoints)
             stack.callback(self.log.close)
             self._stack = stack.pop_all()
 

@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
+_PATIENT = "PRAGMA busy_timeout=5000"  # milliseconds
 _COMMON = (
     "PRAGMA foreign_keys=ON",
-    "PRAGMA busy_timeout=5000",
+    _PATIENT,
     "PRAGMA trusted_schema=OFF",
 )
 # FULL: a commit that was acknowledged survives a power cut (sqlite.org/pragma.html#pragma_synchronous).
@@ -45,6 +46,22 @@ def reader_engine(path: Path) -> Engine:
     _prepare(engine, _READER)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def checkpoint(writer: Connection) -> bool:
+    """Move the write-ahead log into the database, outside transactions; whether that is empty now.
+
+    Waits for nobody who reads: what could be moved is in both then. Raises `sqlite3.Error`.
+    """
+    cursor = writer.connection.cursor()  # SQLAlchemy's own would begin a transaction
+    cursor.execute("PRAGMA busy_timeout=0")
+    try:
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        busy, *_ = cursor.fetchall()[0]
+        return bool(busy == 0)
+    finally:
+        cursor.execute(_PATIENT)
+        cursor.close()
 
 
 def _prepare(engine: Engine, pragmas: tuple[str, ...]) -> None:

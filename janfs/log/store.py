@@ -1,7 +1,9 @@
 """Appending to the log."""
 
 import hashlib
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -11,6 +13,7 @@ from sqlalchemy.exc import DatabaseError
 
 from janfs.clock import Clock, timestamp
 from janfs.errors import LogCorrupt, LogError, WrongExpectedVersion
+from janfs.log.connection import checkpoint
 from janfs.log.guards import wrong_guards
 from janfs.log.reader import LogReader
 from janfs.log.records import Head, NewRecord, Record, chain_hash
@@ -26,10 +29,14 @@ Within = Callable[[Connection, Sequence[Record]], None]
 class EventLog(LogReader):
     """The log of one root, open for appending. `append` belongs to one thread; reading is open to all."""
 
-    def __init__(self, writer: Engine, readers: Engine, clock: Clock) -> None:
-        """Raises `LogCorrupt` when a guard is not as it should be, `LogError` when it cannot be read."""
+    def __init__(self, writer: Engine, readers: Engine, clock: Clock, *, checkpoints: bool = True) -> None:
+        """With `checkpoints` off they are left to another program.
+
+        Raises `LogCorrupt` when a guard is not as it should be, `LogError` when it cannot be read.
+        """
         super().__init__(readers)
         self._engine = writer
+        self._checkpoints = checkpoints
         self._clock = clock
         self._versions: dict[str, int] = {}
         self._correlations: dict[int, int] = {}
@@ -67,19 +74,25 @@ class EventLog(LogReader):
         self.head = head
         return records
 
-    def checkpoint(self) -> None:
-        """Move the write-ahead log into the database; for quiet moments."""
-        raw = self._engine.raw_connection()
+    def checkpoint(self) -> bool:
+        """Move the write-ahead log into the database, for quiet moments; False to be tried again later.
+
+        There each byte is under a hash. In the write-ahead log, SQLite takes the last commit for one that a
+        power cut tore if it is damaged. Raises `LogError` when the disk does not take it.
+        """
         try:
-            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            raw.close()
+            return not self._checkpoints or checkpoint(self._writer)
+        except sqlite3.Error as error:
+            raise LogError(f"The write-ahead log could not be moved into the database: {error}") from error
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Let go of every connection; where nobody else reads, all of the log is in one file then."""
+        super().close()
+        if not self._writer.closed:
+            with suppress(LogError):  # the next start reads it from where it is
+                self.checkpoint()
         self._writer.close()
         self._engine.dispose()
-        super().close()
 
     def _check_guards(self) -> None:
         with self._writer.begin():

@@ -24,6 +24,7 @@ from janfs.pipeline.observer import FOLDER, Observer
 from janfs.pipeline.orders import Orders
 from janfs.pipeline.organiser import Organiser
 from janfs.pipeline.recorder import Draft, Recorder
+from janfs.pipeline.rest import Rest
 from janfs.pipeline.snapshot import Snapshot
 
 FULL_LOOK_EVERY = 60.0  # seconds
@@ -83,6 +84,7 @@ class Pipeline:
             look=lambda path: self._look(False, {path}),
         )
         self._engine_files = EngineFiles(engine_files, fs, self._recorder, clock, ids)
+        self._rest = Rest(log, clock)
         self._next_full_look = clock.monotonic()
         self._listeners: list[Callable[[Snapshot], None]] = []
         self._caught_up = False
@@ -124,8 +126,9 @@ class Pipeline:
     def run(self) -> None:
         """Tick until stopped."""
         while True:
-            found = self._inbox.gather(self._patience())
+            found = self._inbox.gather(min(self._patience(), self._rest.wait))
             self.tick(found.hints, found.commands)
+            self._rest.work()
             if found.stopping:
                 return
 
