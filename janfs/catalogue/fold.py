@@ -17,7 +17,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 14
+VERSION = 15
 
 
 class Unreadable(Struct, frozen=True):
@@ -283,11 +283,11 @@ def _model_registered(draft: Draft, item: Recorded, event: e.ModelRegistered) ->
 
 
 def _take_over(draft: Draft, item: Recorded, taken: Iterable[str]) -> None:
-    """Give files of other streams to this one."""
+    """Give files of other streams to this one; what kept them out of another's folder is past."""
     for path in taken:
         file = draft.files.get(path)
         if file is not None and file.uid != item.stream:
-            draft.put_file(replace(file, uid=item.stream, position=item.position))
+            draft.put_file(replace(file, uid=item.stream, stuck=None, position=item.position))
             _refresh(draft, file.uid, item.position)
 
 

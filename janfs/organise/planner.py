@@ -88,12 +88,14 @@ def _bring_home(catalogue: Catalogue, model: Model, file: File, policy: Policy, 
     elsewhere = move_on(catalogue, model, policy)
     if elsewhere is not None:
         return elsewhere
-    rivals = splitting.rivals(catalogue, model, file) if policy.organise else []
-    if rivals:
-        return splitting.register(catalogue, paths.MODELS, rivals, policy, retry=retry)
+    if not policy.organise:
+        return None
+    siblings = _loose_siblings(catalogue, file)
+    apart = splitting.apart(catalogue, paths.MODELS, siblings, policy, retry=retry)
+    if apart is not None:
+        return apart
     target = paths.join(model.folder, paths.name(file.path))
-    stays = not policy.organise or links.is_bound(catalogue, file)
-    if stays or is_held_up(catalogue, file, target, retry=retry):
+    if links.is_bound(catalogue, file) or is_held_up(catalogue, file, target, retry=retry):
         return None
     return Move(model.uid, file.path, target, file.stamp, max(file.position, model.position))
 

@@ -8,7 +8,7 @@ files go last, since their lying here is what says that there is still something
 import hashlib
 from collections.abc import Sequence
 
-from janfs.catalogue.catalogue import Catalogue, files_of, is_leaving
+from janfs.catalogue.catalogue import Catalogue, files_in, files_of, is_leaving
 from janfs.catalogue.entries import File, Model
 from janfs.catalogue.groups import Group, group, is_part, of_kind
 from janfs.events.types import CopyHow, Event
@@ -59,7 +59,8 @@ def is_named(each: Group, manifest: Manifest | None) -> bool:
 def register(
     catalogue: Catalogue, place: str, models: Sequence[Group], policy: Policy, *, retry: bool
 ) -> Step | None:
-    """Make models of what lies in a folder together; links stay, and get links of their own.
+    """Make models of what lies in a folder together; links stay, and get links of their own, unless they are
+    a model's already and were to move.
 
     What a link leads to stays too: it is a model where the link is, and a move would break that. A set of
     which links lead to some shards only is a model nevertheless, and stays where it is.
@@ -67,7 +68,7 @@ def register(
     events: list[tuple[str, Event]] = []
     given: set[str] = set()
     for each in models:
-        if each.head.link is not None and policy.organise:
+        if each.head.link is not None and policy.organise and not is_leaving(catalogue, each.head):
             uid = uid_for(each.head.uid, each.head.path)
             adopted = links.adopt(catalogue, each, uid, policy, retry=retry)
             if adopted is not None:
@@ -80,7 +81,8 @@ def register(
         if missed is not None and missed.removed is None:
             events.append((uid, arrival(catalogue, uid, missed.id, missed.folder, each)))
             continue
-        wanted = id_from_file_name(paths.name(each.head.path), paths.name(place))
+        around = paths.name(place) if place != paths.MODELS else None
+        wanted = id_from_file_name(paths.name(each.head.path), around)
         folder = free_folder(catalogue, wanted, policy, given, returns=missed is not None)
         given.add(paths.name(folder))
         events.append((uid, arrival(catalogue, uid, paths.name(folder), folder, each)))
@@ -89,17 +91,26 @@ def register(
     return Decide(tuple(events), max(each.head.position for each in models))
 
 
-def rivals(catalogue: Catalogue, model: Model, file: File) -> list[Group]:
-    """The loose shards of a file's set that the model can never take in: it has others of their names."""
-    if paths.shard(file.path) is None:
-        return []
-    kept_out = []
-    for each in files_of(catalogue, file.uid):
-        there = catalogue.files.get(paths.join(model.folder, paths.name(each.path)))
-        other = there is not None and there.uid == each.uid and there.stamp != each.stamp
-        if other and paths.parent(each.path) == paths.MODELS and paths.is_same_set(each.path, file.path):
-            kept_out.append(each)
-    return of_kind(group(kept_out), "model")
+def apart(
+    catalogue: Catalogue, place: str, files: Sequence[File], policy: Policy, *, retry: bool
+) -> Step | None:
+    """Make models of the files here that theirs can never take in, for it has another one of that name."""
+    leaving = _leaving(catalogue, place, files)
+    kept_out = [each for model, strays in leaving for each in _kept_out(catalogue, model, strays)]
+    return register(catalogue, place, kept_out, policy, retry=retry)
+
+
+def _kept_out(catalogue: Catalogue, model: Model, strays: Sequence[File]) -> list[Group]:
+    """The models among a model's files elsewhere with a name that another file has at home, if only for
+    disks that fold names. Shards that lie together stay so.
+    """
+    home = {paths.folded(paths.name(file.path)): file for file in files_in(catalogue, model.folder)}
+
+    def has_another(file: File) -> bool:
+        there = home.get(paths.folded(paths.name(file.path)))
+        return there is not None and there.uid == file.uid and there.stamp != file.stamp
+
+    return [each for each in of_kind(group(strays), "model") if any(map(has_another, each.files))]
 
 
 def next_step(
@@ -111,6 +122,9 @@ def next_step(
     """
     if not policy.organise:
         return None
+    registered = apart(catalogue, place, files, policy, retry=retry)
+    if registered is not None:
+        return registered
     staying = catalogue.folders.get(place) is not None
     leaving = _leaving(catalogue, place, files)
     whole = [(model, strays) for model, strays in leaving if not _waits(catalogue, model, strays)]

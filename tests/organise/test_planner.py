@@ -171,14 +171,59 @@ def test_what_failed_is_tried_again_only_when_asked(world: World) -> None:
     assert isinstance(world.step("models/a", retry=True), Generate)
 
 
-def test_what_has_another_file_in_its_way_is_tried_again_once_that_is_gone(world: World) -> None:
+@pytest.mark.parametrize("place", ["models", "models/nest"])
+@pytest.mark.parametrize("name", ["x.gguf", "X.gguf"])
+def test_a_second_file_of_a_name_that_a_model_has_at_home_becomes_another_model(
+    world: World, place: str, name: str
+) -> None:
+    uid = world.drop("models/x.gguf")
+    world.settle()
+    world.drop(f"{place}/{name}", uid=uid)
+    steps = world.settle()
+    assert world.folders() == {"models/x": {"x.gguf", "model.json"}, "models/x-2": {name, "model.json"}}
+    assert {model.id: model.status for model in world.present()} == {"x": "ready", "x-2": "ready"}
+    assert world.model("x").uid == uid
+    assert len(steps) == 3, f"it was tried in vain: {steps}"
+
+
+def test_it_does_so_too_after_it_was_tried_in_vain_or_where_the_file_at_home_is_broken(world: World) -> None:
     uid = world.drop("models/x.gguf")
     world.settle()
     world.drop("models/nest/x.gguf", uid=uid)
+    world.say(uid, e.MoveFailed("op", "models/nest/x.gguf", "models/x/x.gguf", "organise", "It is there."))
+    world.say(uid, e.FileRefused("models/x/x.gguf", Stamp(1, 1, 1), "gguf_invalid", "It is none."))
     world.settle()
-    assert world.catalogue.files["models/nest/x.gguf"].stuck == "Something of that name exists already."
+    assert (world.model("x").status, world.model("x-2").status) == ("invalid", "ready")
+    assert world.model("x-2").binary == "models/x-2/x.gguf"
+
+
+def test_a_link_of_a_name_that_its_model_has_at_home_is_moved_into_a_folder_of_its_own(world: World) -> None:
+    uid = world.drop("models/x.gguf")
+    world.settle()
+    world.say(uid, e.FileDropped("models/x.gguf", Stamp(3, 3, 33), "/elsewhere/x.gguf", MODEL))
+    world.settle()
+    assert set(world.folders()) == {"models/x", "models/x-2"}
+    assert world.model("x").loose is None
+
+
+def test_a_name_that_says_nothing_gets_a_number_and_not_the_name_of_the_whole_folder(world: World) -> None:
+    uid = world.drop("models/model.gguf")
+    world.settle()
+    world.drop("models/model.gguf", uid=uid)
+    world.settle()
+    assert set(world.folders()) == {"models/model", "models/model-2"}
+
+
+def test_a_part_that_has_another_in_its_way_is_tried_again_once_that_is_gone(world: World) -> None:
+    said = facts(type="adapter", adapter_type="lora")
+    uid = world.drop("models/x.gguf")
+    world.settle()
+    world.drop("models/x/lora.gguf", said)
+    world.drop("models/nest/lora.gguf", said, uid=uid)
+    world.settle()
+    assert world.catalogue.files["models/nest/lora.gguf"].stuck == "Something of that name exists already."
     assert world.step("models/nest", retry=True) is None, "it would fail again, and the log would grow"
-    world.remove("models/x/x.gguf")
+    world.remove("models/x/lora.gguf")
     assert isinstance(world.step("models/nest", retry=True), Move)
 
 

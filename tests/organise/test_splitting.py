@@ -328,6 +328,18 @@ def test_loose_shards_are_one_model_whose_missing_ones_are_named(world: World) -
     assert set(world.folders()) == {"models/big"}
 
 
+def test_shards_that_lie_together_stay_so_where_their_model_has_one_of_their_name(world: World) -> None:
+    uid = nested(world, 1, "models/big")
+    world.settle()
+    for number in (1, 2):
+        nested(world, number, uid=uid)
+    world.settle()
+    assert {model.folder: model.status for model in world.present()} == {
+        "models/big": "incomplete",
+        "models/big-2": "ready",
+    }
+
+
 def test_a_set_of_shards_that_lies_in_two_places_is_not_ready(world: World) -> None:
     uid = shard(world, 1, 2)
     world.settle()

@@ -190,6 +190,32 @@ def test_a_file_that_another_of_its_name_kept_out_follows_when_that_is_gone(worl
     check_at_rest(world)
 
 
+def test_what_finds_another_file_of_its_name_at_home_gets_a_folder_of_its_own(world: World) -> None:
+    for variant in ("Q4_0", "Q8_0"):
+        world.fs.put(f"models/nest/Alpha 7B-{variant}.gguf", contents.model("Alpha 7B", variant))
+    world.fs.put("models/nest/mmproj-F16.gguf", contents.projector("Alpha 7B"))
+    world.fs.put("models/alpha-7b-q8_0/Alpha 7B-Q8_0.gguf", contents.model("Alpha 7B", "F16"))
+    world.tick("models/nest")  # and the other folder is not seen before the projector is there
+    world.come_to_rest()
+    for folder, variant in (("alpha-7b-q8_0", "F16"), ("alpha-7b-q8_0-2", "Q8_0")):
+        assert world.model(folder).status == "ready"
+        assert world.fs.read(world.model(folder).binary or "") == contents.model("Alpha 7B", variant)
+    check_at_rest(world)
+
+
+def test_a_part_that_was_kept_out_and_is_a_model_now_gets_a_folder_of_its_own(world: World) -> None:
+    world.fs.put("models/alpha.gguf", contents.model("Alpha 7B", "F16"))
+    world.tick()
+    for folder in ("alpha", "nest"):
+        world.fs.put(f"models/{folder}/lora.gguf", contents.adapter("Alpha 7B"))
+        world.wait(5)
+    assert "exists already" in (world.file("models/nest/lora.gguf").stuck or "")
+    world.fs.put("models/nest/lora.gguf", contents.model("Beta 1B", "F16"))
+    world.wait(5)
+    assert (world.model("lora").status, world.model("alpha").status) == ("ready", "ready")
+    check_at_rest(world)
+
+
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
 def test_shards_that_come_one_by_one_into_a_tree_are_one_model(world: World, order: tuple[int, ...]) -> None:
     for number in order:
