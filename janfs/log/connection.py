@@ -1,11 +1,13 @@
 """Connections to the log: one that writes, and any number that only read."""
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import QueuePool, StaticPool
 
 _PATIENT = "PRAGMA busy_timeout=5000"  # milliseconds
 _COMMON = (
@@ -39,9 +41,14 @@ def writer_engine(path: Path, *, checkpoints: bool = True) -> Engine:
 
 
 def reader_engine(path: Path) -> Engine:
-    """An engine whose connections cannot write."""
+    """An engine whose connections cannot write, not even by clearing the write-ahead log when they close."""
+    address = f"file:{quote(os.fsencode(path))}?mode=ro"
     engine = create_engine(
-        f"sqlite:///{path}", pool_size=4, max_overflow=8, connect_args={"check_same_thread": False}
+        "sqlite://",
+        creator=lambda: sqlite3.connect(address, uri=True, check_same_thread=False),
+        poolclass=QueuePool,
+        pool_size=4,
+        max_overflow=8,
     )
     _prepare(engine, _READER)
     event.listen(engine, "begin", _begin)

@@ -1,5 +1,6 @@
 """One connection writes, durably; the others cannot."""
 
+import shutil
 import sqlite3
 import threading
 from contextlib import closing
@@ -10,8 +11,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from janfs.log.connection import reader_engine, writer_engine
+from janfs.log.reader import LogReader
 from janfs.log.store import EventLog
-from tests.log.kit import everything, fill, new
+from tests.log.kit import everything, fill, new, open_log
 
 
 def pragma(engine: Engine, name: str) -> object:
@@ -51,6 +53,22 @@ def test_a_reader_never_checkpoints(database: Path) -> None:
     assert pragma(engine, "wal_autocheckpoint") == 0
     assert pragma(engine, "query_only") == 1
     engine.dispose()
+
+
+def test_a_reader_that_closes_last_leaves_the_write_ahead_log_as_it_is(
+    database: Path, tmp_path: Path
+) -> None:
+    """Whoever closes a database last clears that away, and with it what `janfs verify` found wrong there."""
+    copies = [tmp_path / f"some #copy?.db{end}" for end in ("", "-wal")]
+    with closing(open_log(database)) as log:
+        fill(log)
+        for end, copy in zip(("", "-wal"), copies, strict=True):
+            shutil.copy(database.with_name(f"log.db{end}"), copy)
+    before = [copy.read_bytes() for copy in copies]
+    reader = LogReader(reader_engine(copies[0]))
+    assert len(list(reader.read())) == 6
+    reader.close()
+    assert [copy.read_bytes() for copy in copies] == before
 
 
 def test_a_writer_takes_the_write_lock_at_once(database: Path) -> None:
