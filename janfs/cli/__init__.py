@@ -27,6 +27,12 @@ class _Group(click.Group):
 @click.version_option(package_name="janfs")
 def main() -> None:
     """Drop a model file into a folder; it is organised, remembered and served over the OpenAI API."""
+    import structlog
+
+    from janfs import logs
+
+    if not structlog.is_configured():  # what is logged would be part of a command's answer
+        logs.configure()
 
 
 @main.command()

@@ -5,9 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import structlog
-
-from janfs import logs
 from janfs.clock import SystemClock, random_id
 from janfs.folder.real import RealFileSystem
 from janfs.log.store import EventLog
@@ -21,8 +18,6 @@ PATIENCE = 30.0  # seconds that files which are still being written are waited f
 @contextmanager
 def opened(root: Path, *, organise: bool = True) -> Iterator[tuple[Pipeline, EventLog, Callable[[], None]]]:
     """The root's pipeline and log, and what brings everything to rest. Raises as `OpenRoot` does."""
-    if not structlog.is_configured():
-        logs.configure()
     with OpenRoot(root, SystemClock()) as there:
         pipeline = Pipeline(RealFileSystem(root), there.log, SystemClock(), random_id, organise=organise)
         yield pipeline, there.log, lambda: pipeline.settle(PATIENCE, time.sleep)

@@ -1,7 +1,10 @@
 """The `janfs` command, on a root that nobody has open and on one that is being served."""
 
 import json
+import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -257,3 +260,14 @@ def test_the_past_of_an_engine_s_file_is_told_like_a_model_s(tmp_path: Path) -> 
     assert "ngl = 7" in janfs("blame", "engine-llama-cpp", "--root", str(root)).output
     lines = janfs("history", "engine-llama-cpp", "--root", str(root)).output.splitlines()
     assert [line.split()[3] for line in lines] == ["write-planned", "json-written", "json-edited"]
+
+
+def test_what_is_logged_is_no_part_of_an_answer(closed: Path, tmp_path: Path) -> None:
+    root = tmp_path / "jan"
+    shutil.copytree(closed, root)
+    shutil.rmtree(root / ".janfs" / "schemas")
+    (root / ".janfs" / "schemas").write_text("in the way")
+    command = [sys.executable, "-m", "janfs", "ls", "--json", "--root", str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert [model["id"] for model in json.loads(done.stdout)] == ["some-model"]
+    assert "schemas-not-written" in done.stderr
