@@ -80,6 +80,7 @@ async def serve(settings: Settings, say: Say) -> None:
             downloads=downloader,
             archives=archives,
             remotes=remotes,
+            warning=root.warning,
         )
         server = _Server(context, settings.grace)
         pipeline.on_publish(_suggestion(url, say))

@@ -40,7 +40,7 @@ def read_in(root: Path, sources: Sequence[Path], clock: Clock) -> Head:
 
     Raises `LogError` for a root with a log that is not empty, and as `load` does.
     """
-    with owned(root) as where:
+    with owned(root, clock) as where:
         if where.database.exists() and not _is_empty(where.database):
             raise LogError(
                 f"{root} has a log already, and no other can be put in its place. Use an empty --root, or "
@@ -93,7 +93,7 @@ def restore(root: Path, source: Path, clock: Clock) -> tuple[Head, Path | None]:
     """
     if not source.is_file():
         raise InvalidInput(f"There is no backup {source}.", param="file")
-    with owned(root) as where:
+    with owned(root, clock) as where:
         with building(where.database) as new:
             try:
                 copy_database(source, new)

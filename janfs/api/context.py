@@ -71,7 +71,8 @@ class ApiContext(Struct, frozen=True, kw_only=True):
     """The rest of janfs. `host` and `port` are those that are really listened on.
 
     Set `stopping`, in the event loop, before the server waits for open connections: event streams end then.
-    They send a comment every `heartbeat` seconds in which nothing happens.
+    They send a comment every `heartbeat` seconds in which nothing happens. `warning` is for whoever watches
+    over the process.
     """
 
     settings: Settings
@@ -83,6 +84,7 @@ class ApiContext(Struct, frozen=True, kw_only=True):
     downloads: DownloadsPort
     archives: Archives
     remotes: RemoteEngines
+    warning: str | None = None
     metrics: Metrics = field(default_factory=Metrics)
     limits: Limits = Limits()
     heartbeat: float = 15.0

@@ -8,11 +8,15 @@ from janfs.metrics import CONTENT_TYPE
 
 
 class Health(Struct, frozen=True, omit_defaults=True):
-    """Whether all is well, and if not, why. `position` is that of the log."""
+    """Whether all is well, and if not, why. `position` is that of the log.
+
+    `warning` says what somebody should look at though requests are answered.
+    """
 
     status: str
     position: int | None = None
     reason: str | None = None
+    warning: str | None = None
 
 
 @get("/healthz", sync_to_thread=False)
@@ -32,8 +36,10 @@ def readyz(context: Context) -> Response[Health]:
     if reason is None and not snapshot.caught_up:
         reason = "The models folder has not been looked at yet."
     if reason is not None:
-        return Response(Health("not ready", snapshot.catalogue.position, reason), status_code=503)
-    return Response(Health("ready", snapshot.catalogue.position))
+        return Response(
+            Health("not ready", snapshot.catalogue.position, reason, context.warning), status_code=503
+        )
+    return Response(Health("ready", snapshot.catalogue.position, warning=context.warning))
 
 
 @get("/metrics", sync_to_thread=False)

@@ -202,9 +202,10 @@ def verify_log(root: Path, as_json: bool, noted_head: str | None, archived: tupl
         if any(archive.noted for archive in archives):
             noted = None
         verdict = verify(opened, noted)
-        if verdict.ok and damage is not None:
+        if damage is not None:
             reason = f"log.db-wal is damaged at byte {damage.offset}, and SQLite takes it to end there"
             reason += f": {damage.commits} commits are lost to it"
+            reason += "" if verdict.ok else f"; of the rest, {verdict.reason}"
             verdict = msgspec.structs.replace(verdict, reason=reason)
         found = compare(opened) if verdict.ok else None
     finally:

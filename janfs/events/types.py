@@ -118,6 +118,18 @@ class DuplicateFound(Struct, frozen=True, gc=False):
     sha256: str
 
 
+class LogDamaged(Struct, frozen=True, gc=False):
+    """The log's own: when it was opened, its write-ahead log was damaged from byte `offset` on.
+
+    So many `commits` from there on, each of one event or more, are not in it; `kept` names the copies of the
+    database and of the write-ahead log as they were found.
+    """
+
+    offset: int
+    commits: int
+    kept: tuple[str, ...]
+
+
 class RootUnavailable(Struct, frozen=True, gc=False):
     """The models folder cannot be seen; nothing is concluded from what is missing."""
 
@@ -506,6 +518,7 @@ Event = (
     | FileHashed
     | FileCorrupted
     | DuplicateFound
+    | LogDamaged
     | RootUnavailable
     | RootReturned
     | ModelRegistered

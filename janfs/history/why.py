@@ -14,7 +14,7 @@ from janfs.history.words import in_words
 
 # What is noticed on the side, and explains neither where a file is nor what became of a model.
 _ASIDE = (
-    *(e.FileHashed, e.DuplicateFound, e.ModelExported, e.LogCompacted),
+    *(e.FileHashed, e.DuplicateFound, e.ModelExported, e.LogCompacted, e.LogDamaged),
     *(e.ModelStarted, e.ModelStopped, e.StartFailed, e.EngineCrashed),
 )
 _INTENTS = (e.MovePlanned, e.WritePlanned, e.CopyPlanned)

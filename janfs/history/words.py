@@ -63,6 +63,10 @@ _WORDS: Mapping[type[e.Event], Callable[[Any, str], str]] = {
     e.FileHashed: lambda it, _: f"the SHA-256 of {it.path} became known ({it.by}): {it.sha256}",
     e.FileCorrupted: lambda it, _: f"the content of {it.path} changed though nobody wrote it",
     e.DuplicateFound: lambda it, _: f"{it.path} was found to have the same content as {it.of}",
+    e.LogDamaged: lambda it, _: (
+        f"the write-ahead log was found damaged at byte {it.offset}, and {it.commits} commits from there on "
+        f"are lost; what was found is kept as {' and '.join(it.kept)}"
+    ),
     e.RootUnavailable: lambda it, _: f"the models folder could not be seen: {it.reason}",
     e.RootReturned: lambda _it, _: "the models folder could be seen again",
     e.ModelRegistered: lambda it, _: f"the model {it.id} was registered, with the folder {it.folder}",

@@ -1,10 +1,12 @@
 """A flipped byte in the write-ahead log is found where it costs more than a power cut could have torn."""
 
 import sqlite3
+from io import BytesIO
 
 import pytest
 
-from janfs.log.wal import damage_in
+from janfs.log import wal
+from janfs.log.wal import Damage
 
 _FRAME = 24 + 4096
 _COMMITS = 4
@@ -24,6 +26,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     database.close()
     assert len(content) == 32 + _COMMITS * _FRAME
     return content
+
+
+def damage_in(content: bytes) -> Damage | None:
+    return wal.damage_in(BytesIO(content))
 
 
 def flipped(content: bytes, at: int) -> bytes:
@@ -58,3 +64,11 @@ def test_what_an_older_generation_left_behind_is_no_damage(written: bytes) -> No
     for frame in range(_COMMITS):
         older[32 + frame * _FRAME + 8] ^= 1  # other salts
     assert damage_in(written[: 32 + _FRAME] + bytes(older[32 + _FRAME :])) is None
+
+
+def test_one_that_is_read_in_pieces_is_judged_as_a_whole(
+    written: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wal, "_MANY", 1)
+    assert damage_in(written) is None
+    assert damage_in(flipped(written, 32 + _FRAME + 100)) == (32 + _FRAME, _COMMITS - 1)
