@@ -7,6 +7,7 @@ log as it was, and perhaps an archive that the next try finds there.
 """
 
 import hashlib
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -80,6 +81,8 @@ def compact(
                 )
             log.close()
             put_in_place(new, where.database)
+            # Catalogues of what is archived count no more, and may hold what was to leave the log.
+            shutil.rmtree(where.past, ignore_errors=True)
     return planned
 
 

@@ -8,6 +8,7 @@ import click
 from janfs.cli.common import json_option, root_option
 
 if TYPE_CHECKING:
+    from janfs.past.secrets import ToldSecrets
     from janfs.pipeline.recorder import Comparison
 
 
@@ -182,6 +183,18 @@ def say_parked(found: "Comparison | None") -> None:
         )
 
 
+def say_secrets(found: "ToldSecrets | None") -> None:
+    """Say, on stderr, that secrets can be read in the log, and what helps."""
+    if found is not None:
+        click.echo(
+            f"What looks like a secret can be read in {found.texts:,} of the log's texts, which an older "
+            f"janfs recorded as they were; last at position {found.position} ({found.path}). Have the key "
+            "replaced by whoever gave it out. Touch that file while janfs runs, stop janfs, and `janfs log "
+            "compact --before now`: the archive has the secret then, and the log has not.",
+            err=True,
+        )
+
+
 def verify_log(root: Path, as_json: bool, noted_head: str | None, archived: tuple[Path, ...] = ()) -> None:
     """Walk the log, compare the catalogue with it, and print what was found. Raises `LogCorrupt`."""
     import msgspec
@@ -191,6 +204,7 @@ def verify_log(root: Path, as_json: bool, noted_head: str | None, archived: tupl
     from janfs.log.archives import check_archives
     from janfs.log.verify import parse_noted, verify
     from janfs.log.wal import find_damage
+    from janfs.past.secrets import told_secrets
     from janfs.pipeline.recorder import compare
     from janfs.root import RootPaths, read_log
 
@@ -208,10 +222,13 @@ def verify_log(root: Path, as_json: bool, noted_head: str | None, archived: tupl
             reason += "" if verdict.ok else f"; of the rest, {verdict.reason}"
             verdict = msgspec.structs.replace(verdict, reason=reason)
         found = compare(opened) if verdict.ok else None
+        secrets = told_secrets(opened) if verdict.ok else None
     finally:
         opened.close()
     if as_json:
-        click.echo(printing.as_json({**msgspec.structs.asdict(verdict), "catalogue": found}))
+        click.echo(
+            printing.as_json({**msgspec.structs.asdict(verdict), "catalogue": found, "secrets": secrets})
+        )
     if not verdict.ok:
         raise LogCorrupt(verdict.complaint)
     if found is not None and found.difference is not None:
@@ -220,6 +237,7 @@ def verify_log(root: Path, as_json: bool, noted_head: str | None, archived: tupl
             "`janfs rebuild` makes it anew."
         )
     say_parked(found)
+    say_secrets(secrets)
     if not as_json:
         for archive in archives:
             click.echo(

@@ -27,6 +27,11 @@ _NO_SECRET = re.compile(r"(?i)^(.*[-_])?(bos|eos|eot|eom|pad|unk|sep|cls|mask|ma
 _IN_URL = re.compile(
     r"(?i)(?<=://)[^/@\s]+(?=@)|(?:(?<=key=)|(?<=token=)|(?<=secret=)|(?<=sig=)|(?<=code=))[^&#\s]+"
 )
+# What any text with a secret has; quicker than reading it.
+_SUSPICIOUS = re.compile(
+    rb"(?im)api[-_ ]?key|secret|passw|credential|authori[sz]ation|bearer|(access|auth)[-_]?token"
+    rb"|token[\"']?\s*([:=*]|$)|\bg?sk[-_]"
+)
 _KEY = re.compile(r"""([\w-][\w -]*)["']?\s*[:=]""")
 
 
@@ -62,6 +67,11 @@ def as_recorded(path: str, text: bytes) -> bytes:
         return without_secrets(path, text)
     except ManifestError:
         return of_unreadable(path, text)
+
+
+def tells_secrets(text: bytes) -> bool:
+    """Whether the text of a model.json, as it was recorded, has a secret that today's would hide."""
+    return _SUSPICIOUS.search(text) is not None and as_recorded(paths.MANIFEST, text) != text
 
 
 def of_unreadable(path: str, text: bytes) -> bytes:

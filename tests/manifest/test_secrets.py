@@ -19,6 +19,7 @@ from janfs.manifest.secrets import (
     is_secret,
     of_unreadable,
     says_the_same,
+    tells_secrets,
     without_secrets,
 )
 from tests.manifest.documents import DOCUMENTS, people_s_text
@@ -86,6 +87,8 @@ class TestWhatIsRecorded:
         assert parse(found) == applied(document, {place: HIDDEN})
         assert found == text.replace(SECRET.encode(), HIDDEN.encode())
         assert as_recorded(path, found) == found, "hidden once is hidden for good"
+        assert not tells_secrets(found)
+        assert tells_secrets(text), "an older janfs may have recorded it, and nobody would find it"
         assert says_the_same(path, text, found)
 
 
