@@ -90,8 +90,9 @@ class NativeModel:
     def share(self, source: int, target: int, start: int, end: int) -> bool:
         # Behind a sliding window cells are given to others. A hole in `target` would show only as a wrong
         # answer, so a middle part must be whole; of a beginning, what the next token can see must be there.
+        # What was cut to before its window has none of that, which llama.cpp says as -1.
         needed = start or max(0, end - self._window)
-        if self._window and llama.llama_memory_seq_pos_min(self._memory, source) > needed:
+        if self._window and not 0 <= llama.llama_memory_seq_pos_min(self._memory, source) <= needed:
             return False
         llama.llama_memory_seq_rm(self._memory, target, start, end)
         llama.llama_memory_seq_cp(self._memory, source, target, start, end)

@@ -386,6 +386,17 @@ def test_behind_a_window_a_cell_that_is_gone_is_not_shared(windowed_model: Path,
     assert model.share(2, 6, 0, 50)
 
 
+def test_what_is_cut_to_before_its_window_shares_nothing(windowed_model: Path, log: Log) -> None:
+    model = load(windowed_model, log)
+    go_on(model, 0, [5] * 60, 0)
+    go_on(model, 1, [6] * 190, 0)
+    model.release(0)
+    assert model.cut(1, 150)
+    go_on(model, 0, [7] * 106, 0)  # takes 46 cells that the other one cannot see any more
+    assert model.cut(1, 40)
+    assert not model.share(1, 5, 0, 40), "what its next token would see is gone"
+
+
 def test_a_recurrent_state_is_neither_shared_nor_cut(recurrent_model: Path, log: Log) -> None:
     model = load(recurrent_model, log)
     assert not model.can_share
