@@ -30,12 +30,31 @@ def write_tiny_model_with_a_window(path: Path, *, seed: int = 1) -> Path:
     writer.add_sliding_window_pattern([True, False])
     writer.add_key_length(N_EMBD // N_HEAD)
     writer.add_value_length(N_EMBD // N_HEAD)
-    shapes: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {"output.weight": (N_VOCAB, N_EMBD)}
     for layer in range(2):
         shapes |= _attention_layer(layer)
         norms = {"post_attention_norm": N_EMBD, "post_ffw_norm": N_EMBD}
         norms |= {"attn_q_norm": N_EMBD // N_HEAD, "attn_k_norm": N_EMBD // N_HEAD}
         shapes |= {f"blk.{layer}.{name}.weight": (size,) for name, size in norms.items()}
+    return _write(writer, path, shapes, seed)
+
+
+def write_tiny_model_with_mrope(path: Path, *, architecture: str = "qwen2vl", seed: int = 1) -> Path:
+    """Qwen2-VL's architecture, or Qwen3-VL's: positions in three dimensions (M-RoPE).
+
+    Qwen3-VL adds what its projector saw on the way to the first layers, here to one.
+    """
+    writer, head = _writer(path, architecture, n_layers=2), N_EMBD // N_HEAD
+    writer.add_rope_dimension_sections([4, 6, 6, 0])
+    shapes: dict[str, tuple[int, ...]] = {"output.weight": (N_VOCAB, N_EMBD)}
+    for layer in range(2):
+        shapes |= _attention_layer(layer)
+        if architecture == "qwen3vl":
+            shapes |= {f"blk.{layer}.{name}.weight": (head,) for name in ("attn_q_norm", "attn_k_norm")}
+    if architecture == "qwen3vl":
+        writer.add_num_deepstack_layers(1)
+        writer.add_key_length(head)
+        writer.add_value_length(head)
     return _write(writer, path, shapes, seed)
 
 

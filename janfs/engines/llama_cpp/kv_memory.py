@@ -12,7 +12,10 @@ class Saved(Protocol):
 
 
 class Memory(Protocol):
-    """The KV cache of a model. Sequences have numbers below `MAX_PARALLEL`."""
+    """The KV cache of a model. Sequences have numbers below `MAX_PARALLEL`, and their tokens places from 0.
+
+    No place that is given is within an image.
+    """
 
     @property
     def n_ctx(self) -> int:
@@ -25,14 +28,14 @@ class Memory(Protocol):
         ...
 
     def share(self, source: int, target: int, start: int, end: int) -> bool:
-        """Let `target` have `source`'s cells of positions `start` to `end` in place of its own.
+        """Let `target` have `source`'s cells of the places `start` to `end` instead of its own.
 
         False where `source` has not kept all of them, as behind a sliding window; then nothing happens.
         """
         ...
 
     def cut(self, seq: int, start: int) -> bool:
-        """Free a sequence's cells from position `start` on. False where that cannot be done."""
+        """Free a sequence's cells from the place `start` on. False where that cannot be done."""
         ...
 
     def release(self, seq: int) -> None:

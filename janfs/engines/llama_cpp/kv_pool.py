@@ -3,11 +3,13 @@
 All sequences share one pool of `n_ctx` cells (llama.cpp's unified KV cache); a token that was computed takes
 one. What live sequences publish and finished ones leave behind is in a prefix tree, and sharing it copies
 nothing. The cells of finished sequences are given up when room is needed, those of the longest unused first.
+An image is shared, kept and given up as a whole.
 """
 
 from collections.abc import Sequence
 
 from janfs.engines.llama_cpp.kv_memory import Memory
+from janfs.engines.llama_cpp.pictures import whole
 from janfs.engines.llama_cpp.prefix_tree import PrefixTree
 from janfs.engines.llama_cpp.shelf import Shelf
 from janfs.engines.protocol import MAX_PARALLEL
@@ -128,12 +130,16 @@ class KvPool:
 
     def publish(self, seq: int, tokens: Sequence[int]) -> None:
         """Let others have what a live sequence has computed of `tokens`, its first ones."""
-        start, end = self._tree.length(seq), min(self._computed[seq], len(tokens))
+        start, end = self._tree.length(seq), whole(tokens, min(self._computed[seq], len(tokens)))
         if self._memory.can_share and start < end and self._tree.can_extend(seq, tokens[start]):
             self._tree.extend(seq, tokens[start:end])
 
-    def rewind(self, seq: int) -> None:
-        """Free what a broken-off decode left of a live sequence, which may be computed anew from 0."""
+    def rewind(self, seq: int, tokens: Sequence[int]) -> None:
+        """Free what a broken-off decode left of a live sequence of `tokens`.
+
+        What it began of an image is computed again, and where nothing can be cut, all of it.
+        """
+        self._computed[seq] = whole(tokens, self._computed[seq])
         if not self._memory.cut(seq, self._computed[seq]):
             self._let_go(seq)
             self._computed[seq] = 0
@@ -141,7 +147,7 @@ class KvPool:
     def close(self, seq: int, tokens: Sequence[int] = ()) -> None:
         """End a live sequence. What it computed of `tokens`, its first ones, is kept for others."""
         computed = self._computed.pop(seq)
-        known = tokens[:computed]
+        known = tokens[: whole(tokens, computed)]
         if known and (self._free_kept or self._kept) and self._is_worth_keeping(seq, known):
             kept = self._number_to_keep()
             if self._memory.share(seq, kept, 0, len(known)):
@@ -158,8 +164,9 @@ class KvPool:
         while (lacking := cells - self.free) > 0 and self._kept:
             oldest = next(iter(self._kept))
             self._save(oldest, self._most_saved)
-            rest = self._tree.length(oldest) - lacking
-            if self._tree.own(oldest) > lacking and self._memory.cut(oldest, rest):
+            tokens = self._tree.tokens(oldest)
+            rest = whole(tokens, max(0, len(tokens) - lacking))
+            if self._tree.own(oldest) > len(tokens) - rest and self._memory.cut(oldest, rest):
                 self._tree.cut(oldest, rest)
             else:
                 self._evict(oldest)

@@ -58,6 +58,7 @@ def load(wanted: wire.Load, log: Log) -> Loaded:
     chat = chat_format(settings, weights.chat_template, bos, eos)
     projector = None
     if wanted.projector is not None and writing is not None:
-        projector = Projector(wanted.projector, weights, threads, settings.ngl != 0, log)
+        gpu, at_once = settings.ngl != 0, writing.n_at_once
+        projector = Projector(wanted.projector, weights, log, threads=threads, gpu=gpu, at_once=at_once)
     form = grammar.text if grammar is not None else None
     return Loaded(weights, writing, pooled, chat, info, projector, form)

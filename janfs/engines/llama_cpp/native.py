@@ -6,7 +6,7 @@ Ownership is plain: they live as long as the process.
 import ctypes
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import llama_cpp as llama
 import numpy as np
@@ -14,8 +14,11 @@ import numpy as np
 from janfs.engines.free_memory import free_memory
 from janfs.engines.llama_cpp.candidates import Candidates
 from janfs.engines.llama_cpp.grammar import Grammars
+from janfs.engines.llama_cpp.kv_memory import Saved
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.parameters import context_params
+from janfs.engines.llama_cpp.pictures import Picture
+from janfs.engines.llama_cpp.positions import Image, Positions
 from janfs.engines.llama_cpp.prompt import check_tokens
 from janfs.engines.llama_cpp.sampling import ChainSampler, CloseSampler, sampler_chain
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
@@ -23,6 +26,17 @@ from janfs.engines.llama_cpp.thought import ThoughtBound
 from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import EngineSettings, SamplingParams, TokenLogprob
 from janfs.errors import EngineError, LoadFailed
+
+
+class _Copy(NamedTuple):
+    """What llama.cpp wrote down of a sequence, and the images in it."""
+
+    state: Any
+    images: dict[int, Image]
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.state.nbytes)
 
 
 class NativeModel:
@@ -42,10 +56,13 @@ class NativeModel:
         self.grammars = Grammars(weights.vocabulary)
         self._batch = llama.llama_batch_init(params.n_batch, 0, 1)
         self._abort_flag = _set_abort_flag(self._ctx)
-        # What can be moved can be cut and shared, but for a state.
-        self.can_share = bool(llama.llama_memory_can_shift(self._memory)) and not weights.has_state
+        # What can be moved can be cut and shared, but for a state; so can what M-RoPE keeps from being moved.
+        movable = bool(llama.llama_memory_can_shift(self._memory))
+        self.can_share = (movable or weights.has_mrope) and not weights.has_state
+        self._positions = Positions()
         self._window = int(llama.llama_model_n_swa(weights.handle))  # 0: none
         self.n_batch = int(params.n_batch)
+        self.n_at_once = int(llama.llama_n_ubatch(self._ctx))  # rows that may see one another
         self.n_outputs = int(params.n_outputs_max)
         self.n_ctx = int(llama.llama_n_ctx(self._ctx))
         self.piece = weights.piece
@@ -59,19 +76,31 @@ class NativeModel:
         into = self._batch
         into.n_tokens = len(batch)
         for i, entry in enumerate(batch):
-            into.token[i], into.pos[i] = entry.token, entry.position
+            into.token[i], into.pos[i] = entry.token, self._positions.of(entry.seq, entry.place)
             into.n_seq_id[i], into.seq_id[i][0] = 1, entry.seq
             into.logits[i] = entry.logits
         return self._decode(into)
 
-    def look(self, rows: Any, position: int, seq: int) -> Decoded:
-        into = self._rows
-        into.n_tokens = len(rows)
-        ctypes.memmove(into.embd, np.ascontiguousarray(rows, np.float32).ctypes.data, rows.nbytes)
-        for i in range(len(rows)):
-            into.pos[i], into.logits[i] = position + i, False
-            into.n_seq_id[i], into.seq_id[i][0] = 1, seq
-        return self._decode(into)
+    def look(self, picture: Picture, start: int, count: int, seq: int) -> Decoded:
+        rows = np.ascontiguousarray(picture.rows[start : start + count], np.float32)
+        positions = np.ascontiguousarray(picture.positions[:, start : start + count], np.int32)
+        of_each = self._batch
+        for i in range(count):
+            of_each.n_seq_id[i], of_each.seq_id[i][0], of_each.logits[i] = 1, seq, False
+        batch = llama.llama_batch(
+            n_tokens=count,
+            embd=rows.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
+            pos=positions.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            n_seq_id=of_each.n_seq_id,
+            seq_id=of_each.seq_id,
+            logits=of_each.logits,
+        )
+        self._positions.add(seq, picture.start, Image(len(picture.rows), picture.extent))
+        llama.llama_set_causal_attn(self._ctx, not picture.at_once)
+        try:
+            return self._decode(batch)
+        finally:
+            llama.llama_set_causal_attn(self._ctx, True)
 
     def _decode(self, batch: Any) -> Decoded:
         status = llama.llama_decode(self._ctx, batch)
@@ -88,39 +117,49 @@ class NativeModel:
         self._abort_flag[0] = b"\1" if now else b"\0"
 
     def share(self, source: int, target: int, start: int, end: int) -> bool:
+        first, behind = self._positions.of(source, start), self._positions.of(source, end)
         # Behind a sliding window cells are given to others. A hole in `target` would show only as a wrong
         # answer, so a middle part must be whole; of a beginning, what the next token can see must be there.
         # What was cut to before its window has none of that, which llama.cpp says as -1.
-        needed = start or max(0, end - self._window)
+        needed = first or max(0, behind - self._window)
         if self._window and not 0 <= llama.llama_memory_seq_pos_min(self._memory, source) <= needed:
             return False
-        llama.llama_memory_seq_rm(self._memory, target, start, end)
-        llama.llama_memory_seq_cp(self._memory, source, target, start, end)
+        llama.llama_memory_seq_rm(self._memory, target, first, behind)
+        llama.llama_memory_seq_cp(self._memory, source, target, first, behind)
+        self._positions.share(source, target, start, end)
         return True
 
     def cut(self, seq: int, start: int) -> bool:
-        return self.can_share and bool(llama.llama_memory_seq_rm(self._memory, seq, start, -1))
+        if not self.can_share:
+            return False
+        first = self._positions.of(seq, start)
+        self._positions.cut(seq, start)
+        return bool(llama.llama_memory_seq_rm(self._memory, seq, first, -1))
 
     def release(self, seq: int) -> None:
         llama.llama_memory_seq_rm(self._memory, seq, -1, -1)
+        self._positions.cut(seq, 0)
 
-    def save(self, seq: int, sharers: Mapping[int, int], most: int) -> Any:
+    def save(self, seq: int, sharers: Mapping[int, int], most: int) -> _Copy | None:
         if self._window:  # not all of it is there, and what is cannot be cut to another length
             return None
         size = int(llama.llama_state_seq_get_size(self._ctx, seq))
         if size > most or free_memory(()) < size:
             return None
         # llama.cpp writes down whose a cell is, and reads it back only if it is nobody else's.
-        for other, length in sharers.items():
-            llama.llama_memory_seq_rm(self._memory, other, 0, length)
-        saved = np.empty(int(llama.llama_state_seq_get_size(self._ctx, seq)), np.uint8)
-        written = llama.llama_state_seq_get_data(self._ctx, _bytes_of(saved), saved.nbytes, seq)
-        for other, length in sharers.items():
-            llama.llama_memory_seq_cp(self._memory, seq, other, 0, length)
-        return saved if written == saved.nbytes else None
+        ends = {other: self._positions.of(seq, length) for other, length in sharers.items()}
+        for other, end in ends.items():
+            llama.llama_memory_seq_rm(self._memory, other, 0, end)
+        state = np.empty(int(llama.llama_state_seq_get_size(self._ctx, seq)), np.uint8)
+        written = llama.llama_state_seq_get_data(self._ctx, _bytes_of(state), state.nbytes, seq)
+        for other, end in ends.items():
+            llama.llama_memory_seq_cp(self._memory, seq, other, 0, end)
+        return _Copy(state, self._positions.images(seq)) if written == state.nbytes else None
 
-    def restore(self, seq: int, saved: Any) -> bool:
-        return bool(llama.llama_state_seq_set_data(self._ctx, _bytes_of(saved), saved.nbytes, seq))
+    def restore(self, seq: int, saved: Saved) -> bool:
+        assert isinstance(saved, _Copy)
+        self._positions.put(seq, saved.images)
+        return bool(llama.llama_state_seq_set_data(self._ctx, _bytes_of(saved.state), saved.nbytes, seq))
 
     def check(self, params: SamplingParams) -> None:
         """Raises `InvalidInput` for what this model cannot be asked; compiles a grammar. Main thread only."""
@@ -147,11 +186,6 @@ class NativeModel:
         if grammar is None and params.logprobs is None:
             return ChainSampler(self._ctx, chain)
         return CloseSampler(self._candidates, chain, grammar, params.logprobs)
-
-    @cached_property
-    def _rows(self) -> Any:
-        """A batch for images, in place of tokens."""
-        return llama.llama_batch_init(self.n_batch, int(llama.llama_model_n_embd_inp(self.weights.handle)), 1)
 
     @cached_property
     def _candidates(self) -> Candidates:

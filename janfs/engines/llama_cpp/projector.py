@@ -8,7 +8,7 @@ import ctypes
 import hashlib
 import secrets
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import llama_cpp as llama
@@ -27,8 +27,10 @@ _KEPT = 16  # encoded images
 class Projector:
     """A loaded projector. Lives as long as the process; used by one thread."""
 
-    def __init__(self, path: bytes, weights: Weights, threads: int, gpu: bool, log: Log) -> None:
-        """Raises `LoadFailed`, naming the file."""
+    def __init__(
+        self, path: bytes, weights: Weights, log: Log, *, threads: int, gpu: bool, at_once: int
+    ) -> None:
+        """For a context that computes so many rows `at_once`. Raises `LoadFailed`, naming the file."""
         mtmd.mtmd_helper_log_set(log.callback, ctypes.c_void_p(0))
         log.errors.clear()
         # Nobody can know the marker, so that no text can claim to be an image.
@@ -39,24 +41,29 @@ class Projector:
         self._marker = self.marker.encode()
         params.media_marker = self._marker
         self._ctx = mtmd.mtmd_init_from_file(path, weights.handle, params)
+        if self._ctx and mtmd.mtmd_decode_use_non_causal(self._ctx, None):
+            # An image that is seen at once can have no more rows. Where its size is free, it is shrunk.
+            mtmd.mtmd_free(self._ctx)
+            params.image_max_tokens = at_once
+            self._ctx = mtmd.mtmd_init_from_file(path, weights.handle, params)
         if not self._ctx:
             name = path.rpartition(b"/")[2].decode("utf-8", "replace")
             raise LoadFailed(f"The projector {name} cannot be used: {log.reason()}")
         self._width = int(llama.llama_model_n_embd_inp(weights.handle))
+        self._dimensions = 4 if mtmd.mtmd_decode_use_mrope(self._ctx) else 1
+        self._most_at_once = at_once
         self._encoded: OrderedDict[tuple[bytes, int], Any] = OrderedDict()
-        # Positions in two dimensions (M-RoPE) and masks of images' own do not go with a shared cache yet.
-        self._plain = mtmd.mtmd_support_vision(self._ctx) and not (
-            mtmd.mtmd_decode_use_mrope(self._ctx) or mtmd.mtmd_decode_use_non_causal(self._ctx, None)
-        )
 
-    def read(self, text: str, images: Sequence[Image]) -> Read:
-        """The tokens of a text with a marker for each image. Raises `InvalidInput`, naming the image."""
-        if not self._plain:
-            raise InvalidInput(
-                "This model's projector is of a kind that is not supported yet.", param=images[0].place
-            )
+    def read(self, text: str, images: Sequence[Image], beginning: Sequence[int]) -> Read:
+        """The tokens of a text with a marker for each image; before it `beginning`, unless it begins so.
+
+        Raises `InvalidInput`, naming the image.
+        """
+        if not mtmd.mtmd_support_vision(self._ctx):
+            raise InvalidInput("This model's projector reads no images.", param=images[0].place)
         bitmaps = (ctypes.c_void_p * len(images))()
         chunks = mtmd.mtmd_input_chunks_init()
+        places: dict[bytes, str] = {}
         try:
             for number, image in enumerate(images):
                 data = (ctypes.c_uint8 * len(image.data)).from_buffer_copy(image.data)
@@ -64,35 +71,68 @@ class Projector:
                 if not bitmap or mtmd.mtmd_bitmap_is_audio(bitmap):
                     raise InvalidInput(f"'{image.place}' is no image that can be read.", param=image.place)
                 bitmaps[number] = bitmap
+                places[mtmd.mtmd_bitmap_get_id(bitmap)] = image.place
             said = text.encode()
             given = mtmd.mtmd_input_text(said, len(said), False, True)
             status = mtmd.mtmd_tokenize(self._ctx, chunks, ctypes.byref(given), bitmaps, len(images))
             if status != 0:
                 raise InvalidInput("The images cannot be read.", param=images[0].place)
-            return self._together(chunks)
+            for number in range(mtmd.mtmd_input_chunks_size(chunks)):
+                self._check(mtmd.mtmd_input_chunks_get(chunks, number), places)
+            return self._together(chunks, beginning)
         finally:
             mtmd.mtmd_input_chunks_free(chunks)
             for bitmap in bitmaps:
                 if bitmap:
                     mtmd.mtmd_bitmap_free(bitmap)
 
-    def _together(self, chunks: Any) -> Read:
-        tokens: list[int] = []
+    def _check(self, chunk: Any, places: Mapping[bytes, str]) -> None:
+        """Raises `InvalidInput` for a piece of an image that has to be seen at once and is too large."""
+        count, place = (
+            mtmd.mtmd_input_chunk_get_n_tokens(chunk),
+            places.get(mtmd.mtmd_input_chunk_get_id(chunk)),
+        )
+        too_large = count > self._most_at_once and mtmd.mtmd_decode_use_non_causal(self._ctx, chunk)
+        if place is not None and too_large:
+            raise InvalidInput(
+                f"This model has to see the {count} tokens of '{place}' at once, and {self._most_at_once} "
+                "is all that n_batch lets it compute together.",
+                param=place,
+            )
+
+    def _together(self, chunks: Any, beginning: Sequence[int]) -> Read:
+        tokens, position = list(beginning), len(beginning)
         pictures: list[Picture] = []
         seen: Counter[bytes] = Counter()
         for number in range(mtmd.mtmd_input_chunks_size(chunks)):
             chunk = mtmd.mtmd_input_chunks_get(chunks, number)
-            count = mtmd.mtmd_input_chunk_get_n_tokens(chunk)
             if mtmd.mtmd_input_chunk_get_type(chunk) == mtmd.MTMD_INPUT_CHUNK_TYPE_TEXT:
-                size = ctypes.c_size_t()
-                words = mtmd.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(size))
-                tokens += words[: size.value]
+                words = _words(chunk)
+                if number == 0 and words[: len(tokens)] == tokens:
+                    words = words[len(tokens) :]
+                tokens += words
+                position += len(words)
                 continue
-            rows = self._rows(chunk, int(count), seen)
-            digest = hashlib.sha256(rows.tobytes()).digest()
-            pictures.append(Picture(len(tokens), rows))
-            tokens += placeholders(digest, len(rows))
+            picture = self._picture(chunk, len(tokens), position, seen)
+            digest = hashlib.sha256(picture.rows.tobytes() + picture.positions.tobytes()).digest()
+            pictures.append(picture)
+            tokens += placeholders(digest, len(picture.rows))
+            position += picture.extent
         return Read(tokens, tuple(pictures))
+
+    def _picture(self, chunk: Any, place: int, position: int, seen: Counter[bytes]) -> Picture:
+        count, image = (
+            mtmd.mtmd_input_chunk_get_n_tokens(chunk),
+            mtmd.mtmd_input_chunk_get_tokens_image(chunk),
+        )
+        at_once = bool(mtmd.mtmd_decode_use_non_causal(self._ctx, chunk))
+        found = (mtmd.mtmd_decoder_pos * count)()
+        mtmd.mtmd_helper_image_get_decoder_pos(image, position, found)
+        # llama.cpp wants the time first, then how far down, then how far to the right.
+        positions = np.ctypeslib.as_array(found).view(np.uint32).reshape(count, 4)[:, [0, 2, 1, 3]].T
+        extent = int(mtmd.mtmd_input_chunk_get_n_pos(chunk))
+        rows = self._rows(chunk, int(count), seen)
+        return Picture(place, rows, positions[: self._dimensions].astype(np.int32), extent, at_once)
 
     def _rows(self, chunk: Any, count: int, seen: Counter[bytes]) -> Any:
         """What an image is to the model. An image of several pieces is one after the other."""
@@ -110,3 +150,10 @@ class Projector:
             raise EngineError("llama.cpp could not encode an image.")
         found = mtmd.mtmd_get_output_embd(self._ctx)
         return np.ctypeslib.as_array(found, (count, self._width)).copy()
+
+
+def _words(chunk: Any) -> list[int]:
+    """The tokens of a piece of text."""
+    size = ctypes.c_size_t()
+    words = mtmd.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(size))
+    return list(words[: size.value])

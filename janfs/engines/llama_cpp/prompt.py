@@ -57,12 +57,12 @@ class Prepared(NamedTuple):
 
 
 class Eyes(Protocol):
-    """What reads a text with a marker for each image."""
+    """What reads a text with a marker for each image, so that it begins with some tokens."""
 
     @property
     def marker(self) -> str: ...
 
-    def read(self, text: str, images: Sequence[Image], /) -> Read: ...
+    def read(self, text: str, images: Sequence[Image], beginning: Sequence[int], /) -> Read: ...
 
 
 def prepare(
@@ -148,20 +148,17 @@ def _bound(most: int, vocabulary: Vocabulary, marks: Marks, *, begun: bool) -> T
 def _with_images(
     prompt: ChatPrompt, images: Sequence[Image], vocabulary: Vocabulary, chat: ChatFormat, eyes: Eyes | None
 ) -> tuple[str, list[int], tuple[Picture, ...]]:
-    """The text of a chat, its tokens and its images at their positions."""
+    """The text of a chat, its tokens and its images in their places."""
     if eyes is None:
         raise InvalidInput("This model sees no images: it has no projector.", param=images[0].place)
     messages = tuple(marked(message, eyes.marker) for message in prompt.messages)
     text = chat_text(replace(prompt, messages=messages), chat)
     if text.count(eyes.marker) != len(images):
         raise InvalidInput("The model's chat template leaves images out.", param=images[0].place)
-    read, start = eyes.read(text, images), _beginning(vocabulary)
+    read = eyes.read(text, images, _beginning(vocabulary))
     if read.tokens[-1] < 0:
         raise InvalidInput("No text follows on the last image.", param=images[-1].place)
-    if read.tokens[: len(start)] == start:
-        return text, read.tokens, read.pictures
-    pictures = [picture._replace(start=picture.start + len(start)) for picture in read.pictures]
-    return text, start + read.tokens, tuple(pictures)
+    return text, read.tokens, read.pictures
 
 
 def _from_text(text: str, vocabulary: Vocabulary) -> list[int]:

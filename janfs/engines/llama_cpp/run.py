@@ -1,6 +1,6 @@
 """One request while it is answered: its tokens, its text, and what each new token means for it."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -60,13 +60,12 @@ class Run(msgspec.Struct, eq=False):
     def live(self) -> bool:
         return self.seq >= 0
 
-    def rows_at(self, at: int) -> Any:
-        """What is left of the image at a position; None where there is none."""
-        found = next((each for each in self.pictures if each.start <= at < each.end), None)
-        return None if found is None else found.rows[at - found.start :]
+    def picture_at(self, at: int) -> Picture | None:
+        """The image that a place belongs to; None where there is none."""
+        return next((each for each in self.pictures if each.start <= at < each.end), None)
 
     def words_from(self, at: int) -> int:
-        """How many tokens stand from a position up to the next image."""
+        """How many tokens stand from a place up to the next image."""
         next_one = next((each.start for each in self.pictures if at < each.end), len(self.tokens))
         return max(0, next_one - at)
 
@@ -84,14 +83,14 @@ class Run(msgspec.Struct, eq=False):
         """Whether the logprobs of its prompt are asked for."""
         return self.echo is not None and self.sampling.logprobs is not None
 
-    def is_scored(self, position: int) -> bool:
-        """Whether what is computed at a position says how likely a token of the prompt was."""
-        return self.scores and len(self.prompt_logprobs) <= position < self.n_prompt - 1
+    def is_scored(self, place: int) -> bool:
+        """Whether what is computed at a place says how likely a token of the prompt was."""
+        return self.scores and len(self.prompt_logprobs) <= place < self.n_prompt - 1
 
-    def needs_logits(self, position: int) -> bool:
-        """Whether the logits of what is computed at a position are looked at."""
-        samples = position == len(self.tokens) - 1 and self.sampling.max_tokens != 0
-        return samples or self.is_scored(position)
+    def needs_logits(self, place: int) -> bool:
+        """Whether the logits of what is computed at a place are looked at."""
+        samples = place == len(self.tokens) - 1 and self.sampling.max_tokens != 0
+        return samples or self.is_scored(place)
 
     def tell_prompt(self, echo: Echo, first: bytes) -> list[Reply]:
         """The reply that the prompt is, told once; `first` is how its first token is spelled."""

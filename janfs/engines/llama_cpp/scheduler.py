@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from janfs.engines.llama_cpp.budget import Pace, shares
 from janfs.engines.llama_cpp.dialects.stream import PartStream
@@ -26,16 +26,19 @@ from janfs.errors import ContextExceeded, EngineError, JanfsError
 
 
 class Entry(NamedTuple):
-    """One token of a batch: its position in sequence `seq`, and whether its logits are needed."""
+    """One token of a batch: its place in sequence `seq`, from 0, and whether its logits are needed."""
 
     token: int
-    position: int
+    place: int
     seq: int
     logits: bool
 
 
 class Decoded(Enum):
-    """How a decode went. After FULL the memory is as before; after ABORTED it is undefined for the batch."""
+    """How a decode went. After FULL the memory is as before.
+
+    After ABORTED it is undefined for the batch, and for all of an image that the batch has a piece of.
+    """
 
     OK = "ok"
     FULL = "full"
@@ -59,8 +62,8 @@ class Model(Memory, Protocol):
         """Compute a batch. Raises `EngineError` when llama.cpp fails."""
         ...
 
-    def look(self, rows: Any, position: int, seq: int) -> Decoded:
-        """Compute rows of an image at positions of a sequence. Raises `EngineError` when llama.cpp fails."""
+    def look(self, picture: Picture, start: int, count: int, seq: int) -> Decoded:
+        """Compute `count` rows of a sequence's image from row `start` on. Raises as `decode` does."""
         ...
 
     def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> Sampler: ...
@@ -136,7 +139,7 @@ class Scheduler:
         """Queue a request; without `caching` it neither uses nor leaves what others could use.
 
         Its answer goes through `parts`, which has to see the special tokens `shown`. It begins with `echo`.
-        At the positions of `pictures` the tokens only stand for images.
+        In the places of `pictures` the tokens only stand for images.
 
         Raises `ContextExceeded`, naming `param`, if not even one token could follow the prompt.
         """
@@ -189,7 +192,7 @@ class Scheduler:
             return self._too_full()
         if outcome is Decoded.ABORTED:
             for run in self._live:
-                self._pool.rewind(run.seq)
+                self._pool.rewind(run.seq, run.tokens)
             return []
         self._pace.saw(len(batch) - len(sampled), self._clock() - began)
         self._score(batch)
@@ -203,23 +206,25 @@ class Scheduler:
         if not self._looked and any(map(self._missing, self._live)):
             return None
         waiting = (run for run in self._live if run.leader is None)
-        return next((run for run in waiting if run.rows_at(self._pool.computed(run.seq)) is not None), None)
+        return next((run for run in waiting if run.picture_at(self._pool.computed(run.seq))), None)
 
     def _look(self, run: Run) -> list[Event]:
         """Compute what is left of an image, or as much as one decode can take."""
-        start = self._pool.computed(run.seq)
-        rows = run.rows_at(start)[: self._model.n_batch]
-        self._pool.make_room(len(rows))
+        place = self._pool.computed(run.seq)
+        picture = run.picture_at(place)
+        assert picture is not None
+        count = min(picture.end - place, self._model.n_batch)
+        self._pool.make_room(count)
         try:
-            outcome = self._model.look(rows, start, run.seq)
+            outcome = self._model.look(picture, place - picture.start, count, run.seq)
         except EngineError as error:
             return [self._fail(run, error)]
         if outcome is Decoded.FULL:
             return self._too_full()
         if outcome is Decoded.ABORTED:
-            self._pool.rewind(run.seq)
+            self._pool.rewind(run.seq, run.tokens)
         else:
-            self._computed(run, len(rows))
+            self._computed(run, count)
         return []
 
     def _admit(self) -> None:
@@ -294,10 +299,10 @@ class Scheduler:
     def _score(self, batch: Sequence[Entry]) -> None:
         """Take the logprobs of prompts' tokens out of a batch that was computed."""
         runs = {run.seq: run for run in self._live if run.scores}
-        for index, (_, position, seq, _) in enumerate(batch):
+        for index, (_, place, seq, _) in enumerate(batch):
             run = runs.get(seq)
-            if run is not None and run.is_scored(position):
-                following = run.tokens[position + 1]
+            if run is not None and run.is_scored(place):
+                following = run.tokens[place + 1]
                 logprob = self._model.logprob(index, following, run.sampling.logprobs or 0)
                 run.prompt_logprobs.append(logprob)
 

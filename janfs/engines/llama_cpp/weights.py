@@ -20,6 +20,8 @@ from janfs.errors import EngineError, LoadFailed
 
 _POOLINGS: tuple[Pooling, ...] = ("none", "mean", "cls", "last", "rank")  # llama.h: enum llama_pooling_type
 
+_MROPE = {llama.LLAMA_ROPE_TYPE_MROPE, 40}  # ggml.h: GGML_ROPE_TYPE_IMROPE, which the package does not name
+
 
 class Weights:
     """A loaded model. It lives as long as the process; contexts are made on its `handle`. For all threads."""
@@ -37,6 +39,8 @@ class Weights:
         self.has_state = bool(
             llama.llama_model_is_recurrent(self.handle) or llama.llama_model_is_hybrid(self.handle)
         )
+        # Whether it knows positions in more than one dimension, as of rows in an image.
+        self.has_mrope = llama.llama_model_rope_type(self.handle) in _MROPE
         self._has_decoder = bool(llama.llama_model_has_decoder(self.handle))
         if self.has_encoder and self._has_decoder:
             raise LoadFailed("Encoder-decoder models cannot be run yet.")

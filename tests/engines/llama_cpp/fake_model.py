@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from janfs.engines.llama_cpp.choice import Chosen
 from janfs.engines.llama_cpp.kv_memory import Saved
+from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.protocol import MAX_PARALLEL, SamplingParams, TokenLogprob
 from janfs.errors import EngineError
@@ -29,15 +30,19 @@ def next_token(tokens: Sequence[int]) -> int:
 
 @dataclass(eq=False)
 class Cell:
-    """What was computed for a token, of it and all tokens before it."""
+    """What was computed for a token, of it and all tokens before it.
+
+    So many rows of an image are still to come where it is one of them.
+    """
 
     value: int
+    to_come: int = 0
 
 
 class FakeCopy(NamedTuple):
-    """What was computed for the tokens of a sequence."""
+    """What was computed for the tokens of a sequence, and where images lie."""
 
-    values: list[int]
+    values: list[tuple[int, int]]
 
     @property
     def nbytes(self) -> int:
@@ -57,10 +62,10 @@ class FakeMemory:
     def used(self) -> int:
         return len({id(cell) for cells in self.cells.values() for cell in cells})
 
-    def add(self, seq: int, position: int, token: int) -> Cell:
+    def add(self, seq: int, place: int, token: int, to_come: int = 0) -> Cell:
         cells = self.cells.setdefault(seq, [])
-        assert position == len(cells), f"position {position} of sequence {seq} after {len(cells)} cells"
-        cells.append(Cell(_after(cells[-1].value if cells else _START, token)))
+        assert place == len(cells), f"place {place} of sequence {seq} after {len(cells)} cells"
+        cells.append(Cell(_after(cells[-1].value if cells else _START, token), to_come))
         assert self.used <= self.n_ctx, f"{self.used} cells used, of {self.n_ctx}"
         return cells[-1]
 
@@ -72,6 +77,8 @@ class FakeMemory:
             return False
         shared = self.cells[source][start:end]
         assert len(shared) == end - start, "shared more than there is"
+        self._check_no_image_is_torn(source, start)
+        self._check_no_image_is_torn(source, end)
         cells = self.cells.setdefault(target, [])
         assert len(cells) >= start, "a hole in the target"
         cells[start:end] = shared
@@ -79,8 +86,13 @@ class FakeMemory:
 
     def cut(self, seq: int, start: int) -> bool:
         if self.can_share:
+            self._check_no_image_is_torn(seq, start)
             del self.cells.get(seq, [])[start:]
         return self.can_share
+
+    def _check_no_image_is_torn(self, seq: int, place: int) -> None:
+        before = self.cells.get(seq, [])[:place]
+        assert not before or before[-1].to_come == 0, f"place {place} is within an image"
 
     def release(self, seq: int) -> None:
         self.cells.pop(seq, None)
@@ -90,14 +102,16 @@ class FakeMemory:
         ids = set(map(id, own))
         found = {other: sum(id(cell) in ids for cell in cells) for other, cells in self.cells.items()}
         assert dict(sharers) == {other: n for other, n in found.items() if n and other != seq}
-        return None if self.saving_refused or len(own) > most else FakeCopy([cell.value for cell in own])
+        if self.saving_refused or len(own) > most:
+            return None
+        return FakeCopy([(cell.value, cell.to_come) for cell in own])
 
     def restore(self, seq: int, saved: Saved) -> bool:
         assert isinstance(saved, FakeCopy)
         assert not self.cells.get(seq), "restored over what it has"
         assert self.used + len(saved.values) <= self.n_ctx, "no room was made"
         if not self.restoring_refused:
-            self.cells[seq] = list(map(Cell, saved.values))
+            self.cells[seq] = [Cell(*each) for each in saved.values]
         return not self.restoring_refused
 
 
@@ -142,8 +156,8 @@ class FakeModel(FakeMemory):
             raise outcome
         if outcome is Decoded.FULL:
             return outcome
-        for index, (token, position, seq, wanted) in enumerate(batch):
-            cell = self.add(seq, position, token)
+        for index, (token, place, seq, wanted) in enumerate(batch):
+            cell = self.add(seq, place, token)
             if outcome is Decoded.ABORTED:
                 cell.value = _BROKEN
             elif wanted:
@@ -163,17 +177,19 @@ class FakeModel(FakeMemory):
     def is_end(self, token: int) -> bool:
         return token == END
 
-    def look(self, rows: Sequence[int], position: int, seq: int) -> Decoded:
-        assert 0 < len(rows) <= self.n_batch, f"{len(rows)} rows, of at most {self.n_batch}"
+    def look(self, picture: Picture, start: int, count: int, seq: int) -> Decoded:
+        assert 0 < count <= self.n_batch, f"{count} rows, of at most {self.n_batch}"
         assert not self.logits, "logits of the last batch were not sampled"
         outcome, self.next_outcome = self.next_outcome, Decoded.OK
         if isinstance(outcome, EngineError):
             raise outcome
         if outcome is Decoded.FULL:
             return outcome
-        for place, row in enumerate(rows):
-            cell = self.add(seq, position + place, row)
-            if outcome is Decoded.ABORTED:
+        for number in range(start, start + count):
+            to_come = len(picture.rows) - 1 - number
+            self.add(seq, picture.start + number, picture.rows[number], to_come)
+        if outcome is Decoded.ABORTED:
+            for cell in self.cells[seq][picture.start :]:
                 cell.value = _BROKEN
-        self.looks.append(len(rows))
+        self.looks.append(count)
         return outcome

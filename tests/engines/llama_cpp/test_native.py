@@ -18,6 +18,7 @@ from janfs.engines.llama_cpp import candidates, grammar, native, parameters, poo
 from janfs.engines.llama_cpp import log as log_module
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native import NativeModel
+from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.pooled import PooledModel
 from janfs.engines.llama_cpp.sampling import seed_of
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
@@ -283,7 +284,7 @@ def test_every_way_of_loading_can_be_used(tiny_model: Path, log: Log, use_mmap: 
 
 
 def go_on(model: NativeModel, seq: int, tokens: list[int], start: int) -> int:
-    """Compute the tokens from position `start` on; the likeliest that follows them."""
+    """Compute the tokens from the place `start` on; the likeliest that follows them."""
     last = len(tokens) - 1
     batch = [Entry(tokens[at], at, seq, at == last) for at in range(start, len(tokens))]
     assert model.decode(batch) is Decoded.OK
@@ -464,11 +465,13 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     ]
     for params in (everything, GREEDY, *others):
         model.piece(first(model, params, model.weights.tokenize("once upon a time")))
-    assert model.look(np.zeros((2, N_EMBD), np.float32), 0, 1) is Decoded.OK
+    image = Picture(0, np.zeros((2, N_EMBD), np.float32), np.arange(2).reshape(1, 2), 2, at_once=True)
+    assert model.look(image, 0, 2, 1) is Decoded.OK
     windowed = load(windowed_model, own_log)
     go_on(windowed, 0, TEXT, 0)
     assert windowed.share(0, 1, 0, len(TEXT))
-    assert model.restore(1, model.save(0, {}, 2**20))
+    assert (copy := model.save(0, {}, 2**20)) is not None
+    assert model.restore(1, copy)
     short = msgspec.structs.replace(SMALL, n_batch=16)
     texts = PooledModel(model.weights, short, 1, own_log)
     assert len(texts.compute([TEXT])[0]) == 4 * N_EMBD

@@ -22,7 +22,14 @@ from janfs.engines.protocol import (
     TextPrompt,
 )
 from janfs.errors import InvalidInput, LoadFailed
-from tests.engines.tiny_projector import ROWS, png, write_tiny_projector
+from tests.engines.tiny_model import write_tiny_model_with_a_window, write_tiny_model_with_mrope
+from tests.engines.tiny_projector import (
+    ROWS,
+    png,
+    write_tiny_gemma_projector,
+    write_tiny_projector,
+    write_tiny_qwen_projector,
+)
 
 RED, BLUE = png(255, 0, 0), png(0, 0, 255)
 
@@ -104,6 +111,25 @@ def test_an_answer_depends_on_the_image_and_is_the_same_for_the_same_image(spec:
                 assert differ(one, seen[other]), f"{number} is answered as {other} is"
 
     looking(spec, scenario)
+
+
+@pytest.mark.parametrize("kind", ["two dimensions", "at once"])
+def test_an_image_is_seen_with_a_projector_of_another_kind(spec: RunSpec, tmp_path: Path, kind: str) -> None:
+    model, projector = tmp_path / "model.gguf", tmp_path / "mmproj.gguf"
+    if kind == "at once":
+        write_tiny_model_with_a_window(model)
+        write_tiny_gemma_projector(projector)
+    else:
+        write_tiny_model_with_mrope(model)
+        write_tiny_qwen_projector(projector)
+
+    async def scenario(it: Looking) -> None:
+        red, _ = await it.answer(asking(RED, BLUE))
+        again, known = await it.answer(asking(RED, BLUE))
+        assert (again, known.usage.cached_tokens) == (red, known.usage.prompt_tokens - 1)
+        assert differ(await it.likely(asking(RED, BLUE)), await it.likely(asking(BLUE, RED)))
+
+    looking(replace(spec, path=str(model), projector=str(projector)), scenario)
 
 
 def test_an_image_bigger_than_a_batch_is_computed_in_pieces_to_the_same_end(spec: RunSpec) -> None:

@@ -1,5 +1,6 @@
 import codecs
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -9,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from janfs.engines.llama_cpp.budget import STEP_SECONDS
 from janfs.engines.llama_cpp.echo import Echo
-from janfs.engines.llama_cpp.pictures import Picture
+from janfs.engines.llama_cpp.pictures import Picture, placeholders, whole
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry, Scheduler
 from janfs.engines.protocol import Finished, SamplingParams, TextDelta, TokenLogprob, Usage
 from janfs.errors import ContextExceeded, EngineError, JanfsError
@@ -55,9 +56,9 @@ def scores(prompt: list[int]) -> list[TokenLogprob]:
 
 # Of few different tokens, so that prompts begin alike.
 prompts = st.lists(st.integers(1, 2), min_size=1, max_size=N_CTX - 1)
-images = st.sampled_from([3, 8, 20]).map(lambda size: list(range(-size, 0)))
+images = st.sampled_from([1, 3, 8, 20]).map(lambda size: placeholders(bytes([size]), size))
 prompts_with_images = st.lists(prompts | images, min_size=1, max_size=4).map(
-    lambda pieces: [*[token for piece in pieces for token in piece][: N_CTX - 2], 1]
+    lambda pieces: that_fits([token for piece in pieces for token in piece])
 )
 samplings = st.builds(
     SamplingParams,
@@ -68,15 +69,20 @@ samplings = st.builds(
 stops = st.lists(st.text(alphabet="ab ", min_size=1, max_size=4), max_size=2).map(tuple)
 
 
+def that_fits(tokens: list[int]) -> list[int]:
+    """A prompt for the context, with its images whole."""
+    return [*tokens[: whole(tokens, N_CTX - 2)], 1]
+
+
 def pictures_of(prompt: list[int]) -> tuple[Picture, ...]:
     """The images of a prompt: its runs of placeholders."""
-    found: list[Picture] = []
-    for at, token in enumerate(prompt):
-        if token < 0 and found and found[-1].end == at:
-            found[-1] = Picture(found[-1].start, [*found[-1].rows, token])
-        elif token < 0:
-            found.append(Picture(at, [token]))
-    return tuple(found)
+    bounds = [at for at in range(len(prompt)) if whole(prompt, at) == at] + [len(prompt)]
+    return tuple(picture(at, prompt[at:end]) for at, end in pairwise(bounds) if prompt[at] < 0)
+
+
+def picture(at: int, rows: list[int]) -> Picture:
+    """An image whose rows are its placeholders; the model is a fake and looks at nothing else."""
+    return Picture(at, rows, None, len(rows))
 
 
 class Batching(RuleBasedStateMachine):
@@ -132,7 +138,7 @@ class Batching(RuleBasedStateMachine):
         self, data: st.DataObject, sampling: SamplingParams, more: list[int]
     ) -> None:
         before = data.draw(st.sampled_from(self.asked))
-        self.submit([*(before + more)[: N_CTX - 2], 1], sampling, (), caching=True)
+        self.submit(that_fits(before + more), sampling, (), caching=True)
 
     @precondition(lambda self: self.expected)
     @rule(data=st.data())
@@ -461,9 +467,9 @@ def test_a_request_for_no_token_computes_its_prompt_and_leaves_it_for_others() -
 def test_images_are_computed_at_their_places_in_turn_with_words_and_shared_as_words_are() -> None:
     model = FakeModel(n_ctx=256, n_batch=8)
     scheduler = Scheduler(model, n_parallel=3)
-    image = list(range(-20, 0))
-    tokens = [1, 2, *image, 3, *image[:5], 4]
-    pictures = (Picture(2, image), Picture(23, image[:5]))
+    image, small = placeholders(b"one", 20), placeholders(b"two", 5)
+    tokens = [1, 2, *image, 3, *small, 4]
+    pictures = (picture(2, image), picture(23, small))
     answer = SamplingParams(max_tokens=9, ignore_eos=True)
     expected, _ = alone(tokens, answer, (), 256)
     scheduler.submit("words", [1] * 60, answer, ())
@@ -480,20 +486,24 @@ def test_images_are_computed_at_their_places_in_turn_with_words_and_shared_as_wo
 
 
 @pytest.mark.parametrize("outcome", [Decoded.FULL, Decoded.ABORTED, EngineError("broken")])
-def test_an_image_whose_decode_goes_wrong_leaves_nothing_wrong_behind(outcome: Decoded | EngineError) -> None:
+@pytest.mark.parametrize(("rows", "steps"), [(6, 1), (20, 1), (20, 2), (20, 3)])
+def test_an_image_whose_decode_goes_wrong_leaves_nothing_wrong_behind(
+    outcome: Decoded | EngineError, rows: int, steps: int
+) -> None:
     model = FakeModel(n_ctx=128, n_batch=8)
     scheduler = Scheduler(model, n_parallel=2)
-    image = list(range(-6, 0))
+    image = placeholders(b"one", rows)
     tokens = [1, *image, 2]
     expected, _ = alone(tokens, ONCE, (), 128)
-    scheduler.submit("looks", tokens, ONCE, (), pictures=(Picture(1, image),))
-    scheduler.step()
+    scheduler.submit("looks", tokens, ONCE, (), pictures=(picture(1, image),))
+    for _ in range(steps):
+        scheduler.step()
     model.next_outcome = outcome
     first = drain(scheduler)["looks"]
     if outcome is Decoded.ABORTED:
         assert isinstance(first[-1], Finished), "it was given up"
     else:
         assert isinstance(first[-1], EngineError)
-    scheduler.submit("again", tokens, ONCE, (), pictures=(Picture(1, image),))
+    scheduler.submit("again", tokens, ONCE, (), pictures=(picture(1, image),))
     again = drain(scheduler)["again"]
     assert "".join(reply.text for reply in again if isinstance(reply, TextDelta)) == expected
