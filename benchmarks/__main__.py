@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def main() -> None:
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(runs)}")
     logs.configure("warning")
+    # Every start but the first after an installation finds bytecode, whatever this shell has set.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     print(", ".join(f"{key} {value}" for key, value in machine().items()))
     for name in given.names or [name for name in runs if name not in ONLY_BY_NAME]:
         rows = runs[name]()

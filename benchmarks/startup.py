@@ -1,6 +1,5 @@
 """Starting the real service on a long log: until it answers, and what of that is what."""
 
-import os
 import resource
 import statistics
 import subprocess
@@ -21,8 +20,6 @@ from tests.support.service import ServiceProcess
 STARTS = 5
 MANY, FEW = 10_000, 100  # models that the events are about
 _IMPORTS = "from janfs import app, logs"
-# Every start but the first after an installation finds bytecode, whatever this shell has set.
-_WITH_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 
 
 def run(events: int = 1_000_000, where: Path | None = None) -> list[Row]:
@@ -45,14 +42,14 @@ def run(events: int = 1_000_000, where: Path | None = None) -> list[Row]:
 
 def _imports() -> tuple[float, float]:
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", _IMPORTS], check=True, env={**os.environ, **_WITH_BYTECODE})
+    subprocess.run([sys.executable, "-c", _IMPORTS], check=True)
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _start(root: Path, models: int) -> tuple[float, float]:
     """Nobody asks before the service says that it listens, so that no try costs it anything."""
-    with ServiceProcess(root, "--hashing", "off", env=_WITH_BYTECODE) as service:
+    with ServiceProcess(root, "--hashing", "off") as service:
         answer = service.client.get("/v1/models").raise_for_status()
         wall = time.perf_counter() - service.started
         used = psutil.Process(service.process.pid).cpu_times()

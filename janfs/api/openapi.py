@@ -186,7 +186,7 @@ def describe(operations: Iterable[Operation]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "janfs",
-            "version": janfs.__version__,
+            "version": janfs.version(),
             "description": "OpenAI-compatible models, chat and completions, and the history of everything.",
         },
         "paths": paths,

@@ -34,7 +34,7 @@ class Web:
             timeout=_TIMEOUTS,
             follow_redirects=False,
             trust_env=False,
-            headers={"User-Agent": f"janfs/{janfs.__version__}", "Accept-Encoding": "identity"},
+            headers={"User-Agent": f"janfs/{janfs.version()}", "Accept-Encoding": "identity"},
         )
 
     async def aclose(self) -> None:

@@ -131,7 +131,7 @@ def _client() -> httpx.AsyncClient:
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=15.0),
         mounts=here,
         follow_redirects=False,
-        headers={"User-Agent": f"janfs/{janfs.__version__}", "Accept-Encoding": "identity"},
+        headers={"User-Agent": f"janfs/{janfs.version()}", "Accept-Encoding": "identity"},
     )
 
 
