@@ -28,6 +28,7 @@ from tests.support.service import ServiceProcess
 
 SLOTS, CONTEXT, THREADS = 8, 16_384, 2
 ROUNDS = 3
+UNLOADED_FOR = 2.0  # seconds; a model is unloaded because nobody asked for a while
 MODEL = "measured"
 
 
@@ -73,8 +74,10 @@ def run(where: Path | None = None, rounds: int = ROUNDS) -> list[Row]:
         _janfs(Path(folder)) as ours,
     ):
         for number in range(rounds):
-            first, second = (_cold(server, number) for server in (ours, router))
-            _add(found, Measured("cold", number, first, second, 0))
+            servers = [ours, router] if number % 2 == 0 else [router, ours]
+            for name, pause in (("cold", UNLOADED_FOR), ("cold at once", 0.0)):
+                figures = {id(server): _cold(server, number, pause) for server in servers}
+                _add(found, Measured(name, number, figures[id(ours)], figures[id(router)], 0))
     found.append(memory)
     _keep_rounds(found)
     return _rows(found)
@@ -148,12 +151,16 @@ def _second_turn(server: Served, number: int) -> dict[str, float]:
     return {"second turn": median(firsts)}
 
 
-def _cold(server: Served, number: int) -> float:
-    """Seconds from a request for a model that is not loaded to its first token; the median of three."""
+def _cold(server: Served, number: int, pause: float) -> float:
+    """Seconds from a request for a model that is not loaded to its first token; the median of three.
+
+    It was unloaded `pause` seconds before.
+    """
     firsts = []
     for turn in range(3):
         server.unload()
-        firsts.append(ask(server.port, server.model, [user(words(5, (number, turn)))], 4).first)
+        time.sleep(pause)
+        firsts.append(ask(server.port, server.model, [user(words(5, (number, turn, pause)))], 4).first)
     return median(firsts)
 
 
@@ -257,6 +264,7 @@ def _rows(found: list[Measured]) -> list[Row]:
         "long first": ("… first token of the long prompt", None, False),
         "second turn": ("second turn of a chat, first token", 1.0, False),
         "cold": ("first answer of a model that is not loaded (router mode)", 1.0, False),
+        "cold at once": ("… asked again at once, half a second after the last", None, False),
         "memory": ("memory", 1.2, False),
     }
     rows = []
