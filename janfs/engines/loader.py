@@ -59,15 +59,19 @@ class Loader:
         return engine
 
     async def _try(self, instance: Instance) -> Engine:
-        """Load, and once more with less if there was not the memory that it was thought to take."""
+        """Load; and once more, in more room and with less, if it finds less memory than was thought."""
         factory, first = self._factories[instance.spec.engine], instance.spec
         try:
             return await factory(first)
         except OutOfMemory as error:
-            if not await self._places.lower(instance):
+            gone = await self._places.clear(instance)
+            lowered = await self._places.lower(instance)
+            if not (gone or lowered):
                 raise
-            less = ", ".join(f"{name} {value}" for name, value in instance.lowered.items())
-            reason = f"{error.detail.rstrip('.')}. It is tried once more with {less}."
+            ways = [f"without {', '.join(sorted(gone))}"] if gone else []
+            if lowered:
+                ways.append("with " + ", ".join(f"{name} {each}" for name, each in instance.lowered.items()))
+            reason = f"{error.detail.rstrip('.')}. It is tried once more {' and '.join(ways)}."
             await self._record(EngineStartFailed(uid=first.uid, fingerprint=first.fingerprint, reason=reason))
             return await factory(instance.spec)
 

@@ -87,7 +87,7 @@ class Places:
                 self._changed.clear()
                 idle, leaving = self._idle(), self._in(Phase.STOPPING)
                 if idle and all(each.refs for each in leaving):  # one at a time
-                    await self._make_room(idle, newcomer)
+                    await self._unload([_oldest(idle)], newcomer)
                     continue
                 try:
                     async with asyncio.timeout(self._limits.patience):
@@ -97,7 +97,17 @@ class Places:
                     patient = False
                     busy = [each for each in self._in(Phase.RUNNING) if not _stays(each)]
                     if busy and not leaving and not self._admit(newcomer, patient=False):
-                        _evict(busy, newcomer)
+                        _evict(_oldest(busy), newcomer)
+
+    async def clear(self, instance: Instance) -> list[str]:
+        """Unload all idle models for one whose load ran out of memory; their ids.
+
+        All, since the estimate that says how many have to go has just proved wrong.
+        """
+        idle = self._idle()
+        if idle:
+            await self._unload(idle, instance)
+        return [each.wanted.model_id for each in idle]
 
     async def lower(self, instance: Instance) -> bool:
         """Have one whose load ran out of memory keep its place with less; False where it cannot."""
@@ -142,12 +152,13 @@ class Places:
         newcomer.load(spec, taken(spec, room))
         return True
 
-    async def _make_room(self, idle: list[Instance], newcomer: Instance) -> None:
-        """Unload the longest unused, and see its memory come back: not all of it does at once everywhere."""
-        before = self._room()
-        oldest = _evict(idle, newcomer)
-        await asyncio.wait([oldest.task], timeout=self._limits.patience)
-        back = before.plus(Split(int(_BACK * oldest.takes.host), int(_BACK * oldest.takes.device)))
+    async def _unload(self, idle: list[Instance], newcomer: Instance) -> None:
+        """Unload models, and see their memory come back: not all of it does at once everywhere."""
+        back = self._room()
+        for each in idle:
+            _evict(each, newcomer)
+            back = back.plus(Split(int(_BACK * each.takes.host), int(_BACK * each.takes.device)))
+        await asyncio.wait([each.task for each in idle], timeout=self._limits.patience)
         loop = asyncio.get_running_loop()
         until = loop.time() + self._limits.settle
         while loop.time() < until:
@@ -190,7 +201,9 @@ def _stays(instance: Instance) -> bool:
     return instance.wanted.pinned and instance.phase is not Phase.STOPPING
 
 
-def _evict(candidates: list[Instance], newcomer: Instance) -> Instance:
-    oldest = min(candidates, key=lambda each: each.last_used)
-    oldest.drain(f"room was needed for '{newcomer.wanted.model_id}'")
-    return oldest
+def _oldest(candidates: list[Instance]) -> Instance:
+    return min(candidates, key=lambda each: each.last_used)
+
+
+def _evict(instance: Instance, newcomer: Instance) -> None:
+    instance.drain(f"room was needed for '{newcomer.wanted.model_id}'")

@@ -130,7 +130,7 @@ class FakeEngine:
 class FakeFactory:
     """Loads fakes and keeps them. `hold` makes loads wait for `release`, `failing` lets them fail.
 
-    There is `enough` memory for so many tokens of context, whatever somebody thinks it takes.
+    There is `enough` memory for the context of all that live, in tokens, whatever somebody thinks it takes.
     """
 
     def __init__(self) -> None:
@@ -159,8 +159,10 @@ class FakeFactory:
         await self._gate.wait()
         if self.failing:
             raise LoadFailed(self.failing)
-        if self.enough is not None and spec.settings.ctx_len > self.enough:
-            raise OutOfMemory("There is no memory left.")
+        if self.enough is not None:
+            alive = sum(engine.spec.settings.ctx_len for engine in self.alive)
+            if alive + spec.settings.ctx_len > self.enough:
+                raise OutOfMemory("There is no memory left.")
         engine = FakeEngine(spec, next(self._pids))
         self.engines.append(engine)
         self.most_alive = max(self.most_alive, len(self.alive))

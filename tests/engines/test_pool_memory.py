@@ -18,7 +18,7 @@ from janfs.engines.protocol import (
     TextPrompt,
 )
 from janfs.errors import DoesNotFit, LoadFailed, OutOfMemory
-from tests.engines.pool_bench import FOREVER, Bench, cancelling, run, until
+from tests.engines.pool_bench import FOREVER, Bench, cancelling, run, spec_of, until
 from tests.engines.shapes import SMOLLM2
 
 
@@ -139,6 +139,30 @@ def test_a_load_that_runs_out_of_memory_is_tried_once_more_with_less() -> None:
     assert isinstance(failed, EngineStartFailed)
     assert failed.reason == "There is no memory left. It is tried once more with ctx_len 4096."
     assert failed.fingerprint != started.fingerprint
+
+
+@pytest.mark.parametrize("lowerable", [True, False])
+def test_before_a_second_try_idle_models_go_and_no_others(lowerable: bool) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=1024, b=1024, c=1024)
+        bench.specs["b"] = replace(bench.specs["b"], pinned=True)
+        for name in "abc":
+            await bench.ask(name)
+        bench.specs["d"] = spec_of("d")
+        bench.sizes(d=8192, lowerable=lowerable)
+        bench.factory.enough = 2 * 1024 + 8192
+        async with bench.pool.engine("c"):
+            await bench.ask("d")
+            assert bench.states() == "stopped running running running"
+        assert bench.pool.state("uid-d").lowered == ({"ctx_len": 4096} if lowerable else {})
+
+    bench = run(scenario, max_loaded=9)
+    reasons = [fact.reason for fact in bench.facts if isinstance(fact, EngineStopped | EngineStartFailed)]
+    less = " and with ctx_len 4096" if lowerable else ""
+    assert reasons[:2] == [
+        "room was needed for 'd'",
+        f"There is no memory left. It is tried once more without a{less}.",
+    ]
 
 
 @pytest.mark.parametrize(
