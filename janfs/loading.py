@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -31,7 +32,7 @@ def create_pool(settings: Settings, pipeline: Pipeline, llama_cpp: EngineFactory
         spec = resolve(pipeline.snapshot, settings.root, name).spec
         named = (find_model(catalogue, each) for each in settings.preload)
         kept = any(model is not None and model.uid == spec.uid for model in named)
-        return replace(spec, pinned=True) if kept else spec
+        return replace(spec, pinned=spec.pinned or kept, grammar_stamp=_grammar_stamp(spec))
 
     async def record(fact: EngineFact) -> None:
         await asyncio.wrap_future(pipeline.submit(Record((Draft(fact.uid, event_of(fact)),))))
@@ -66,6 +67,20 @@ async def preload(
             await pool.start(name)
         except JanfsError as error:
             say(f"'{name}' could not be loaded at the start: {error.detail}")
+
+
+def _grammar_stamp(spec: RunSpec) -> tuple[int, int, int] | None:
+    """What tells a model's grammar_file from another version; None where it has none. Looks on the disk.
+
+    It is no model's file, so that the catalogue knows nothing of it.
+    """
+    if spec.settings.grammar_file is None:
+        return None
+    try:
+        seen = (Path(spec.path).parent / spec.settings.grammar_file).lstat()
+    except OSError:  # whoever loads the model says what is wrong with it
+        return None
+    return seen.st_mtime_ns, seen.st_size, seen.st_ino
 
 
 def _pinned(catalogue: Catalogue) -> list[str]:

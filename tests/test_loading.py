@@ -8,6 +8,7 @@ from janfs.engines.protocol import EngineSettings, RunSpec
 from janfs.errors import Busy, DoesNotFit
 from janfs.folder.filesystem import Stamp
 from janfs.loading import create_pool
+from janfs.manifest.schema import Manifest
 from janfs.pipeline.snapshot import Snapshot
 from janfs.serving import resolve
 from janfs.settings import Settings
@@ -74,6 +75,25 @@ def test_as_many_wait_for_a_model_as_the_settings_say() -> None:
         await pool.close(0)
 
     asyncio.run(scenario())
+
+
+def test_a_grammar_that_is_edited_takes_effect_at_the_next_request(tmp_path: Path) -> None:
+    async def scenario() -> int:
+        factory = FakeFactory()
+        manifest = Manifest(engine_parameters={"grammar_file": "form.gbnf"})
+        pipeline = Quiet(Snapshot(catalogue_of(*model_events("tiny", manifest))))
+        settings = Settings(root=tmp_path, memory=0)
+        pool = create_pool(settings, pipeline, factory)  # type: ignore[arg-type]
+        form = tmp_path / "models" / "tiny" / "form.gbnf"
+        for text in (None, "root ::= 'yes'", "root ::= 'no'", "root ::= 'no'"):
+            if text is not None and not (form.exists() and form.read_text() == text):
+                form.parent.mkdir(parents=True, exist_ok=True)
+                form.write_text(text)
+            await pool.start("tiny")
+        await pool.close(0)
+        return factory.loads
+
+    assert asyncio.run(scenario()) == 3, "none, yes, no, and no again, which is no other"
 
 
 def test_a_preloaded_model_is_pinned() -> None:

@@ -8,32 +8,32 @@ LONGEST = 30.0  # seconds
 
 
 class _Failure(msgspec.Struct, frozen=True):
-    fingerprint: str
+    version: str
     error: JanfsError
     count: int
     until: float
 
 
 class Cooldown:
-    """Failed loads by model; a changed fingerprint may be tried at once. `now` is in seconds of any clock."""
+    """Failed loads by model; a changed version may be tried at once. `now` is in seconds of any clock."""
 
     def __init__(self) -> None:
         self._failures: dict[str, _Failure] = {}
 
-    def check(self, uid: str, fingerprint: str, now: float) -> None:
+    def check(self, uid: str, version: str, now: float) -> None:
         """Raise `LoadFailed` or `DoesNotFit` with the reason of the last failure, while a load must wait."""
         failure = self._failures.get(uid)
-        if failure and failure.fingerprint == fingerprint and now < failure.until:
+        if failure and failure.version == version and now < failure.until:
             left = failure.until - now
             kind = DoesNotFit if isinstance(failure.error, DoesNotFit) else LoadFailed
             raise kind(f"{failure.error.detail} (the next try is in {left:.1f} seconds)", retry_after=left)
 
-    def failed(self, uid: str, fingerprint: str, error: JanfsError, now: float) -> float:
+    def failed(self, uid: str, version: str, error: JanfsError, now: float) -> float:
         """Note a failed load. Returns the seconds that the next one waits."""
         before = self._failures.get(uid)
-        count = before.count + 1 if before and before.fingerprint == fingerprint else 1
+        count = before.count + 1 if before and before.version == version else 1
         wait = min(LONGEST, 2.0 ** min(count - 1, 10))
-        self._failures[uid] = _Failure(fingerprint, error, count, now + wait)
+        self._failures[uid] = _Failure(version, error, count, now + wait)
         return wait
 
     def succeeded(self, uid: str) -> None:

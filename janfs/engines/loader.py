@@ -37,7 +37,7 @@ class Loader:
             known = ", ".join(sorted(self._factories))
             raise ModelNotRunnable(f"No engine is called '{spec.engine}'. Known: {known}.", param="model")
         if not insist:
-            self._cooldown.check(spec.uid, spec.fingerprint, _now())
+            self._cooldown.check(spec.uid, spec.version, _now())
 
     async def load(self, instance: Instance) -> Engine:
         """Wait for a place, and load in it. Raises `LoadFailed` or `DoesNotFit`.
@@ -49,7 +49,7 @@ class Loader:
             await self._places.take(instance)
             engine = await self._try(instance)
         except JanfsError as error:
-            wait = self._cooldown.failed(spec.uid, spec.fingerprint, error, _now())
+            wait = self._cooldown.failed(spec.uid, spec.version, error, _now())
             if isinstance(error, EngineError):
                 error.retry_after = wait
             raise

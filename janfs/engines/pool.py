@@ -145,7 +145,7 @@ class EnginePool:
             raise EngineError("janfs is shutting down.")
         spec = self._spec_of(model_id)
         instance = self._current.get(spec.uid)
-        if instance is not None and instance.open and instance.wanted.fingerprint != spec.fingerprint:
+        if instance is not None and instance.open and instance.wanted.version != spec.version:
             instance.drain("its settings changed", replaced=True)
         if instance is None or not instance.open:
             instance = self._open(spec, insist=insist)

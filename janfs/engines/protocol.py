@@ -114,7 +114,8 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     `projector` that of what makes images readable to the model.
     `shape` says what memory it takes, `lowerable` names the settings that nobody has asked for, which may be
     lowered to fit. A `pinned` model is not unloaded to make room or for being idle; others are after
-    `keep_alive` seconds (None: as the pool does, negative: never).
+    `keep_alive` seconds (None: as the pool does, negative: never). `grammar_stamp` tells the file of the
+    setting `grammar_file` from what it was before: only who loads it reads it.
     """
 
     model_id: str
@@ -130,6 +131,12 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     lowerable: frozenset[Lowerable] = frozenset()
     pinned: bool = False
     keep_alive: float | None = None
+    grammar_stamp: tuple[int, int, int] | None = None
+
+    @property
+    def version(self) -> str:
+        """What is loaded anew when it changes."""
+        return f"{self.fingerprint} {self.grammar_stamp or ''}"
 
 
 class Thoughts(msgspec.Struct, frozen=True):

@@ -6,9 +6,9 @@ from janfs.engines.cooldown import LONGEST, Cooldown
 from janfs.errors import LoadFailed
 
 
-def waits(cooldown: Cooldown, now: float, fingerprint: str = "one") -> bool:
+def waits(cooldown: Cooldown, now: float, version: str = "one") -> bool:
     try:
-        cooldown.check("m", fingerprint, now)
+        cooldown.check("m", version, now)
     except LoadFailed:
         return True
     return False
@@ -24,13 +24,13 @@ def test_each_failure_waits_longer_up_to_a_bound(failures: int) -> None:
     assert not waits(cooldown, 100.0 + wait)
 
 
-def test_another_fingerprint_and_a_success_begin_anew() -> None:
+def test_another_version_and_a_success_begin_anew() -> None:
     cooldown = Cooldown()
     for _ in range(5):
         cooldown.failed("m", "one", LoadFailed("broken"), now=0.0)
     assert not waits(cooldown, 0.0, "two")
     cooldown.failed("m", "two", LoadFailed("broken"), now=0.0)
-    assert not waits(cooldown, 1.0, "two"), "the count of the old fingerprint was kept"
+    assert not waits(cooldown, 1.0, "two"), "the count of the old version was kept"
     cooldown.succeeded("m")
     assert not waits(cooldown, 0.0, "two")
 

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from janfs.engines.llama_cpp.client import start_worker
 from janfs.engines.pool import EnginePool
@@ -248,6 +249,26 @@ def test_a_changed_model_is_tried_again_at_once_after_a_failed_load() -> None:
             await bench.ask("a")
         bench.factory.failing = None
         bench.change("a", "two")
+        await bench.ask("a")
+
+    run(scenario)
+
+
+def test_an_edited_grammar_is_loaded_at_once_though_the_fingerprint_stays() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.ask("a")
+        bench.specs["a"] = replace(bench.specs["a"], grammar_stamp=(1, 2, 3))
+        await bench.ask("a")
+        await bench.ask("a")
+        assert [engine.spec.grammar_stamp for engine in bench.factory.engines] == [None, (1, 2, 3)]
+        bench.specs["a"] = replace(bench.specs["a"], grammar_stamp=(4, 2, 3))
+        bench.factory.failing = "this is no grammar"
+        with pytest.raises(LoadFailed):
+            await bench.ask("a")
+        bench.factory.failing = None
+        with pytest.raises(LoadFailed, match="next try"):
+            await bench.ask("a")
+        bench.specs["a"] = replace(bench.specs["a"], grammar_stamp=(5, 2, 3))
         await bench.ask("a")
 
     run(scenario)
