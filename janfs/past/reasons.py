@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.errors import ModelNotFound, NotFound
+from janfs.events import types as e
 from janfs.events.types import Event
 from janfs.folder import paths
 from janfs.history.happening import Happening
@@ -77,9 +78,26 @@ def _path(catalogue: Catalogue, subject: str) -> str | None:
     return next((path for path in (subject, f"{paths.MODELS}/{subject}") if path in catalogue.files), None)
 
 
+def _brought_back(log: LogReader, seen: Happening) -> Happening | None:
+    """The move out of the trash that brought a file, which was then seen as one that had not been there."""
+    file, move = seen.event, None
+    if not isinstance(file, e.FileDropped):
+        return None
+    for each in happenings(log.backwards(seen.position, stream=seen.stream)):
+        if move is not None:
+            if getattr(each.event, "stamp", None) == file.stamp:
+                return move
+        elif isinstance(each.event, e.MoveCompleted) and each.event.reason == "restore":
+            move = each if paths.is_inside(file.path, each.event.target) else None
+        elif explains_path(each.event, file.path):
+            return None
+    return None
+
+
 def _told(log: LogReader, subject: str, last: Happening | None) -> Why:
     if last is None:
         return Why(subject, [])
+    last = _brought_back(log, last) or last
 
     def at(position: int) -> Happening | None:
         return next(happenings(log.read(position - 1, until=position, limit=1)), None)

@@ -11,6 +11,7 @@ from janfs.errors import ModelNotFound, NotFound
 from janfs.log.records import NewRecord
 from janfs.past import models, reasons, texts
 from janfs.past.moments import AsOf
+from janfs.pipeline.commands import Revert, Submitted
 from tests.folder import gguf_bytes as make
 from tests.pipeline.world import World, gguf, only_errors_logged
 
@@ -170,3 +171,21 @@ def test_what_the_log_never_heard_of_is_said_to_be_unknown(world: World) -> None
         reasons.why(world.log, world.catalogue, "models/nope.gguf")
     with pytest.raises(ModelNotFound):
         texts.diff(world.log, world.catalogue, "nope")
+
+
+def test_a_model_out_of_the_trash_is_explained_by_who_brought_it_back(world: World) -> None:
+    then = world.catalogue.position
+    world.delete("x").done.result(0)
+    submitted = Submitted(Revert("x", then, "cli:ann"))
+    world.pipeline.tick([], [submitted])
+    submitted.done.result(0)
+    world.come_to_rest()
+    for subject in ("x", "models/x/x.gguf"):
+        first = reasons.why(world.log, world.catalogue, subject).reasons[0]
+        assert (first.type, first.actor) == ("move-completed", "cli:ann"), "it came by itself, it says"
+        assert "out of the trash" in first.words
+    world.fs.remove("models/x/x.gguf")
+    world.come_to_rest()
+    world.fs.put("models/x/x.gguf", gguf("another"))
+    world.come_to_rest()
+    assert why(world, "models/x/x.gguf") == ["file-dropped"]
