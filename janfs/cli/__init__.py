@@ -47,7 +47,7 @@ def ls(root: Path, api_key: str | None, as_json: bool, at: str | None) -> None:
 
     source = open_source(root, api_key)
     models = source.models(at)
-    click.echo(printing.as_json(models) if as_json else printing.table(models))
+    click.echo(printing.as_json(models) if as_json else printing.table(models, past=at is not None))
     for problem in () if as_json or at else printing.problems(source.engines()):
         click.echo(problem)
 

@@ -1,5 +1,6 @@
 """How the commands print what they found."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgspec
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _LONGEST_VALUE = 160  # characters of one value in a history line
+_HASH = re.compile(r"[0-9a-f]{64}")  # a SHA-256
 _DIGITS = 12  # of a SHA-256 in a history line
 
 
@@ -20,10 +22,10 @@ def as_json_line(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def table(models: Sequence[Mapping[str, Any]]) -> str:
+def table(models: Sequence[Mapping[str, Any]], *, past: bool = False) -> str:
     """Models as aligned columns, with the reason where there is one."""
     if not models:
-        return "No models yet. Drop a .gguf file into the models folder."
+        return "No models then." if past else "No models yet. Drop a .gguf file into the models folder."
     rows = [("ID", "STATUS", "STATE", "SIZE", "")]
     rows += [
         (model["id"], _status(model), model["state"], size(model["size"]), _remark(model)) for model in models
@@ -120,7 +122,7 @@ def _short(data: Mapping[str, Any]) -> list[str]:
         if key in ("op", "source", "target") or not isinstance(value, str | int | float):
             continue
         text = f"{value:.3g}" if isinstance(value, float) else str(value)
-        if key == "sha256":
+        if _HASH.fullmatch(text):
             text = text[:_DIGITS]
         if len(text) <= _LONGEST_VALUE:
             parts.append(f"{key}={text}")

@@ -1,6 +1,7 @@
 """The past at the command line, on a root that is being served and on one that nobody has open."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -97,8 +98,14 @@ def test_why_takes_a_path_as_a_shell_completes_it(closed: Path, monkeypatch: pyt
         assert result.output.startswith("models/story/story.gguf is as it is"), result.output
 
 
+def test_a_line_of_history_has_no_whole_hashes(on: Callable[..., Result]) -> None:
+    lines = on("history", "story").output.splitlines()
+    assert any(" base=" in line and " sha256=" in line for line in lines)
+    assert not [line for line in lines if re.search("[0-9a-f]{20}", line)], "--json has them whole"
+
+
 def test_ls_and_show_of_a_moment(on: Callable[..., Result]) -> None:
-    assert "No models yet" in on("ls", "--at", "0").output
+    assert on("ls", "--at", "0").output == "No models then.\n", "it gives advice on the past"
     assert "story" in on("ls", "--at", "now").output
     events = [json.loads(line) for line in on("history", "story", "--json").output.splitlines()]
     position = next(event["position"] for event in events if event["type"] == "json-written")
