@@ -8,7 +8,7 @@ from pathlib import Path
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.catalogue.parking import fold_what_applies
-from janfs.errors import LogCorrupt, NotFound
+from janfs.errors import InvalidInput, LogCorrupt, NotFound
 from janfs.events import codec
 from janfs.history.happening import Happening
 from janfs.history.when import parse_when, position_of
@@ -18,15 +18,16 @@ from janfs.past.checkpoints import Checkpoints
 from janfs.pipeline.recorder import beginning, replay
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_OTHER_CLOCKS = timedelta(minutes=5)  # that a caller's clock may be ahead
 _KEPT = 2  # catalogues of the past that are held in memory
 
 
 def position_at(log: LogReader, head: int, when: str, now: datetime) -> int:
     """The position that a moment in words stands for, `head` being the last one. Raises `InvalidInput`.
 
-    Times without a zone, and words, are of this machine's zone.
+    Times without a zone, and words, are of this machine's zone. What is yet to come is no moment of the log.
     """
-    return position_of(parse_when(when, now.astimezone()), head, lambda position: _recorded(log, position))
+    return position_of(_moment(log, head, when, now), head, lambda position: _recorded(log, position))
 
 
 def position_before(log: LogReader, when: str, now: datetime) -> int:
@@ -34,12 +35,23 @@ def position_before(log: LogReader, when: str, now: datetime) -> int:
 
     Raises `InvalidInput`.
     """
-    moment = parse_when(when, now.astimezone())
+    last = log.last().position
+    moment = _moment(log, last, when, now)
     if isinstance(moment, int):
-        return position_of(moment, log.last().position + 1, lambda position: _recorded(log, position)) - 1
-    return position_of(
-        moment - timedelta(microseconds=1), log.last().position, lambda position: _recorded(log, position)
-    )
+        return position_of(moment, last + 1, lambda position: _recorded(log, position)) - 1
+    return position_of(moment - timedelta(microseconds=1), last, lambda position: _recorded(log, position))
+
+
+def _moment(log: LogReader, head: int, when: str, now: datetime) -> int | datetime:
+    """A moment that there was. Where the clock was set back, the log's own times are past too."""
+    moment = parse_when(when, now.astimezone())
+    if (
+        isinstance(moment, datetime)
+        and moment > now + _OTHER_CLOCKS
+        and (head == 0 or moment > _recorded(log, head))
+    ):
+        raise InvalidInput(f"'{when}' is yet to come: it is {now.astimezone():%Y-%m-%d %H:%M %Z} here.")
+    return moment
 
 
 def _recorded(log: LogReader, position: int) -> datetime:

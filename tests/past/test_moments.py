@@ -15,7 +15,7 @@ from janfs.errors import InvalidInput, NotFound
 from janfs.events.types import FileRemoved, RootReturned
 from janfs.log.store import EventLog
 from janfs.past import checkpoints, moments
-from janfs.past.moments import AsOf, position_at, record_at
+from janfs.past.moments import AsOf, position_at, position_before, record_at
 from janfs.pipeline.recorder import Draft, new_record, rebuild
 from janfs.root import OpenRoot
 from tests.catalogue.strategies import histories
@@ -128,6 +128,26 @@ def test_a_time_leads_to_the_last_event_by_then(tmp_path: Path) -> None:
         position_at(log, 5, "6", clock.now())
     with pytest.raises(NotFound, match="nothing at position 6"):
         record_at(log, 6)
+    log.close()
+
+
+def test_what_is_yet_to_come_is_no_moment_of_the_log(tmp_path: Path) -> None:
+    clock = FakeClock()
+    log = open_log(tmp_path / "log.db", clock)
+    log.append([new_record(Draft("root", RootReturned()))])
+    recorded = clock.now()
+
+    def asked(moment: datetime, now: datetime) -> tuple[int, int]:
+        when = moment.isoformat()
+        return position_at(log, 1, when, now), position_before(log, when, now)
+
+    for ahead in (timedelta(minutes=6), timedelta(days=400)):
+        with pytest.raises(InvalidInput, match=r"yet to come: it is \d{4}-"):
+            position_at(log, 1, (recorded + ahead).isoformat(), recorded)
+        with pytest.raises(InvalidInput, match="yet to come"):
+            position_before(log, (recorded + ahead).isoformat(), recorded)
+    assert asked(recorded + timedelta(minutes=4), recorded) == (1, 1), "a caller's clock may be ahead"
+    assert asked(recorded, recorded - timedelta(days=1)) == (1, 0), "our clock was set back"
     log.close()
 
 
