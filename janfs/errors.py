@@ -43,7 +43,8 @@ class ModelNotFound(NotFound):
 
     def __init__(self, model_id: str) -> None:
         super().__init__(
-            f"The model '{model_id}' does not exist. GET /v1/models lists those that do.", param="model"
+            f"The model '{model_id}' does not exist. GET /v1/models and `janfs ls` list those that do.",
+            param="model",
         )
 
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from janfs import errors
+from janfs.api.infinity import path_of_infinity
 
 ANTHROPICS = "/v1/messages"  # what lies below speaks as Anthropic's API does
 _log = structlog.get_logger()
@@ -39,6 +40,7 @@ _STATUS: tuple[tuple[type[errors.JanfsError], int], ...] = (
 )
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
+_OUT_OF_RANGE = "Number out of range"  # the decoder does not know where
 _AT = re.compile(r" - at `(?:key in )?\$?\.?(?P<path>[^`]*)`$")
 
 
@@ -169,6 +171,8 @@ def decode_body(body: bytes, type_: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=type_)
     except msgspec.ValidationError as error:
+        if str(error).startswith(_OUT_OF_RANGE) and (path := path_of_infinity(body)) is not None:
+            raise errors.InvalidInput(f"{path}: This number is too large.", param=path) from error
         raise _wrong_body(str(error)) from error
     except msgspec.DecodeError as error:
         raise errors.InvalidInput(f"The body is not valid JSON: {error}.") from error

@@ -30,8 +30,8 @@ async def model_diff(
     """What changed in a model's model.json between two moments; the last change if none is given."""
 
     def find() -> ModelDiff:
-        first = None if start is None else position_of(context, start)
-        last = None if end is None else position_of(context, end)
+        first = None if start is None else position_of(context, start, "from")
+        last = None if end is None else position_of(context, end, "to")
         return texts.diff(context.log, context.pipeline.snapshot.catalogue, model_id, first, last)
 
     return await asyncio.to_thread(find)
@@ -67,7 +67,7 @@ async def revert_model(context: Context, model_id: FromPath[str], body: RawBody)
     uid = model_of(catalogue, model_id).uid
 
     def look() -> ModelDiff:
-        return preview(context.log, catalogue, uid, position_of(context, str(wanted.to)))
+        return preview(context.log, catalogue, uid, position_of(context, str(wanted.to), "to"))
 
     found = await asyncio.to_thread(look)
     position = catalogue.position

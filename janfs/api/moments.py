@@ -7,13 +7,17 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
 from janfs.api.context import ApiContext
+from janfs.errors import InvalidInput
 from janfs.past.moments import AsOf, position_at
 
 Past: TypeAlias = SkipValidation[NamedDependency[AsOf]]
 Moment: TypeAlias = Annotated[str | None, QueryParameter()]
 
 
-def position_of(context: ApiContext, when: str) -> int:
-    """The position that a moment stands for. Raises `InvalidInput`."""
+def position_of(context: ApiContext, when: str, param: str = "at") -> int:
+    """The position that a moment stands for, which the request gives as `param`. Raises `InvalidInput`."""
     head = context.pipeline.snapshot.catalogue.position
-    return position_at(context.log, head, when, datetime.now(UTC))
+    try:
+        return position_at(context.log, head, when, datetime.now(UTC))
+    except InvalidInput as error:
+        raise InvalidInput(error.detail, param=param) from error

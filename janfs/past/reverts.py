@@ -52,8 +52,10 @@ def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) ->
     texts = [each for each in found if each.sha256 is not None]
     version = in_force(found, position)
     if version is None:
-        first = next((each.position for each in texts if each.problem is None), None)
-        hint = f" Its first one is of #{first}." if first is not None else ""
+        sound = [each.position for each in texts if each.problem is None]
+        before = [each for each in sound if each <= position]
+        hint = f" Its first one is of #{sound[0]}." if sound else ""
+        hint = f" Its last one before was of #{before[-1]}." if before else hint
         raise CannotRevert(
             f"'{model.id}' had no model.json at #{position} that could be read.{hint}", param="to"
         )

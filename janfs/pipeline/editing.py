@@ -13,6 +13,7 @@ from janfs.manifest.engine_file import read_file
 from janfs.manifest.leaves import from_text, to_text
 from janfs.manifest.patch import check_names, located, owners, resolved, spelled
 from janfs.manifest.places import Places, canonical_pointer
+from janfs.manifest.secrets import is_secret
 from janfs.pipeline.commands import Edit
 from janfs.pipeline.manifests import Manifests, Texts
 from janfs.pipeline.recorder import Draft
@@ -61,12 +62,16 @@ def _changed(path: str, disk: bytes, changes: dict[tuple[str, ...], object]) -> 
         text = edit(disk, changes)
         said = read_file(path, text)
     except ManifestError as error:
-        raise InvalidInput(error.detail, param=error.path or first) from error
+        where = error.path or first
+        told = where is None or where in error.detail
+        raise InvalidInput(error.detail if told else f"{where}: {error.detail}", param=where) from error
     if said.text != text:
+        secret = next((path for path in changes if any(map(is_secret, path))), None)
+        where = first if secret is None else spelled(canonical_pointer(secret))
         raise InvalidInput(
-            "That is a secret, which must not get into the log. Write it into the file by hand; one of an "
-            "engine belongs into engines/ENGINE.json.",
-            param=first,
+            f"{where} is a secret, or has one in it, which must not get into the log. Write it into the file "
+            "by hand; one of an engine belongs into engines/ENGINE.json.",
+            param=where,
         )
     return text
 

@@ -65,6 +65,19 @@ def test_what_cannot_be_answered_is_refused(edited: Service, path: str, status: 
     assert says in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("path", "param"),
+    [
+        ("/v1/models?at=soon", "at"),
+        ("/v1/models/tiny/config?at=soon", "at"),
+        ("/v1/models/tiny/diff?from=soon", "from"),
+        ("/v1/models/tiny/diff?to=soon", "to"),
+    ],
+)
+def test_a_moment_that_is_none_is_refused_by_its_name(edited: Service, path: str, param: str) -> None:
+    assert edited.client.get(path).json()["error"]["param"] == param
+
+
 def test_a_diff_names_the_moments_and_the_changes(edited: Service) -> None:
     found = edited.get("/v1/models/tiny/diff")
     assert (found["object"], found["id"]) == ("diff", "tiny")

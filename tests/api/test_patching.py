@@ -93,6 +93,24 @@ def test_what_is_wrong_is_refused_with_its_path_and_changes_nothing(
     assert (tiny.root / PATH).read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ('{"engine_parameters": {"ngl": 1e400}}', "engine_parameters.ngl"),
+        ('{"name": "x", "metadata": {"a": [1, -1e999]}}', "metadata.a[1]"),
+        ('{"created": 99999999999999999999999999}', "created"),
+        ('{"name": "x", "headers": {"hf_token": "abc"}}', "headers.hf_token"),
+    ],
+)
+def test_the_message_names_the_place_too(tiny: Service, body: str, param: str) -> None:
+    """It is all that `janfs set` prints."""
+    kind = {"content-type": "application/json"}
+    answer = tiny.client.patch("/v1/models/tiny", content=body, headers=kind)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, param), answer.text
+    assert error["message"].startswith(param), error["message"]
+
+
 def test_what_is_no_object_is_refused(tiny: Service) -> None:
     assert patch(tiny, ["name"]).status_code == 400
 

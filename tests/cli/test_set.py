@@ -68,6 +68,8 @@ def test_with_a_service(root: Path) -> None:
     [
         (["ctx_len=many"], "ctx_len must be a whole number"),
         (["engine_parameters.ctxlen=1"], "Do you mean ctx_len?"),
+        (["created=99999999999999999999999999"], "created: This number is too large"),
+        (["name=x", "metadata.api_key=abc"], "metadata.api_key is a secret"),
         (["top_p"], "is not KEY=VALUE"),
         ([], "Say what to change"),
     ],

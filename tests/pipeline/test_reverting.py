@@ -113,6 +113,13 @@ def test_a_deleted_model_comes_back_as_itself(tended: World) -> None:
     assert "model-restored" in tended.events(edited)
 
 
+def test_a_moment_after_the_deletion_is_answered_with_the_last_one_before(tended: World) -> None:
+    last = tended.file(MANIFEST).position
+    tended.delete("x").done.result(0)
+    with pytest.raises(CannotRevert, match=f"Its last one before was of #{last}"):
+        revert(tended, tended.catalogue.position)
+
+
 def test_a_deleted_model_gets_the_text_of_the_moment_that_is_asked_for(tended: World) -> None:
     first, text = tended.catalogue.position, tended.fs.read(MANIFEST)
     edit(tended, COMMENTED)
