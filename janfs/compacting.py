@@ -24,6 +24,7 @@ from janfs.events import types as e
 from janfs.events.codec import canonical
 from janfs.folder.whole import sync
 from janfs.log import lines
+from janfs.log import seam as seams
 from janfs.log.archives import Archive, read_archive
 from janfs.log.connection import reader_engine, writer_engine
 from janfs.log.migrate import migrate
@@ -35,8 +36,6 @@ from janfs.log.verify import verify
 from janfs.pipeline.recorder import Draft, Recorder, new_record, rebuild
 from janfs.root import OpenRoot, RootPaths
 from janfs.safekeeping import write_new
-
-STREAM = "log"
 
 
 class Compaction(Struct, frozen=True):
@@ -141,7 +140,7 @@ def _build(
             seam = _fill(connection, where.database, seam, dropped)
         with closing(EventLog(writer, reader_engine(new), clock)) as shorter:
             event = msgspec.convert(structs.asdict(seam), e.LogCompacted)
-            shorter.append([new_record(Draft(STREAM, event, "cli"))], {seam.state: state})
+            shorter.append([new_record(Draft(seams.STREAM, event, "cli"))], {seam.state: state})
             catalogue = Recorder(shorter).catalogue
             verdict = verify(shorter)
         if not verdict.ok:

@@ -20,6 +20,7 @@ from janfs.log.lock import Owner, RootLock, read_owner
 from janfs.log.migrate import migrate
 from janfs.log.reader import LogReader
 from janfs.log.records import NewRecord
+from janfs.log.seam import STREAM
 from janfs.log.store import EventLog
 from janfs.log.swap import discard_leftovers
 from janfs.log.wal import Kept, keep_damaged
@@ -151,7 +152,7 @@ def _record(log: EventLog, kept: Kept) -> str:
 
     offset, commits = kept.damage
     event = codec.encode(LogDamaged(offset, commits, (kept.database.name, kept.wal.name)))
-    new = NewRecord(stream="log", type=event.type, schema=event.schema, data=event.data, actor="janfs")
+    new = NewRecord(stream=STREAM, type=event.type, schema=event.schema, data=event.data, actor="janfs")
     [record] = log.append([new])
     return (
         f"The write-ahead log was damaged when janfs started. {commits} commits before position "

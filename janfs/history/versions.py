@@ -32,9 +32,14 @@ class Version(Struct, frozen=True, omit_defaults=True):
     problem: Problem | None = None
 
 
-def versions(happenings: Iterable[Happening], foreign: Foreign) -> list[Version]:
-    """Every version in order. What we wrote has the actor who had it planned."""
-    found: list[Version] = []
+def versions(
+    happenings: Iterable[Happening], foreign: Foreign, archived: Version | None = None
+) -> list[Version]:
+    """Every version in order, the one that archived events had come to first.
+
+    What we wrote has the actor who had it planned.
+    """
+    found = [] if archived is None else [archived]
     planned: dict[str, str] = {}
     for happening in happenings:
         event = happening.event

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection
 
+STREAM = "log"  # what happens to the log itself
 EVENT = "log-compacted"  # the type of the event whose data the seam repeats
 
 

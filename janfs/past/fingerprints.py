@@ -16,7 +16,7 @@ from janfs.events.types import FileHashed, ModelStarted, StartedPart
 from janfs.folder.filesystem import Stamp
 from janfs.log.reader import LogReader
 from janfs.manifest.spellings import DEFAULT_ENGINE
-from janfs.past.moments import happenings
+from janfs.past.moments import archive_hint, happenings
 from janfs.pipeline.snapshot import Snapshot
 from janfs.serving import resolve
 
@@ -55,7 +55,7 @@ def find_fingerprint(
     if start is None:
         raise NotFound(
             f"No engine was ever started with the fingerprint '{said}'. An answer has one as its "
-            "system_fingerprint.",
+            f"system_fingerprint.{archive_hint(log)}",
             param="fingerprint",
         )
     position, uid, event = start.position, start.stream, start.event

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.catalogue.parking import fold_what_applies
-from janfs.errors import InvalidInput, LogCorrupt, NotFound
+from janfs.errors import EventsArchived, InvalidInput, LogCorrupt, NotFound
 from janfs.events import codec
 from janfs.history.happening import Happening
 from janfs.history.when import parse_when, position_of
@@ -60,6 +60,18 @@ def _recorded(log: LogReader, position: int) -> datetime:
     if seam is None or position > seam.position:
         return datetime.fromisoformat(record_at(log, position).recorded_at)
     return datetime.fromisoformat(seam.recorded_at) if position == seam.position else _LONG_AGO
+
+
+def check_told(log: LogReader, position: int) -> None:
+    """Raises `EventsArchived` for a position that lies before the seam of a compacted log."""
+    if log.seam is not None and position < log.seam.position:
+        raise EventsArchived(log.seam.position, log.seam.archive)
+
+
+def archive_hint(log: LogReader) -> str:
+    """Where what the log does not know may be told, as a further sentence; nothing for a whole log."""
+    seam = log.seam
+    return f" Events up to position {seam.position} are archived in {seam.archive}." if seam else ""
 
 
 def record_at(log: LogReader, position: int) -> Record:

@@ -13,9 +13,11 @@ from janfs.events.types import Event
 from janfs.folder import paths
 from janfs.history.happening import Happening
 from janfs.history.why import Reason, chain, explains_model, explains_path
+from janfs.log import seam as seams
 from janfs.log.reader import LogReader
 from janfs.log.records import Record
-from janfs.past.moments import happenings
+from janfs.log.seam import Seam
+from janfs.past.moments import archive_hint, happenings
 from janfs.views import stream_of
 
 
@@ -40,7 +42,7 @@ def why(log: LogReader, catalogue: Catalogue, subject: str) -> Why:
         if last is None:
             raise NotFound(
                 f"The log knows nothing of '{subject}'. Give a model's id, or a path below the root such as "
-                "models/x/x.gguf.",
+                f"models/x/x.gguf.{archive_hint(log)}",
                 param="subject",
             ) from error
         return _told(log, subject, last)
@@ -95,14 +97,25 @@ def _brought_back(log: LogReader, seen: Happening) -> Happening | None:
 
 
 def _told(log: LogReader, subject: str, last: Happening | None) -> Why:
-    if last is None:
-        return Why(subject, [])
-    last = _brought_back(log, last) or last
+    ends = last is None  # before the log begins, where it was compacted
 
     def at(position: int) -> Happening | None:
+        nonlocal ends
+        ends = position <= log.start.position
         return next(happenings(log.read(position - 1, until=position, limit=1)), None)
 
     def earlier(path: str, before: int) -> Happening | None:
-        return last_about(log, path, before, last.stream)
+        nonlocal ends
+        found = last_about(log, path, before, None if last is None else last.stream)
+        ends = found is None
+        return found
 
-    return Why(subject, chain(last, at, earlier))
+    reasons = [] if last is None else chain(_brought_back(log, last) or last, at, earlier)
+    if ends and log.seam is not None:
+        reasons.append(_archived(log.seam, "before" if reasons else "first"))
+    return Why(subject, reasons)
+
+
+def _archived(seam: Seam, link: Literal["first", "before"]) -> Reason:
+    words = f"what came before is archived in {seam.archive}"
+    return Reason(seam.position, seam.recorded_at, seams.STREAM, seams.EVENT, "janfs", words, link)

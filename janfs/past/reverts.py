@@ -10,6 +10,7 @@ from janfs.log.reader import LogReader
 from janfs.manifest import jsonc
 from janfs.manifest.secrets import filled
 from janfs.manifest.spellings import read_manifest
+from janfs.past.moments import check_told
 from janfs.past.texts import ModelDiff, compare_texts, text_of, versions_of
 from janfs.views import stream_of
 
@@ -45,9 +46,10 @@ def is_untold(log: LogReader, model: Model) -> bool:
 def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) -> Target:
     """What a model, present or deleted, would be brought back to.
 
-    Raises `ModelNotFound`, or `CannotRevert` with what is possible instead.
+    Raises `ModelNotFound`, `EventsArchived`, or `CannotRevert` with what is possible instead.
     """
     model = model_of(catalogue, name)
+    check_told(log, position)
     found = versions_of(log, model.uid)
     texts = [each for each in found if each.sha256 is not None]
     version = in_force(found, position)

@@ -13,13 +13,15 @@ from janfs.history import diff as by_leaf
 from janfs.history.blame import Blamed, blame
 from janfs.history.diff import Change
 from janfs.history.versions import Version, in_force, last_change, on_disk, versions
+from janfs.log import seam as seams
 from janfs.log.reader import LogReader
 from janfs.manifest import jsonc
 from janfs.manifest.generate import Derived, from_header, stop_from_header
 from janfs.manifest.leaves import Pointer, same
 from janfs.manifest.secrets import as_recorded
-from janfs.past.moments import happenings
+from janfs.past.moments import check_told, happenings
 from janfs.past.reasons import last_about
+from janfs.pipeline.recorder import beginning
 from janfs.views import stream_of
 
 
@@ -55,7 +57,24 @@ def versions_of(log: LogReader, uid: str) -> list[Version]:
         found = last_about(log, path, before)
         return getattr(found.event, "sha256", None) if found is not None else None
 
-    return versions(happenings(log.read(stream=uid)), foreign)
+    return versions(happenings(log.read(stream=uid)), foreign, _archived(log, uid))
+
+
+def _archived(log: LogReader, uid: str) -> Version | None:
+    """What the archived events of a compacted log had come to; who wrote what of it, the archive knows."""
+    seam = log.seam
+    if seam is None:
+        return None
+    files = (file for file in beginning(log).files.values() if file.uid == uid)
+    known = (file for file in files if paths.is_manifest(file.path) or paths.is_engine_file(file.path))
+    said = ((file.path, file.document) for file in known if file.document is not None)
+    return next(
+        (
+            Version(seam.position, seam.recorded_at, "archive", seams.EVENT, None, path, document)
+            for path, document in said
+        ),
+        None,
+    )
 
 
 def text_of(log: LogReader, version: Version | None) -> bytes:
@@ -77,14 +96,17 @@ def diff(
     """What became of a model.json or an engine's file between two positions.
 
     Without `start`, the last change up to `end`.
-    Without `end`, up to now. Raises `ModelNotFound`.
+    Without `end`, up to now. Raises `ModelNotFound`, or `EventsArchived` for a position before the seam.
     """
     uid = stream_of(catalogue, name)
     found = versions_of(log, uid)
     if start is None:
-        start, last = last_change([each for each in found if end is None or each.position <= end])
+        begun = log.start.position
+        told = [each for each in found if begun < each.position and (end is None or each.position <= end)]
+        start, last = last_change(told) if told else (begun, begun)
         end = last if end is None else end
     end = catalogue.position if end is None else end
+    check_told(log, min(start, end))
     before, after = on_disk(found, start), on_disk(found, end)
     return compare_texts(
         _name(catalogue, uid),
