@@ -1,7 +1,11 @@
 """What is asked of the KV cache of a model."""
 
-from collections.abc import Mapping
 from typing import Protocol
+
+from janfs.engines.protocol import MAX_PARALLEL
+
+MAX_SEQUENCES = MAX_PARALLEL - 1
+"""Live and finished ones; llama.cpp knows one number more, which moves others about (`NativeModel`)."""
 
 
 class Saved(Protocol):
@@ -12,7 +16,7 @@ class Saved(Protocol):
 
 
 class Memory(Protocol):
-    """The KV cache of a model. Sequences have numbers below `MAX_PARALLEL`, and their tokens places from 0.
+    """The KV cache of a model. Sequences have numbers below `MAX_SEQUENCES`, and their tokens places from 0.
 
     No place that is given is within an image.
     """
@@ -42,11 +46,10 @@ class Memory(Protocol):
         """Free all cells of a sequence."""
         ...
 
-    def save(self, seq: int, sharers: Mapping[int, int], most: int) -> Saved | None:
+    def save(self, seq: int, most: int) -> Saved | None:
         """A copy of what a sequence has computed, of `most` bytes.
 
         None where it would have more, memory is short, or the model cannot do it.
-        `sharers` are all others that have cells of it, and how many of its first tokens each.
         """
         ...
 

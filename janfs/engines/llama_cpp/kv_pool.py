@@ -8,11 +8,10 @@ An image is shared, kept and given up as a whole.
 
 from collections.abc import Sequence
 
-from janfs.engines.llama_cpp.kv_memory import Memory
+from janfs.engines.llama_cpp.kv_memory import MAX_SEQUENCES, Memory
 from janfs.engines.llama_cpp.pictures import whole
 from janfs.engines.llama_cpp.prefix_tree import PrefixTree
 from janfs.engines.llama_cpp.shelf import Shelf
-from janfs.engines.protocol import MAX_PARALLEL
 
 _LEAST_KEPT = 4  # finished sequences, also where only one may live: chats take turns
 _IDLE_CELLS = 256  # llama.cpp looks at cells in blocks of so many
@@ -44,7 +43,7 @@ class KvPool:
         self._most_saved = most_saved
         self._shelf = Shelf(most_saved)
         self._free_live = list(range(n_live - 1, -1, -1))
-        n_kept = min(max(n_live, _LEAST_KEPT), MAX_PARALLEL - n_live) if memory.can_share else 0
+        n_kept = max(0, min(max(n_live, _LEAST_KEPT), MAX_SEQUENCES - n_live)) if memory.can_share else 0
         self._free_kept = list(range(n_live + n_kept - 1, n_live - 1, -1))
         self._computed: dict[int, int] = {}  # of live sequences
         self._kept: dict[int, None] = {}  # finished sequences, the longest unused first
@@ -213,7 +212,7 @@ class KvPool:
         tokens = self._tree.tokens(seq)
         if self._shelf.has(tokens):
             return True
-        saved = self._memory.save(seq, self._tree.sharers(seq), most)
+        saved = self._memory.save(seq, most)
         if saved is not None:
             self._shelf.put(tokens, saved)
         return saved is not None

@@ -4,7 +4,8 @@ Ownership is plain: they live as long as the process.
 """
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 from janfs.engines.free_memory import free_memory
 from janfs.engines.llama_cpp.candidates import Candidates
 from janfs.engines.llama_cpp.grammar import Grammars
-from janfs.engines.llama_cpp.kv_memory import Saved
+from janfs.engines.llama_cpp.kv_memory import MAX_SEQUENCES, Saved
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.parameters import context_params
 from janfs.engines.llama_cpp.pictures import Picture
@@ -61,6 +62,7 @@ class NativeModel:
         self.can_share = (movable or weights.has_mrope) and not weights.has_state
         self._positions = Positions()
         self._window = int(llama.llama_model_n_swa(weights.handle))  # 0: none
+        self._n_parallel = settings.n_parallel
         self.n_batch = int(params.n_batch)
         self.n_at_once = int(llama.llama_n_ubatch(self._ctx))  # rows that may see one another
         self.n_outputs = int(params.n_outputs_max)
@@ -140,21 +142,38 @@ class NativeModel:
         llama.llama_memory_seq_rm(self._memory, seq, -1, -1)
         self._positions.cut(seq, 0)
 
-    def save(self, seq: int, sharers: Mapping[int, int], most: int) -> _Copy | None:
+    def save(self, seq: int, most: int) -> _Copy | None:
         if self._window:  # not all of it is there, and what is cannot be cut to another length
             return None
-        size = int(llama.llama_state_seq_get_size(self._ctx, seq))
-        if size > most or free_memory(()) < size:
-            return None
-        # llama.cpp writes down whose a cell is, and reads it back only if it is nobody else's.
-        ends = {other: self._positions.of(seq, length) for other, length in sharers.items()}
-        for other, end in ends.items():
-            llama.llama_memory_seq_rm(self._memory, other, 0, end)
-        state = np.empty(int(llama.llama_state_seq_get_size(self._ctx, seq)), np.uint8)
-        written = llama.llama_state_seq_get_data(self._ctx, _bytes_of(state), state.nbytes, seq)
-        for other, end in ends.items():
-            llama.llama_memory_seq_cp(self._memory, seq, other, 0, end)
-        return _Copy(state, self._positions.images(seq)) if written == state.nbytes else None
+        with self._written_down_as(seq) as number:
+            size = int(llama.llama_state_seq_get_size(self._ctx, number))
+            if size > most or free_memory(()) < size:
+                return None
+            state = np.empty(size, np.uint8)
+            written = llama.llama_state_seq_get_data(self._ctx, _bytes_of(state), size, number)
+        return _Copy(state, self._positions.images(seq)) if written == size else None
+
+    @contextmanager
+    def _written_down_as(self, seq: int) -> Iterator[int]:
+        """A number that a batch may have for a sequence, in place of its own where that is none.
+
+        llama.cpp writes down whose a cell is only for those, and reads no cell back without an owner.
+        """
+        if seq < self._n_parallel:
+            yield seq
+            return
+        self._move(0, MAX_SEQUENCES)
+        llama.llama_memory_seq_cp(self._memory, seq, 0, -1, -1)
+        try:
+            yield 0
+        finally:
+            llama.llama_memory_seq_rm(self._memory, 0, -1, -1)
+            self._move(MAX_SEQUENCES, 0)
+
+    def _move(self, seq: int, number: int) -> None:
+        """Give a sequence a number that none has."""
+        llama.llama_memory_seq_cp(self._memory, seq, number, -1, -1)
+        llama.llama_memory_seq_rm(self._memory, seq, -1, -1)
 
     def restore(self, seq: int, saved: Saved) -> bool:
         assert isinstance(saved, _Copy)

@@ -122,17 +122,6 @@ class PrefixTree:
             node = node.parent
         return [token for part in reversed(parts) for token in part]
 
-    def sharers(self, seq: int) -> dict[int, int]:
-        """The others that hold cells of a sequence, and how many of its first tokens each."""
-        node, end = self._ends.get(seq, self._root), self.length(seq)
-        found: dict[int, int] = {}
-        while node.parent is not None:
-            for other in node.holders - {seq}:
-                found.setdefault(other, end)
-            end -= len(node.tokens)
-            node = node.parent
-        return found
-
     def own(self, seq: int) -> int:
         """How many cells nobody but this sequence holds. They are at its end."""
         node, cells = self._ends.get(seq, self._root), 0

@@ -2,6 +2,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from janfs.engines.llama_cpp.kv_memory import MAX_SEQUENCES
 from janfs.engines.llama_cpp.kv_pool import KvPool
 from janfs.engines.protocol import MAX_PARALLEL
 from tests.engines.llama_cpp.fake_model import FakeMemory
@@ -177,7 +178,7 @@ def test_as_many_are_kept_as_may_live_and_a_chat_counts_once() -> None:
 
 def test_there_are_never_more_sequences_than_llama_cpp_has() -> None:
     memory = FakeMemory(2000)
-    pool = KvPool(memory, MAX_PARALLEL - 2)
+    pool = KvPool(memory, MAX_SEQUENCES - 2)
     for number in range(10):
         finished(pool, memory, [number] * 5)
     assert memory.used == 2 * 5

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from janfs.engines.llama_cpp import candidates, grammar, native, parameters, pooled, sampling, weights
 from janfs.engines.llama_cpp import log as log_module
+from janfs.engines.llama_cpp.kv_memory import MAX_SEQUENCES
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native import NativeModel
 from janfs.engines.llama_cpp.pictures import Picture
@@ -23,7 +24,7 @@ from janfs.engines.llama_cpp.pooled import PooledModel
 from janfs.engines.llama_cpp.sampling import seed_of
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.llama_cpp.weights import Weights
-from janfs.engines.protocol import MAX_PARALLEL, CacheType, EngineSettings, SamplingParams
+from janfs.engines.protocol import CacheType, EngineSettings, SamplingParams
 from janfs.errors import EngineError, InvalidInput, LoadFailed
 from tests.engines.tiny_model import N_EMBD, write_tiny_adapter
 from tests.support.bert import tiny_bert, write_bert
@@ -313,7 +314,7 @@ def test_shared_cells_are_as_good_as_ones_own(kind: str, request: pytest.Fixture
     expected = answers(model)
     assert len(set(expected)) > 5, "the answers say nothing of the prompt"
     go_on(model, 0, TEXT, 0)
-    kept = MAX_PARALLEL - 1
+    kept = MAX_SEQUENCES - 1
     assert kept >= SMALL.n_parallel, "a number that no batch may have, but the memory knows"
     assert model.share(0, kept, 0, len(TEXT))
     model.release(0)
@@ -323,20 +324,24 @@ def test_shared_cells_are_as_good_as_ones_own(kind: str, request: pytest.Fixture
         model.release(1)
 
 
-def test_a_copy_is_as_good_as_what_it_was_made_of(tiny: NativeModel) -> None:
+@pytest.mark.parametrize("number", [1, MAX_SEQUENCES - 1], ids=["one that batches have", "a finished one"])
+def test_a_copy_is_as_good_as_what_it_was_made_of(tiny: NativeModel, number: int) -> None:
     expected = []
     for length in (60, len(TEXT)):
         tiny.release(0)
         expected.append(go_on(tiny, 0, TEXT[:length], 0))
-    kept = MAX_PARALLEL - 1
-    assert tiny.share(0, kept, 0, 65)
-    saved = tiny.save(0, {kept: 65}, 2**20)
-    assert saved is not None
-    assert tiny.save(0, {kept: 65}, saved.nbytes - 1) is None, "more than is wanted"
+    assert tiny.share(0, number, 0, len(TEXT))
     tiny.release(0)
-    assert tiny.share(kept, 1, 0, 59), "who shares its cells has them still"
-    assert go_on(tiny, 1, TEXT[:60], 59) == expected[0]
-    for seq in (1, kept):
+    goes_on = [*TEXT[:40], 9, 9, 9]
+    assert tiny.share(number, 0, 0, 40)
+    live = go_on(tiny, 0, goes_on, 40)
+    saved = tiny.save(number, 2**20)
+    assert saved is not None
+    assert tiny.save(number, saved.nbytes - 1) is None, "more than is wanted"
+    assert tiny.cut(0, 42)
+    assert go_on(tiny, 0, goes_on, 42) == live, "who lives beside what is copied is not as it was"
+    assert tiny.cut(number, 59), "what was copied is not as it was"
+    for seq in (0, number):
         tiny.release(seq)
     go_on(tiny, 0, [9] * 100, 0)  # overwrites the cells
     for length, answer in zip((60, len(TEXT)), expected, strict=True):
@@ -348,7 +353,7 @@ def test_a_copy_is_as_good_as_what_it_was_made_of(tiny: NativeModel) -> None:
 
 def test_a_copy_for_which_there_is_no_room_does_not_come_back(tiny: NativeModel) -> None:
     go_on(tiny, 0, TEXT, 0)
-    saved = tiny.save(0, {}, 2**20)
+    saved = tiny.save(0, 2**20)
     tiny.release(0)
     go_on(tiny, 1, [9] * (tiny.n_ctx - len(TEXT) + 1), 0)
     assert not tiny.restore(0, saved)
@@ -359,7 +364,7 @@ def test_a_copy_for_which_there_is_no_room_does_not_come_back(tiny: NativeModel)
 def test_behind_a_window_no_copy_is_made(windowed_model: Path, log: Log) -> None:
     model = load(windowed_model, log)
     go_on(model, 0, TEXT, 0)
-    assert model.save(0, {}, 2**20) is None
+    assert model.save(0, 2**20) is None
 
 
 def test_a_part_that_was_computed_twice_can_be_given_up_for_the_others(tiny: NativeModel) -> None:
@@ -470,7 +475,7 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     windowed = load(windowed_model, own_log)
     go_on(windowed, 0, TEXT, 0)
     assert windowed.share(0, 1, 0, len(TEXT))
-    assert (copy := model.save(0, {}, 2**20)) is not None
+    assert (copy := model.save(0, 2**20)) is not None
     assert model.restore(1, copy)
     short = msgspec.structs.replace(SMALL, n_batch=16)
     texts = PooledModel(model.weights, short, 1, own_log)

@@ -196,6 +196,25 @@ def test_where_caching_is_off_every_prompt_is_computed_whole(tiny_model: Path) -
     run_tiny(tiny_model, none, caching_enabled=False)
 
 
+def test_a_chat_that_had_to_make_room_comes_back_from_its_copy(tiny_model: Path) -> None:
+    async def scenario(engine: Engine) -> None:
+        async def told(word: str) -> tuple[str, int]:
+            """An answer to a long prompt, and how much of that was known."""
+            request = GenerateRequest(request_id=word, prompt=TextPrompt(word * 400), sampling=GREEDY)
+            *deltas, end = [reply async for reply in engine.generate(request)]
+            assert isinstance(end, Finished)
+            return "".join(
+                each.text for each in deltas if isinstance(each, TextDelta)
+            ), end.usage.cached_tokens
+
+        first, known = await told("a")
+        assert known == 0
+        assert (await told("b"))[1] == 1, "what begins every text"
+        assert await told("a") == (first, 400), "it was not copied when the other took its cells"
+
+    run_tiny(tiny_model, scenario)
+
+
 @pytest.mark.parametrize("kind", ["tiny_model", "windowed_model", "recurrent_model"])
 def test_whatever_the_memory_answers_do_not_depend_on_who_else_asks(
     kind: str, request: pytest.FixtureRequest
