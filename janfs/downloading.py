@@ -14,7 +14,7 @@ from janfs.downloads.guard import Policy, check_url
 from janfs.downloads.manager import Came, Download, Downloads, Ended, Fact, Progress, Started
 from janfs.downloads.part import parts_in, sweep
 from janfs.downloads.sources import Wanted, wanted_of
-from janfs.errors import FolderError, InvalidInput, ModelNotFound
+from janfs.errors import FolderError, InvalidInput, ModelNotFound, Unseen
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.real import RealFileSystem
@@ -179,7 +179,7 @@ class Downloader:
         size = sum(f.stamp.size for f in files_of(catalogue, model.uid) if paths.is_binary(f.path))
         created = catalogue.files[model.binary].stamp.mtime_ns // 1_000_000_000
         made = pulled.completed(model.id, wanted, facts, size=size, created=created)
-        with contextlib.suppress(FolderError):  # the first one does as well
+        with contextlib.suppress(FolderError, Unseen):  # the first one does as well
             replacing.replace(self._fs, Plan(random_id(), uid, 0, path), made, first)
         self._pipeline.submit(Look()).result()
 

@@ -255,6 +255,12 @@ class OtherDisk(FolderError):
     code = "other_disk"
 
 
+class Unseen(JanfsError):
+    """What became of something on disk cannot be seen, or not be flushed, at the moment."""
+
+    code = "disk_unseen"
+
+
 class FilesCorrupt(JanfsError):
     """Model files do not hold what they held, or cannot be read."""
 

@@ -166,3 +166,9 @@ def entry(tables: Tables, key: Key) -> Entry | None:
     if kind == "parked":
         return tables.parked.get(name)
     return tables.plans.get(name) if kind == "plan" else tables.root
+
+
+def is_open(catalogue: Catalogue, path: str) -> bool:
+    """Whether something is planned for a path, or a folder above it, that has no outcome yet."""
+    plans = catalogue.plans.values()
+    return any(paths.is_inside(path, changed) for plan in plans for changed in plan.changes)

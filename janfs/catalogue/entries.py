@@ -95,6 +95,12 @@ class Plan(Struct, frozen=True, gc=False):
     write: WritePlanned | None = None
     how: Literal["move", "copy", "hard-link", "symbolic-link"] = "move"
 
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The paths at which something may be another thing once it is done."""
+        moved = self.source is not None and self.how == "move"
+        return (self.source or "", self.target) if moved else (self.target,)
+
 
 class Root(Struct, frozen=True, gc=False):
     """Whether the models folder can be seen; `reason` says why not."""

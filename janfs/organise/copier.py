@@ -5,7 +5,7 @@ import errno
 from msgspec import Struct
 
 from janfs.catalogue.entries import Plan
-from janfs.errors import FolderError
+from janfs.errors import FolderError, Unseen
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.folder.settle import NO_STAMP
@@ -30,39 +30,52 @@ class Copied(Struct, frozen=True):
     link: str | None = None
 
 
-def copy(fs: FileSystem, plan: Plan) -> Copied:
-    """Carry out a planned copy or link; nothing is overwritten. Raises `FolderError` when it is given up."""
+def copy(fs: FileSystem, plan: Plan, failed: FolderError | None = None) -> Copied:
+    """Carry out a planned copy or link; nothing is overwritten.
+
+    Raises `FolderError` when it is given up, `Unseen` where it cannot be seen or flushed whether it is done.
+    """
     source = need(plan.source)
+    link = _link_text(source, plan.target) if plan.how == "symbolic-link" else None
+    try:
+        stay_inside(fs, plan.target)
+        there = fs.stat(plan.target)
+        if there is not None and not _is_copy(there, link, plan):
+            raise FolderError(f"{plan.target} exists already.")
+        if there is not None:
+            return _flushed(fs, there, plan)
+        if plan.stamp is not None and _stamp_at(fs, source) != plan.stamp:
+            raise FolderError(f"{source} changed after its copy was planned, or is gone.")
+    except OSError as error:
+        raise Unseen(explain(error, source, plan.target)) from error
+    if failed is not None:
+        raise failed
     temporary = temporary_of(plan)
     try:
-        return _copy(fs, source, temporary, plan)
+        return _copy(fs, source, link, temporary, plan)
     except OSError as error:
         clean_up(fs.unlink, temporary)
         raise FolderError(explain(error, source, plan.target)) from error
 
 
-def _copy(fs: FileSystem, source: str, temporary: str, plan: Plan) -> Copied:
-    link = _link_text(source, plan.target) if plan.how == "symbolic-link" else None
-    stay_inside(fs, plan.target)
+def _copy(fs: FileSystem, source: str, link: str | None, temporary: str, plan: Plan) -> Copied:
+    made: list[str] = []
+    try:
+        make_parents(fs, plan.target, made)
+        _put(fs, source, link, temporary, plan)
+    except OSError:
+        clean_up(fs.unlink, temporary)
+        clean_up(fs.remove_folder, *reversed(made))
+        raise
+    for folder in made:
+        fs.sync_folder(paths.parent(folder))
     there = fs.stat(plan.target)
     if there is None:
-        if plan.stamp is not None and _stamp_at(fs, source) != plan.stamp:
-            raise FolderError(f"{source} changed after its copy was planned, or is gone.")
-        made: list[str] = []
-        try:
-            make_parents(fs, plan.target, made)
-            _put(fs, source, link, temporary, plan)
-        except OSError:
-            clean_up(fs.unlink, temporary)
-            clean_up(fs.remove_folder, *reversed(made))
-            raise
-        for folder in made:
-            fs.sync_folder(paths.parent(folder))
-        there = fs.stat(plan.target)
-    elif not _is_copy(there, link, plan):
-        raise FolderError(f"{plan.target} exists already.")
-    if there is None:
         raise FolderError(f"{plan.target} vanished right after it was made.")
+    return _flushed(fs, there, plan)
+
+
+def _flushed(fs: FileSystem, there: Stat, plan: Plan) -> Copied:
     fs.sync_folder(paths.parent(plan.target))
     known = plan.stamp  # a copy has the size and time of what it is one of
     return Copied(as_put(known, there) if known is not None else there.stamp or NO_STAMP, there.link)

@@ -37,6 +37,11 @@ def temporary_of(plan: Plan) -> str:
     return paths.temporary(plan.target, plan.op)
 
 
+def aside_of(plan: Plan) -> str:
+    """Where what a plan replaces is set aside meanwhile."""
+    return paths.aside(plan.target, plan.op)
+
+
 def stay_inside(fs: FileSystem, *changed: str) -> None:
     """See that nothing is changed but what lies in the root: no folder on the way below `models/` is a link.
 

@@ -1,7 +1,9 @@
 """Doing what was planned, whatever has become of it since.
 
 Each function looks first and acts then, so that it can be run again after a crash at any point: what is done
-is recognised as done, what is half done is finished, and what can no longer be done is said to be so.
+is recognised as done, what is half done is finished, and what can no longer be done is said to be so. Where
+that look fails, or what it finds done cannot be flushed, the error is `Unseen`: an earlier try may be done.
+When a try `failed`, the same function only looks whether it is done all the same, or raises that error.
 """
 
 import errno
@@ -10,7 +12,7 @@ from contextlib import suppress
 from msgspec import Struct
 
 from janfs.catalogue.entries import Plan
-from janfs.errors import FolderError, OtherDisk
+from janfs.errors import FolderError, OtherDisk, Unseen
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.organise.disk import (
@@ -35,22 +37,42 @@ class Moved(Struct, frozen=True):
     link: str | None = None
 
 
-def move(fs: FileSystem, plan: Plan) -> Moved:
+def move(fs: FileSystem, plan: Plan, failed: FolderError | None = None) -> Moved:
     """Carry out a planned move; nothing is ever overwritten.
 
-    Raises `FolderError` when it is given up, `OtherDisk` where it would have to be a copy.
+    Raises `FolderError` when it is given up, `OtherDisk` where it would have to be a copy, `Unseen` where it
+    cannot be seen or flushed whether it is done.
     """
     source = need(plan.source)
     try:
-        return _move(fs, source, plan)
+        found = _moved(fs, source, plan)
+    except OSError as error:
+        raise Unseen(explain(error, source, plan.target)) from error
+    if isinstance(found, Moved):
+        return found
+    if failed is not None:
+        raise failed
+    try:
+        return _move(fs, source, found, plan)
     except OSError as error:
         kind = OtherDisk if error.errno == errno.EXDEV else FolderError
         raise kind(explain(error, source, plan.target)) from error
 
 
-def write(fs: FileSystem, plan: Plan, content: bytes) -> Stamp:
-    """Carry out a planned write of a new file, all at once. Raises `FolderError` when it is given up."""
+def write(fs: FileSystem, plan: Plan, content: bytes, failed: FolderError | None = None) -> Stamp:
+    """Carry out a planned write of a new file, all at once.
+
+    Raises `FolderError` when it is given up, `Unseen` where it cannot be seen or flushed whether it is done.
+    """
     temporary = temporary_of(plan)
+    try:
+        stamp = _written(fs, plan.target, content)
+    except OSError as error:
+        raise Unseen(explain_write(error, plan.target)) from error
+    if stamp is not None:
+        return stamp
+    if failed is not None:
+        raise failed
     try:
         return _write(fs, temporary, plan.target, content)
     except OSError as error:
@@ -58,7 +80,8 @@ def write(fs: FileSystem, plan: Plan, content: bytes) -> Stamp:
         raise FolderError(explain_write(error, plan.target)) from error
 
 
-def _move(fs: FileSystem, source: str, plan: Plan) -> Moved:
+def _moved(fs: FileSystem, source: str, plan: Plan) -> Moved | Stat:
+    """The move, where it is done; else what is to be moved. Raises `FolderError` where it cannot be."""
     stay_inside(fs, source, plan.target)
     here, there = fs.stat(source), fs.stat(plan.target)
     if there is not None and _is_done(here, there, source, plan):
@@ -72,6 +95,10 @@ def _move(fs: FileSystem, source: str, plan: Plan) -> Moved:
         raise FolderError(f"{source} is gone.")
     if plan.stamp is not None and here.stamp != plan.stamp:
         raise FolderError(f"{source} changed after its move was planned.")
+    return here
+
+
+def _move(fs: FileSystem, source: str, here: Stat, plan: Plan) -> Moved:
     made: list[str] = []
     try:
         make_parents(fs, plan.target, made)
@@ -114,19 +141,24 @@ def _rename(fs: FileSystem, source: str, link: str | None, target: str) -> None:
         raise
 
 
-def _write(fs: FileSystem, temporary: str, target: str, content: bytes) -> Stamp:
+def _written(fs: FileSystem, target: str, content: bytes) -> Stamp | None:
+    """The stamp of what is written; None where nothing is. Raises `FolderError` where something else is."""
     stay_inside(fs, target)
     there = fs.stat(target)
-    forget(fs, temporary)
     if there is None:
-        fs.create(temporary, content)
-        made = stamp_of(fs, temporary)
-        fs.rename(temporary, target)
-        stamp = as_put(made, fs.stat(target))
-    elif there.stamp is not None and holds(fs, target, there, content):
-        stamp = there.stamp
-    else:
+        return None
+    if there.stamp is None or not holds(fs, target, there, content):
         raise FolderError(f"{target} was written by someone else meanwhile; theirs stays.")
+    fs.sync_folder(paths.parent(target))
+    return there.stamp
+
+
+def _write(fs: FileSystem, temporary: str, target: str, content: bytes) -> Stamp:
+    forget(fs, temporary)
+    fs.create(temporary, content)
+    made = stamp_of(fs, temporary)
+    fs.rename(temporary, target)
+    stamp = as_put(made, fs.stat(target))
     fs.sync_folder(paths.parent(target))
     return stamp
 
@@ -148,4 +180,5 @@ def _moved_link(link: str, source: str, target: str) -> str:
 
 def _sync(fs: FileSystem, source: str, target: str) -> None:
     for folder in {paths.parent(target), paths.parent(source)}:
-        fs.sync_folder(folder)
+        with suppress(FileNotFoundError, NotADirectoryError):  # somebody removed what was left empty
+            fs.sync_folder(folder)

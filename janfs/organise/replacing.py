@@ -8,26 +8,35 @@ import errno
 from contextlib import suppress
 
 from janfs.catalogue.entries import Plan
-from janfs.errors import FolderError, ManifestError
+from janfs.errors import FolderError, ManifestError, Unseen
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.manifest.jsonc import MAX_SIZE
 from janfs.manifest.secrets import as_recorded, changed_alike, filled, says_the_same
-from janfs.organise.disk import as_put, explain_write, forget, stamp_of, stay_inside, temporary_of
+from janfs.organise.disk import as_put, aside_of, explain_write, forget, stamp_of, stay_inside, temporary_of
 
 _NO_EXCHANGE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # of the disk, or of the kernel
 
 
-def replace(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> Stamp:
+def replace(
+    fs: FileSystem, plan: Plan, content: bytes, was: bytes, failed: FolderError | None = None
+) -> Stamp:
     """Carry out a planned write over a file that holds `was`. Gives the new file's stamp.
 
     Raises `FolderError` when it is given up: when the file holds something else, is being written, is
-    read-only or has another name too. It is then as it was.
+    read-only or has another name too. It is then as it was. Raises `Unseen` where it cannot be seen or
+    flushed whether it is done.
     """
     try:
         stay_inside(fs, plan.target)
+        _recover(fs, plan)
+        stamp = _replaced(fs, plan, content, was)
     except OSError as error:
-        raise FolderError(explain_write(error, plan.target)) from error
+        raise Unseen(explain_write(error, plan.target)) from error
+    if stamp is not None:
+        return stamp
+    if failed is not None:
+        raise failed
     try:
         return _replace(fs, plan, content, was)
     except (OSError, FolderError) as error:
@@ -43,7 +52,7 @@ def texts_on_disk(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> tup
     """The text to write and the one to be replaced as they are on disk, out of those that are recorded.
 
     They differ where the file holds secrets. Raises `FolderError` where one would have to be known that is
-    there no longer.
+    there no longer, `Unseen` where they cannot be read.
     """
     path = plan.target
     try:
@@ -66,7 +75,7 @@ def texts_on_disk(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> tup
     except ManifestError as error:
         raise FolderError(f"{path} stays as it is. {error.detail}") from error
     except OSError as error:
-        raise FolderError(explain_write(error, path)) from error
+        raise Unseen(explain_write(error, path)) from error
     return content, was  # which is refused
 
 
@@ -86,26 +95,37 @@ def put_back(fs: FileSystem, aside: str, home: str) -> None:
         fs.unlink(aside)
 
 
+def _replaced(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> Stamp | None:
+    """The stamp of what took the place of the other; None where nothing did."""
+    there = fs.stat(plan.target)
+    if there is None or there.stamp is None or not holds(fs, plan.target, there, content):
+        return None
+    _finish(fs, plan, content, was)
+    return there.stamp
+
+
 def _replace(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> Stamp:
     temporary, target = temporary_of(plan), plan.target
-    _recover(fs, plan)
-    there = fs.stat(target)
-    if there is not None and there.stamp is not None and holds(fs, target, there, content):
-        stamp = there.stamp
-    else:
-        _check(fs, target, there, was)
-        forget(fs, temporary)
-        fs.create(temporary, content, target)
-        made = stamp_of(fs, temporary)
-        _trade(fs, plan, was)
-        stamp = as_put(made, fs.stat(target))
+    _check(fs, target, fs.stat(target), was)
+    forget(fs, temporary)
+    fs.create(temporary, content, target)
+    made = stamp_of(fs, temporary)
+    _trade(fs, plan, was)
+    stamp = as_put(made, fs.stat(target))
+    _finish(fs, plan, content, was)
+    return stamp
+
+
+def _finish(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> None:
+    """See that nobody's words came out, and drop what did."""
+    temporary = temporary_of(plan)
     if fs.stat(temporary) is not None:
         if not _says(fs, temporary, was, content):
             _trade(fs, plan, content)
-            raise _changed(target)
+            _forget(fs, temporary, content)
+            raise _changed(plan.target)
         fs.unlink(temporary)
-    fs.sync_folder(paths.parent(target))
-    return stamp
+    fs.sync_folder(paths.parent(plan.target))
 
 
 def _trade(fs: FileSystem, plan: Plan, known: bytes) -> None:
@@ -115,7 +135,7 @@ def _trade(fs: FileSystem, plan: Plan, known: bytes) -> None:
     there then stays, and so does a file that does not hold what is `known`: either is an error, and nothing
     is changed.
     """
-    temporary, aside, target = temporary_of(plan), paths.aside(plan.target, plan.op), plan.target
+    temporary, aside, target = temporary_of(plan), aside_of(plan), plan.target
     try:
         fs.exchange(temporary, target)
     except OSError as error:
@@ -138,7 +158,7 @@ def _trade(fs: FileSystem, plan: Plan, known: bytes) -> None:
 
 def _recover(fs: FileSystem, plan: Plan) -> None:
     """Go on from wherever an earlier try to change two names was interrupted."""
-    temporary, aside, target = temporary_of(plan), paths.aside(plan.target, plan.op), plan.target
+    temporary, aside, target = temporary_of(plan), aside_of(plan), plan.target
     left = fs.stat(aside)
     if left is None:
         return
@@ -184,15 +204,6 @@ def _says(fs: FileSystem, path: str, *texts: bytes) -> bool:
     """Whether a file is there and holds one of these texts."""
     found = fs.stat(path)
     return found is not None and any(holds(fs, path, found, text) for text in texts)
-
-
-def stands(fs: FileSystem, path: str, content: bytes) -> Stamp | None:
-    """The stamp of a file that holds a content; None if it does not, or cannot be looked into."""
-    with suppress(OSError):
-        there = fs.stat(path)
-        if there is not None and there.link is None and holds(fs, path, there, content):
-            return there.stamp
-    return None
 
 
 def _forget(fs: FileSystem, temporary: str, *known: bytes) -> None:

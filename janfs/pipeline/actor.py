@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
-from functools import partial
 from typing import TypeVar
 
 from janfs.catalogue.catalogue import Catalogue, find_model
@@ -10,14 +9,14 @@ from janfs.catalogue.duplicates import original_of
 from janfs.catalogue.entries import Plan
 from janfs.catalogue.groups import is_part
 from janfs.clock import Ids
-from janfs.errors import FolderError, InvalidInput, ModelNotFound, NotFound
+from janfs.errors import FolderError, InvalidInput, ModelNotFound, NotFound, Unseen
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp
 from janfs.log.store import EventLog
 from janfs.manifest.engine_file import read_file
 from janfs.organise import copier, executor, replacing, sharing
-from janfs.organise.disk import stay_inside
+from janfs.organise.disk import aside_of, stay_inside, temporary_of
 from janfs.organise.steps import Copy, Generate, Move
 from janfs.pipeline import trash
 from janfs.pipeline.commands import Dedupe, Pair
@@ -99,15 +98,19 @@ class Actor:
                 planned.append(Draft(copy.uid, event, command.actor, copy.position))
         return planned
 
-    def carry_out(self, catalogue: Catalogue, plan: Plan) -> list[Draft]:
-        """Do it, and say what became of it."""
+    def carry_out(self, catalogue: Catalogue, plan: Plan, *, begun: bool) -> list[Draft]:
+        """Do it, and say what became of it; `begun` is what an earlier try may have done.
+
+        Raises `Unseen` where that cannot be said: it is to be tried again until the disk can be looked at.
+        """
         if plan.reason == "write":
-            return self._write(plan)
+            return self._write(plan, begun)
         source = plan.source or ""
         if plan.how != "move":
-            return [Draft(plan.uid, self._copy(catalogue, plan, source, plan.how), cause=plan.position)]
+            event = self._copy(catalogue, plan, source, plan.how, begun)
+            return [Draft(plan.uid, event, cause=plan.position)]
         try:
-            moved, target = _at_least_once(lambda: self._move(plan))
+            moved, target = _settled(lambda failed: self._move(plan, failed), begun)
         except FolderError as error:
             failed = e.MoveFailed(plan.op, source, plan.target, _move_reason(plan), error.detail)
             return [Draft(plan.uid, failed, cause=plan.position)]
@@ -115,9 +118,12 @@ class Actor:
         completed = e.MoveCompleted(plan.op, source, target, reason, moved.stamp, moved.link)
         return [Draft(plan.uid, completed, cause=plan.position)]
 
-    def sweep(self, temporaries: Iterable[str]) -> None:
-        """Clear up what earlier writes left behind; every plan has its outcome when this is called."""
+    def sweep(self, temporaries: Iterable[str], plans: Iterable[Plan]) -> None:
+        """Clear up what earlier writes left behind, but for that of `plans` without an outcome."""
+        kept = {paths.name(path) for plan in plans for path in (temporary_of(plan), aside_of(plan))}
         for path in temporaries:
+            if paths.name(path) in kept:
+                continue
             home = paths.home_of(path)
             with suppress(OSError, FolderError):  # the next look finds it again
                 stay_inside(self._fs, path)
@@ -126,28 +132,28 @@ class Actor:
                 else:
                     replacing.put_back(self._fs, path, home)
 
-    def _move(self, plan: Plan) -> tuple[executor.Moved, str]:
+    def _move(self, plan: Plan, failed: FolderError | None) -> tuple[executor.Moved, str]:
         """Move, and where it went."""
         if plan.reason == "delete":
-            return trash.delete(self._fs, plan)
-        return executor.move(self._fs, plan), plan.target
+            return trash.delete(self._fs, plan, failed)
+        return executor.move(self._fs, plan, failed), plan.target
 
     def _copy(
-        self, catalogue: Catalogue, plan: Plan, source: str, how: e.CopyHow
+        self, catalogue: Catalogue, plan: Plan, source: str, how: e.CopyHow, begun: bool
     ) -> e.CopyCompleted | e.CopyFailed:
         reason: e.CopyReason = "dedupe" if plan.reason == "dedupe" else "organise"
         try:
             if reason == "dedupe":
                 copy = catalogue.files.get(plan.target)
                 expected = copy.stamp if copy is not None else None
-                stamp = _at_least_once(lambda: sharing.share(self._fs, plan, expected))
+                stamp = _settled(lambda failed: sharing.share(self._fs, plan, expected, failed), begun)
                 return e.CopyCompleted(plan.op, source, plan.target, how, reason, stamp, None)
-            copied = _at_least_once(lambda: copier.copy(self._fs, plan))
+            copied = _settled(lambda failed: copier.copy(self._fs, plan, failed), begun)
         except FolderError as error:
             return e.CopyFailed(plan.op, source, plan.target, how, reason, error.detail)
         return e.CopyCompleted(plan.op, source, plan.target, how, reason, copied.stamp, copied.link)
 
-    def _write(self, plan: Plan) -> list[Draft]:
+    def _write(self, plan: Plan, begun: bool) -> list[Draft]:
         wanted = plan.write
         content = None if wanted is None else self._log.document(wanted.sha256)
         was = None if wanted is None or wanted.replaces is None else self._log.document(wanted.replaces)
@@ -157,22 +163,20 @@ class Actor:
         recorded = content
         try:
             if was is not None:
-                on_disk = partial(replacing.texts_on_disk, self._fs, plan, content, was)
-                content, was = _at_least_once(on_disk)
-            stamp = _at_least_once(
-                lambda: (
-                    executor.write(self._fs, plan, content)
-                    if was is None
-                    else replacing.replace(self._fs, plan, content, was)
+                content, was = _settled(
+                    lambda _: replacing.texts_on_disk(self._fs, plan, content, was), begun
                 )
+            stamp = _settled(
+                lambda failed: (
+                    executor.write(self._fs, plan, content, failed)
+                    if was is None
+                    else replacing.replace(self._fs, plan, content, was, failed)
+                ),
+                begun,
             )
         except FolderError as error:
-            # What is there all the same is ours, and must not be taken for a person's.
-            there = replacing.stands(self._fs, plan.target, content)
-            if there is None:
-                failed = e.WriteFailed(plan.op, plan.target, error.detail)
-                return [Draft(plan.uid, failed, cause=plan.position)]
-            stamp = there
+            failed = e.WriteFailed(plan.op, plan.target, error.detail)
+            return [Draft(plan.uid, failed, cause=plan.position)]
         manifest, notes, _ = read_file(plan.target, recorded)
         origin = (wanted.base, wanted.made_from, wanted.owned)
         done: e.Event = e.JsonWritten(plan.op, plan.target, stamp, wanted.sha256, manifest, *origin, notes)
@@ -191,15 +195,26 @@ def _move_reason(plan: Plan) -> e.MoveReason:
     return plan.reason if plan.reason in ("delete", "restore") else "organise"
 
 
-def _at_least_once(act: Callable[[], T]) -> T:
-    """Try again what failed: an error may come after the deed, and the second try sees what is done."""
+def _settled(act: Callable[[FolderError | None], T], begun: bool) -> T:
+    """Do something, at once again where it fails, and then see whether it is done all the same: an error may
+    come after the deed.
+
+    Raises `FolderError` where it is not, `Unseen` where that cannot be seen and it may have `begun`.
+    """
     try:
-        return act()
+        return act(None)
     except FolderError as error:
-        try:
-            return act()
-        except FolderError:
-            raise error from None
+        first, begun = error, True
+    except Unseen as error:
+        if begun:
+            raise
+        first = FolderError(error.detail)
+    try:
+        return act(None)
+    except Unseen as error:
+        raise (Unseen if begun else FolderError)(first.detail) from error
+    except FolderError:
+        return act(first)
 
 
 def _is_alike(there: Stamp | None, stamp: Stamp) -> bool:

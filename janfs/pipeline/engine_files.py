@@ -40,7 +40,7 @@ class EngineFiles:
         """When a write that failed is to be tried again, in the clock's monotonic seconds."""
         return self._backoff.next_due()
 
-    def work(self, finish_plans: Callable[[], Sequence[e.Event]], arriving: Container[str]) -> None:
+    def work(self, finish: Callable[[], Sequence[e.Event]], arriving: Container[str]) -> None:
         """Write what is to be written; call it once everything has been looked at.
 
         What is `arriving` is being written, or cannot be read yet, and is left alone.
@@ -50,7 +50,7 @@ class EngineFiles:
         settled = [path for path in self._wanted if path not in arriving]
         outdated = [file for file in map(self._outdated, settled) if file is not None]
         nothing = not (self._missing or outdated)
-        if nothing or not self._recorder.catalogue.root.available or (due or now) > now:
+        if nothing or not self._recorder.catalogue.root.available or (due or now) > now or self._open():
             return
         self._backoff.take_due(now)
         documents: dict[str, bytes] = {}
@@ -61,10 +61,14 @@ class EngineFiles:
         else:
             drafts += [draft for file in outdated for draft in self._renewed(file, documents)]
             self._recorder.record(drafts, documents)
-            failed = any(isinstance(event, e.WriteFailed) for event in finish_plans())
+            failed = any(isinstance(event, e.WriteFailed) for event in finish()) or self._open()
         self._backoff.note(paths.ENGINES, failed=failed, now=now, at_once=False)
         if not failed:
             self._missing = {}
+
+    def _open(self) -> bool:
+        """Whether it cannot be seen yet what became of a write."""
+        return any(plan.target in self._wanted for plan in self._recorder.catalogue.plans.values())
 
     def _present(self) -> set[str]:
         """The streams of the files that are there, whole and readable or not."""

@@ -23,6 +23,7 @@ from janfs.pipeline.manifests import Manifests
 from janfs.pipeline.observer import FOLDER, Observer
 from janfs.pipeline.orders import Orders
 from janfs.pipeline.organiser import Organiser
+from janfs.pipeline.plans import Plans
 from janfs.pipeline.recorder import Draft, Recorder
 from janfs.pipeline.rest import Rest
 from janfs.pipeline.snapshot import Snapshot
@@ -63,14 +64,17 @@ class Pipeline:
         self._actor = Actor(fs, log, ids)
         self._work_until: float | None = None
         self._manifests = Manifests(log, ids)
+        emptied = Emptied(fs, clock, left_lately(log))
+        self._plans = Plans(self._recorder, self._actor, emptied.note)
         self._organiser = Organiser(
             self._recorder,
             self._actor,
             clock,
             lambda: self._observer.arrivals,
             lambda: self._observer.taken,
+            plans=self._plans,
             publish=self._publish,
-            emptied=Emptied(fs, clock, left_lately(log)),
+            emptied=emptied,
             enough=lambda: self._work_until is not None and clock.monotonic() > self._work_until,
             organise=organise,
         )
@@ -80,6 +84,7 @@ class Pipeline:
             ids=ids,
             recorder=self._recorder,
             actor=self._actor,
+            plans=self._plans,
             organiser=self._organiser,
             look=lambda path: self._look(False, {path}),
         )
@@ -165,14 +170,14 @@ class Pipeline:
         self._publish(failing)
 
     def _tick(self, hints: set[str], commands: list[Submitted]) -> None:
-        self._organiser.finish_plans()
+        self._plans.take_up()
         everything = self._clock.monotonic() >= self._next_full_look or "" in hints
         everything = everything or any(isinstance(item.command, Look | Organise) for item in commands)
         looked = self._look(everything, hints)
         self._orders.obey(commands)
         self._caught_up = self._caught_up or (everything and looked)
         if self._caught_up:
-            self._engine_files.work(self._organiser.finish_plans, self._observer.arrivals)
+            self._engine_files.work(self._plans.finish, self._observer.arrivals)
         self._organiser.work()
         self._publish()
         for item in commands:
@@ -194,7 +199,7 @@ class Pipeline:
         seen = (draft for draft in observation.drafts if not self._is_parked(draft))
         drafts = [self._manifests.claimed(self.catalogue, draft, observation.documents) for draft in seen]
         self._recorder.record(drafts, observation.documents)
-        self._actor.sweep(observation.temporaries)
+        self._actor.sweep(observation.temporaries, self.catalogue.plans.values())
         if observation.look_again and drafts:
             return self._look(everything, hints)
         if everything:

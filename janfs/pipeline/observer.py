@@ -6,7 +6,7 @@ from contextlib import suppress
 import msgspec
 from msgspec import Struct
 
-from janfs.catalogue.catalogue import Catalogue, Key, file_at
+from janfs.catalogue.catalogue import Catalogue, Key, file_at, is_open
 from janfs.catalogue.entries import File
 from janfs.clock import Clock, Ids
 from janfs.events import types as e
@@ -59,6 +59,8 @@ class Observer:
         self._memory.by_inode = {file.stamp.inode: path for path, file in known if file.link is None}
         self._folds = False
         self._taken = Taken()
+        self._passed_over: dict[str, tuple[str, ...]] = {}  # by plan: where nothing was looked at for it
+        self._again: set[str] = set()
 
     @property
     def arrivals(self) -> Mapping[str, Arrival]:
@@ -72,13 +74,14 @@ class Observer:
 
     @property
     def next_due(self) -> float | None:
-        """When the next file that is waited for should be looked at, in the clock's monotonic seconds."""
-        return min((watched.due for watched in self._waiting.values()), default=None)
+        """When the next path should be looked at again, in the clock's monotonic seconds."""
+        due = [watched.due for watched in self._waiting.values()]
+        return self._clock.monotonic() if self._again else min(due, default=None)
 
     def due(self) -> list[str]:
-        """The files that should be looked at again now."""
+        """The paths that should be looked at again now."""
         now = self._clock.monotonic()
-        return [path for path, watched in self._waiting.items() if watched.due <= now]
+        return [*self._again, *(path for path, watched in self._waiting.items() if watched.due <= now)]
 
     def forget(self) -> None:
         """Look at everything anew: what was seen last did not get into the log."""
@@ -88,6 +91,8 @@ class Observer:
     def index(self, catalogue: Catalogue, touched: Iterable[Key]) -> None:
         """Keep up with what became of files in the catalogue."""
         for kind, path in touched:
+            if kind == "plan" and path not in catalogue.plans:
+                self._again.update(self._passed_over.pop(path, ()))
             if kind not in ("file", "engine"):
                 continue
             file = file_at(catalogue, path)
@@ -97,11 +102,13 @@ class Observer:
                 self._memory.by_inode[file.stamp.inode] = path
 
     def look(self, catalogue: Catalogue, hints: Iterable[str]) -> Observation:
-        """What is different below these paths."""
+        """What is different below these paths, but for where a plan has no outcome: who did what is there?"""
         seen: dict[str, Stat] = {}
         known: set[str] = set()
         temporaries: list[str] = []
         hints = dict.fromkeys(hints)
+        self._again.difference_update(list(self._again) if "" in hints else hints)
+        self._passed_over |= {op: plan.changes for op, plan in catalogue.plans.items()}
         for hint in hints:
             if hint in self._waiting:  # it was closed, perhaps, which its times do not show
                 self._waiting[hint].due = self._clock.monotonic()
@@ -118,10 +125,11 @@ class Observer:
                 places.append(spelled)
             self._note_name(place, spelled)
             found, expected = self._see(catalogue, place, spelled == place)
-            known.update(path for path in expected if found.covers(path))
-            seen.update(found.files)
+            files = {path: stat for path, stat in found.files.items() if not is_open(catalogue, path)}
+            known.update(path for path in expected if found.covers(path) and not is_open(catalogue, path))
+            seen.update(files)
             temporaries += found.temporaries
-            places += moves.other_ends(catalogue, found.files, seen, self._memory)
+            places += moves.other_ends(catalogue, files, seen, self._memory)
         missing = {path for path in known if path not in seen}
         observation = self._differences(catalogue, seen, missing)
         observation.temporaries = temporaries

@@ -22,6 +22,7 @@ from janfs.pipeline.actor import Actor
 from janfs.pipeline.commands import Command, Dedupe, Delete, Edit, Organise, Pair, Record, Revert, Submitted
 from janfs.pipeline.manifests import Manifests
 from janfs.pipeline.organiser import Organiser
+from janfs.pipeline.plans import Plans
 from janfs.pipeline.recorder import Recorder
 
 REFUSALS = (NotFound, InvalidInput, FolderError, CannotRevert, PreconditionFailed)
@@ -38,6 +39,7 @@ class Orders:
         ids: Ids,
         recorder: Recorder,
         actor: Actor,
+        plans: Plans,
         organiser: Organiser,
         look: Callable[[str], object],
     ) -> None:
@@ -46,6 +48,7 @@ class Orders:
         self._ids = ids
         self._recorder = recorder
         self._actor = actor
+        self._plans = plans
         self._organiser = organiser
         self._look = look
         self._manifests = Manifests(log, ids)
@@ -68,12 +71,18 @@ class Orders:
                 item.done.set_exception(error)
 
     def _check_known(self, command: Command) -> None:
-        """Raises `FolderError` for a model of which something could not be applied, just now or before."""
+        """Raises `FolderError` for a model of which something could not be applied, just now or before, or of
+        which it cannot be seen what became of it on disk.
+        """
         name = getattr(command, "model_id", None)
         uid = None if name is None else self._catalogue.ids.get(name)
         model = self._catalogue.models.get(uid or name or "")
         if model is not None and model.uid in self._catalogue.parked:
             raise FolderError(f"'{model.id}' is left as it is. {model.reason}")
+        if model is not None and any(plan.uid == model.uid for plan in self._catalogue.plans.values()):
+            raise FolderError(
+                f"The disk does not show what became of '{model.id}'. What was begun goes on when it does."
+            )
 
     def _obey_one(self, command: Command) -> None:
         if isinstance(command, Delete):
@@ -88,12 +97,12 @@ class Orders:
             self._revert(command)
         elif isinstance(command, Dedupe):
             self._recorder.record(self._actor.plan_dedupe(self._catalogue, command))
-            self._organiser.finish_plans()
+            self._plans.finish()
 
     def _delete(self, command: Delete) -> None:
         self._check_available("deleted")
         self._recorder.record(trash.plan_delete(self._fs, self._ids, self._catalogue, command))
-        for event in self._organiser.finish_plans():
+        for event in self._plans.finish():
             if isinstance(event, e.MoveFailed) and event.reason == "delete":
                 raise FolderError(event.error)
             if isinstance(event, e.MoveCompleted) and event.reason == "delete":
@@ -104,7 +113,7 @@ class Orders:
         self._look(editing.manifest_path(self._catalogue, command.model_id))  # it may be newer than is known
         drafts, documents = editing.plan(self._manifests, self._catalogue, command)
         self._recorder.record(drafts, documents)
-        for event in self._organiser.finish_plans():
+        for event in self._plans.finish():
             if isinstance(event, e.WriteFailed):
                 raise ManifestUntouched(event.error)
 
@@ -115,7 +124,7 @@ class Orders:
         )  # so that what someone has just written is in the log, and can be brought back
         drafts, documents = reverting.plan(self._fs, self._log, self._ids, self._catalogue, command)
         self._recorder.record(drafts, documents)
-        for event in self._organiser.finish_plans():
+        for event in self._plans.finish():
             if isinstance(event, e.MoveFailed | e.WriteFailed):
                 raise FolderError(event.error)
             if isinstance(event, e.MoveCompleted) and event.reason == "restore":

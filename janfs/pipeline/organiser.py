@@ -12,10 +12,10 @@ from janfs.organise import links, pairing, planner
 from janfs.organise.disk import OTHER_DISK
 from janfs.organise.homes import in_the_way
 from janfs.organise.steps import Copy, Decide, Generate, Move, Policy, is_pairing
-from janfs.pipeline import trash
 from janfs.pipeline.actor import Actor
 from janfs.pipeline.backoff import Backoff
 from janfs.pipeline.emptied import Emptied
+from janfs.pipeline.plans import Plans
 from janfs.pipeline.recorder import Draft, Recorder
 from janfs.pipeline.snapshot import Arrival
 
@@ -38,6 +38,7 @@ class Organiser:
         arriving: Callable[[], Mapping[str, Arrival]],
         taken: Callable[[], Container[str]],
         *,
+        plans: Plans,
         publish: Callable[[], None],
         emptied: Emptied,
         enough: Callable[[], bool] = lambda: False,
@@ -48,6 +49,7 @@ class Organiser:
         """
         self._recorder = recorder
         self._actor = actor
+        self._plans = plans
         self._clock = clock
         self._arriving = arriving
         self._taken = taken
@@ -70,7 +72,7 @@ class Organiser:
     @property
     def next_due(self) -> float | None:
         """When something that failed is to be tried again, in the clock's monotonic seconds."""
-        soon = self._clock.monotonic() + HOLD / 4 if self._held else None
+        soon = self._clock.monotonic() + HOLD / 4 if self._held or self._plans.unseen else None
         due = (self._backoff.next_due(), self._emptied.next_due, soon)
         return min((at for at in due if at is not None), default=None)
 
@@ -99,10 +101,11 @@ class Organiser:
         self._held.clear()
         late: set[str] = set()  # places of parts, whose models are known only when all else is done
         for _ in range(ROUNDS):
-            if not (self._dirty or late) or not self._catalogue.root.available or self._enough():
+            dirty, parts = self._plans.settled(self._dirty), self._plans.settled(late)
+            if not (dirty or parts) or not self._catalogue.root.available or self._enough():
                 break
-            last = not self._dirty
-            places = sorted(self._dirty or late)[:BATCH]
+            last = not dirty
+            places = sorted(dirty or parts)[:BATCH]
             self._dirty.difference_update(places)
             late.difference_update(places)
             self._parts.difference_update(places)
@@ -114,23 +117,6 @@ class Organiser:
         self._dirty |= late
         if self._catalogue.root.available:
             self._emptied.work()
-
-    def finish_plans(self) -> list[e.Event]:
-        """Carry out every plan without an outcome: those just made, and those of before a crash.
-
-        Where an event is parked it may be the outcome; such a plan waits until it can be applied.
-        """
-        if not self._catalogue.plans or not self._catalogue.root.available:
-            return []
-        known = [plan for plan in self._catalogue.plans.values() if plan.uid not in self._catalogue.parked]
-        outcomes: list[Draft] = []
-        for plan in sorted(known, key=lambda plan: plan.position):
-            outcomes += self._actor.carry_out(self._catalogue, plan)
-            outcomes += trash.conclude(self._catalogue, plan, outcomes)
-        self._recorder.record(outcomes)
-        done = [draft.event for draft in outcomes if isinstance(draft.event, e.MoveCompleted)]
-        self._emptied.note(event.source for event in done if event.reason == "organise")
-        return [draft.event for draft in outcomes]
 
     def _round(self, places: list[str], retry: set[str], *, last: bool) -> set[str]:
         """One step of each place; those in `retry` try once more what failed.
@@ -173,7 +159,7 @@ class Organiser:
         self._recorder.record(decisions)
         self._recorder.record(intents, documents)
         # What fails again is left to the next try; what does not is followed by what else was stuck there.
-        failed = {event.op for event in self.finish_plans() if isinstance(event, FAILURES)}
+        failed = {event.op for event in self._plans.finish() if isinstance(event, FAILURES)}
         retry.difference_update(place for op, place in acting.items() if op in failed)
         return late
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in, files_of, find_model
 from janfs.catalogue.entries import Model, Plan
 from janfs.clock import Ids
-from janfs.errors import FolderError, ModelNotFound, OtherDisk
+from janfs.errors import FolderError, ModelNotFound, OtherDisk, Unseen
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
@@ -58,29 +58,29 @@ def _check_alone(catalogue: Catalogue, model: Model) -> None:
         raise FolderError(f"Other models are inside {model.folder}: {', '.join(sorted(inside))}.")
 
 
-def delete(fs: FileSystem, plan: Plan) -> tuple[executor.Moved, str]:
+def delete(fs: FileSystem, plan: Plan, failed: FolderError | None = None) -> tuple[executor.Moved, str]:
     """Carry out a planned move to the trash; also where it went: to the first trash on the same disk.
 
-    Raises `FolderError` when it is given up.
+    Raises `FolderError` when it is given up, `Unseen` where it cannot be seen or flushed whether it is done.
     """
     below = plan.target.removeprefix(paths.TRASH)
     plans = [replace(plan, target=trash + below) for trash in paths.trashes(plan.source or "")]
     done = next((each for each in plans[1:] if _is_there(fs, each.target)), None)  # a crash came after it
     if done is not None:
-        return executor.move(fs, done), done.target
+        return executor.move(fs, done, failed), done.target
     for each in plans[:-1]:
         try:
-            return executor.move(fs, each), each.target
+            return executor.move(fs, each, failed), each.target
         except OtherDisk:
             continue
-    return executor.move(fs, plans[-1]), plans[-1].target
+    return executor.move(fs, plans[-1], failed), plans[-1].target
 
 
 def _is_there(fs: FileSystem, path: str) -> bool:
     try:
         return fs.stat(path) is not None
-    except OSError:
-        return False
+    except OSError as error:
+        raise Unseen(f"{path} cannot be looked at: {error.strerror}.") from error
 
 
 def conclude(catalogue: Catalogue, plan: Plan, outcomes: Sequence[Draft]) -> list[Draft]:

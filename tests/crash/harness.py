@@ -1,5 +1,6 @@
 """One scenario in a world of its own, with a crash, a power cut or an error at a chosen call."""
 
+import errno
 import re
 import sqlite3
 from collections.abc import Callable
@@ -37,6 +38,20 @@ WRITES = (
     "unlink",
     "remove_folder",
 )
+
+
+class Unseen(Faults):
+    """One call fails, and after it so many of those that look."""
+
+    def __init__(self, number: int, when: When, looks: int) -> None:
+        super().__init__({number: Fault(errno.EIO, when)})
+        self._number, self._left = number, looks
+
+    def __call__(self, name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if len(self.calls) > self._number and name in READS and self._left:
+            self._left -= 1
+            self.plan[len(self.calls)] = Fault(errno.EIO)
+        return super().__call__(name, perform, *args, **kwargs)
 
 
 class Calls:

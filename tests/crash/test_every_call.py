@@ -18,6 +18,7 @@ from tests.crash.harness import (
     READS,
     WRITES,
     Run,
+    Unseen,
     check_outcomes_last,
     crashed,
     decisive,
@@ -93,6 +94,32 @@ def test_after_an_error_it_goes_on_and_heals(scenario: Scenario, every: bool, tm
 @pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.ENOENT])
 def test_after_any_error_it_goes_on_and_heals(scenario: Scenario, tmp_path: Path, code: int) -> None:
     heals(scenario, tmp_path / "log.db", lambda name: code, ALL)
+
+
+def test_what_was_done_and_could_not_be_seen_is_told_once_it_can(
+    scenario: Scenario, every: bool, tmp_path: Path
+) -> None:
+    """An error at a change of the disk, or at flushing it, and then at so many looks at what came of it."""
+    database = tmp_path / "log.db"
+    names, ends = without_fault(scenario, database)
+    deeds = [(number, when) for number, when in moments(names) if _is_deed(names[number], when)]
+    for number, when in deeds if every else some(deeds, MOST // 4):
+        for looks in (1, 2, 3, 5, 9, 30) if every else (1, 6):
+            run = Run(scenario, database)
+            run.calls.faults = Unseen(number, when, looks)
+            with suppress(FolderError, LogError):
+                run.act()
+            failing = run.world.pipeline.snapshot.failing
+            assert failing is None, f"{when} call {number} ({names[number]}), {looks} looks: {failing}"
+            unsure = scenario.unseen == "taken for new"
+            what = f"an error {when} call {number} ({names[number]}), and at {looks} looks"
+            run.check(None if unsure else ends, what)
+            run.world.stop()
+
+
+def _is_deed(name: str, when: str) -> bool:
+    """Whether an error there may leave something done: after a change, or before it is flushed."""
+    return (name in WRITES and when == "after") or (name == "sync_folder" and when == "before")
 
 
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name.startswith("delete")])

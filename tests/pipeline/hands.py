@@ -17,15 +17,8 @@ from tests.fakes.filesystem import FakeFileSystem
 from tests.pipeline.world import World
 
 INTENTS = e.MovePlanned | e.WritePlanned | e.CopyPlanned
-OUTCOMES = (
-    e.MoveCompleted
-    | e.MoveFailed
-    | e.JsonWritten
-    | e.JsonReverted
-    | e.WriteFailed
-    | e.CopyCompleted
-    | e.CopyFailed
-)
+FAILURES = e.MoveFailed | e.WriteFailed | e.CopyFailed
+OUTCOMES = e.MoveCompleted | e.JsonWritten | e.JsonReverted | e.CopyCompleted | FAILURES
 Photo = Mapping[str, tuple[int, bytes]]
 """Every file with its inode and content."""
 
@@ -81,18 +74,12 @@ def check_only_janfs_moved(world: World, since: int, before: Photo, after: Photo
 
 
 def _at_hand(world: World, since: int) -> Iterator[Recorded]:
-    """What was planned after a position, or had no outcome by then; without a rewriting that failed.
-
-    All else may be done and still have failed: when what was done could neither be flushed nor looked at.
-    """
+    """What was planned after a position, or had no outcome by then, and did not fail."""
     recorded = list(replay(world.log))
     past = {item.event.op for item in recorded if isinstance(item.event, OUTCOMES) and item.position <= since}
-    failed = {item.event.op for item in recorded if isinstance(item.event, e.WriteFailed)}
+    failed = {item.event.op for item in recorded if isinstance(item.event, FAILURES)}
     for item in recorded:
-        if not isinstance(item.event, INTENTS) or item.event.op in past:
-            continue
-        rewrites = isinstance(item.event, e.WritePlanned) and item.event.replaces is not None
-        if not (rewrites and item.event.op in failed):
+        if isinstance(item.event, INTENTS) and item.event.op not in past | failed:
             yield item
 
 

@@ -14,6 +14,7 @@ from janfs.pipeline.actor import Actor
 from janfs.pipeline.emptied import Emptied
 from janfs.pipeline.observer import Observer
 from janfs.pipeline.organiser import Organiser
+from janfs.pipeline.plans import Plans
 from janfs.pipeline.recorder import Draft, Recorder
 from tests.fakes.clock import FakeClock
 from tests.pipeline.hands import INTENTS, OUTCOMES
@@ -105,14 +106,18 @@ class Organisation:
         self.observer = Observer(self._fs, self._clock, self._ids, recorder.catalogue)
         recorder.on_touched(lambda touched: self.observer.index(recorder.catalogue, touched))
         moved = [event.source for event in recorder.events if isinstance(event, e.MoveCompleted)]
+        actor = Actor(self._fs, MemoryLog(recorder), self._ids)
+        emptied = Emptied(self._fs, self._clock, moved)
+        self.plans = Plans(recorder, actor, emptied.note)
         self.organiser = ShuffledOrganiser(
             recorder,
-            Actor(self._fs, MemoryLog(recorder), self._ids),
+            actor,
             self._clock,
             lambda: self.observer.arrivals,
             lambda: self.observer.taken,
+            plans=self.plans,
             publish=lambda: None,
-            emptied=Emptied(self._fs, self._clock, moved),
+            emptied=emptied,
         )
         self.organiser.order = self._order
 
@@ -122,7 +127,7 @@ class Organisation:
 
     def look(self) -> None:
         """Finish what was planned, and record what is different on disk."""
-        self.organiser.finish_plans()
+        self.plans.take_up()
         observation = self.observer.look(self.catalogue, [""])
         self.recorder.record(observation.drafts, observation.documents)
 
