@@ -1,5 +1,6 @@
 """How much memory there is for another model, within the limits of our cgroups, and what processes have."""
 
+import ctypes
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -20,6 +21,13 @@ def free_memory(
     """
     found = [int(psutil.virtual_memory().available), *_left_in_cgroups(cgroups, membership)]
     return min(found) - _SPARED - sum(map(_mapped, pids))
+
+
+def give_back() -> None:
+    """Have the C library give the kernel back what this process has freed, where it can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def resident(pid: int) -> int | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import suppress
 
 import msgspec
 
@@ -9,7 +10,8 @@ from janfs.engines.fingerprint import with_settings
 from janfs.engines.fit import Room, fits, less, lowered, taken
 from janfs.engines.instance import Instance, Phase
 from janfs.engines.memory import Split
-from janfs.errors import DoesNotFit
+from janfs.engines.protocol import Engine
+from janfs.errors import DoesNotFit, EngineError
 
 _BACK = 0.5  # of what an unloaded model was thought to take: so much must be free again
 _LOOK_AGAIN = 0.05  # seconds
@@ -83,7 +85,7 @@ class Places:
         async with self._turn:
             patient = True
             self._on_gpus = await self._free_on_gpus()
-            while not self._admit(newcomer, patient=patient):
+            while not await self._find_room(newcomer, patient=patient):
                 self._changed.clear()
                 idle, leaving = self._idle(), self._in(Phase.STOPPING)
                 if idle and all(each.refs for each in leaving):  # one at a time
@@ -96,7 +98,7 @@ class Places:
                 except TimeoutError:
                     patient = False
                     busy = [each for each in self._in(Phase.RUNNING) if not _stays(each)]
-                    if busy and not leaving and not self._admit(newcomer, patient=False):
+                    if busy and not leaving and not await self._find_room(newcomer, patient=False):
                         _evict(_oldest(busy), newcomer)
 
     async def clear(self, instance: Instance) -> list[str]:
@@ -104,6 +106,7 @@ class Places:
 
         All, since the estimate that says how many have to go has just proved wrong.
         """
+        await self._spare()
         idle = self._idle()
         if idle:
             await self._unload(idle, instance)
@@ -119,6 +122,19 @@ class Places:
         spec = with_settings(instance.wanted, settings)
         instance.load(spec, taken(spec, room))
         return True
+
+    async def _find_room(self, newcomer: Instance, *, patient: bool) -> bool:
+        """Let it load, if there is room now, or could be at nobody's cost but speed."""
+        if not fits(newcomer.wanted, self._room()):
+            await self._spare()
+        return self._admit(newcomer, patient=patient)
+
+    async def _spare(self) -> None:
+        """Have loaded models give up what they keep only to be faster. Who does not answer soon keeps it."""
+        engines = [each.engine for each in self._in(Phase.RUNNING) if each.engine is not None]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.settle):
+                await asyncio.gather(*map(_spared, engines))
 
     def _admit(self, newcomer: Instance, *, patient: bool) -> bool:
         """Let it load, if there is room now. The `patient` wait for what comes free by itself, too."""
@@ -199,6 +215,13 @@ class Places:
 def _stays(instance: Instance) -> bool:
     """Whether a model is not to be unloaded; one that is being replaced or stopped goes all the same."""
     return instance.wanted.pinned and instance.phase is not Phase.STOPPING
+
+
+async def _spared(engine: Engine) -> int:
+    try:
+        return await engine.spare()
+    except EngineError:  # it ends, and gives back all it has
+        return 0
 
 
 def _oldest(candidates: list[Instance]) -> Instance:

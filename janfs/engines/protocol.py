@@ -480,6 +480,10 @@ class Engine(Protocol):
         """The text that `generate` would compute for a chat. Raises `InvalidInput` if the template does."""
         ...
 
+    async def spare(self) -> int:
+        """Give up memory that only serves to be faster; how many bytes. Raises `EngineError`."""
+        ...
+
     def share(self, engines: int) -> None:
         """Take a fair part of the machine, now that so many engines compute at once."""
         ...

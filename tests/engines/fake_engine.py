@@ -41,6 +41,7 @@ class FakeEngine:
         self.spec = spec
         self.live: list[str] = []
         self.sharing = 1
+        self.kept = 0  # bytes that it takes only to be faster
         self.info = EngineInfo(
             pid=pid,
             load_seconds=0.0,
@@ -106,6 +107,13 @@ class FakeEngine:
 
     async def apply_template(self, prompt: ChatPrompt) -> str:
         return " ".join(f"{message.role}: {message.content}" for message in prompt.messages)
+
+    async def spare(self) -> int:
+        await asyncio.sleep(TICK)
+        if self._error:
+            raise self._error
+        freed, self.kept = self.kept, 0
+        return freed
 
     def share(self, engines: int) -> None:
         self.sharing = engines

@@ -50,7 +50,7 @@ class Bench:
     def free(self, pids: Collection[int]) -> int:
         """What the machine has left beside the engines that live, and what was lost of those that ended."""
         room = Room(0, self.gpu)
-        alive = sum(taken(engine.spec, room).host for engine in self.factory.alive)
+        alive = sum(taken(engine.spec, room).host + engine.kept for engine in self.factory.alive)
         lost = sum(self.lost.get(engine.info.pid, 0) for engine in self.factory.engines if engine.ended)
         return self.machine - alive - lost
 

@@ -210,6 +210,15 @@ def test_embedding_that_nobody_waits_for_any_more_ends(opened: Opener) -> None:
     asyncio.run(scenario())
 
 
+def test_an_engine_that_has_answered_nothing_yet_has_nothing_to_spare(opened: Opener) -> None:
+    async def scenario() -> None:
+        async with opened() as engine:
+            assert await engine.spare() == 0
+            assert (await ask(engine, "after")).finish_reason == "length"
+
+    asyncio.run(scenario())
+
+
 def test_messages_become_text_and_text_becomes_tokens(opened: Opener) -> None:
     async def scenario() -> None:
         async with opened() as engine:

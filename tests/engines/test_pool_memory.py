@@ -41,6 +41,53 @@ def test_the_longest_unused_goes_until_the_newcomer_fits() -> None:
     run(scenario, max_loaded=9)
 
 
+def test_what_models_keep_to_be_faster_costs_no_other_its_place_or_context() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=4096)
+        bench.sizes(b=4096, c=4096, lowerable=True)
+        bench.machine = 2 * size(4096)
+        await bench.ask("a")
+        [first] = bench.factory.alive
+        first.kept = 100 << 20
+        await bench.ask("b")
+        assert bench.states() == "running running stopped"
+        assert bench.pool.state("uid-b").lowered == {}
+        assert first.kept == 0
+
+    run(scenario, max_loaded=9)
+
+
+def test_what_models_keep_is_theirs_while_there_is_room() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=4096, b=4096)
+        bench.machine = 2 * size(4096) + (100 << 20)
+        await bench.ask("a")
+        [first] = bench.factory.alive
+        first.kept = 100 << 20
+        await bench.ask("b")
+        assert first.kept == 100 << 20
+
+    run(scenario, max_loaded=9)
+
+
+def test_a_model_that_does_not_answer_keeps_nobody_waiting_for_good() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=4096, b=4096)
+        bench.machine = size(4096)
+        await bench.ask("a")
+        [first] = bench.factory.alive
+
+        async def never() -> int:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        first.spare = never  # type: ignore[method-assign]
+        await bench.ask("b")
+        assert bench.states() == "stopped running stopped"
+
+    run(scenario, max_loaded=9)
+
+
 def test_nobody_goes_who_need_not() -> None:
     async def scenario(bench: Bench) -> None:
         bench.sizes(a=4096, b=4096, c=4096)

@@ -86,6 +86,12 @@ class LlamaCppEngine:
         assert isinstance(event, wire.Rendered)
         return event.text
 
+    async def spare(self) -> int:
+        """See `Engine.spare`."""
+        event = await self._ask(wire.Spare(self._new_id()))
+        assert isinstance(event, wire.Spared)
+        return event.nbytes
+
     def share(self, engines: int) -> None:
         """See `Engine.share`."""
         if engines != self._sharing:

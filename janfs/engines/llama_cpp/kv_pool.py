@@ -178,6 +178,10 @@ class KvPool:
             self._evict(seq)
         return found
 
+    def forget_copies(self) -> int:
+        """Give up all copies; how many bytes they had."""
+        return self._shelf.clear()
+
     def _is_worth_keeping(self, seq: int, tokens: Sequence[int]) -> bool:
         """Put all `tokens` of a sequence into the tree, unless others hold them anyway."""
         match = self._tree.match(tokens)

@@ -157,6 +157,10 @@ class Scheduler:
             if run.request_id == request_id:
                 self._drop(run)
 
+    def spare(self) -> int:
+        """Give up what was copied out of the KV cache; how many bytes that had."""
+        return self._pool.forget_copies()
+
     def step(self) -> list[Event]:
         """Admit, decode once, sample. Returns what there is to tell, in order."""
         self._admit()

@@ -28,6 +28,11 @@ class Shelf:
         while sum(each.saved.nbytes for each in self._copies) > self._most:
             del self._copies[0]
 
+    def clear(self) -> int:
+        """Give all copies up; how many bytes they had."""
+        freed, self._copies = sum(each.saved.nbytes for each in self._copies), []
+        return freed
+
     def has(self, tokens: list[int]) -> bool:
         """Whether there is a copy that begins with all of these; from now on it counts as used."""
         found = next((each for each in self._copies if _begins(each.tokens, tokens)), None)

@@ -89,7 +89,13 @@ class Share(msgspec.Struct, frozen=True, tag="share"):
     id: str = ""
 
 
-Command = Ping | Share | Generate | Embed | Cancel | Tokenize | Spell | ApplyTemplate
+class Spare(msgspec.Struct, frozen=True, tag="spare"):
+    """Give up what is kept only to be faster. Answered by `Spared`, between two steps."""
+
+    id: str
+
+
+Command = Ping | Share | Spare | Generate | Embed | Cancel | Tokenize | Spell | ApplyTemplate
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -133,6 +139,13 @@ class Rendered(msgspec.Struct, frozen=True, tag="rendered"):
     text: str
 
 
+class Spared(msgspec.Struct, frozen=True, tag="spared"):
+    """So many bytes are free again."""
+
+    id: str
+    nbytes: int
+
+
 class Failure(msgspec.Struct, frozen=True, tag="failure"):
     """An error of the tree in `janfs.errors`; `sizes` are `ContextExceeded`'s two numbers."""
 
@@ -143,7 +156,7 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
     sizes: tuple[int, int] | None = None
 
 
-Event = Ready | Pong | Answer | Vectors | Tokens | Pieces | Rendered | Failure
+Event = Ready | Pong | Answer | Vectors | Tokens | Pieces | Rendered | Spared | Failure
 
 _encoder = msgspec.msgpack.Encoder()
 _loads: msgspec.msgpack.Decoder[Load] = msgspec.msgpack.Decoder(Load)

@@ -5,7 +5,6 @@ can put a time limit on a template. One computes: it owns the scheduler and the 
 beyond a request ends the process; the host tells its requests.
 """
 
-import ctypes
 import faulthandler
 import os
 import queue
@@ -13,12 +12,12 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from janfs.engines.free_memory import give_back
 from janfs.engines.llama_cpp import wire
 from janfs.engines.llama_cpp.channel import Channel
 from janfs.engines.llama_cpp.cores import available_cores, fair_part
@@ -26,6 +25,7 @@ from janfs.engines.llama_cpp.dialects.stream import PartStream
 from janfs.engines.llama_cpp.echo import Echo, echo_of
 from janfs.engines.llama_cpp.embedding import Embedded, EmbeddingQueue
 from janfs.engines.llama_cpp.embedding_input import input_tokens
+from janfs.engines.llama_cpp.ending import die_with, end_process
 from janfs.engines.llama_cpp.grammar import gbnf_of
 from janfs.engines.llama_cpp.loading import Loaded, load
 from janfs.engines.llama_cpp.log import Log
@@ -33,8 +33,6 @@ from janfs.engines.llama_cpp.prompt import Prepared, chat_text, check_tokens, pr
 from janfs.engines.llama_cpp.scheduler import Scheduler
 from janfs.engines.protocol import ChatPrompt, EngineSettings, PlainText, Reply, SamplingParams
 from janfs.errors import InvalidInput, JanfsError
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class _Texts(NamedTuple):
@@ -53,6 +51,10 @@ class _Submit(NamedTuple):
     param: str
 
 
+_Item = _Submit | _Texts | wire.Cancel | wire.Share | wire.Spare
+"""What the thread that computes is told."""
+
+
 class Worker:
     """Serves commands on one model until the channel closes. It writes, or makes vectors, or both."""
 
@@ -67,7 +69,7 @@ class Worker:
             self._scheduler = Scheduler(self._writing, n_parallel=n_parallel, continuous=continuous)
         self._embeddings = EmbeddingQueue(self._pooled) if self._pooled is not None else None
         self._commands: queue.SimpleQueue[wire.Command] = queue.SimpleQueue()
-        self._computing: queue.SimpleQueue[_Submit | _Texts | wire.Cancel | wire.Share] = queue.SimpleQueue()
+        self._computing: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._cancelled: set[str] = set()  # read, but not yet known to the scheduler
 
     def run(self) -> None:
@@ -126,7 +128,7 @@ class Worker:
                 pooling = self._pooled.pooling
                 texts = [input_tokens(each, self._weights, pooling) for each in inputs]
                 self._computing.put(_Texts(id_, texts, "documents" if pooling == "rank" else "input"))
-            case wire.Cancel() | wire.Share():
+            case wire.Cancel() | wire.Share() | wire.Spare():
                 self._computing.put(command)
             case wire.Tokenize(id_, asked):
                 if isinstance(asked, PlainText):
@@ -158,7 +160,7 @@ class Worker:
     def _idle(self) -> bool:
         return all(line is None or line.idle for line in (self._scheduler, self._embeddings))
 
-    def _take(self, item: _Submit | _Texts | wire.Cancel | wire.Share) -> None:
+    def _take(self, item: _Item) -> None:
         try:
             match item:
                 case wire.Cancel(id_):
@@ -170,6 +172,10 @@ class Worker:
                     for context in (self._writing, self._pooled):
                         if context is not None:
                             context.use_threads(fair_part(available_cores(), engines))
+                case wire.Spare(id_):
+                    freed = self._scheduler.spare() if self._scheduler else 0
+                    give_back()
+                    self._channel.send([wire.Spared(id_, freed)])
                 case _Texts(id_, texts, param) if self._embeddings:
                     self._embeddings.submit(id_, texts, param=param)
                 case _Submit() if self._scheduler:
@@ -193,10 +199,10 @@ class Worker:
 def main(arguments: Sequence[str]) -> None:
     """Load the model that the first frame names, then serve it."""
     descriptor, parent = map(int, arguments)
-    _die_with(parent)
+    die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches us too; the host decides
     faulthandler.enable()
-    threading.excepthook = _end_process
+    threading.excepthook = end_process
     channel = Channel(socket.socket(fileno=descriptor))
     frame = channel.receive()
     if frame is None:
@@ -209,21 +215,6 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(1)
     channel.send([wire.Ready(loaded.info)])
     Worker(channel, loaded, wanted.settings).run()
-
-
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when the host dies, however it dies. See prctl(2)."""
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != parent:  # it died before we asked
-        sys.exit(0)
-
-
-def _end_process(failure: threading.ExceptHookArgs) -> None:
-    """A thread that fails would leave requests without an answer: end the process instead."""
-    traceback.print_exception(failure.exc_type, failure.exc_value, failure.exc_traceback)
-    sys.stderr.flush()
-    os._exit(70)
 
 
 def _to_wire(request_id: str, reply: Reply | JanfsError) -> wire.Event:

@@ -35,6 +35,14 @@ def test_the_copy_that_has_most_in_common_is_found(
         assert length == most == common(copy.tokens)
 
 
+def test_a_cleared_shelf_says_what_it_had_and_has_nothing() -> None:
+    shelf = Shelf(100)
+    for number in (1, 2):
+        put(shelf, [number] * 4)
+    assert [shelf.clear(), shelf.clear()] == [8, 0]
+    assert shelf.longest([1] * 4, 0) is None
+
+
 def test_the_longest_unused_is_given_up_when_there_are_too_many_bytes() -> None:
     shelf = Shelf(10)
     for number in (1, 2, 3):

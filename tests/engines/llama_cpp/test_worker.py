@@ -196,7 +196,9 @@ def test_where_caching_is_off_every_prompt_is_computed_whole(tiny_model: Path) -
     run_tiny(tiny_model, none, caching_enabled=False)
 
 
-def test_a_chat_that_had_to_make_room_comes_back_from_its_copy(tiny_model: Path) -> None:
+def test_a_chat_that_had_to_make_room_comes_back_from_its_copy_until_that_is_given_up(
+    tiny_model: Path,
+) -> None:
     async def scenario(engine: Engine) -> None:
         async def told(word: str) -> tuple[str, int]:
             """An answer to a long prompt, and how much of that was known."""
@@ -211,6 +213,9 @@ def test_a_chat_that_had_to_make_room_comes_back_from_its_copy(tiny_model: Path)
         assert known == 0
         assert (await told("b"))[1] == 1, "what begins every text"
         assert await told("a") == (first, 400), "it was not copied when the other took its cells"
+        assert await engine.spare() > 400 * 64
+        assert await engine.spare() == 0
+        assert (await told("b"))[1] < 400, "its copy was given up, and it had made room"
 
     run_tiny(tiny_model, scenario)
 
