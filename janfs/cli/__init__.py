@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from janfs.cli import editing, hashes, history, organising, ps, pull, serving, sharing
+from janfs.cli import editing, hashes, history, organising, ps, pull, serving, sharing, verifying
 from janfs.cli import log as log_commands
 from janfs.cli.common import at_option, json_option, key_option, root_option
 from janfs.cli.errors import exit_code
@@ -108,7 +108,7 @@ def rebuild(root: Path, as_json: bool, check: bool) -> None:
         found = compare(log)
     finally:
         log.close()
-    log_commands.say_parked(found)
+    verifying.say_parked(found)
     if as_json:
         click.echo(printing.as_json(found))
     elif found.difference is None:

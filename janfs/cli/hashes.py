@@ -9,7 +9,7 @@ from urllib.parse import quote
 import click
 
 from janfs.cli.common import json_option, key_option, root_option
-from janfs.cli.log import verify_log
+from janfs.cli.verifying import verify_log
 from janfs.errors import FilesCorrupt
 
 

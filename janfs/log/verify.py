@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import func, select
 from sqlalchemy.exc import DatabaseError
 
@@ -22,7 +22,8 @@ _DIGITS = 64  # of a SHA-256
 class Verdict(Struct, frozen=True):
     """What `verify` found. `bad_position` is the first position that does not stand, if any.
 
-    `after` is the last position that was archived; the events counted here come after it.
+    `after` is the last position that was archived; the events counted here come after it. With `unguarded`
+    nothing but the guards is wrong.
     """
 
     events: int
@@ -31,6 +32,7 @@ class Verdict(Struct, frozen=True):
     bad_position: int | None = None
     reason: str | None = None
     after: int = 0
+    unguarded: bool = False
 
     @property
     def ok(self) -> bool:
@@ -83,8 +85,10 @@ def verify(log: LogReader, noted: Noted | None = None, *, guarded: bool = True) 
     walk = _Walk(log, noted)
     try:
         walk.all()
-        if guarded:
-            walk.check_guards()
+        wrong = walk.wrong_guards() if guarded else []
+        if wrong:
+            reason = f"the guards are not as they should be: {', '.join(wrong)}"
+            return structs.replace(walk.verdict(None, reason), unguarded=True)
     except _Damage as damage:
         return walk.verdict(damage.position, damage.reason)
     except DatabaseError as error:
@@ -139,13 +143,11 @@ class _Walk:
         if damage != "ok":
             raise _Damage(f"the database file is damaged: {damage}")
 
-    def check_guards(self) -> None:
-        """Whether the guards are in place. Raises `_Damage`."""
+    def wrong_guards(self) -> list[str]:
+        """The guards that are not in place."""
         with self._log.query() as connection:
             # An older janfs had other guards; the start that changes the tables changes them, and looks.
-            wrong = wrong_guards(connection) if seams.has_seam(connection) else []
-        if wrong:
-            raise _Damage(f"the guards are not as they should be: {', '.join(wrong)}")
+            return wrong_guards(connection) if seams.has_seam(connection) else []
 
     def _read_seam(self) -> Seam | None:
         try:

@@ -59,7 +59,10 @@ def test_guards_that_were_dropped_are_put_back_where_the_content_stands(root: Pa
     by_hand(database, "DROP TRIGGER events_no_update")
     refused = janfs(root, "ls")
     assert (refused.exit_code, "janfs log guard" in refused.output) == (6, True), refused.output
-    assert "events_no_update" in janfs(root, "verify").output
+    found = janfs(root, "verify").output
+    assert "events_no_update" in found
+    assert "`janfs log guard`" in found
+    assert "restore" not in found, "nothing is lost"
     assert "events_no_update" in janfs(root, "log", "guard").output
     assert janfs(root, "log", "guard").output == "The guards are as they should be.\n"
     assert janfs(root, "ls").exit_code == 0
@@ -68,6 +71,8 @@ def test_guards_that_were_dropped_are_put_back_where_the_content_stands(root: Pa
     refused = janfs(root, "log", "guard")
     assert refused.exit_code == 6
     assert "position 2" in refused.output
+    for said in (refused.output, janfs(root, "verify").output):
+        assert "`janfs restore`" in said, "it is not said what to do"
     with closing(sqlite3.connect(database)) as connection:
         triggers = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").fetchone()
     assert triggers == (0,), "a damaged log must not look as if it had been guarded all along"
