@@ -11,6 +11,7 @@ from litestar.plugins.core import MsgspecDIPlugin
 
 from janfs.api import docs, schemas
 from janfs.api.access import Access
+from janfs.api.actor import actor_of
 from janfs.api.bell import Bell
 from janfs.api.context import ApiContext
 from janfs.api.door import Door
@@ -54,6 +55,7 @@ def create_api(context: ApiContext) -> Access:
         dependencies={
             "context": Provide(lambda: context, sync_to_thread=False),
             "model_list": Provide(lambda: model_list, sync_to_thread=False),
+            "actor": Provide(actor_of, sync_to_thread=False),
             "past": Provide(lambda: past, sync_to_thread=False),
             "bell": Provide(lambda: bell, sync_to_thread=False),
         },

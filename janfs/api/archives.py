@@ -10,9 +10,9 @@ from litestar.params import FromPath, RawBody
 from litestar.response import Stream
 from msgspec import Struct
 
+from janfs.api.actor import Actor
 from janfs.api.context import ApiContext, Context
 from janfs.api.errors import decode_body
-from janfs.api.models import ACTOR
 from janfs.archive.export import Packed, earlier_histories
 from janfs.catalogue.catalogue import find_model
 from janfs.errors import InvalidInput, ModelNotFound
@@ -54,7 +54,7 @@ class ImportedModel(Struct, frozen=True):
 
 
 @post("/v1/models/{model_id:str}/export", status_code=200)
-async def export_model(context: Context, model_id: FromPath[str]) -> Stream:
+async def export_model(context: Context, actor: Actor, model_id: FromPath[str]) -> Stream:
     """The model's folder with its history, as one archive."""
     catalogue = context.pipeline.snapshot.catalogue
     model = find_model(catalogue, model_id)
@@ -63,7 +63,7 @@ async def export_model(context: Context, model_id: FromPath[str]) -> Stream:
     fs = RealFileSystem(context.settings.root)
     packed = await asyncio.to_thread(Packed, fs, context.log, catalogue, model)
     headers = {"content-disposition": f'attachment; filename="{packed.name}"'}
-    return Stream(_pieces(context, packed, model.uid), media_type="application/x-tar", headers=headers)
+    return Stream(_pieces(context, actor, packed, model.uid), media_type="application/x-tar", headers=headers)
 
 
 @get("/v1/models/{model_id:str}/imported", sync_to_thread=True)
@@ -75,20 +75,20 @@ def earlier_history(context: Context, model_id: FromPath[str]) -> EarlierHistory
 
 
 @post("/v1/import", status_code=200)
-async def import_archive(context: Context, body: RawBody) -> ImportedModel:
+async def import_archive(context: Context, actor: Actor, body: RawBody) -> ImportedModel:
     """Take in an archive that lies on this machine."""
     path = Path(decode_body(body, ImportRequest).path)
     if not path.is_absolute() or not paths.is_archive(path.name) or not path.is_file():
         raise InvalidInput(f"{path} is no {paths.ARCHIVE_SUFFIX} file on this machine.", param="path")
-    found = await asyncio.to_thread(context.archives.take, path, None, ACTOR)
+    found = await asyncio.to_thread(context.archives.take, path, None, actor)
     return ImportedModel(found.id, found.new)
 
 
-async def _pieces(context: ApiContext, packed: Packed, uid: str) -> AsyncGenerator[bytes]:
+async def _pieces(context: ApiContext, actor: str, packed: Packed, uid: str) -> AsyncGenerator[bytes]:
     source = iter(packed)
     while data := await asyncio.to_thread(_gather, source):
         yield data
-    told = Record((Draft(uid, packed.event(), ACTOR),))
+    told = Record((Draft(uid, packed.event(), actor),))
     await asyncio.wrap_future(context.pipeline.submit(told))
 
 

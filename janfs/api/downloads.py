@@ -8,9 +8,9 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, HeaderParameter, RawBody
 from msgspec import Struct
 
+from janfs.api.actor import Actor
 from janfs.api.context import ApiContext, Context
 from janfs.api.errors import HttpRefusal, decode_body
-from janfs.api.models import ACTOR
 from janfs.catalogue.catalogue import find_model
 from janfs.errors import ModelNotFound
 
@@ -38,15 +38,16 @@ class PullRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @post("/v1/models/{model_id:str}/download", status_code=200)
-async def start_download(context: Context, model_id: FromPath[str]) -> DownloadState:
+async def start_download(context: Context, actor: Actor, model_id: FromPath[str]) -> DownloadState:
     """Fetch what a model lacks, from the addresses in its model.json. Returns once it has begun."""
-    found = await asyncio.to_thread(context.downloads.start, model_id, ACTOR)
+    found = await asyncio.to_thread(context.downloads.start, model_id, actor)
     return _state(context, found)
 
 
 @get("/v1/models/{model_id:str}/{name:str}")
 async def start_download_by_get(
     context: Context,
+    actor: Actor,
     model_id: FromPath[str],
     name: FromPath[str],
     site: Annotated[str | None, HeaderParameter(name="sec-fetch-site")] = None,
@@ -56,7 +57,7 @@ async def start_download_by_get(
         raise NotFoundException
     if site in ("cross-site", "same-site"):  # a page can have a browser GET anything, as a picture say
         raise HttpRefusal(403, "forbidden", "Another site's page may not start downloads.")
-    found = await asyncio.to_thread(context.downloads.start, name, ACTOR)
+    found = await asyncio.to_thread(context.downloads.start, name, actor)
     return _state(context, found)
 
 
@@ -67,19 +68,19 @@ def get_download(context: Context, model_id: FromPath[str]) -> DownloadState:
 
 
 @delete("/v1/models/{model_id:str}/download", status_code=200)
-async def cancel_download(context: Context, model_id: FromPath[str]) -> DownloadState:
+async def cancel_download(context: Context, actor: Actor, model_id: FromPath[str]) -> DownloadState:
     """Stop a download and remove what came of it."""
-    stopped = await asyncio.to_thread(context.downloads.cancel, model_id, ACTOR)
+    stopped = await asyncio.to_thread(context.downloads.cancel, model_id, actor)
     state = _state(context, model_id)
     message = f"Download of {state.id} cancelled" if stopped else f"{state.id} was not being downloaded"
     return DownloadState(state.id, "none", message)
 
 
 @post("/v1/pull", status_code=200)
-async def pull_model(context: Context, body: RawBody) -> DownloadState:
+async def pull_model(context: Context, actor: Actor, body: RawBody) -> DownloadState:
     """Make a model of an address and begin to fetch it. Returns once it has begun."""
     wanted = decode_body(body, PullRequest)
-    found = await asyncio.to_thread(context.downloads.pull, wanted.source, ACTOR)
+    found = await asyncio.to_thread(context.downloads.pull, wanted.source, actor)
     return _state(context, found)
 
 

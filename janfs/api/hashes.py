@@ -7,9 +7,9 @@ from litestar import post
 from litestar.params import FromPath, RawBody
 from msgspec import Struct
 
+from janfs.api.actor import Actor
 from janfs.api.context import ApiContext, Context
 from janfs.api.errors import decode_body
-from janfs.api.models import ACTOR
 from janfs.catalogue.catalogue import Catalogue, find_model, present_models
 from janfs.catalogue.entries import Model
 from janfs.errors import ModelNotFound
@@ -57,7 +57,7 @@ async def verify_model(context: Context, model_id: FromPath[str]) -> Verificatio
 
 
 @post("/v1/dedupe", status_code=200)
-async def dedupe(context: Context, body: RawBody) -> Deduped:
+async def dedupe(context: Context, actor: Actor, body: RawBody) -> Deduped:
     """Let files with the same content share it on disk, once both were read and found the same."""
     wanted = decode_body(body, DedupeRequest) if body.strip() else DedupeRequest()
     fs = RealFileSystem(context.settings.root)
@@ -75,7 +75,7 @@ async def dedupe(context: Context, body: RawBody) -> Deduped:
         pairs, drafts = await asyncio.to_thread(verifying.compare, fs, catalogue, uid)
         await _record(context, drafts)
         if pairs:
-            after = await asyncio.wrap_future(context.pipeline.submit(Dedupe(tuple(pairs), ACTOR)))
+            after = await asyncio.wrap_future(context.pipeline.submit(Dedupe(tuple(pairs), actor)))
     done = await asyncio.to_thread(deeds.freed, context.log, before, after)
     return Deduped(done, sum(each.size for each in done), dry_run=False)
 

@@ -7,9 +7,9 @@ from litestar import get, post
 from litestar.params import FromPath, QueryParameter, RawBody
 from msgspec import Struct
 
+from janfs.api.actor import Actor
 from janfs.api.context import Context
 from janfs.api.errors import decode_body
-from janfs.api.models import ACTOR
 from janfs.api.moments import Past, position_of
 from janfs.history.diff import Change
 from janfs.past import reasons, texts
@@ -60,7 +60,7 @@ class Reverted(Struct, frozen=True):
 
 
 @post("/v1/models/{model_id:str}/revert", status_code=200)
-async def revert_model(context: Context, model_id: FromPath[str], body: RawBody) -> Reverted:
+async def revert_model(context: Context, actor: Actor, model_id: FromPath[str], body: RawBody) -> Reverted:
     """Bring a model's model.json back to what it was; a deleted model comes out of the trash."""
     wanted = decode_body(body, RevertRequest)
     catalogue = context.pipeline.snapshot.catalogue
@@ -72,7 +72,7 @@ async def revert_model(context: Context, model_id: FromPath[str], body: RawBody)
     found = await asyncio.to_thread(look)
     position = catalogue.position
     if not wanted.dry_run:
-        position = await asyncio.wrap_future(context.pipeline.submit(Revert(uid, found.end, ACTOR)))
+        position = await asyncio.wrap_future(context.pipeline.submit(Revert(uid, found.end, actor)))
     model = context.pipeline.snapshot.catalogue.models[uid]
     return Reverted(model.id, found.end, position, found.changes, found.text, wanted.dry_run)
 

@@ -9,6 +9,7 @@ from litestar.params import FromPath, HeaderParameter, QueryParameter, RawBody, 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from janfs.api.actor import Actor
 from janfs.api.context import ApiContext, Context
 from janfs.api.errors import decode_body
 from janfs.api.moments import Moment, Past, position_of
@@ -28,7 +29,6 @@ from janfs.remotes import find_remote
 from janfs.serving import find_outsider, resolve
 from janfs.views import ModelView, find_view
 
-ACTOR = "api"
 JSON_PATCH = "application/json-patch+json"
 _NO_SETTINGS: tuple[Any, ...] = (None, {}, "", "{}")
 
@@ -109,6 +109,7 @@ async def get_model(
 @patch("/v1/models/{model_id:str}")
 async def patch_model(
     context: Context,
+    actor: Actor,
     model_id: FromPath[str],
     body: RawBody,
     *,
@@ -127,7 +128,7 @@ async def patch_model(
     else:
         wanted = merge_patch(decode_body(body or b"{}", Any), given_back)
     seen = None if if_match in (None, "*") else (if_match or "").removeprefix("W/").strip('"')
-    await asyncio.wrap_future(context.pipeline.submit(Edit(model_id, wanted, ACTOR, seen)))
+    await asyncio.wrap_future(context.pipeline.submit(Edit(model_id, wanted, actor, seen)))
     return _shown(context, model_id)
 
 
@@ -145,12 +146,12 @@ def _shown(context: ApiContext, name: str) -> Response[ModelView]:
 
 
 @delete("/v1/models/{model_id:str}", status_code=200)
-async def delete_model(context: Context, model_id: FromPath[str]) -> Deleted:
+async def delete_model(context: Context, actor: Actor, model_id: FromPath[str]) -> Deleted:
     """Stop a model and move its folder to the trash."""
     model = present_model(context, model_id)
     await context.pool.stop(model.uid, reason="it is being deleted")
-    await asyncio.to_thread(context.downloads.cancel, model.id, ACTOR)
-    await asyncio.wrap_future(context.pipeline.submit(Delete(model.id, ACTOR)))
+    await asyncio.to_thread(context.downloads.cancel, model.id, actor)
+    await asyncio.wrap_future(context.pipeline.submit(Delete(model.id, actor)))
     return Deleted(model.id)
 
 

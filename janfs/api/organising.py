@@ -7,9 +7,9 @@ from litestar import post
 from litestar.params import FromPath, RawBody
 from msgspec import Struct
 
+from janfs.api.actor import Actor
 from janfs.api.context import Context
 from janfs.api.errors import decode_body
-from janfs.api.models import ACTOR
 from janfs.errors import ModelNotFound
 from janfs.organise.rehearsal import Deed
 from janfs.pipeline import deeds
@@ -39,10 +39,10 @@ class Organised(Struct, frozen=True):
 
 
 @post("/v1/models/{model_id:str}/pair", status_code=200)
-async def pair_model(context: Context, model_id: FromPath[str], body: RawBody) -> ModelView:
+async def pair_model(context: Context, actor: Actor, model_id: FromPath[str], body: RawBody) -> ModelView:
     """Give a projector or an adapter to a model."""
     wanted = decode_body(body, PairRequest)
-    await asyncio.wrap_future(context.pipeline.submit(Pair(wanted.part, model_id, ACTOR)))
+    await asyncio.wrap_future(context.pipeline.submit(Pair(wanted.part, model_id, actor)))
     view = find_view(context.pipeline.snapshot, model_id, context.pool.state)
     if view is None:
         raise ModelNotFound(model_id)

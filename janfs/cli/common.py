@@ -1,10 +1,28 @@
 """Options that many commands have."""
 
+import getpass
+import os
+import re
 from pathlib import Path
 
 import click
 
 from janfs.settings import DEFAULT_ROOT
+
+
+def user() -> str:
+    """Who runs this command, as the log names people."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # nobody has this number, as in many containers
+        name = str(os.getuid())
+    return re.sub(r"[^\w.@-]", "_", name)[:64]
+
+
+def headers_of(api_key: str | None) -> dict[str, str]:
+    """What every request of a command says of who asks."""
+    key = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+    return key | {"X-Janfs-Actor": user()}
 
 
 def _expand(_: click.Context, __: click.Parameter, value: str) -> Path:

@@ -1,13 +1,12 @@
 """`janfs set`: what a person says about a model without opening its file."""
 
-import getpass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import click
 
-from janfs.cli.common import key_option, root_option
+from janfs.cli.common import key_option, root_option, user
 
 
 @click.command(name="set")
@@ -57,7 +56,7 @@ def set_(
             if exact
             else merge_patch(body, given_back)
         )
-        obey(root, Edit(id, patch, f"cli:{getpass.getuser()}"))
+        obey(root, Edit(id, patch, f"cli:{user()}"))
     click.echo(f"{id} is changed.")
 
 

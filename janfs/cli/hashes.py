@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import click
 
-from janfs.cli.common import json_option, key_option, root_option
+from janfs.cli.common import json_option, key_option, root_option, user
 from janfs.cli.verifying import verify_log
 from janfs.errors import FilesCorrupt
 
@@ -164,8 +164,8 @@ def _dedupe(root: Path, id: str | None, *, dry_run: bool) -> dict[str, Any]:
         else:
             for uid in uids:
                 pairs, drafts = compare(fs, pipeline.catalogue, uid)
-                commands = [Submitted(Record(tuple(drafts))), Submitted(Dedupe(tuple(pairs), "cli"))]
-                for submitted in commands:
+                shared = Dedupe(tuple(pairs), f"cli:{user()}")
+                for submitted in (Submitted(Record(tuple(drafts))), Submitted(shared)):
                     pipeline.tick([], [submitted])
                     submitted.done.result(0)
             done = deeds.freed(log, before, pipeline.catalogue.position)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import click
 
-from janfs.cli.common import json_option, key_option, root_option
+from janfs.cli.common import json_option, key_option, root_option, user
 from janfs.cli.log import say_seam
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _revert(root: Path, id: str, to: str, *, dry_run: bool) -> dict[str, Any]:
             target = _position(log, to)
             pipeline.tick()  # what was written meanwhile is in the log from now on
             found = preview(log, pipeline.catalogue, id, target)
-            asked = Submitted(Revert(id, target, "cli"))
+            asked = Submitted(Revert(id, target, f"cli:{user()}"))
             pipeline.tick([], [asked])
             asked.done.result(0)
     told = {"id": found.id, "to": found.end, "changes": found.changes, "text": found.text}

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import click
 
-from janfs.cli.common import json_option, key_option, root_option
+from janfs.cli.common import json_option, key_option, root_option, user
 
 
 @click.command()
@@ -43,7 +43,7 @@ def pair(root: Path, api_key: str | None, part: str, model: str) -> None:
     if service is not None:
         service.ask("POST", f"/v1/models/{quote(model, safe='')}/pair", {"part": part})
     else:
-        obey(root, Pair(part, model, "cli"))
+        obey(root, Pair(part, model, f"cli:{user()}"))
     click.echo(f"{part} belongs to {model} now.")
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import click
 
-from janfs.cli.common import key_option, root_option
+from janfs.cli.common import key_option, root_option, user
 from janfs.errors import DownloadError
 
 LOOK_EVERY = 0.25  # seconds
@@ -57,7 +57,7 @@ def _pull(root: Path, hosts: tuple[str, ...], private: bool, source: str) -> Non
         thread = start_thread(pipeline)
         downloader = Downloader(root, pipeline, Policy(hosts, private))
         try:
-            name = downloader.pull(source, "cli")
+            name = downloader.pull(source, f"cli:{user()}")
             uid = pipeline.snapshot.catalogue.ids[name]
 
             def state() -> dict[str, Any]:

@@ -12,7 +12,7 @@ import click
 
 from janfs.bringing.bring import Brought, Mode
 from janfs.bringing.find import Find
-from janfs.cli.common import json_option, key_option, root_option
+from janfs.cli.common import json_option, key_option, root_option, user
 from janfs.errors import FolderError, InvalidInput, JanfsError, ModelNotFound
 from janfs.folder import paths
 
@@ -111,7 +111,7 @@ def _export(root: Path, name: str, target: Path) -> int:
             raise ModelNotFound(name)
         packed = Packed(RealFileSystem(root), log, pipeline.catalogue, model)
         size = _save(target, iter(packed))
-        pipeline.tick([], [Submitted(Record((Draft(model.uid, packed.event(), "cli"),)))])
+        pipeline.tick([], [Submitted(Record((Draft(model.uid, packed.event(), f"cli:{user()}"),)))])
     return size
 
 
@@ -129,7 +129,7 @@ def _import(root: Path, api_key: str | None, archive: Path) -> dict[str, Any]:
         work()
         thread = start_thread(pipeline)
         try:
-            found = Archives(root, pipeline).take(archive, None, "cli")
+            found = Archives(root, pipeline).take(archive, None, f"cli:{user()}")
         finally:
             pipeline.stop()
             thread.join()

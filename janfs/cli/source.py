@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from janfs.cli.common import headers_of
 from janfs.clock import SystemClock
 from janfs.errors import InvalidInput, JanfsError, ModelNotFound, NotFound, RootUnusable
 from janfs.root import OpenRoot, owner_of, read_log
@@ -71,7 +72,7 @@ class Service:
 
     def __init__(self, url: str, api_key: str | None) -> None:
         self._url = url
-        self._headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+        self._headers = headers_of(api_key)
 
     def models(self, at: str | None = None) -> list[dict[str, Any]]:
         """See `Source.models`."""

@@ -43,6 +43,20 @@ def test_the_log_says_who_asked(tiny: Service) -> None:
     assert "/name" in events[-1]["data"]["owned"]
 
 
+def test_a_caller_that_says_a_name_is_recorded_by_it(tiny: Service) -> None:
+    patch(tiny, {"name": "Mine"}, **{"X-Janfs-Actor": "ann@desk"})
+    assert tiny.get("/v1/models/tiny/history?limit=1000")["data"][-1]["actor"] == "api:ann@desk"
+    by = {leaf["path"][0]: leaf["actor"] for leaf in tiny.get("/v1/models/tiny/blame")["leaves"]}
+    assert by["name"] == "api:ann@desk"
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x" * 65, "cli:ann"])
+def test_a_name_that_is_none_is_refused(tiny: Service, name: str) -> None:
+    answer = patch(tiny, {"name": "Mine"}, **{"X-Janfs-Actor": name})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_header"), answer.text
+    assert tiny.get("/v1/models/tiny")["name"] == "tiny"
+
+
 def test_what_is_so_already_is_theirs_from_then_on_and_no_byte_changes(tiny: Service) -> None:
     before = (tiny.root / PATH).read_bytes()
     assert patch(tiny, {"owned_by": "you"}).status_code == 200

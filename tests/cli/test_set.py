@@ -1,6 +1,7 @@
 """`janfs set`, on a root that nobody has open and on one that is being served."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from janfs.cli import main
+from janfs.cli.common import user
 from tests.support.ggufs import tiny_gguf
 from tests.support.service import ServiceProcess
 
@@ -61,6 +63,25 @@ def test_with_a_service(root: Path) -> None:
     with ServiceProcess(root) as service:
         service.wait_model("story")
         change_and_give_back(root)
+        events = [json.loads(line) for line in janfs(root, "history", "story", "--json").output.splitlines()]
+        assert events[-1]["type"] == "json-written"
+        assert events[-1]["actor"] == f"api:{user()}", "who runs the command is lost on the way"
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [("ann", "ann"), ("DOM\\ann", "DOM_ann"), ("x" * 99, "x" * 64), (None, str(os.getuid()))],
+)
+def test_whoever_runs_a_command_has_a_name(
+    monkeypatch: pytest.MonkeyPatch, known: str | None, told: str
+) -> None:
+    def getuser() -> str:
+        if known is None:
+            raise KeyError("getpwuid(): uid not found")
+        return known
+
+    monkeypatch.setattr("getpass.getuser", getuser)
+    assert user() == told
 
 
 @pytest.mark.parametrize(
