@@ -6,17 +6,13 @@ import re
 import struct
 from collections.abc import Sequence
 
+from janfs.engines.image_kinds import MAX_PIXELS, image_kind
 from janfs.engines.protocol import ChatPrompt, Image, RunSpec
 from janfs.errors import InvalidInput, UnsupportedParameter
 
 MAX_IMAGES = 16  # of one message
-MAX_PIXELS = 2**26  # of one image; a few bytes can unfold to gigabytes
 _DATA = re.compile(r"data:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
-_UNREADABLE = re.compile(
-    rb"(?P<WebP>RIFF....WEBP)|....ftyp(?:(?P<AVIF>avi[fs])|(?P<HEIC>hei[cx]|mif1|msf1))"
-    rb"|(?P<TIFF>II\*\0|MM\0\*)|(?P<SVG>\s*<(?:svg|\?xml))",
-    re.DOTALL,
-)
+_READ = "PNG, JPEG, GIF, BMP, WebP, AVIF or TIFF"
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # of JPEG (ITU T.81, table B.1)
 
 Piece = tuple[str | bytes, str]
@@ -46,15 +42,16 @@ def decoded(text: str, place: str) -> bytes:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidInput(f"'{place}' is no base64.", param=place) from error
+    kind = image_kind(data)
+    if kind in {"heic", "svg"}:
+        raise UnsupportedParameter(
+            f"'{place}' is {kind.upper()}, which is not read. Send {_READ}.", param=place
+        )
+    if kind in {"webp", "avif", "tiff"}:
+        return data  # whoever reads it looks how large it is
     size = dimensions(data)
     if size is None:
-        kind = _UNREADABLE.match(data[:16])
-        if kind is not None:
-            raise UnsupportedParameter(
-                f"'{place}' is {kind.lastgroup}, which llama.cpp does not read. Send PNG, JPEG, GIF or BMP.",
-                param=place,
-            )
-        raise InvalidInput(f"'{place}' is no PNG, JPEG, GIF or BMP.", param=place)
+        raise InvalidInput(f"'{place}' is no {_READ}.", param=place)
     width, height = size
     if not 0 < width * height <= MAX_PIXELS:
         raise InvalidInput(

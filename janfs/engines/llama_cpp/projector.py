@@ -17,6 +17,7 @@ from llama_cpp import mtmd_cpp as mtmd
 
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.pictures import Picture, Read, placeholders
+from janfs.engines.llama_cpp.pixels import readable
 from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import Image
 from janfs.errors import EngineError, InvalidInput, LoadFailed
@@ -66,11 +67,12 @@ class Projector:
         places: dict[bytes, str] = {}
         try:
             for number, image in enumerate(images):
-                data = (ctypes.c_uint8 * len(image.data)).from_buffer_copy(image.data)
-                bitmap = mtmd.mtmd_helper_bitmap_init_from_buf(self._ctx, data, len(image.data), False)
+                plain = readable(image)
+                data = (ctypes.c_uint8 * len(plain)).from_buffer_copy(plain)
+                bitmap = mtmd.mtmd_helper_bitmap_init_from_buf(self._ctx, data, len(plain), False)
+                bitmaps[number] = bitmap
                 if not bitmap or mtmd.mtmd_bitmap_is_audio(bitmap):
                     raise InvalidInput(f"'{image.place}' is no image that can be read.", param=image.place)
-                bitmaps[number] = bitmap
                 places[mtmd.mtmd_bitmap_get_id(bitmap)] = image.place
             said = text.encode()
             given = mtmd.mtmd_input_text(said, len(said), False, True)

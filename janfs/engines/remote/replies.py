@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any
 
+from janfs.engines.image_kinds import image_kind
 from janfs.engines.protocol import (
     CallDelta,
     ChatMessage,
@@ -26,7 +27,6 @@ _ENDS: dict[str, FinishReason] = {
     "function_call": "tool_calls",
 }
 _THOUGHTS = (THOUGHTS, "reasoning")  # what servers call them
-_HEADS = {"jpeg": b"\xff\xd8", "gif": b"GIF8", "bmp": b"BM"}  # what images begin with
 _WORDS = ("content", "refusal")
 
 
@@ -80,8 +80,7 @@ def _parts(message: ChatMessage) -> list[dict[str, Any]]:
     start = 0
     for image in message.images:
         parts += _text_part(message.content[start : image.at])
-        kind = next((kind for kind, head in _HEADS.items() if image.data.startswith(head)), "png")
-        url = f"data:image/{kind};base64,{base64.b64encode(image.data).decode()}"
+        url = f"data:image/{image_kind(image.data) or 'png'};base64,{base64.b64encode(image.data).decode()}"
         parts.append({"type": "image_url", "image_url": {"url": url}})
         start = image.at
     return parts + _text_part(message.content[start:])

@@ -1,12 +1,14 @@
 """Images, through a real worker with a projector of noise."""
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from PIL import Image as Pillow
 
 from janfs.engines.llama_cpp.client import LlamaCppEngine, start_worker
 from janfs.engines.protocol import (
@@ -142,6 +144,20 @@ def test_an_image_bigger_than_a_batch_is_computed_in_pieces_to_the_same_end(spec
 
         looking(small, scenario)
     assert answers[0] == answers[1]
+
+
+def test_an_image_is_the_same_whatever_kind_of_file_it_comes_in(spec: RunSpec) -> None:
+    async def scenario(it: Looking) -> None:
+        file = io.BytesIO()
+        Pillow.open(io.BytesIO(RED)).save(file, "WEBP", lossless=True)
+        red, _ = await it.answer(asking(RED))
+        again, known = await it.answer(asking(file.getvalue()))
+        assert (again, known.usage.cached_tokens) == (red, known.usage.prompt_tokens - 1)
+        with pytest.raises(InvalidInput) as caught:
+            await it.answer(asking(RED, file.getvalue()[:30]))
+        assert caught.value.param == "messages[0].content[1]"
+
+    looking(spec, scenario)
 
 
 def test_others_go_on_beside_an_image_as_if_there_were_none(spec: RunSpec) -> None:
