@@ -114,7 +114,7 @@ def detect(
         source = _source(catalogue, path, stat, memory)
         if source is not None and source in missing:
             pairs[source] = path
-    renamed = _renamed_folders(catalogue, pairs, seen)
+    renamed = _renamed_folders(catalogue, pairs, missing)
     drafts: list[Draft] = []
     for source, target in sorted(pairs.items()):
         stamp = seen[target].stamp
@@ -181,15 +181,17 @@ def _is_leaving(catalogue: Catalogue, uid: str, folder: str) -> bool:
 
 
 def _renamed_folders(
-    catalogue: Catalogue, pairs: Mapping[str, str], seen: Mapping[str, Stat]
+    catalogue: Catalogue, pairs: Mapping[str, str], missing: set[str]
 ) -> set[tuple[str, str]]:
-    """Places whose every remaining file went to one and the same other folder."""
+    """Places whose every remaining file went to one and the same other folder; one that was not looked at
+    now may be there still.
+    """
     renamed = set()
     for source, target in pairs.items():
         origin, place = paths.place(source), paths.place(target)
         if place in (target, origin):
             continue
-        left = [file for file in files_in(catalogue, origin) if file.path in seen]
+        left = [file for file in files_in(catalogue, origin) if file.path not in missing]
         elsewhere = [
             file
             for file in files_in(catalogue, origin)

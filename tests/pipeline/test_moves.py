@@ -300,3 +300,27 @@ def swap(world: World) -> None:
     world.fs.rename_over("models/a", "/tmp/aside")
     world.fs.rename_over("models/b", "models/a")
     world.fs.rename_over("/tmp/aside", "models/b")
+
+
+def test_a_folder_that_cannot_be_seen_is_not_renamed_with_the_first_file_that_leaves_it(
+    tmp_path: Path,
+) -> None:
+    hidden = False
+
+    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if hidden and name == "list" and args[0] == "models/mine":
+            raise OSError(errno.EIO, "Input/output error")
+        return perform(*args, **kwargs)
+
+    world = World(tmp_path / "other.db", port=lambda fs: HookedFileSystem(fs, hook))
+    world.fs.put("models/mine/a.gguf", gguf("a"))
+    world.fs.put("models/mine/README.md", b"Read me.")
+    world.tick("")
+    hidden = True
+    world.fs.rename_over("models/mine/README.md", "models/other/README.md")
+    world.tick("models/mine/README.md", "models/other/README.md")
+    hidden = False
+    world.come_to_rest()
+    assert (world.model("mine").folder, world.model("mine").status) == ("models/mine", "ready")
+    assert "model-renamed" not in world.events()
+    check_at_rest(world)
