@@ -102,9 +102,10 @@ def _rank(file: File) -> tuple[bool, str]:
 
 
 def _adopter(catalogue: Catalogue, file: File) -> bool:
-    """Whether a model's folder directly below `models/` has a link to the same file."""
-    folders = {paths.parent(path) for path in others(catalogue, file)} - {paths.parent(file.path)}
-    homes = [folder for folder in folders if paths.parent(folder) == paths.MODELS]
+    """Whether a model's folder directly below `models/` has a link to the same file, which may be served."""
+    links = [catalogue.files[path] for path in others(catalogue, file)]
+    homes = [paths.parent(link.path) for link in links if not _is_held_back(catalogue, link)]
+    homes = [home for home in homes if home != paths.parent(file.path) and paths.parent(home) == paths.MODELS]
     return any(home in catalogue.folders or _holds_one(catalogue, home) for home in homes)
 
 

@@ -70,6 +70,18 @@ def test_a_persons_link_beside_a_part_is_the_model_whatever_is_looked_at_first(w
     assert [model.folder for model in world.present()] == ["models/mine"]
 
 
+def test_a_persons_link_that_its_model_json_keeps_from_being_served_is_not_the_models_own(
+    world: World,
+) -> None:
+    link(world, "models/mine/m.gguf", 7, "u1")
+    world.edit("models/mine/model.json", Manifest(engine_parameters={"llama_model_path": "other.gguf"}))
+    world.settle()
+    link(world, f"{HUB}/snapshots/aaa/m.gguf", 7, "u2")
+    world.settle()
+    assert world.model("mine").status == "missing"
+    assert world.model("m").binary == "models/m/m.gguf"
+
+
 def test_shards_behind_links_come_together(world: World) -> None:
     for number in (1, 2):
         said = facts(split_no=number - 1, split_count=2)
