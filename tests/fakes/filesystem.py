@@ -89,9 +89,14 @@ class FakeFileSystem:
         )
         self.mkdir(root)
 
+    @property
+    def folds(self) -> bool:
+        """Whether this disk takes names for one that differ in case or Unicode form only."""
+        return self._disk.folds
+
     def same_name(self, one: str, other: str) -> bool:
         """Whether this disk takes two names for one."""
-        return one == other or (self._disk.folds and paths.folded(one) == paths.folded(other))
+        return one == other or (self.folds and paths.folded(one) == paths.folded(other))
 
     # The port.
 

@@ -8,6 +8,7 @@ from janfs.catalogue.catalogue import file_at
 from janfs.catalogue.fold import Recorded
 from janfs.events import types as e
 from janfs.folder import paths
+from janfs.folder.spelling import as_spelled
 from janfs.manifest.jsonc import parse, tokenize
 from janfs.manifest.leaves import REMOVED, find, leaves
 from janfs.manifest.secrets import as_recorded
@@ -85,7 +86,7 @@ def _at_hand(world: World, since: int) -> Iterator[Recorded]:
 
 def _places(fs: FakeFileSystem, planned: Iterable[Recorded], path: str) -> list[str]:
     """Where a file of before may lie by now: where it lay, and wherever it was to be moved."""
-    places = [path]
+    places = [_as_found(fs, path)]
     for item in planned:
         if isinstance(item.event, e.MovePlanned):
             places += [there for place in places for there in _moved(fs, item.event, place)]
@@ -101,7 +102,13 @@ def _moved(fs: FakeFileSystem, move: e.MovePlanned, path: str) -> list[str]:
     if move.reason == "delete":
         below = move.target.removeprefix(paths.TRASH)
         targets = [trash + below for trash in paths.trashes(move.source)]
-    return ["/".join((target, *names[len(source) :])) for target in targets]
+    return [_as_found(fs, "/".join((target, *names[len(source) :]))) for target in targets]
+
+
+def _as_found(fs: FakeFileSystem, path: str) -> str:
+    """A path as the disk spells its folder, which someone may have made before us in other letters."""
+    folder = paths.parent(path)
+    return paths.join(as_spelled(fs, folder), paths.name(path)) if fs.folds else path
 
 
 def _check_place(world: World, path: str, target: str, *, deleting: bool) -> None:

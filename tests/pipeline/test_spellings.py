@@ -66,6 +66,19 @@ def test_what_a_folding_disk_takes_for_a_parts_name_keeps_it_out_until_it_is_gon
     assert "models/alpha/ALPHA.gguf" in folding.catalogue.files
 
 
+def test_what_went_to_a_folder_that_nobody_told_of_yet_leaves_it_again(folding: World) -> None:
+    folding.fs.put("models/ALPHA/beta.gguf", contents.model("Beta 1B", "F16"))
+    folding.fs.put("models/alpha.gguf", contents.model("Alpha 7B", "F16"))
+    folding.tick("models/alpha.gguf")
+    assert "models/ALPHA/alpha.gguf" in folding.fs.files(), "it was not taken for the folder of that name"
+    folding.come_to_rest()
+    check_at_rest(folding)
+    models = list(present_models(folding.catalogue))
+    assert {paths.name(model.binary or "") for model in models} == {"alpha.gguf", "beta.gguf"}
+    assert {model.status for model in models} == {"ready"}
+    assert len({model.folder for model in models}) == 2
+
+
 def test_on_a_folding_disk_a_drop_is_organised_as_anywhere(folding: World) -> None:
     folding.fs.put("models/Story.GGUF", gguf("one"))
     folding.wait(1)
