@@ -11,7 +11,7 @@ from sqlalchemy.exc import DatabaseError
 from janfs.catalogue import rows
 from janfs.catalogue.catalogue import Catalogue, Key
 from janfs.catalogue.entries import Parked
-from janfs.catalogue.fold import VERSION, Recorded, Unreadable
+from janfs.catalogue.fold import VERSION, Recorded, Unreadable, fold
 from janfs.catalogue.parking import fold_what_applies
 from janfs.errors import EventsArchived, LogCorrupt
 from janfs.events import codec
@@ -147,7 +147,10 @@ def rebuild(log: LogReader, until: int | None = None) -> Catalogue:
     Raises `EventsArchived` for a position before the seam.
     """
     base = beginning(log, until)
-    return fold_what_applies(base, replay(log, base.position, until))[0]
+    try:  # in one piece, for models are looked at once in each, and most logs have nothing to be parked
+        return fold(base, replay(log, base.position, until))[0]
+    except Exception:  # noqa: BLE001 - what it was is found below, and kept with the event
+        return fold_what_applies(base, replay(log, base.position, until))[0]
 
 
 def restore(log: EventLog) -> Catalogue:
