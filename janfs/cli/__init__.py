@@ -1,5 +1,6 @@
 """The `janfs` command; heavy libraries are imported by the commands that need them, to be quick."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,15 @@ class _Group(click.Group):
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="janfs")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Drop a model file into a folder; it is organised, remembered and served over the OpenAI API."""
     import structlog
 
     from janfs import logs
 
+    if os.environ.get("NO_COLOR"):  # https://no-color.org
+        context.color = False
     if not structlog.is_configured():  # what is logged would be part of a command's answer
         logs.configure()
 

@@ -64,6 +64,20 @@ def test_diff_prints_the_lines_of_the_file(on: Callable[..., Result]) -> None:
     assert '+  "name": "Mine",' in lines
 
 
+def test_diff_has_colours_on_a_terminal_that_wants_them(
+    closed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diff(*options: str) -> str:
+        runner = CliRunner()  # `color`: as a terminal
+        return runner.invoke(main, ["diff", "story", *options, "--root", str(closed)], color=True).output
+
+    for options, line in (((), "\x1b[33m~ name"), (("--text",), "\x1b[32m+")):
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        assert line in diff(*options)
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert "\x1b" not in diff(*options)
+
+
 def test_diff_takes_moments(on: Callable[..., Result]) -> None:
     whole = on("diff", "story", "0", "now").output.splitlines()
     assert '+ name: "Mine"' in whole
