@@ -194,7 +194,7 @@ def _function(tool: ToolParam, place: str) -> Function:
         raise UnsupportedParameter(
             f"{place}.type: '{tool.type}' is a tool of Anthropic's own.", param=f"{place}.type"
         )
-    return Function(tool.name, tool.description, tool.input_schema)
+    return Function(tool.name, tool.description, tool.input_schema, tool.strict)
 
 
 def _text(content: str | list[Block], place: str) -> str:

@@ -16,7 +16,7 @@ MAX_TOOLS = 256
 
 
 class Function(Struct, frozen=True, forbid_unknown_fields=True):
-    """A function that may be called. Its arguments fit `parameters` always where a call is required."""
+    """A function that may be called. Arguments fit `parameters` if it is `strict`, or a call is required."""
 
     name: str
     description: str | None = None
@@ -127,7 +127,7 @@ def _checked(functions: Sequence[Function], place: str) -> tuple[Tool, ...]:
         if name in found:
             raise InvalidInput(f"'{here}': there are two tools called '{name}'.", param=here)
         parameters = {"type": "object"} | (function.parameters or {})
-        found[name] = Tool(name, function.description, json.dumps(parameters))
+        found[name] = Tool(name, function.description, json.dumps(parameters), bool(function.strict))
     return tuple(found.values())
 
 

@@ -230,11 +230,15 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """What a model may call. `parameters` is the text of the JSON Schema of its arguments, an object."""
+    """What a model may call. `parameters` is the text of the JSON Schema of its arguments, an object.
+
+    Arguments fit it where a call is required, and those of a `strict` tool always.
+    """
 
     name: str
     description: str | None = None
     parameters: str = '{"type": "object"}'
+    strict: bool = False
 
 
 class ToolCall(msgspec.Struct, frozen=True):

@@ -10,29 +10,60 @@ _WORD = re.compile(
     r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|#[^\n]*|\{[^}]*\}|<[^>\n]*>|(?P<name>[A-Za-z0-9-]+)', re.DOTALL
 )
 
+_BLANKS = "[ \\t\\r\\n]*"
+
 
 def either(one: str, other: str) -> str:
     """A grammar of all that one of two allows, whatever the names of their rules."""
     return f"root ::= one-root | other-root\n{_renamed(one, 'one-')}\n{_renamed(other, 'other-')}"
 
 
-def behind(mark: str, grammar: str) -> str:
-    """A grammar of any text up to a mark and with it, then space, and then what another grammar allows."""
-    return f"root ::= until-0 [ \\t\\r\\n]* then-root\n{_until(mark)}\n{_renamed(grammar, 'then-')}"
+def behind(mark: str, grammar: str, *, begins: str = "") -> str:
+    """A grammar of any text up to a mark and with it, then blanks, and then what another grammar allows.
+
+    The text `begins` with another mark, where there is one, blanks aside.
+    """
+    first = f'{_BLANKS} "{"".join(map(_escaped, begins))}" ' if begins else ""
+    until = _automaton("until", mark, "")
+    return f"root ::= {first}until-0 {_BLANKS} then-root\n{until}\n{_renamed(grammar, 'then-')}"
 
 
-def _until(mark: str) -> str:
-    """Rules of the automaton that looks for a mark; rule number `n` has seen its first `n` characters."""
+def where(mark: str, grammar: str, *, never_first: str = "") -> str:
+    """A grammar of any text, in which a mark is followed by blanks and what another one allows, to the end.
+
+    The text does not begin with the character `never_first`, where there is one, blanks aside.
+    """
+    then, root = f"{_BLANKS} then-root", "free-0"
+    lines = [_automaton("free", mark, then, ends=True), _renamed(grammar, "then-")]
+    if never_first:
+        root, mark_begins = "begin", _escaped(mark[0])
+        others = f"[^ \\t\\r\\n{_escaped(never_first)}{mark_begins}]"
+        begin = f'begin ::= [ \\t\\r\\n] begin | {others} free-0 | [{mark_begins}] free-1 | ""'
+        lines.append(begin)
+    return "\n".join([f"root ::= {root}", *lines])
+
+
+def after_blanks(grammar: str) -> str:
+    """What a grammar allows, behind any blanks."""
+    return f"root ::= {_BLANKS} then-root\n{_renamed(grammar, 'then-')}"
+
+
+def _automaton(name: str, mark: str, then: str, *, ends: bool = False) -> str:
+    """Rules of the automaton that looks for a mark, behind which comes `then`.
+
+    Rule number `n` has seen the mark's first `n` characters. Where the text `ends`, it may do so without it.
+    """
     rules = []
     for seen in range(len(mark)):
         ways = {character: _longest(mark, mark[:seen] + character) for character in sorted(set(mark))}
         ways = {character: reached for character, reached in ways.items() if reached}
         others = "".join(map(_escaped, ways))
         found = [
-            f"[{_escaped(character)}]" + (f" until-{reached}" if reached < len(mark) else "")
+            f"[{_escaped(character)}] " + (f"{name}-{reached}" if reached < len(mark) else then)
             for character, reached in ways.items()
         ]
-        rules.append(f"until-{seen} ::= [^{others}] until-0 | {' | '.join(found)}")
+        found += ['""'] if ends else []
+        rules.append(f"{name}-{seen} ::= [^{others}] {name}-0 | {' | '.join(found)}".rstrip())
     return "\n".join(rules)
 
 

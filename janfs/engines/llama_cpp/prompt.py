@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from janfs.engines.llama_cpp.chat import ChatFormat
 from janfs.engines.llama_cpp.dialects import harmony
-from janfs.engines.llama_cpp.dialects.forced import forced
+from janfs.engines.llama_cpp.dialects.forced import forced, late
 from janfs.engines.llama_cpp.dialects.marks import HARMONY, THINK, THINK_END, Marks
 from janfs.engines.llama_cpp.dialects.reading import Reader, one_call, reader
 from janfs.engines.llama_cpp.gbnf import behind, either
@@ -129,8 +129,13 @@ def _from_chat(
     if prompt.must_call or (prompt.tools and form is not None):
         calls = forced(marks, prompt.tools, several=prompt.parallel, gbnf_of=gbnf_of_schema)
         grammar = calls if prompt.must_call or form is None else either(calls, form)
+    may_fit = grammar is None and any(tool.strict for tool in prompt.tools)
+    if may_fit:
+        grammar = late(marks, prompt.tools, several=prompt.parallel, gbnf_of=gbnf_of_schema)
     if grammar is not None and thinking and marks is not HARMONY:
         grammar = behind(THINK_END, grammar)
+    elif grammar is not None and may_fit and chat.thinks and marks is not HARMONY:
+        grammar = either(behind(THINK_END, grammar, begins=THINK), grammar)
     thoughts = None
     if chat.thinks and prompt.most_thought is not None:
         thoughts = _bound(prompt.most_thought, vocabulary, marks, begun=thinking)

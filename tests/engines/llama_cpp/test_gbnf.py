@@ -8,16 +8,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import llama_cpp as llama
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from janfs.engines.llama_cpp.gbnf import behind, either
+from janfs.engines.llama_cpp.dialects.forced import late
+from janfs.engines.llama_cpp.dialects.marks import THINK, Marks
+from janfs.engines.llama_cpp.gbnf import after_blanks, behind, either, where
 from janfs.engines.llama_cpp.grammar import gbnf_of_schema
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native import NativeModel
 from janfs.engines.llama_cpp.weights import Weights
-from janfs.engines.protocol import EngineSettings, SamplingParams
+from janfs.engines.protocol import EngineSettings, SamplingParams, Tool
+from tests.engines.llama_cpp.dialects.test_reading import FAMILIES
 
 Allows = Callable[[str, str], bool]
 
@@ -114,3 +118,67 @@ def test_grammars_of_schemas_go_together(allows: Allows) -> None:
         assert allows(both, text), text
     for text in ('!{"a": "x"}', '!{"b": 1}', '{"a": 1}', '!{"a": 1}{"a": 1}'):
         assert not allows(both, text), text
+
+
+@given(st.text("<ab x", max_size=12), st.sampled_from(["<a>", "<<b", "aab"]))
+@settings(deadline=None, max_examples=150)
+def test_text_is_free_up_to_a_mark_and_bound_behind_it(allows: Allows, text: str, mark: str) -> None:
+    grammar = where(mark, 'root ::= "end"')
+    assert allows(grammar, text) == (mark not in text)
+    if mark not in text and (text + mark).index(mark) == len(text):
+        assert allows(grammar, f"{text}{mark}end")
+        assert allows(grammar, f"{text}{mark} \n end")
+        assert not allows(grammar, f"{text}{mark}en")
+        assert not allows(grammar, f"{text}{mark}end ")
+    never = where(mark, 'root ::= "end"', never_first="x")
+    assert allows(never, text) == (mark not in text and not text.lstrip().startswith("x"))
+
+
+def test_a_mark_begins_a_text_only_where_it_stands_first(allows: Allows) -> None:
+    grammar = behind("</t>", 'root ::= "x"', begins="<t>")
+    assert allows(grammar, "<t>no</t>x")
+    assert allows(grammar, " \n<t></t> x")
+    assert not allows(grammar, "no</t>x")
+    assert not allows(grammar, "<t>no")
+    assert allows(after_blanks('root ::= "x"'), " \n x")
+
+
+KIND = {"type": "object", "properties": {"kind": {"enum": ["a", "b"]}}, "required": ["kind"]}
+TOOLS = (Tool("bound", None, json.dumps(KIND), strict=True), Tool("loose", None, json.dumps(KIND)))
+WRITTEN = {  # a call as each family writes it
+    "deepseek": "<｜tool_calls_begin｜><｜tool_call_begin｜>function<｜tool_sep｜>%s\n```json\n%s\n```"
+    "<｜tool_call_end｜><｜tool_calls_end｜>",
+    "gpt-oss": "<|channel|>commentary to=functions.%s <|constrain|>json<|message|>%s",
+    "llama3": '{"name": "%s", "parameters": %s}',
+    "mistral": '[TOOL_CALLS]{"name": "%s", "arguments": %s}',
+    "mistral-args": "[TOOL_CALLS]%s[ARGS]%s",
+}
+HERMES = '<tool_call>\n{"name": "%s", "arguments": %s}</tool_call>'
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_answer_is_free_until_it_calls_and_then_fits(allows: Allows, family: str) -> None:
+    marks = FAMILIES[family]
+    if marks.name == "deepseek":  # the vocabulary here takes its sign for a blank
+        marks = msgspec.convert(json.loads(msgspec.json.encode(marks).decode().replace("▁", "_")), Marks)
+    grammar = late(marks, TOOLS, several=True, gbnf_of=gbnf_of_schema)
+    call = WRITTEN.get(marks.name, HERMES)
+    words = "" if marks.bare_json else "I look it up: {"
+    for text in ("", "Just words.", "a < b, [1] and so on", words):
+        assert allows(grammar, text), text
+    right, wrong = '{"kind": "a"}', '{"kind": "c"}'
+    assert allows(grammar, words + call % ("bound", right))
+    assert not allows(grammar, words + call % ("bound", wrong)), "arguments that do not fit"
+    assert not allows(grammar, words + call % ("bound", right) + "and so on"), "a call ends the answer"
+    assert allows(grammar, words + call % ("loose", wrong)), "nobody asked for its arguments to be bound"
+    assert not allows(grammar, words + call % ("unknown", right)), "a tool that is not there"
+    if not marks.one_call and not marks.around[0]:
+        other = call.replace("<tool_call>\n", "<tool_call>") % ("loose", "{}")
+        assert allows(grammar, words + call % ("bound", right) + "\n" + other)
+    if marks.bare_json:
+        assert allows(grammar, "<|python_tag|>" + call % ("bound", right))
+        assert not allows(grammar, "<|python_tag|>" + call % ("bound", wrong))
+    thinks = either(behind("</think>", grammar, begins=THINK), grammar)
+    assert allows(thinks, "<think>" + call % ("bound", wrong) + "</think>" + call % ("bound", right))
+    if not marks.bare_json:
+        assert not allows(thinks, "<think>hm</think>" + call % ("bound", wrong))

@@ -86,6 +86,15 @@ def test_an_answer_is_read_only_where_there_is_something_to_tell_apart() -> None
     assert read("Hm.</think>Yes.", True) == Said("Yes.", "Hm.")
 
 
+def test_who_may_call_is_bound_where_a_tool_is_strict() -> None:
+    tools = (Tool("x"), Tool("y", strict=True))
+    prompt = ChatPrompt((ChatMessage("user", "hi"),), tools)
+    assert prepare(replace(prompt, tools=tools[:1]), Letters(), CHAT).grammar is None
+    grammar = prepare(prompt, Letters(), CHAT).grammar
+    assert grammar is not None
+    assert grammar != prepare(replace(prompt, must_call=True), Letters(), CHAT).grammar
+
+
 def test_who_must_call_is_bound_by_a_grammar() -> None:
     prompt = ChatPrompt((ChatMessage("user", "hi"),), (Tool("x"),), must_call=True)
     grammar = prepare(prompt, Letters(), CHAT).grammar

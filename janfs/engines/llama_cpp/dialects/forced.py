@@ -1,20 +1,45 @@
-"""The grammar of an answer that must call a tool. Pure."""
+"""The grammars of answers that must call a tool, and of those that may. Pure."""
 
 import json
 import re
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from janfs.engines.llama_cpp.dialects.marks import HARMONY, Marks
+from janfs.engines.llama_cpp.gbnf import after_blanks, either, where
 from janfs.engines.protocol import Tool
 
+_HARMONY_CALL = "<|channel|>commentary to=functions."
 _FENCE = "\n```json\n"
 _ROOT = re.compile(r"^root ::= (.*)$", re.MULTILINE)
 
 
-def forced(marks: Marks, tools: Sequence[Tool], *, several: bool, gbnf_of: Callable[[str], str]) -> str:
+def late(marks: Marks, tools: Sequence[Tool], *, several: bool, gbnf_of: Callable[[str], str]) -> str:
+    """GBNF for an answer that need not call, but whose calls fit, those of `strict` tools in their arguments.
+
+    Its last call ends it.
+    """
+    known = [tool if tool.strict else replace(tool, parameters='{"type": "object"}') for tool in tools]
+    begun = forced(marks, known, several=several, gbnf_of=gbnf_of, begun=True)
+    if not marks.bare_json:
+        return where(_opening(marks), begun)
+    calls = forced(marks, known, several=several, gbnf_of=gbnf_of)
+    return either(where(_opening(marks), begun, never_first="{"), after_blanks(calls))
+
+
+def forced(
+    marks: Marks,
+    tools: Sequence[Tool],
+    *,
+    several: bool,
+    gbnf_of: Callable[[str], str],
+    begun: bool = False,
+) -> str:
     """GBNF for one call of one of these tools, or with `several` for more where the family can.
 
-    `gbnf_of` makes GBNF of a JSON Schema's text, whose root is one alternative for each of an `anyOf`.
+    Where they have `begun`, what opens the first one is there already. `gbnf_of` makes GBNF of a JSON
+    Schema's text, whose root is one alternative for each of an `anyOf`.
     """
     schemas = [json.loads(tool.parameters) for tool in tools]
     # A second one that nobody calls, so that the root is always alternatives.
@@ -23,31 +48,42 @@ def forced(marks: Marks, tools: Sequence[Tool], *, several: bool, gbnf_of: Calla
     names = root[1].split(" | ") if root is not None else []
     if len(names) != len(tools) + 1:
         raise ValueError("a grammar of another form than expected")
-    calls = [_call(marks, tool.name, name) for tool, name in zip(tools, names, strict=False)]
+    pairs = list(zip((tool.name for tool in tools), names, strict=False))
     before, after = (_literal(mark) if mark else "" for mark in marks.around)
     several = several and not marks.one_call
     more = " (sep call)*" if several else ""
+    first = "first" if begun else "call"
     lines = [
-        f"root ::= {before} call{more} {after}".replace("  ", " ").strip(),
-        f"call ::= {' | '.join(calls)}",
+        f"root ::= {'' if begun else before} {first}{more} {after}".replace("  ", " ").strip(),
+        f"call ::= {' | '.join(_call(marks, *pair) for pair in pairs)}",
+        *([f"first ::= {' | '.join(_call(marks, *pair, opened=_opening(marks)) for pair in pairs)}"] * begun),
         *(["sep ::= [ \\n]*"] if several else []),
     ]
     rest = _ROOT.sub("", rules).strip()
     return "\n".join([*lines, rest])
 
 
-def _call(marks: Marks, name: str, arguments: str) -> str:
+def _opening(marks: Marks) -> str:
+    """What shows in an answer that a call begins."""
+    return _HARMONY_CALL if marks is HARMONY else marks.around[0] or marks.call
+
+
+def _call(marks: Marks, name: str, arguments: str, *, opened: str = "") -> str:
+    """A call; of what begins it, without what has `opened` it."""
+
+    def literal(head: str) -> str:
+        return _literal(head.removeprefix(opened))
+
     if marks is HARMONY:
-        head = f"<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>"
-        return f"{_literal(head)} {arguments}"
+        return f"{literal(f'{_HARMONY_CALL}{name} <|constrain|>json<|message|>')} {arguments}"
     end = f" {_literal(marks.call_end)}" if marks.call_end else ""
     if marks.prefix:
-        return f'{_literal(f"{marks.call}{marks.prefix}{name}{_FENCE}")} {arguments} "\\n```"{end}'
+        return f'{literal(f"{marks.call}{marks.prefix}{name}{_FENCE}")} {arguments} "\\n```"{end}'
     if marks.separator:
-        return f"{_literal(marks.call + name + marks.separator)} {arguments}{end}"
+        return f"{literal(marks.call + name + marks.separator)} {arguments}{end}"
     opening = "" if marks.bare_json else marks.call
     head = f'{opening}{{"name": {json.dumps(name)}, {json.dumps(marks.arguments)}: '
-    return f'{_literal(head)} {arguments} "}}"{end}'
+    return f'{literal(head)} {arguments} "}}"{end}'
 
 
 def _literal(text: str) -> str:
