@@ -34,10 +34,9 @@ def scan(fs: FileSystem, top: str, *, recursive: bool = True) -> Scan:
         folder, depth = folders.pop()
         try:
             entries = fs.list(folder)
-        except FileNotFoundError:
-            continue
         except OSError as error:
-            found.unreadable[folder] = error.strerror or str(error)
+            if not (isinstance(error, FileNotFoundError) and _is_nothing(fs, folder)):
+                found.unreadable[folder] = error.strerror or str(error)
             continue
         if folder == top:
             found.top.update(entries)
@@ -55,6 +54,14 @@ def scan(fs: FileSystem, top: str, *, recursive: bool = True) -> Scan:
             elif recursive and stat.link is None and depth < MAX_DEPTH:
                 folders.append((path, depth + 1))
     return found
+
+
+def _is_nothing(fs: FileSystem, folder: str) -> bool:
+    """Whether nothing is there, as a list of it says, which alone is not believed."""
+    try:
+        return fs.stat(folder) is None
+    except OSError:
+        return False
 
 
 def is_behind_link(fs: FileSystem, path: str) -> bool:

@@ -379,3 +379,27 @@ class TestManifests:
         world.fs.remove(self.PATH)
         world.tick()
         assert world.events(position) == ["json-removed", "write-planned", "json-written"]
+
+
+@pytest.mark.parametrize("folder", [paths.ENGINES, "models/whole", paths.MODELS])
+def test_what_one_wrong_listing_leaves_out_is_not_concluded_to_be_gone(tmp_path: Path, folder: str) -> None:
+    wrong: list[str] = []
+
+    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if name == "list" and wrong == [*args]:
+            wrong.clear()
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return perform(*args, **kwargs)
+
+    world = World(tmp_path / "other.db", port=lambda fs: HookedFileSystem(fs, hook))
+    world.engine_files = {"engines/llama-cpp.json": b"{}"}
+    world.restart()
+    world.fs.put(LOOSE, WHOLE)
+    world.come_to_rest()
+    position = world.log.head.position
+    wrong.append(folder)
+    world.tick("")
+    assert not wrong, "it was not listed"
+    world.tick("")
+    assert not world.events(position)
+    world.stop()
