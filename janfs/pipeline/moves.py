@@ -2,7 +2,7 @@
 
 A folder that was renamed as a whole takes its model with it, and so does a loose file that someone moved into
 a folder before we did: the uid stays, the id changes. So it is with folders that changed names with each
-other, two or more in a ring, where every file proves it.
+other, two or more in a ring, and with one that left its folder to the next, where every file proves it.
 """
 
 from collections.abc import Mapping
@@ -51,14 +51,8 @@ def swapped(catalogue: Catalogue, seen: Mapping[str, Stat], memory: Memory) -> l
 
     Of a ring of folders, whichever model is at the first of them changes with that of the next one in turn.
     """
-    pairs = set()
-    for path, stat in seen.items():
-        source = _origin(catalogue, path, stat, memory)
-        if source is not None and paths.parent(path) in catalogue.folders:
-            pairs.add((paths.parent(source), paths.parent(path)))
     drafts = []
-    went = {origin: place for origin, place in sorted(pairs) if _went(catalogue, seen, memory, origin, place)}
-    for ring in _rings(went):
+    for ring in _rings(_gone_elsewhere(catalogue, seen, memory, known=True)):
         models = [catalogue.models[catalogue.folders[folder]] for folder in ring]
         first = models[0]
         for model, other in pairwise(models):
@@ -66,6 +60,40 @@ def swapped(catalogue: Catalogue, seen: Mapping[str, Stat], memory: Memory) -> l
             here = e.ModelSwapped(first.id, first.folder, other.id, other.folder)
             drafts += [Draft(model.uid, there, _ACTOR), Draft(other.uid, here, _ACTOR)]
     return drafts
+
+
+def vacated(catalogue: Catalogue, seen: Mapping[str, Stat], memory: Memory) -> list[Draft]:
+    """The models whose folders got new names before others got theirs, as events."""
+    drafts = []
+    given: set[str] = set()
+    for origin, place in _gone_elsewhere(catalogue, seen, memory, known=False).items():
+        files = files_in(catalogue, origin)
+        model = _model_at(catalogue, origin)
+        if model is None or all(file.path not in seen for file in files):
+            continue
+        for file in files:
+            target = paths.join(place, paths.name(file.path))
+            drafts.append(
+                Draft(file.uid, e.FileMoved(file.path, target, seen[target].stamp or file.stamp), _ACTOR)
+            )
+        event = _renamed(catalogue, model, place, given)
+        given.add(event.id)
+        drafts.append(Draft(model.uid, event, _ACTOR))
+    return drafts
+
+
+def _gone_elsewhere(
+    catalogue: Catalogue, seen: Mapping[str, Stat], memory: Memory, *, known: bool
+) -> dict[str, str]:
+    """The folders of models, each with that to which every file of it went: where one was `known`, or not."""
+    pairs = set()
+    for path, stat in seen.items():
+        source = _origin(catalogue, path, stat, memory)
+        origin, place = paths.parent(source or ""), paths.parent(path)
+        is_known = place in catalogue.folders if known else place in catalogue.children
+        if origin in catalogue.folders and place != paths.MODELS and is_known == known:
+            pairs.add((origin, place))
+    return {origin: place for origin, place in sorted(pairs) if _went(catalogue, seen, memory, origin, place)}
 
 
 def _rings(went: Mapping[str, str]) -> list[list[str]]:

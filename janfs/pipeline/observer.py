@@ -180,9 +180,9 @@ class Observer:
             self._taken = self._taken.seen(name, stat)
 
     def _differences(self, catalogue: Catalogue, seen: Mapping[str, Stat], missing: set[str]) -> Observation:
-        swapped = moves.swapped(catalogue, seen, self._memory)
-        if swapped:
-            return Observation(swapped, {}, look_again=True)
+        for first in (moves.swapped, moves.vacated):
+            if found := first(catalogue, seen, self._memory):
+                return Observation(found, {}, look_again=True)
         streams = Streams(catalogue, self._ids)
         drafts, moved = moves.detect(catalogue, seen, missing, self._memory, streams)
         observation = Observation(drafts, {})

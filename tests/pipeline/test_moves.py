@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -271,6 +272,31 @@ def test_folders_that_change_names_in_a_ring_keep_their_models(world: World, to:
         world.events(position)
     )
     assert all(world.fs.read(f"models/{p}/m.gguf") == gguf(n) for n, p in zip(names, to, strict=True))
+    check_at_rest(world)
+
+
+@pytest.mark.parametrize("length", [2, 3, 4])
+@pytest.mark.parametrize("told", ["everything", "as it was renamed"])
+@pytest.mark.parametrize("name", ["m", "own"])
+def test_folders_that_are_renamed_one_after_another_each_to_the_one_before_keep_their_models(
+    world: World, length: int, told: str, name: str
+) -> None:
+    letters = "abcde"[: length + 1]
+    for folder in letters[:-1]:
+        world.fs.put(f"models/{folder}/{'m' if name == 'm' else folder}.gguf", gguf(folder))
+    world.come_to_rest()
+    uids, position = {folder: world.model(folder).uid for folder in letters[:-1]}, world.log.head.position
+    for folder, place in reversed(list(pairwise(letters))):
+        world.fs.rename_over(f"models/{folder}", f"models/{place}")
+    if told == "everything":
+        world.hints.clear()
+    world.tick(*([""] if told == "everything" else []))
+    world.come_to_rest()
+    now = {model.uid: (model.folder, model.id) for model in present_models(world.catalogue)}
+    assert now == {uids[folder]: (f"models/{place}", place) for folder, place in pairwise(letters)}
+    assert not {"file-changed", "file-removed", "model-registered", "model-removed", "json-edited"} & set(
+        world.events(position)
+    )
     check_at_rest(world)
 
 
