@@ -129,7 +129,11 @@ def check_models(world: World) -> None:
         if model.status in ("part", "incomplete") or _names_another(model, catalogue.files.get(manifest)):
             continue
         only = known.get(inside[0])
-        if only is not None and (is_part(only) or (only.uid != model.uid and _waits_for_shards(world, only))):
+        if only is not None and is_part(only):
+            continue
+        if only is not None and _waits_for_shards(world, only):
+            # Of its own model it is said first that its model.json cannot be read.
+            assert only.uid != model.uid or model.status == "invalid", f"{folder!r} lacks shards: {model}"
             continue
         assert fs.stat(manifest) is not None, f"{folder!r} has no model.json: {model}"
         readable = catalogue.files[manifest].manifest is not None

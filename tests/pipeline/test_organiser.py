@@ -229,6 +229,21 @@ def test_shards_that_come_one_by_one_into_a_tree_are_one_model(world: World, ord
     check_at_rest(world)
 
 
+def test_of_shards_that_wait_a_model_json_that_cannot_be_read_is_said_first(world: World) -> None:
+    world.fs.put("models/org/repo/big-00001-of-00003.gguf", contents.shard("Alpha 7B", 1, 3))
+    world.wait(5)
+    world.fs.put("models/big-00003-of-00003.gguf", contents.shard("Alpha 7B", 3, 3))
+    world.wait(5)
+    assert "models/big/big-00003-of-00003.gguf" in world.catalogue.files
+    world.fs.put("models/big/model.json", b'{"name": ')
+    world.come_to_rest()
+    assert world.model("big").status == "invalid"
+    check_at_rest(world)
+    world.fs.remove("models/big/model.json")
+    world.wait(5)
+    assert world.model("big").reason == "Shards are missing: 00002-of-00003."
+
+
 @pytest.mark.parametrize("linked", [1, 2])
 @pytest.mark.parametrize("place", ["models/publisher/repo", "models"])
 def test_a_link_to_one_shard_of_a_set_keeps_it_where_it_is_and_not_from_being_served(
