@@ -128,12 +128,13 @@ def next_step(
     staying = catalogue.folders.get(place) is not None
     leaving = _leaving(catalogue, place, files)
     whole = [(model, strays) for model, strays in leaving if not _waits(catalogue, model, strays)]
+    done = [file for file in files if file.path not in policy.unfinished]
     for model, strays in whole:
         moved_on = move_on(catalogue, model, policy)
         if moved_on is not None:
             return moved_on
         is_last = model is leaving[-1][0] and len(whole) == len(leaving) and not staying
-        for file in _shares(catalogue, model, strays, files):
+        for file in _shares(catalogue, model, strays, done):
             if file.stuck is not None and not retry:
                 return None  # first all that belongs together, then the models themselves
             return _share(model, file, moves=is_last and not links.leads_here(catalogue, file))

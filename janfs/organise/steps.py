@@ -13,14 +13,16 @@ class Policy(Struct, frozen=True):
     """What the planner has to keep to besides the catalogue.
 
     With `organise` off nothing is moved, and models are registered where they lie. `arriving` are folders
-    that hold files which are not whole yet; what is in those `held` is still coming, and is left alone. The
-    names in `models/` that are `taken` are so by something on the disk that the catalogue need not know.
+    that hold files which are not whole yet, the `unfinished`; what is in those `held` is still coming, and is
+    left alone. The names in `models/` that are `taken` are so by something on the disk, which the catalogue
+    need not know.
     """
 
     organise: bool = True
     arriving: Container[str] = ()
     held: Container[str] = ()
     taken: Container[str] = ()
+    unfinished: Container[str] = ()
 
 
 class Decide(Struct, frozen=True):

@@ -88,5 +88,6 @@ def _deed(event: e.Event | Unreadable) -> Deed | None:
 
 def _preview(catalogue: Catalogue, arriving: Iterable[str], taken: Container[str]) -> Preview:
     waiting = sorted(arriving)
-    policy = Policy(organise=True, arriving={paths.parent(path) for path in waiting}, taken=taken)
+    folders = {paths.parent(path) for path in waiting}
+    policy = Policy(organise=True, arriving=folders, taken=taken, unfinished=waiting)
     return Preview(rehearse(catalogue, policy)[1], waiting)

@@ -174,7 +174,8 @@ class Organiser:
         arrivals = self._arriving()
         now = self._clock.monotonic()
         held = {paths.parent(path) for path, arrival in arrivals.items() if now - arrival.since < HOLD}
-        return Policy(self._organise, {paths.parent(path) for path in arrivals}, held, self._taken())
+        folders = {paths.parent(path) for path in arrivals}
+        return Policy(self._organise, folders, held, self._taken(), unfinished=arrivals)
 
     def _note(self, touched: Iterable[Key]) -> None:
         for kind, name in touched:

@@ -141,6 +141,23 @@ def test_a_copy_that_broke_off_does_not_keep_its_neighbours_waiting(world: World
     assert world.model("Some-GGUF").binary == "models/Some-GGUF/Some-Q4.gguf"
 
 
+def test_models_do_not_wait_for_a_projector_to_share_that_broke_off(
+    stubborn: World, refusing: Refusing
+) -> None:
+    refusing.code = errno.EACCES
+    for variant in ("Q4_0", "Q8_0"):
+        stubborn.fs.put(f"models/both/Alpha 7B-{variant}.gguf", contents.model("Alpha 7B", variant))
+    stubborn.fs.put("models/both/mmproj.gguf", contents.projector("Alpha 7B"))
+    stubborn.wait(5)
+    assert stubborn.file("models/both/mmproj.gguf").stuck is not None
+    stubborn.fs.put("models/both/mmproj.gguf", contents.projector("Alpha 7B")[:-64])
+    refusing.code = None
+    stubborn.come_to_rest()
+    for name in ("alpha-7b-q4_0", "alpha-7b-q8_0"):
+        assert paths.parent(stubborn.model(name).binary or "") == f"models/{name}"
+    check_at_rest(stubborn)
+
+
 def test_a_projector_that_is_named_comes_once_it_is_clear_which_is_meant(world: World) -> None:
     for name in ("Alpha 7B", "Beta 1B"):
         world.fs.put(f"models/{name}/model.gguf", contents.model(name, "F16"))
