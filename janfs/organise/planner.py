@@ -220,8 +220,8 @@ def _generate(catalogue: Catalogue, model: Model, found: list[Group], retry: boo
     size = sum(file.stamp.size for file in mine.files)
     mmproj = paths.shown_name(projectors[0].head.path) if len(projectors) == 1 else None
     made_from = digest(model.id, names, size, mine.head.facts, mmproj, schema=reference(path, MODEL))
-    if written is not None and written.made_from == made_from:
-        return None
+    if written is not None and written.made_from == made_from and written.stuck is None:
+        return None  # what it was stuck at may be past, which is found when it is tried again
     return Generate(
         model.uid,
         path,

@@ -582,6 +582,23 @@ def test_a_model_json_that_cannot_be_written_is_said_and_written_later(
     assert stubborn.fs.stat("models/a/model.json") is not None
 
 
+def test_a_model_json_that_needs_no_change_any_more_does_not_go_on_saying_what_failed(
+    stubborn: World, refusing: Refusing
+) -> None:
+    stubborn.fs.put("models/alpha/alpha.gguf", contents.model("Alpha 7B", "F16"))
+    stubborn.wait(1)
+    refusing.code = errno.EIO
+    stubborn.fs.put("models/alpha/mmproj.gguf", contents.projector("Alpha 7B"))
+    stubborn.wait(1)
+    assert "could not be written" in (stubborn.model("alpha").reason or "")
+    stubborn.fs.remove("models/alpha/mmproj.gguf")
+    stubborn.wait(1)
+    refusing.code = None
+    stubborn.come_to_rest()
+    assert (stubborn.model("alpha").status, stubborn.model("alpha").reason) == ("ready", None)
+    check_at_rest(stubborn)
+
+
 def test_nothing_is_left_of_a_write_that_could_not_even_be_undone(
     stubborn: World, refusing: Refusing
 ) -> None:
