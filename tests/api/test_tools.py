@@ -125,6 +125,24 @@ def test_tools_reach_the_engine_as_the_choice_says(tiny: Service) -> None:
     assert not prompt(tiny).parallel
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"), [({}, False), ({"strict": False}, False), ({"strict": True}, True)]
+)
+def test_whether_a_tool_is_strict_reaches_the_engine_by_every_api(
+    tiny: Service, said: dict[str, Any], meant: bool
+) -> None:
+    function = {"name": "time", **said}
+    asked = {"model": "tiny", "messages": [{"role": "user", "content": "Hello?"}]}
+    bodies: dict[str, dict[str, Any]] = {
+        "/v1/chat/completions": asked | {"tools": [{"type": "function", "function": function}]},
+        "/v1/messages": asked | {"max_tokens": 5, "tools": [function | {"input_schema": {}}]},
+        "/v1/responses": {"model": "tiny", "input": "Hello?", "tools": [{"type": "function", **function}]},
+    }
+    for path, body in bodies.items():
+        assert tiny.client.post(path, json=body).status_code == 200, path
+        assert [tool.strict for tool in prompt(tiny).tools] == [meant], path
+
+
 def call(arguments: str) -> dict[str, Any]:
     return {"id": "1", "type": "function", "function": {"name": "x", "arguments": arguments}}
 
