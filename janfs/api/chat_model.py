@@ -56,7 +56,7 @@ def chat_model(context: ApiContext, name: str) -> ChatModel:
         request_id: str,
         prompt: ChatPrompt,
         sampling: SamplingParams,
-        fields: GenerationFields,  # noqa: ARG001
+        fields: GenerationFields,  # noqa: ARG001 - for models elsewhere
     ) -> AsyncGenerator[Reply]:
         refuse_unseen(prompt, runnable.spec)
         request = GenerateRequest(request_id=request_id, prompt=prompt, sampling=sampling)
@@ -68,7 +68,7 @@ def chat_model(context: ApiContext, name: str) -> ChatModel:
 
 def _elsewhere(context: ApiContext, model: RemoteModel) -> ChatModel:
     def answer(
-        request_id: str,  # noqa: ARG001  # theirs have names of their own
+        request_id: str,  # noqa: ARG001 - theirs have names of their own
         prompt: ChatPrompt,
         sampling: SamplingParams,
         fields: GenerationFields,

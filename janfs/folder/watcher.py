@@ -60,7 +60,7 @@ class PollingWatcher:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self, root: Path, folders: Sequence[str], on_hint: OnHint) -> None:  # noqa: ARG002
+    def start(self, root: Path, folders: Sequence[str], on_hint: OnHint) -> None:  # noqa: ARG002 - all is looked at
         """See `Watcher.start`."""
 
         def poll() -> None:

@@ -138,7 +138,7 @@ def read(lines: Iterable[bytes], name: str) -> Iterator[Line]:
     try:
         header: Header | None = None
         chain = Chain()
-        for number, text in enumerate(lines, 1):  # noqa: B007
+        for number, text in enumerate(lines, 1):  # noqa: B007 - an error says where
             line = _decode(text)
             if header is None:
                 header, chain = _first(line)

@@ -154,8 +154,8 @@ class Pipeline:
             self._tick(set(hints), commands)
         except LogError as error:
             self._recover(commands, error, error.detail, again=1.0)
-        except Exception as error:  # noqa: BLE001
-            # The thread must outlive a defect: what is served goes on being served, and says what is wrong.
+        except Exception as error:  # noqa: BLE001 - the thread must outlive a defect
+            # What is served goes on being served, and says what is wrong.
             _log.exception("pipeline-failed", position=self.catalogue.position)
             self._recover(commands, error, f"A defect in janfs: {error!r}. Its log says more.", again=5.0)
 

@@ -18,7 +18,10 @@ from janfs.pipeline.hasher import found, possible_duplicates
 from janfs.pipeline.recorder import Draft
 
 Pause = Callable[[Progress], None]
-_NO_PAUSE: Pause = lambda _: None  # noqa: E731
+
+
+def _no_pause(_: Progress) -> None:
+    """As fast as the disk gives it."""
 
 
 class Checked(Struct, frozen=True):
@@ -32,7 +35,7 @@ class Checked(Struct, frozen=True):
 
 
 def verify(
-    fs: FileSystem, catalogue: Catalogue, uid: str, pause: Pause = _NO_PAUSE
+    fs: FileSystem, catalogue: Catalogue, uid: str, pause: Pause = _no_pause
 ) -> tuple[list[Checked], list[Draft]]:
     """Read all GGUF files of a model, and say what each turned out to be and what is to be recorded of it."""
     binaries = [file for file in files_of(catalogue, uid) if paths.is_binary(file.path)]
@@ -40,14 +43,14 @@ def verify(
     return [checked for checked, _ in results], [draft for _, draft in results if draft is not None]
 
 
-def hash_alike(fs: FileSystem, catalogue: Catalogue, pause: Pause = _NO_PAUSE) -> list[Draft]:
+def hash_alike(fs: FileSystem, catalogue: Catalogue, pause: Pause = _no_pause) -> list[Draft]:
     """Hash the files that may be duplicates of others, as far as they can be read; what is to be recorded."""
     results = [_check(fs, file, pause) for file in possible_duplicates(catalogue)]
     return [draft for _, draft in results if draft is not None]
 
 
 def compare(
-    fs: FileSystem, catalogue: Catalogue, uid: str, pause: Pause = _NO_PAUSE
+    fs: FileSystem, catalogue: Catalogue, uid: str, pause: Pause = _no_pause
 ) -> tuple[list[Compared], list[Draft]]:
     """Read the copies among a model's files and their originals: which are the same, and what to record."""
     same: list[Compared] = []
