@@ -4,13 +4,14 @@ import contextlib
 import functools
 import hashlib
 import logging
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from janfs.catalogue.catalogue import Catalogue, find_model
 from janfs.catalogue.entries import File, Model
@@ -53,11 +54,15 @@ def open_log(
     """The log in `database`, made if it is not there; power cuts are not its business here."""
     if not database.exists():
         database.write_bytes(_empty_database())
-    writer = writer_engine(database)
-    with contextlib.closing(writer.raw_connection()) as raw:
-        raw.execute("PRAGMA synchronous=OFF")
+    writer, readers = writer_engine(database), reader_engine(database)
+    for engine in (writer, readers):  # readers too: who closes last moves the write-ahead log
+        event.listen(engine, "connect", _waits_for_no_disk)
     prepare(writer)
-    return EventLog(writer, reader_engine(database), clock)
+    return EventLog(writer, readers, clock)
+
+
+def _waits_for_no_disk(connection: sqlite3.Connection, _: Any) -> None:
+    connection.execute("PRAGMA synchronous=OFF")
 
 
 class CountedIds:
