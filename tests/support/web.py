@@ -45,6 +45,7 @@ def web() -> Iterator[Site]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or every answer takes 40 ms
 
         def log_message(self, *_: Any) -> None:
             pass
