@@ -3,8 +3,8 @@
 
 help:
 	@echo "make run        set up, and serve ~/jan (ROOT=... for another root) with a sample model if there is none"
-	@echo "make test       set up, and run the tests"
-	@echo "make test-long  the long campaigns: more examples, more crashes"
+	@echo "make test       set up, and run the tests, some at a time (ARGS=\"-n 0\": one by one)"
+	@echo "make test-long  the long campaigns: more examples, more crashes; one by one"
 	@echo "make lint       format, lint, types and architecture"
 	@echo "make lock       resolve the dependencies anew"
 	@echo "make bench      the benchmarks, printed and kept in benchmarks/results"
@@ -15,7 +15,12 @@ run:
 
 test:
 	@scripts/setup dev
-	.venv/bin/python -m pytest -m "not long" $(ARGS)
+	.venv/bin/python -m pytest -m "not long" $(SPREAD) $(ARGS)
+
+# A process for each core, for tests wait as much as they compute; a file's tests stay together, as they share
+# services and models. With what it loads and starts a process takes up to 1.7 GB, hence four of them at most. One that
+# a test hung in is replaced once, for its file begins anew with that test; where it hung is told before it ends.
+SPREAD = -n logical --maxprocesses 4 --dist loadfile --max-worker-restart 1 -o faulthandler_timeout=115
 
 test-long:
 	@scripts/setup dev
