@@ -6,6 +6,7 @@ import structlog
 
 from janfs import logs
 from tests.api.service import Service, running_service
+from tests.support.upstream import Theirs, theirs
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -45,3 +46,15 @@ def with_model(service: Service) -> Service:
     """A service of the test's own, with the model `tiny-one`."""
     service.drop("Tiny One.gguf")
     return service
+
+
+@pytest.fixture
+def upstream() -> Iterator[Theirs]:
+    with theirs() as site:
+        yield site
+
+
+@pytest.fixture
+def other() -> Iterator[Theirs]:
+    with theirs() as site:
+        yield site

@@ -1,0 +1,202 @@
+"""What is asked by other APIs than chat completions, of models on other machines."""
+
+import base64
+import json
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+
+from tests.api.relay import HI, KEY, ask, connect, stream
+from tests.api.service import Service
+from tests.support.upstream import STREAM, USAGE, Reply, Theirs, chunk
+
+TOOL = {"name": "add", "input_schema": {"type": "object", "properties": {"a": {"type": "number"}}}}
+CALLED = [
+    {"index": 4, "id": "call_1", "type": "function", "function": {"name": "add", "arguments": ""}},
+    {"index": 4, "function": {"arguments": '{"a":'}},
+    {"index": 4, "function": {"arguments": " 1}"}},
+]
+THINKING = Reply(
+    stream=[
+        chunk(),
+        *({"choices": [{"index": 0, "delta": {"reasoning_content": text}}]} for text in ("Hm", "m.")),
+        chunk("I "),
+        chunk("add."),
+        *({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]} for call in CALLED),
+        chunk(finish="tool_calls"),
+        {"choices": [], "usage": USAGE},
+    ]
+)
+
+
+class TestOtherApis:
+    """What is asked in other words is told there in those of chat completions."""
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_anthropics_messages(self, service: Service, upstream: Theirs, streamed: bool) -> None:
+        connect(service, upstream, model={"model_parameters": {"seed": 5}})
+        upstream.usual = THINKING
+        client = anthropic.Anthropic(base_url=service.url, api_key="none")
+        earlier = [{"type": "tool_use", "id": "t1", "name": "add", "input": {"a": 1}}]
+        result = [{"type": "tool_result", "tool_use_id": "t1", "content": "1"}]
+        asked: dict[str, Any] = {
+            "model": "ours", "max_tokens": 9, "system": "Be brief.", "stop_sequences": ["x"], "tools": [TOOL],
+            "tool_choice": {"type": "tool", "name": "add"}, "extra_body": {"top_k": 3},
+            "messages": [*HI, {"role": "assistant", "content": earlier}, {"role": "user", "content": result}],
+        }  # fmt: skip
+        with client:
+            if streamed:
+                with client.messages.stream(**asked) as stream:
+                    given = stream.get_final_message()
+            else:
+                given = client.messages.create(**asked)
+        thought, text, call = given.content
+        assert (thought.type, thought.type == "thinking" and thought.thinking) == ("thinking", "Hmm.")
+        assert (text.type, text.type == "text" and text.text) == ("text", "I add.")
+        assert call.type == "tool_use"
+        assert (call.name, call.input) == ("add", {"a": 1})
+        assert (given.model, given.stop_reason, given.usage.output_tokens) == ("ours", "tool_use", 2)
+        (body,) = upstream.bodies
+        function = {"name": "add", "parameters": TOOL["input_schema"]}
+        assert body == {
+            "model": "theirs", "seed": 5, "max_tokens": 9, "stop": ["x"], "top_k": 3,
+            "stream": True, "stream_options": {"include_usage": True},
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                *HI,
+                {
+                    "role": "assistant", "content": None,
+                    "tool_calls": [{
+                        "id": "t1", "type": "function",
+                        "function": {"name": "add", "arguments": json.dumps({"a": 1})},
+                    }],
+                },
+                {"role": "tool", "content": "1", "tool_call_id": "t1"},
+            ],
+            "tools": [{"type": "function", "function": function}],
+            "tool_choice": {"type": "function", "function": {"name": "add"}},
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_openais_responses(self, service: Service, upstream: Theirs, streamed: bool) -> None:
+        connect(service, upstream)
+        upstream.usual = STREAM
+        format_ = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True}
+        with openai.OpenAI(base_url=f"{service.url}/v1", api_key="none") as client:
+            asked: dict[str, Any] = {"model": "ours", "input": "Hi", "text": {"format": format_}}
+            if streamed:
+                with client.responses.create(**asked, stream=True) as events:
+                    given = list(events)[-1].response
+            else:
+                given = client.responses.create(**asked)
+        assert given.output_text == "Hello"
+        assert (given.model, given.usage.output_tokens) == ("ours", 2)
+        assert service.get(f"/v1/fingerprints/{given.system_fingerprint}")["id"] == "ours"
+        (body,) = upstream.bodies
+        assert body["response_format"] == {
+            "type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}, "strict": True},
+        }  # fmt: skip
+        assert "temperature" not in body, "what nobody said was said there"
+
+    def test_thoughts_and_images_reach_the_server_and_who_refuses_thoughts_gets_none(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        connect(service, upstream)
+        upstream.usual = THINKING
+        extra = {"detail": [{"loc": ["messages", 1, "reasoning_content"], "msg": "Extra inputs."}]}
+        upstream.replies = [THINKING, Reply(422, extra)]
+        url = "data:image/gif;base64," + base64.b64encode(b"GIF89a" + b"\1\0\1\0").decode()
+        bodies: dict[str, dict[str, Any]] = {
+            "/v1/messages": {
+                "max_tokens": 9,
+                "messages": [
+                    {"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": url}}]},
+                    {
+                        "role": "assistant",
+                        "content": [
+                            {"type": "thinking", "thinking": "Red?"},
+                            {"type": "text", "text": "Red."},
+                        ],
+                    },
+                    *HI,
+                ],
+            },
+            "/v1/responses": {
+                "input": [
+                    {"role": "user", "content": [{"type": "input_image", "image_url": url}]},
+                    {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "Red?"}]},
+                    {"role": "assistant", "content": "Red."},
+                    *HI,
+                ],
+            },
+        }
+        for path, body in bodies.items():
+            given = service.client.post(path, json={"model": "ours"} | body)
+            assert given.status_code == 200, given.text
+            assert "Hmm." in given.text, "its thoughts came back"
+        told = [
+            [{"type": "image_url", "image_url": {"url": url}}],
+            {"role": "assistant", "content": "Red.", "reasoning_content": "Red?"},
+        ]
+        messages, responses, refused = (body["messages"] for body in upstream.bodies)
+        for each in (messages, responses):
+            assert [each[0]["content"], each[1]] == told
+        assert refused[1] == {"role": "assistant", "content": "Red."}
+        service.client.post("/v1/responses", json={"model": "ours"} | bodies["/v1/responses"])
+        assert "reasoning_content" not in json.dumps(upstream.bodies[-1]), "it had refused that before"
+        stream(service, messages=[told[1]])
+        assert upstream.bodies[-1]["messages"] == [told[1]], "the client's own words were changed"
+
+    def test_an_error_comes_in_their_words(self, service: Service, upstream: Theirs) -> None:
+        connect(service, upstream)
+        upstream.usual = Reply(429, {"error": {"message": "Slow down."}})
+        said = ask(service, 429, "/v1/messages", max_tokens=5)
+        assert said["type"] == "error"
+        assert "Slow down." in said["error"]["message"]
+        upstream.usual = Reply(stream=[chunk("a")], cut=True)
+        given = service.client.post(
+            "/v1/messages", json={"model": "ours", "messages": HI, "max_tokens": 5, "stream": True}
+        )
+        assert given.text.rstrip().rpartition("event: ")[2].startswith("error")
+
+    def test_probabilities_are_refused_where_they_cannot_be_told(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        connect(service, upstream)
+        asked = {"model": "ours", "input": "Hi", "include": ["message.output_text.logprobs"]}
+        given = service.client.post("/v1/responses", json=asked)
+        assert given.status_code == 400
+        assert given.json()["error"]["code"] == "unsupported_parameter"
+        assert not upstream.bodies
+
+
+@pytest.mark.parametrize(
+    ("call", "asked", "there"),
+    [
+        ("/tokenize", {"content": "Hi", "theirs": 1}, "/tokenize"),
+        ("/v1/tokenize", {"content": "Hi"}, "/tokenize"),
+        ("/v1/detokenize", {"tokens": [1]}, "/detokenize"),
+        ("/apply-template", {"messages": HI}, "/apply-template"),
+        ("/v1/messages/count_tokens", {"messages": HI, "system": "Be brief."}, "/v1/messages/count_tokens"),
+    ],
+)
+def test_tokens_are_asked_of_who_has_the_vocabulary(
+    service: Service, upstream: Theirs, call: str, asked: dict[str, Any], there: str
+) -> None:
+    connect(service, upstream, base_urls=[f"{upstream.url}/v1/chat/completions?version=1"])
+    upstream.replies = [Reply(body={"tokens": [1, 2]}), Reply(404, {"error": {"message": "Not Found"}})]
+    given = service.client.post(call, json={"model": "ours", **asked})
+    assert (given.status_code, given.json()) == (200, {"tokens": [1, 2]})
+    ((path, headers, body),) = upstream.asked
+    assert (path, body) == (f"{there}?version=1", {"model": "theirs", **asked})
+    assert headers["authorization"] == f"Bearer {KEY}"
+    refused = service.client.post(call, json={"model": "ours", **asked})
+    error = refused.json()["error"]
+    assert refused.status_code == 400, refused.text
+    assert f"seems to have no {there.removeprefix('/v1')}" in error["message"]
+    if "messages" not in call:
+        assert (error["code"], error["param"]) == ("unsupported_parameter", "model")
+    counted = service.client.get("/metrics").text
+    assert 'model="ours"' not in counted, "it was counted as an answer or as vectors"
