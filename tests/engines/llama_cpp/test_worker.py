@@ -43,9 +43,11 @@ from janfs.errors import ContextExceeded, EngineError, InvalidInput, LoadFailed
 from tests.engines.tiny_model import write_tiny_adapter
 from tests.support.bert import Bert, rank_of
 
+# Each word of the answers to these and to `QUESTIONS` is clearly the likeliest: a busy machine cuts prompts
+# into other batches, which moves logits by some 0.2.
 PROMPTS = (
-    "The capital of France is",
-    "<|im_start|>user\nWhat is 1 plus 1?<|im_end|>\n<|im_start|>assistant\n",
+    "2 4 6 8 10 12",
+    "<|im_start|>user\nWhat is the capital of Japan?<|im_end|>\n<|im_start|>assistant\n",
     "1, 2, 3, 4, 5, 6,",
 )
 GREEDY = SamplingParams(temperature=0, max_tokens=16)
@@ -106,8 +108,10 @@ def oracle_of_logits(sample_model: Path) -> Llama:
     )
 
 
-def oracle_says(oracle: Llama, prompt: str, max_tokens: int = 16) -> tuple[str, str, int, int]:
-    answer = oracle.create_completion(prompt, max_tokens=max_tokens, temperature=0.0, repeat_penalty=1.0)
+def oracle_says(oracle: Llama, prompt: str) -> tuple[str, str, int, int]:
+    answer = oracle.create_completion(
+        prompt, max_tokens=GREEDY.max_tokens, temperature=0.0, repeat_penalty=1.0
+    )
     choice, usage = answer["choices"][0], answer["usage"]
     return choice["text"], choice["finish_reason"], usage["prompt_tokens"], usage["completion_tokens"]
 
@@ -134,7 +138,7 @@ def test_greedy_answers_are_the_oracles_alone_and_in_company(client: Client, ora
 SYSTEM = "<|im_start|>system\n" + " ".join(
     f"Rule {number}: answer in short plain words." for number in range(8)
 )
-QUESTIONS = ("What is the capital of France?", "What is 1 plus 1?", "Name a colour.")
+QUESTIONS = tuple(f"What is the capital of {country}?" for country in ("France", "Germany", "Japan"))
 
 
 def asking(question: str) -> str:
@@ -171,10 +175,8 @@ def test_the_next_turn_of_a_chat_is_the_oracles_and_computes_only_what_is_new(
         known = end.usage.prompt_tokens + end.usage.completion_tokens
         chat += "".join(deltas) + f"<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n"
         chat += "<|im_start|>assistant\n"
-        # The thirteenth token of the last answer is a matter of the last bits: 0.003 between two.
-        short = msgspec.structs.replace(GREEDY, max_tokens=12)
-        answer = client.run(client.answer(TextPrompt(chat), short))
-        assert as_told(*answer) == oracle_says(oracle, chat, 12)
+        answer = client.run(client.answer(TextPrompt(chat)))
+        assert as_told(*answer) == oracle_says(oracle, chat)
         assert answer[1].usage.cached_tokens >= known - 2, "the last turn was computed again"
 
 
@@ -426,9 +428,10 @@ def test_an_answer_is_gone_on_with(client: Client) -> None:
 def test_a_seed_gives_the_same_answer_again(client: Client) -> None:
     def answer(seed: int) -> str:
         sampling = SamplingParams(temperature=1.5, max_tokens=16, seed=seed)
-        return "".join(client.run(client.answer(TextPrompt(PROMPTS[0]), sampling))[0])
+        return "".join(client.run(client.answer(TextPrompt("Once upon a time"), sampling))[0])
 
-    answer(7)  # from here on the prompt is known: what was computed in other batches has other last bits
+    # From here on the prompt is known. No other test asks it, for what was computed in another batch differs.
+    answer(7)
     assert answer(7) == answer(7)
     assert answer(7) != answer(8)
 
