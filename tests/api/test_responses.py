@@ -111,7 +111,7 @@ def test_thoughts_words_and_calls_are_items_of_their_own(calling: Service, clien
     assert (second.name, second.arguments) == ("time", "{}")
     assert first.call_id != second.call_id
     weather, time = prompt(calling).tools
-    assert weather == Tool("weather", "Tells it.", json.dumps(SCHEMA))
+    assert weather == Tool("weather", "Tells it.", json.dumps(SCHEMA), strict=True)
     assert time == Tool("time")
 
 
