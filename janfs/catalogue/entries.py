@@ -59,7 +59,7 @@ class Model(Struct, frozen=True, gc=False):
 
     `loose` is the first of its GGUF files that are yet to move into its folder; `stuck` why we could not
     write its model.json, or make the link that it asks for; `removed` when nothing was left of it, `trash`
-    where a deleted one lies, `apart` what of it lies elsewhere and where that lay; `download_error` why its
+    where a deleted one lies, `apart` what of it lies elsewhere, and where that lay; `download_error` why its
     files could not be fetched when that was last tried. `remote` is the engine that serves it, where that is
     not on this machine.
     """

@@ -17,7 +17,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 15
+VERSION = 16
 
 
 class Unreadable(Struct, frozen=True):
@@ -335,9 +335,7 @@ def _model_removed(draft: Draft, item: Recorded, _: e.ModelRemoved) -> None:
 def _model_restored(draft: Draft, item: Recorded, event: e.ModelRestored) -> None:
     model = draft.models.get(item.stream)
     if model is not None:
-        back = replace(
-            model, id=event.id, folder=event.folder, removed=None, trash=None, apart=(), stuck=None
-        )
+        back = replace(model, id=event.id, folder=event.folder, removed=None, trash=None, stuck=None)
         draft.put_model(back)
         _take_over(draft, item, event.files)
         _refresh(draft, item.stream, item.position)
@@ -372,18 +370,30 @@ def _move_completed(draft: Draft, item: Recorded, event: e.MoveCompleted) -> Non
     if event.reason == "delete":
         for path in [event.source, *(draft.children.get(event.source) or ())]:
             draft.drop_file(path)
+        if event.stamp is not None:
+            _put_apart(draft, item, event.source, event.target)
     elif event.reason == "restore" and event.stamp is not None:
         # What is there is looked at next; until then it is the model's, and nothing is known of it.
         draft.put_file(File(event.target, item.stream, Stamp(0, 0, 0), item.position))
+        _put_apart(draft, item, event.target, None)
     elif event.stamp is not None:
         _carry(draft, item, event.source, event.target, stamp=event.stamp, link=event.link)
     _refresh(draft, item.stream, item.position)
 
 
+def _put_apart(draft: Draft, item: Recorded, origin: str, there: str | None) -> None:
+    """Note where in a trash a model's file lies now that lay at `origin`, or that it is there again."""
+    model = draft.models.get(item.stream)
+    if model is not None:
+        others = tuple(each for each in model.apart if each[1] != origin)
+        apart = others if there is None else (*others, (there, origin))
+        draft.put_model(replace(model, apart=apart, position=item.position))
+
+
 def _move_failed(draft: Draft, item: Recorded, event: e.MoveFailed) -> None:
     draft.drop_plan(event.op)
     file = draft.files.get(event.source)
-    if file is not None:
+    if file is not None and event.reason == "organise":  # of all else, whoever asked for it was told
         draft.put_file(replace(file, stuck=event.error, position=item.position))
     _refresh(draft, item.stream, item.position)
 

@@ -65,7 +65,7 @@ class Pipeline:
         self._work_until: float | None = None
         self._manifests = Manifests(log, ids)
         emptied = Emptied(fs, clock, left_lately(log))
-        self._plans = Plans(self._recorder, self._actor, emptied.note)
+        self._plans = Plans(fs, self._recorder, self._actor, emptied.note)
         self._organiser = Organiser(
             self._recorder,
             self._actor,

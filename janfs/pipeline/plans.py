@@ -8,6 +8,7 @@ from janfs.catalogue.catalogue import Catalogue
 from janfs.errors import Unseen
 from janfs.events import types as e
 from janfs.folder import paths
+from janfs.folder.filesystem import FileSystem
 from janfs.pipeline import trash
 from janfs.pipeline.actor import Actor
 from janfs.pipeline.recorder import Draft, Recorder
@@ -18,8 +19,11 @@ _log = structlog.get_logger()
 class Plans:
     """Carries out the catalogue's plans, and records their outcomes."""
 
-    def __init__(self, recorder: Recorder, actor: Actor, moved: Callable[[Iterable[str]], None]) -> None:
+    def __init__(
+        self, fs: FileSystem, recorder: Recorder, actor: Actor, moved: Callable[[Iterable[str]], None]
+    ) -> None:
         """`moved` hears where organising moved files away from."""
+        self._fs = fs
         self._recorder = recorder
         self._actor = actor
         self._moved = moved
@@ -54,13 +58,12 @@ class Plans:
             acted.add(plan.uid)
             try:
                 outcomes += self._actor.carry_out(self._catalogue, plan, begun=begun)
+                outcomes += trash.conclude(self._fs, self._catalogue, plan, outcomes)
             except Unseen as error:
                 if plan.uid not in self.unseen:
                     _log.warning("outcome-unseen", path=plan.target, reason=error.detail)
                 unseen.add(plan.uid)
                 outcomes = [draft for draft in outcomes if draft.stream != plan.uid]
-            else:
-                outcomes += trash.conclude(self._catalogue, plan, outcomes)
         self.unseen = unseen
         self._recorder.record(outcomes)
         done = [draft.event for draft in outcomes if isinstance(draft.event, e.MoveCompleted)]

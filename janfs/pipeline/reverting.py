@@ -35,20 +35,13 @@ def plan(
     """
     model = model_of(catalogue, command.model_id)
     target = None if is_untold(log, model) else target_of(log, catalogue, model.uid, command.to)
-    if model.removed is not None:
-        try:
+    try:
+        if model.removed is not None:
             events, documents = _restored(fs, log, ids, catalogue, model=model, target=target)
-        except OSError as error:
-            raise FolderError(f"{model.trash} cannot be looked into: {error.strerror}.") from error
-    elif target is None:
-        return [], {}
-    else:
-        file = catalogue.files.get(paths.join(model.folder, paths.MANIFEST))
-        if file is not None and file.refused is None and file.document == target.version.sha256:
-            return [], {}
-        there = None if file is None else target.last.sha256
-        path = paths.join(model.folder, paths.MANIFEST)
-        events, documents = [_write(log, ids(), path, file, target, there=there)], _document(target.text)
+        else:
+            events, documents = _completed(fs, log, ids, catalogue, model=model, target=target)
+    except OSError as error:
+        raise FolderError(f"The files of '{model.id}' cannot be looked at: {error.strerror}.") from error
     cause = model.position if target is None else target.version.position
     return [Draft(model.uid, event, command.actor, cause) for event in events], documents
 
@@ -66,7 +59,7 @@ def _restored(
         folder = _home(fs, catalogue, model)
         moves.append(e.MovePlanned(ids(), trash, folder, "restore"))
     else:
-        folder = folder_of_files(catalogue, model)
+        folder = folder_of_files(fs, catalogue, model)
     for there, origin in model.apart:
         stat = fs.stat(there)
         if stat is None or stat.stamp is None:
@@ -86,6 +79,30 @@ def _restored(
     documents = {} if there_now is None else _document(as_recorded(paths.MANIFEST, there_now))
     before = _as_recorded(log, model, target.last.path)
     write = _write(log, ids(), path, before, target, there=next(iter(documents), None))
+    return [*moves, write], documents | _document(target.text)
+
+
+def _completed(
+    fs: FileSystem, log: LogReader, ids: Ids, catalogue: Catalogue, *, model: Model, target: Target | None
+) -> tuple[list[e.Event], dict[str, bytes]]:
+    """The moves back of what a delete took that was not finished, and the write of the text of then."""
+    moves: list[e.Event] = []
+    for there, origin in model.apart:
+        stat = fs.stat(there)
+        if stat is not None and stat.stamp is not None and fs.stat(origin) is None:
+            moves.append(e.MovePlanned(ids(), there, origin, "restore", stat.stamp))
+    path = paths.join(model.folder, paths.MANIFEST)
+    file = catalogue.files.get(path)
+    if target is None or (
+        file is not None and file.refused is None and file.document == target.version.sha256
+    ):
+        return moves, {}
+    lying = _lying(model, path) if file is None else None
+    there_now = None if lying is None else _read(fs, lying)
+    documents = {} if there_now is None else _document(as_recorded(paths.MANIFEST, there_now))
+    known = next(iter(documents), None) if file is None else target.last.sha256
+    before = _as_recorded(log, model, target.last.path) if documents else file
+    write = _write(log, ids(), path, before, target, there=known)
     return [*moves, write], documents | _document(target.text)
 
 

@@ -17,7 +17,7 @@ from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
 from janfs.organise import executor
-from janfs.organise.homes import free_folder
+from janfs.organise.disk import vacant_folder
 from janfs.organise.naming import free_id, id_from_folder
 from janfs.pipeline.commands import Delete
 from janfs.pipeline.recorder import Draft
@@ -83,8 +83,11 @@ def _is_there(fs: FileSystem, path: str) -> bool:
         raise Unseen(f"{path} cannot be looked at: {error.strerror}.") from error
 
 
-def conclude(catalogue: Catalogue, plan: Plan, outcomes: Sequence[Draft]) -> list[Draft]:
-    """What a move means for its model, once it is the last that was to be made for it, and all were."""
+def conclude(fs: FileSystem, catalogue: Catalogue, plan: Plan, outcomes: Sequence[Draft]) -> list[Draft]:
+    """What a move means for its model, once it is the last that was to be made for it, and all were.
+
+    Raises `Unseen` where it cannot be seen which folder is free.
+    """
     if plan.reason not in ("delete", "restore"):
         return []
     known = catalogue.plans.values()
@@ -96,7 +99,14 @@ def conclude(catalogue: Catalogue, plan: Plan, outcomes: Sequence[Draft]) -> lis
     if len(moves) < len(of_model):
         return []
     model = catalogue.models[plan.uid]
-    event = _deleted(model, moves) if plan.reason == "delete" else _restored(catalogue, model, moves)
+    if plan.reason == "delete":
+        return [Draft(plan.uid, _deleted(model, moves), cause=plan.position)]
+    if model.removed is None:
+        return []  # what a delete took that was not finished
+    try:
+        event = _restored(fs, catalogue, model, moves)
+    except OSError as error:
+        raise Unseen(f"{paths.MODELS} cannot be looked into: {error.strerror}.") from error
     return [Draft(plan.uid, event, cause=plan.position)]
 
 
@@ -104,21 +114,26 @@ def _deleted(model: Model, moves: Sequence[e.MoveCompleted]) -> e.ModelDeleted:
     folder = next((move.target for move in moves if move.stamp is None), None)
     trash = folder or paths.parent(moves[0].target)
     returns = folder is not None or paths.parent(trash) in (paths.TRASH, paths.NEAR_TRASH)
+    before = {origin: there for there, origin in model.apart}  # by a delete that was not finished
+    lie = before | {move.source: move.target for move in moves if move.stamp is not None}
     apart = tuple(
-        (move.target, move.source)
-        for move in moves
-        if move.stamp is not None and not (returns and paths.is_inside(move.target, trash))
+        (there, origin) for origin, there in lie.items() if not (returns and paths.is_inside(there, trash))
     )
     return e.ModelDeleted(model.id, trash, apart)
 
 
-def folder_of_files(catalogue: Catalogue, model: Model) -> str:
-    """The folder of a deleted model of which only files come back: its own, if no other model has that."""
-    return model.folder if model.folder not in catalogue.folders else free_folder(catalogue, model.id)
+def folder_of_files(fs: FileSystem, catalogue: Catalogue, model: Model) -> str:
+    """The folder of a deleted model of which only files come back: its own, if no other model has that.
+
+    Raises `OSError`.
+    """
+    return model.folder if model.folder not in catalogue.folders else vacant_folder(fs, catalogue, model.id)
 
 
-def _restored(catalogue: Catalogue, model: Model, moves: Sequence[e.MoveCompleted]) -> e.ModelRestored:
+def _restored(
+    fs: FileSystem, catalogue: Catalogue, model: Model, moves: Sequence[e.MoveCompleted]
+) -> e.ModelRestored:
     folder = next((move.target for move in moves if move.stamp is None), None)
-    folder = folder or folder_of_files(catalogue, model)
+    folder = folder or folder_of_files(fs, catalogue, model)
     given = GivenIds(catalogue, besides=model.uid)
     return e.ModelRestored(free_id(id_from_folder(paths.name(folder)), given), folder)

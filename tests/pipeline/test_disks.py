@@ -1,6 +1,7 @@
 """A root on more than one disk."""
 
-from collections.abc import Iterator
+import errno
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from janfs.pipeline import trash
 from janfs.pipeline.commands import Compared, Dedupe, Delete, Pair, Record, Revert, Submitted
 from janfs.pipeline.recorder import Draft
 from tests.fakes.disks import Disks
-from tests.fakes.faults import HookedFileSystem
+from tests.fakes.faults import HookedFileSystem, P, T
 from tests.folder import gguf_bytes as make
 from tests.pipeline.invariants import check_at_rest, check_files, check_log
 from tests.pipeline.world import CountedIds, World, gguf
@@ -145,6 +146,41 @@ def test_a_delete_that_could_be_done_in_part_only_is_not_said_to_be_done(world: 
     world.come_to_rest()
     assert world.model(model.id).status == "ready"
     assert "model-deleted" not in world.events()
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["reverted at once", "deleted then"])
+@pytest.mark.parametrize("kept", ["story.gguf", "model.json"])
+def test_what_a_delete_took_that_was_not_finished_comes_back(tmp_path: Path, kept: str, again: bool) -> None:
+    disks, refusing = Disks("models/usb"), True
+
+    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if refusing and name == "rename" and args[0] == f"models/usb/{kept}":
+            raise OSError(errno.EIO, "Input/output error")
+        return perform(*args, **kwargs)
+
+    world = World(tmp_path / "other.db", port=lambda fs: HookedFileSystem(HookedFileSystem(fs, disks), hook))
+    world.tick()
+    world.fs.put("models/usb/story.gguf", gguf("story"))
+    world.come_to_rest()
+    model, then, before = world.model("usb"), world.catalogue.position, in_view(world)
+    with pytest.raises(FolderError):
+        world.delete("usb").done.result(0)
+    assert any("/.janfs-trash/" in path for path in world.fs.files("models/usb")), "nothing was taken"
+    refusing = False
+    if again:
+        world.delete("usb").done.result(0)
+        world.come_to_rest()
+        assert not list(present_models(world.catalogue))
+    revert(world, model.uid, then)
+    world.come_to_rest()
+    assert in_view(world) == before
+    assert (world.model("usb").uid, world.model("usb").status) == (model.uid, "ready")
+    check_at_rest(world)
+    world.stop()
+
+
+def in_view(world: World) -> dict[str, bytes]:
+    return {path: what for path, what in world.fs.files("models/usb").items() if "/.janfs" not in path}
 
 
 def shards() -> list[tuple[str, bytes]]:
