@@ -1,5 +1,6 @@
 """What was planned and has no outcome yet: done now, after a crash, or once the disk can be looked at."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import structlog
@@ -50,12 +51,11 @@ class Plans:
         known = [plan for plan in self._catalogue.plans.values() if plan.uid not in self._catalogue.parked]
         unseen = set() if again else set(self.unseen)
         outcomes: list[Draft] = []
-        acted: set[str] = set()  # streams; what is to be done for one is begun with the first of it
+        together = Counter(plan.uid for plan in known)  # what is done by several is begun with the first
         for plan in sorted(known, key=lambda plan: plan.position):
             if plan.uid in unseen:
                 continue
-            begun = plan.position <= self._since or plan.uid in acted
-            acted.add(plan.uid)
+            begun = plan.position <= self._since or together[plan.uid] > 1
             try:
                 outcomes += self._actor.carry_out(self._catalogue, plan, begun=begun)
                 outcomes += trash.conclude(self._fs, self._catalogue, plan, outcomes)
