@@ -97,7 +97,7 @@ def _switch(name: str, help: str) -> Callable[[Any], Any]:
 @click.option("--polling", is_flag=True, help="Look every 2 s, as on file systems that send no events.")
 @_switch("organise", "Off: models are registered where they lie, and nothing is moved.")
 @_switch(
-    "spare-worker", "Off: no process is kept ready for the next model; 45 MB less, a third of a second more."
+    "spare-worker", "Off: no process is kept ready for the next model; 45 MB less, a fifth of a second more."
 )
 @_switch("hashing", "Off: files are not read from end to end in the background, and duplicates stay unknown.")
 @_switch("checkpoints", "Off: the log's write-ahead log is left to Litestream, which must be running.")

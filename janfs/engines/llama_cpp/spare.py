@@ -17,7 +17,7 @@ _AFTER = 1.0  # seconds in which a load, and the request that it is for, have th
 class SpareWorkers:
     """Starts workers: an `EngineFactory`. One process is kept in advance, from `prepare` until `close`.
 
-    Python and its libraries take a good third of a second, half of what a small model's first answer takes.
+    Python and its libraries take a fifth of a second, a third of what a small model's first answer takes.
     The spare one holds 45 MB, most of them shared with other workers, and no processor.
     """
 
