@@ -59,6 +59,10 @@ class RealFileSystem:
             return _look(at, os.lstat(at))
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:  # nothing on this disk can have that name
+                return None
+            raise
 
     def list(self, folder: str) -> dict[str, Stat]:
         """See `FileSystem.list`."""

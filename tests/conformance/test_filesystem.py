@@ -252,3 +252,7 @@ def test_a_name_longer_than_the_disk_takes_is_refused(disk: Disk) -> None:
     with pytest.raises(OSError, match="too long") as failed:
         disk.fs.create("models/" + "a" * 256, b"")
     assert failed.value.errno == errno.ENAMETOOLONG
+
+
+def test_a_name_longer_than_the_disk_takes_is_not_there(disk: Disk) -> None:
+    assert disk.fs.stat("models/" + "a" * 256) is None

@@ -105,6 +105,10 @@ class FakeFileSystem:
             _, _, inode = self._disk.find(path, follow=False)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return None
+            raise
         return None if inode is None else self._look(path, inode)
 
     def list(self, folder: str) -> dict[str, Stat]:

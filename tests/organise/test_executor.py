@@ -157,6 +157,17 @@ def test_a_file_moves_into_a_folder_made_for_it(hands: Hands) -> None:
     assert hands.tree() == {"models": None, "models/x": None, TARGET: CONTENT}
 
 
+@pytest.mark.parametrize("act", [executor.move, copier.copy])
+def test_a_name_too_long_for_the_disk_is_given_up_and_not_waited_for(
+    hands: Hands, act: Callable[[FileSystem, Plan], object]
+) -> None:
+    hands.put(SOURCE, CONTENT)
+    hands.mkdir("models/x")
+    with pytest.raises(FolderError, match="too long"):
+        act(hands.port, move_plan(hands.port, target=f"models/x/{'x' * 256}"))
+    assert {path: data for path, data in hands.tree().items() if data is not None} == {SOURCE: CONTENT}
+
+
 def test_a_folder_moves_with_all_that_is_in_it(hands: Hands) -> None:
     hands.put("models/x/deep/y", b"y")
     hands.put(TARGET, CONTENT)
