@@ -45,9 +45,8 @@ class Kept(NamedTuple):
 class _Frame(NamedTuple):
     salts: tuple[int, int]
     commits: bool
-    stands: (
-        bool  # by its sums, which go on from those of the frame before, as written there or as they should be
-    )
+    # By its sums, which go on from those of the frame before, as written there or as they should be.
+    stands: bool
 
 
 def keep_damaged(database: Path, now: datetime) -> Kept | None:

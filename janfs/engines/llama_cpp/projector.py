@@ -90,10 +90,8 @@ class Projector:
 
     def _check(self, chunk: Any, places: Mapping[bytes, str]) -> None:
         """Raises `InvalidInput` for a piece of an image that has to be seen at once and is too large."""
-        count, place = (
-            mtmd.mtmd_input_chunk_get_n_tokens(chunk),
-            places.get(mtmd.mtmd_input_chunk_get_id(chunk)),
-        )
+        count = mtmd.mtmd_input_chunk_get_n_tokens(chunk)
+        place = places.get(mtmd.mtmd_input_chunk_get_id(chunk))
         too_large = count > self._most_at_once and mtmd.mtmd_decode_use_non_causal(self._ctx, chunk)
         if place is not None and too_large:
             raise InvalidInput(
@@ -123,10 +121,8 @@ class Projector:
         return Read(tokens, tuple(pictures))
 
     def _picture(self, chunk: Any, place: int, position: int, seen: Counter[bytes]) -> Picture:
-        count, image = (
-            mtmd.mtmd_input_chunk_get_n_tokens(chunk),
-            mtmd.mtmd_input_chunk_get_tokens_image(chunk),
-        )
+        count = mtmd.mtmd_input_chunk_get_n_tokens(chunk)
+        image = mtmd.mtmd_input_chunk_get_tokens_image(chunk)
         at_once = bool(mtmd.mtmd_decode_use_non_causal(self._ctx, chunk))
         found = (mtmd.mtmd_decoder_pos * count)()
         mtmd.mtmd_helper_image_get_decoder_pos(image, position, found)
