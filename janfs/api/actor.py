@@ -1,6 +1,5 @@
 """Who asks, as the log names it."""
 
-import re
 from typing import Any, TypeAlias
 
 from litestar import Request
@@ -8,9 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from janfs.api.errors import HttpRefusal
-
-HEADER = "X-Janfs-Actor"
-_NAME = re.compile(r"[\w.@-]{1,64}")
+from janfs.callers import HEADER, NAME, is_name
 
 Actor: TypeAlias = SkipValidation[NamedDependency[str]]
 
@@ -20,7 +17,6 @@ def actor_of(request: Request[Any, Any, Any]) -> str:
     said = request.headers.get(HEADER)
     if said is None:
         return "api"
-    if not _NAME.fullmatch(said):
-        allowed = "1 to 64 letters, digits, dots, hyphens, underscores or @"
-        raise HttpRefusal(400, "invalid_header", f"{HEADER} is no name: {allowed}.")
+    if not is_name(said):
+        raise HttpRefusal(400, "invalid_header", f"{HEADER} is no name: {NAME}.")
     return f"api:{said}"

@@ -2,11 +2,11 @@
 
 import getpass
 import os
-import re
 from pathlib import Path
 
 import click
 
+from janfs.callers import HEADER, as_name
 from janfs.settings import DEFAULT_ROOT
 
 
@@ -16,13 +16,13 @@ def user() -> str:
         name = getpass.getuser()
     except (KeyError, OSError):  # nobody has this number, as in many containers
         name = str(os.getuid())
-    return re.sub(r"[^\w.@-]", "_", name)[:64]
+    return as_name(name)
 
 
 def headers_of(api_key: str | None) -> dict[str, str]:
     """What every request of a command says of who asks."""
     key = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
-    return key | {"X-Janfs-Actor": user()}
+    return key | {HEADER: user()}
 
 
 def _expand(_: click.Context, __: click.Parameter, value: str) -> Path:
