@@ -8,7 +8,7 @@ request ends.
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -89,7 +89,10 @@ class Event(NamedTuple):
 
 
 class Scheduler:
-    """Runs many requests on one model. One thread calls it; each `step` is at most one decode."""
+    """Runs many requests on one model. One thread calls it; each `step` is at most one decode.
+
+    `cancelled` may be added to by another thread: requests that `cancel` will be called for in a moment.
+    """
 
     def __init__(
         self,
@@ -97,9 +100,11 @@ class Scheduler:
         *,
         n_parallel: int,
         continuous: bool = True,
+        cancelled: Set[str] = frozenset(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._model = model
+        self._cancelled = cancelled
         self._continuous = continuous
         self._clock = clock
         self._pool = KvPool(model, n_parallel)
@@ -116,6 +121,12 @@ class Scheduler:
     def live(self) -> frozenset[str]:
         """The requests that hold a sequence."""
         return frozenset(run.request_id for run in self._live)
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether nobody waits any more for what a decode computes. May be asked from any thread."""
+        live = self.live
+        return bool(live) and live <= self._cancelled
 
     @property
     def free_cells(self) -> int:
@@ -164,6 +175,8 @@ class Scheduler:
     def step(self) -> list[Event]:
         """Admit, decode once, sample. Returns what there is to tell, in order."""
         self._admit()
+        if self.unwanted:
+            return []
         for run in self._live:
             self._follow(run)
         self._send_back_what_does_not_fit()

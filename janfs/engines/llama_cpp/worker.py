@@ -64,13 +64,15 @@ class Worker:
         self._caching = settings.caching_enabled
         self._threads = settings.cpu_threads  # as somebody wants it to be
         n_parallel, continuous = settings.n_parallel, settings.cont_batching
+        self._cancelled: set[str] = set()  # read, but not yet known to the scheduler
         self._scheduler: Scheduler | None = None
         if self._writing is not None:
-            self._scheduler = Scheduler(self._writing, n_parallel=n_parallel, continuous=continuous)
+            self._scheduler = Scheduler(
+                self._writing, n_parallel=n_parallel, continuous=continuous, cancelled=self._cancelled
+            )
         self._embeddings = EmbeddingQueue(self._pooled) if self._pooled is not None else None
         self._commands: queue.SimpleQueue[wire.Command] = queue.SimpleQueue()
         self._computing: queue.SimpleQueue[_Item] = queue.SimpleQueue()
-        self._cancelled: set[str] = set()  # read, but not yet known to the scheduler
 
     def run(self) -> None:
         """Never returns: the reader ends the process when the channel closes."""
@@ -93,8 +95,8 @@ class Worker:
                 self._cancelled.add(command.id)
                 # A long prompt that nobody wants any more need not be computed to its end. Should another
                 # request join that very batch, it is computed again: waste, but not a wrong answer.
-                live = self._scheduler.live if self._scheduler else frozenset()
-                if self._writing and live and live <= self._cancelled:
+                # What is not live yet, the scheduler finds among the cancelled before it decodes.
+                if self._writing and self._scheduler and self._scheduler.unwanted:
                     self._writing.abort(True)
             self._commands.put(command)
         os._exit(0)

@@ -422,6 +422,18 @@ def test_without_continuous_batching_a_request_waits_for_the_running_ones() -> N
     assert isinstance(drain(scheduler)["second"][-1], Finished)
 
 
+def test_a_prompt_that_is_cancelled_before_it_begins_is_not_computed() -> None:
+    model, cancelled = FakeModel(), {"gone"}
+    scheduler = Scheduler(model, n_parallel=2, cancelled=cancelled)
+    scheduler.submit("gone", [1] * 50, ONCE, ())
+    assert scheduler.step() == []
+    assert (scheduler.unwanted, model.n_computed) == (True, 0)
+    scheduler.submit("here", [2] * 5, ONCE, ())
+    scheduler.cancel("gone")
+    assert [type(reply) for reply in drain(scheduler)["here"]] == [TextDelta, Finished]
+    assert model.n_computed == 5
+
+
 def test_a_failing_decode_fails_the_requests_in_it_and_not_those_that_wait() -> None:
     model = FakeModel()
     scheduler = Scheduler(model, n_parallel=1)
