@@ -49,6 +49,9 @@ class Metrics:
             "answers", "Generations by how they ended: stop, length, cancelled or error.", "model", "outcome"
         )
         self._prompt_tokens = self._counter("prompt_tokens", "Tokens of prompts that were answered.", "model")
+        self._cached_tokens = self._counter(
+            "cached_tokens", "Tokens of prompts that were computed already.", "model"
+        )
         self._tokens = self._counter("completion_tokens", "Tokens that were generated.", "model")
         self._first_token = self._histogram(
             "first_token_seconds", "From the request to the first text, loading included.",
@@ -97,6 +100,7 @@ class Metrics:
             first=self._first_token.labels(model_id),
             between=self._between_tokens.labels(model_id),
             prompt=self._prompt_tokens.labels(model_id),
+            cached=self._cached_tokens.labels(model_id),
             completion=self._tokens.labels(model_id),
         )
         try:
@@ -148,10 +152,12 @@ class Metrics:
 class Books:
     """What is counted of one generation."""
 
-    def __init__(self, *, first: Histogram, between: Histogram, prompt: Counter, completion: Counter) -> None:
+    def __init__(
+        self, *, first: Histogram, between: Histogram, prompt: Counter, cached: Counter, completion: Counter
+    ) -> None:
         self.outcome = "cancelled"
         self._measure, self._between = first, between
-        self._prompt, self._completion = prompt, completion
+        self._prompt, self._cached, self._completion = prompt, cached, completion
         self._last = time.perf_counter()
 
     def told(self) -> None:
@@ -163,6 +169,7 @@ class Books:
     def used(self, usage: Usage) -> None:
         """So many tokens were it."""
         self._prompt.inc(usage.prompt_tokens)
+        self._cached.inc(usage.cached_tokens)
         self._completion.inc(usage.completion_tokens)
 
     def ended(self, outcome: str) -> None:

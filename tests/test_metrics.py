@@ -77,10 +77,11 @@ def test_every_metric_is_documented() -> None:
 
 def test_a_generation_is_passed_on_and_counted() -> None:
     metrics = Metrics()
-    items = (TextDelta("a"), TextDelta("b"), TextDelta("c"), Finished("length", Usage(7, 3)))
+    items = (TextDelta("a"), TextDelta("b"), TextDelta("c"), Finished("length", Usage(7, 3, 5)))
     assert drain(metrics, *items) == list(items)
     assert sample(metrics, "janfs_answers_total", model="m", outcome="length") == 1
     assert sample(metrics, "janfs_prompt_tokens_total", model="m") == 7
+    assert sample(metrics, "janfs_cached_tokens_total", model="m") == 5
     assert sample(metrics, "janfs_completion_tokens_total", model="m") == 3
     assert sample(metrics, "janfs_first_token_seconds_count", model="m") == 1
     assert sample(metrics, "janfs_between_tokens_seconds_count", model="m") == 2
