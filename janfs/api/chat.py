@@ -19,6 +19,7 @@ from janfs.api.logprobs import ChatLogprobs, chat_logprobs
 from janfs.api.relay import relay, remote_of
 from janfs.api.sampling import requests_of, sampling_of, wants_usage
 from janfs.api.sse import DONE
+from janfs.api.timings import Timings, own_timings, timings_of
 from janfs.api.tools import FunctionCall, ToolCallView
 from janfs.api.usage import Usage
 from janfs.engines.protocol import (
@@ -63,6 +64,7 @@ class ChatCompletion(Struct, frozen=True, kw_only=True):
     system_fingerprint: str
     choices: list[Choice]
     usage: Usage
+    timings: Timings
 
 
 class Delta(Struct, frozen=True):
@@ -93,6 +95,7 @@ class ChatChunk(Struct, frozen=True, kw_only=True):
     system_fingerprint: str
     choices: list[ChunkChoice]
     usage: Usage | UnsetType | None = UNSET
+    timings: Timings | UnsetType = UNSET
 
 
 class ChatFormat(Struct, frozen=True, kw_only=True):
@@ -117,6 +120,7 @@ class ChatFormat(Struct, frozen=True, kw_only=True):
             system_fingerprint=self.fingerprint(),
             choices=choices,
             usage=usage,
+            timings=timings_of(usage, [each.end for each in answers]),
         )
 
     def begin(self, count: int) -> Iterator[Chunk]:
@@ -131,7 +135,8 @@ class ChatFormat(Struct, frozen=True, kw_only=True):
         end = reply.finish_reason if isinstance(reply, Finished) else None
         delta = Delta() if isinstance(reply, Finished) else _delta_of(reply)
         choice = ChunkChoice(index=number, delta=delta, finish_reason=end, logprobs=logprobs)
-        yield None, self._chunk([choice])
+        timings = own_timings(reply) if isinstance(reply, Finished) else UNSET
+        yield None, self._chunk([choice], timings=timings)
 
     def end(self, usage: Usage) -> Iterator[Chunk]:
         if self.include_usage:
@@ -147,7 +152,13 @@ class ChatFormat(Struct, frozen=True, kw_only=True):
     def _logprobs(self, tokens: Sequence[TokenLogprob]) -> ChatLogprobs | None:
         return chat_logprobs(tokens) if self.logprobs else None
 
-    def _chunk(self, choices: list[ChunkChoice], usage: Usage | None = None) -> ChatChunk:
+    def _chunk(
+        self,
+        choices: list[ChunkChoice],
+        usage: Usage | None = None,
+        *,
+        timings: Timings | UnsetType = UNSET,
+    ) -> ChatChunk:
         return ChatChunk(
             id=self.id,
             created=self.created,
@@ -155,6 +166,7 @@ class ChatFormat(Struct, frozen=True, kw_only=True):
             system_fingerprint=self.fingerprint(),
             choices=choices,
             usage=usage if self.include_usage else UNSET,
+            timings=timings,
         )
 
 

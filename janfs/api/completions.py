@@ -20,6 +20,7 @@ from janfs.api.prompts import Given, prompts_of
 from janfs.api.relay import relay, remote_of
 from janfs.api.sampling import GenerationFields, refuse_unsupported, requests_of, sampling_of, wants_usage
 from janfs.api.sse import DONE
+from janfs.api.timings import Timings, own_timings, timings_of
 from janfs.api.usage import Usage
 from janfs.engines.protocol import (
     Finished,
@@ -70,6 +71,7 @@ class Completion(Struct, frozen=True, kw_only=True):
     system_fingerprint: str
     choices: list[TextChoice]
     usage: Usage | UnsetType | None = UNSET
+    timings: Timings | UnsetType = UNSET
 
 
 class CompletionFormat:
@@ -97,7 +99,7 @@ class CompletionFormat:
             self._choice(number, each.text, each.logprobs, each.end.finish_reason)
             for number, each in enumerate(answers)
         ]
-        return self._completion(choices, usage)
+        return self._completion(choices, usage, timings_of(usage, [each.end for each in answers]))
 
     def begin(self, _count: int) -> Iterable[Chunk]:
         return ()
@@ -107,7 +109,8 @@ class CompletionFormat:
         if isinstance(reply, TextDelta):
             yield None, self._chunk([self._choice(number, reply.text, reply.logprobs)])
         elif isinstance(reply, Finished):
-            yield None, self._chunk([self._choice(number, "", reply.logprobs, reply.finish_reason)])
+            last = self._choice(number, "", reply.logprobs, reply.finish_reason)
+            yield None, self._chunk([last], timings=own_timings(reply))
 
     def end(self, usage: Usage) -> Iterator[Chunk]:
         if self._include_usage:
@@ -127,12 +130,16 @@ class CompletionFormat:
         self._sent[number] += len(text)
         return TextChoice(index=number, text=text, finish_reason=end, logprobs=logprobs)
 
-    def _chunk(self, choices: list[TextChoice], usage: Usage | None = None) -> Completion:
-        return self._completion(choices, usage if self._include_usage else UNSET)
+    def _chunk(
+        self, choices: list[TextChoice], usage: Usage | None = None, *, timings: Timings | UnsetType = UNSET
+    ) -> Completion:
+        return self._completion(choices, usage if self._include_usage else UNSET, timings)
 
-    def _completion(self, choices: list[TextChoice], usage: Usage | UnsetType | None) -> Completion:
-        named = self._fingerprint()
-        return Completion(**self._common, system_fingerprint=named, choices=choices, usage=usage)
+    def _completion(
+        self, choices: list[TextChoice], usage: Usage | UnsetType | None, timings: Timings | UnsetType
+    ) -> Completion:
+        told: Any = {"choices": choices, "usage": usage, "timings": timings}
+        return Completion(**self._common, system_fingerprint=self._fingerprint(), **told)
 
 
 @post("/v1/completions", status_code=200)

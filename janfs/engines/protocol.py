@@ -403,6 +403,13 @@ class CallDelta(msgspec.Struct, frozen=True, tag="call"):
     arguments: str = ""
 
 
+class Spent(msgspec.Struct, frozen=True):
+    """Seconds: from where a request began to be computed to its first token, and from there to its end."""
+
+    prompt: float = 0.0
+    answer: float = 0.0
+
+
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 
@@ -417,6 +424,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     usage: Usage
     logprobs: tuple[TokenLogprob, ...] = ()
     stop_string: str | None = None
+    spent: Spent = Spent()
 
 
 Reply = TextDelta | ReasoningDelta | CallDelta | Finished

@@ -19,6 +19,17 @@ USAGE = {
     "prompt_tokens_details": {"cached_tokens": 5},
     "completion_tokens_details": {"reasoning_tokens": 0},
 }
+TIMINGS = {  # seven tokens, five of them known, in half a second; then two in a quarter of one
+    "cache_n": 5,
+    "prompt_n": 2,
+    "prompt_ms": 500.0,
+    "prompt_per_token_ms": 250.0,
+    "prompt_per_second": 4.0,
+    "predicted_n": 2,
+    "predicted_ms": 250.0,
+    "predicted_per_token_ms": 125.0,
+    "predicted_per_second": 8.0,
+}
 HELLO = [{"role": "user", "content": "Hello?"}]
 
 
@@ -55,6 +66,7 @@ def test_a_whole_answer_has_openais_shape(tiny: Service) -> None:
         "model": "tiny",
         "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
         "usage": USAGE,
+        "timings": TIMINGS,
     }
 
 
@@ -74,6 +86,7 @@ def test_a_stream_has_openais_chunks(tiny: Service) -> None:
     assert {chunk["object"] for chunk in found} == {"chat.completion.chunk"}
     assert len({chunk["id"] for chunk in found}) == 1
     assert not any("usage" in chunk for chunk in found), "nobody asked for the usage"
+    assert [chunk.get("timings") for chunk in found] == [None, None, None, TIMINGS]
 
 
 def test_a_stream_tells_its_usage_when_asked(tiny: Service) -> None:

@@ -7,7 +7,7 @@ import openai
 
 from janfs.engines.protocol import Likely, TextPrompt, TokenLogprob, TokenPrompt
 from tests.api.service import Service
-from tests.api.test_chat import USAGE, chunks
+from tests.api.test_chat import TIMINGS, USAGE, chunks
 
 
 def ask(service: Service, **fields: Any) -> httpx.Response:
@@ -24,6 +24,7 @@ def test_a_whole_answer_has_openais_shape(tiny: Service) -> None:
         "model": "tiny",
         "choices": [{"index": 0, "text": "Hello there", "finish_reason": "stop", "logprobs": None}],
         "usage": USAGE,
+        "timings": TIMINGS,
     }
 
 
@@ -31,6 +32,7 @@ def test_a_stream_has_openais_chunks(tiny: Service) -> None:
     *found, last, done = chunks(ask(tiny, stream=True, stream_options={"include_usage": True}))
     assert [chunk["choices"][0]["text"] for chunk in found] == ["Hello", " there", ""]
     assert [chunk["choices"][0]["finish_reason"] for chunk in found] == [None, None, "stop"]
+    assert [chunk.get("timings") for chunk in found] == [None, None, TIMINGS]
     assert (last["choices"], last["usage"]["total_tokens"], done) == ([], 9, "[DONE]")
 
 

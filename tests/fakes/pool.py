@@ -20,6 +20,7 @@ from janfs.engines.protocol import (
     Prompt,
     ReasoningDelta,
     Reply,
+    Spent,
     TextDelta,
     TokenLogprob,
     Usage,
@@ -115,7 +116,7 @@ class FakePool:
                 yield TextDelta(text, self.logprobs) if isinstance(text, str) else text
             ended = True
             usage = Usage(7, len(self.texts), 5)
-            yield Finished(self.finish, usage, stop_string=self.stop_string)
+            yield Finished(self.finish, usage, stop_string=self.stop_string, spent=Spent(0.5, 0.25))
         finally:
             self.running -= 1
             self.cancelled += not ended

@@ -14,6 +14,7 @@ from janfs.engines.protocol import (
     FinishReason,
     Reply,
     SamplingParams,
+    Spent,
     TextDelta,
     TokenLogprob,
     Usage,
@@ -46,6 +47,8 @@ class Run(msgspec.Struct, eq=False):
     seq: int = -1
     n_base: int = 0  # of its tokens, those that were known when it became live, without the last
     n_thought: int = 0  # of what was generated, what came with a thought and before anything else
+    began: float | None = None  # when it became live for the first time, in seconds of the scheduler's clock
+    first: float | None = None  # when its first token was chosen
     n_cached: int | None = None  # of its prompt, those that were computed before it came; None: not known yet
     leader: "Run | None" = None
     shared: int = 0
@@ -103,26 +106,28 @@ class Run(msgspec.Struct, eq=False):
         logprobs, self.logprobs = self.logprobs, ()
         return [TextDelta(echo.text, logprobs)]
 
-    def end_unsampled(self) -> list[Reply]:
+    def end_unsampled(self, now: float) -> list[Reply]:
         """The end of a request for nothing but its prompt."""
-        return self._end("length")
+        return self._end("length", now)
 
     def take(
-        self, token: int, piece: bytes, logprob: TokenLogprob | None, *, ends: bool, n_ctx: int
+        self, token: int, piece: bytes, logprob: TokenLogprob | None, *, ends: bool, n_ctx: int, now: float
     ) -> list[Reply]:
         """The replies that a new token gives; with a `Finished` the request has ended.
 
         `ends` says that the model ends its answer with this token, which then is no part of it.
         """
+        if self.first is None:
+            self.first = now
         if ends and not self.sampling.ignore_eos:
-            return self._end("stop")
+            return self._end("stop", now)
         self.tokens.append(token)
         self.logprobs += (logprob,) if logprob is not None else ()
         replies = self._tell(self.text.feed(piece))
         if self.text.stopped:
-            return replies + self._end("stop")
+            return replies + self._end("stop", now)
         if self.n_generated == self.sampling.max_tokens or len(self.tokens) >= n_ctx:
-            return replies + self._end("length")
+            return replies + self._end("length", now)
         return replies
 
     def _tell(self, text: str, *, last: bool = False) -> list[Reply]:
@@ -138,7 +143,7 @@ class Run(msgspec.Struct, eq=False):
                 parts[place], self.logprobs = TextDelta(part.text, self.logprobs), ()
         return list(parts)
 
-    def _end(self, reason: FinishReason) -> list[Reply]:
+    def _end(self, reason: FinishReason, now: float) -> list[Reply]:
         replies = self._tell(self.text.finish(), last=True)
         if reason == "stop" and self.parts is not None and self.parts.called:
             reason = "tool_calls"
@@ -147,4 +152,6 @@ class Run(msgspec.Struct, eq=False):
         left = () if self.text.stopped else self.logprobs
         if self.text.stopped and reason == "length":
             reason = "stop"
-        return [*replies, Finished(reason, usage, left, self.text.found)]
+        first = now if self.first is None else self.first
+        spent = Spent(first - (first if self.began is None else self.began), now - first)
+        return [*replies, Finished(reason, usage, left, self.text.found, spent)]

@@ -211,11 +211,12 @@ class Scheduler:
             for run in self._live:
                 self._pool.rewind(run.seq, run.tokens)
             return []
-        self._pace.saw(len(batch) - len(sampled), self._clock() - began)
+        now = self._clock()
+        self._pace.saw(len(batch) - len(sampled), now - began)
         self._score(batch)
         for run, count in zip(self._live, given, strict=True):
             self._computed(run, count)
-        return [event for run, index in sampled for event in self._sample(run, index)]
+        return [event for run, index in sampled for event in self._sample(run, index, now)]
 
     def _looking(self) -> Run | None:
         """The request whose image is computed now. Images take turns with words where both wait."""
@@ -257,6 +258,7 @@ class Scheduler:
             self._waiting.popleft()
             run.seq = self._pool.open()
             run.n_base = len(run.tokens) - 1
+            run.began = self._clock() if run.began is None else run.began
             run.sampler = run.sampler or self._model.sampler(run.sampling, run.tokens)
             self._live.append(run)
             if run.caching:
@@ -330,21 +332,22 @@ class Scheduler:
         if run.caching:
             self._pool.publish(run.seq, run.base)
 
-    def _sample(self, run: Run, index: int) -> list[Event]:
+    def _sample(self, run: Run, index: int, now: float) -> list[Event]:
         assert run.sampler is not None
         model = self._model
         replies: list[Reply] = []
         if run.echo is not None:
             replies += run.tell_prompt(run.echo, model.piece(run.tokens[0], special=True))
         if run.sampling.max_tokens == 0:
-            replies += run.end_unsampled()
+            replies += run.end_unsampled(now)
         else:
             try:
                 token, logprob = run.sampler.sample(index)
             except EngineError as error:
                 return [self._fail(run, error)]
             piece = model.piece(token, special=token in run.shown)
-            replies += run.take(token, piece, logprob, ends=model.is_end(token), n_ctx=model.n_ctx)
+            ends, n_ctx = model.is_end(token), model.n_ctx
+            replies += run.take(token, piece, logprob, ends=ends, n_ctx=n_ctx, now=now)
         if replies and isinstance(replies[-1], Finished):
             self._drop(run)
         return [Event(run.request_id, reply) for reply in replies]

@@ -30,7 +30,7 @@ def test_tokens_of_a_thought_are_counted_up_to_the_first_word_of_the_answer(
     run = Run("r", [1, 2], 2, SamplingParams(), TextStream(()), parts=parts)
     replies: list[Reply] = []
     for number, piece in enumerate([*pieces, b""]):
-        replies += run.take(3, piece, None, ends=number == len(pieces), n_ctx=99)
+        replies += run.take(3, piece, None, ends=number == len(pieces), n_ctx=99, now=0.0)
     [*_, end] = replies
     assert isinstance(end, Finished)
     assert end.usage.completion_tokens == len(pieces)

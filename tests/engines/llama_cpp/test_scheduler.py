@@ -12,7 +12,7 @@ from janfs.engines.llama_cpp.budget import STEP_SECONDS
 from janfs.engines.llama_cpp.echo import Echo
 from janfs.engines.llama_cpp.pictures import Picture, placeholders, whole
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry, Scheduler
-from janfs.engines.protocol import Finished, SamplingParams, TextDelta, TokenLogprob, Usage
+from janfs.engines.protocol import Finished, SamplingParams, Spent, TextDelta, TokenLogprob, Usage
 from janfs.errors import ContextExceeded, EngineError, JanfsError
 from tests.engines.llama_cpp.fake_model import END, PIECES, FakeModel, next_token
 
@@ -219,7 +219,13 @@ TestBatching.settings = settings(max_examples=60, stateful_step_count=25, deadli
 
 
 def without_cached(finished: Finished) -> Finished:
-    return msgspec.structs.replace(finished, usage=msgspec.structs.replace(finished.usage, cached_tokens=0))
+    return timeless(finished, usage=msgspec.structs.replace(finished.usage, cached_tokens=0))
+
+
+def timeless(finished: object, **changes: object) -> Finished:
+    """An end without how long it took, which no two have in common."""
+    assert isinstance(finished, Finished)
+    return msgspec.structs.replace(finished, spent=Spent(), **changes)
 
 
 def drain(scheduler: Scheduler) -> dict[str, list[object]]:
@@ -244,7 +250,7 @@ def test_a_prompt_that_leaves_no_room_is_refused_before_anything_is_computed(ext
 def test_a_full_context_ends_a_request_with_length() -> None:
     scheduler = Scheduler(FakeModel(n_ctx=16), n_parallel=1)
     scheduler.submit("r", [1, 2, 3], SamplingParams(ignore_eos=True, max_tokens=1000), ())
-    assert drain(scheduler)["r"][-1] == Finished("length", Usage(3, 13))
+    assert timeless(drain(scheduler)["r"][-1]) == Finished("length", Usage(3, 13))
 
 
 class SlowModel(FakeModel):
@@ -276,6 +282,17 @@ def test_a_long_prompt_never_holds_up_who_writes(seconds_per_token: float) -> No
         if "reader" in heard:
             return
     raise AssertionError("200 steps did not get 1,000 tokens computed")
+
+
+def test_an_answer_tells_how_long_its_prompt_took_and_how_long_it() -> None:
+    model = SlowModel(1.0)
+    scheduler = Scheduler(model, n_parallel=1, clock=lambda: model.now)
+    for request_id in ("first", "second"):  # the second waits, which is no time of its own
+        scheduler.submit(
+            request_id, [1] * 40, SamplingParams(ignore_eos=True, max_tokens=5), (), caching=False
+        )
+    ends = [replies[-1] for replies in drain(scheduler).values()]
+    assert [end.spent for end in ends if isinstance(end, Finished)] == [Spent(40.0, 4.0)] * 2
 
 
 ONCE = SamplingParams(max_tokens=1, ignore_eos=True)
@@ -358,7 +375,7 @@ def test_without_caching_a_request_neither_takes_nor_leaves_anything() -> None:
     assert ask(scheduler, [1] * 50).usage.cached_tokens == 0
     scheduler.submit("private", [1] * 50, ONCE, (), caching=False)
     heard = drain(scheduler)
-    assert heard["private"][-1] == Finished("length", Usage(50, 1, 0))
+    assert timeless(heard["private"][-1]) == Finished("length", Usage(50, 1, 0))
     assert model.n_computed == 150
 
 
@@ -472,7 +489,7 @@ def test_a_request_for_no_token_computes_its_prompt_and_leaves_it_for_others() -
     model = FakeModel(n_ctx=1024)
     scheduler = Scheduler(model, n_parallel=1)
     scheduler.submit("r", [1, 2] * 20, SamplingParams(max_tokens=0), ())
-    assert drain(scheduler)["r"] == [Finished("length", Usage(40, 0))]
+    assert list(map(timeless, drain(scheduler)["r"])) == [Finished("length", Usage(40, 0))]
     assert ask(scheduler, [1, 2] * 20).usage.cached_tokens == 39
 
 
