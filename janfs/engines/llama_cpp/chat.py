@@ -4,10 +4,16 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from janfs.engines.llama_cpp.dialects.marks import GENERIC, HARMONY, THINK, Marks, family_of
-from janfs.engines.llama_cpp.dialects.telling import in_words, template_messages, template_tools
+from janfs.engines.llama_cpp.dialects.telling import (
+    in_words,
+    one_by_one,
+    template_messages,
+    template_tools,
+    without_system,
+)
 from janfs.engines.llama_cpp.template import ChatTemplate
 from janfs.engines.protocol import ChatMessage, EngineSettings, Tool
-from janfs.errors import LoadFailed
+from janfs.errors import InvalidInput, LoadFailed
 
 
 class Render(Protocol):
@@ -49,9 +55,20 @@ def chat_format(settings: EngineSettings, template: str | None, bos: str, eos: s
 
 def _templated(template: ChatTemplate, marks: Marks, thinks: bool) -> ChatFormat:
     def render(messages: Sequence[ChatMessage], tools: Sequence[Tool] = ()) -> str:
-        if marks.knows_tools:
+        if not marks.knows_tools:
+            messages, tools = in_words(messages, tools), ()
+        if marks.one_call:
+            messages = one_by_one(messages)
+        try:
             return template.render(template_messages(messages, marks), template_tools(tools))
-        return template.render(template_messages(in_words(messages, tools), marks))
+        except InvalidInput as refusal:
+            told = without_system(messages)
+            if told is None:
+                raise
+            try:
+                return template.render(template_messages(told, marks), template_tools(tools))
+            except InvalidInput:
+                raise refusal from None
 
     return ChatFormat(render, marks=marks, thinks=thinks or marks is HARMONY)
 

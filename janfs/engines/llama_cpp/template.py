@@ -7,7 +7,7 @@ templates expect is there: the names, filters and block settings of Hugging Face
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
 from typing import Any, NoReturn
@@ -154,9 +154,15 @@ def _check_format(text: str) -> None:
         raise SecurityError("a format has too big a width")
 
 
-def _tojson(value: object, indent: int | None = None, **options: Any) -> str:
-    """As in Hugging Face's templates: no HTML escapes, unlike Jinja's own."""
-    return json.dumps(value, ensure_ascii=False, indent=indent, **options)
+def _tojson(value: object, indent: int | None = None, *, ensure_ascii: bool = False, **options: Any) -> str:
+    """As in Hugging Face's templates: no HTML escapes, unlike Jinja's own. What filters give is a list."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, default=_listed, **options)
+
+
+def _listed(value: object) -> list[Any]:
+    if isinstance(value, Iterator):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")
 
 
 def _refuse(message: str) -> NoReturn:

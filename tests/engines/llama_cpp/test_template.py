@@ -71,6 +71,8 @@ def test_special_tokens_are_there_and_a_refusal_is_the_callers_mistake() -> None
         ("{% generation %}{{ messages[0].content }}{% endgeneration %}", "hello"),
         ("  {% if true %}\n  x\n  {% endif %}\ny", "  x\ny"),
         ("{{ messages | tojson }}", json.dumps([{"role": "user", "content": "hello"}])),
+        ("{{ messages | map(attribute='role') | tojson }}", '["user"]'),
+        ("{{ 'é' | tojson(ensure_ascii=False) }}{{ 'é' | tojson(ensure_ascii=True) }}", '"é""\\u00e9"'),
         ("{{ {'a': '<é>'} | tojson(indent=2) }}", '{\n  "a": "<é>"\n}'),
         (
             "{% set ns = namespace(n=1) %}{% for m in messages %}{% set ns.n = 2 %}{% endfor %}{{ ns.n }}",

@@ -1,8 +1,11 @@
 """Messages and tools as a chat template takes them, or as plain words where it knows no tools. Pure."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
+
+from msgspec.structs import replace
 
 from janfs.engines.llama_cpp.dialects.marks import GENERIC, Marks
 from janfs.engines.protocol import ChatMessage, Tool, ToolCall
@@ -28,7 +31,7 @@ def template_tools(tools: Sequence[Tool]) -> list[dict[str, Any]] | None:
 
 def in_words(messages: Sequence[ChatMessage], tools: Sequence[Tool]) -> list[ChatMessage]:
     """The same chat for a template that knows no tools: told in the system's words, or the first user's."""
-    found = [_in_words(message) for message in messages]
+    found = [told for came, turn in groupby(messages, _is_result) for told in _in_words(turn, came=came)]
     first = next((n for n, message in enumerate(found) if message.role in ("system", "user")), None)
     if not tools or first is None:
         return found
@@ -39,6 +42,40 @@ def in_words(messages: Sequence[ChatMessage], tools: Sequence[Tool]) -> list[Cha
     )
     found[first] = ChatMessage(found[first].role, f"{told}\n\n{found[first].content}".rstrip())
     return found
+
+
+def one_by_one(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """The same chat with one call in a message, each before what came of it."""
+    turns: list[list[ChatMessage]] = []  # each with the results that follow on it
+    open_calls: dict[str | None, list[ChatMessage]] = {}
+    for message in messages:
+        if message.role == "tool" and message.tool_call_id in open_calls:
+            open_calls[message.tool_call_id].append(message)
+            continue
+        if len(message.tool_calls) < 2:
+            turns.append([message])
+            continue
+        first = True
+        for call in message.tool_calls:
+            alone = replace(message, tool_calls=(call,))
+            turns.append([alone if first else replace(alone, content="", reasoning=None, images=())])
+            open_calls[call.id] = turns[-1]
+            first = False
+    return [message for turn in turns for message in turn]
+
+
+def without_system(messages: Sequence[ChatMessage]) -> list[ChatMessage] | None:
+    """The same chat where the first user says what the system does, as Gemma 2 wants it.
+
+    None where there is nothing to be said, or nobody to say it.
+    """
+    rules = [message.content for message in messages if message.role == "system"]
+    rest = [message for message in messages if message.role != "system"]
+    first = next((number for number, message in enumerate(rest) if message.role == "user"), None)
+    if not rules or first is None:
+        return None
+    rest[first] = replace(rest[first], content="\n\n".join([*rules, rest[first].content]))
+    return rest
 
 
 def _message(message: ChatMessage, marks: Marks) -> dict[str, Any]:
@@ -66,9 +103,19 @@ def _described(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": {**function, "parameters": json.loads(tool.parameters)}}
 
 
-def _in_words(message: ChatMessage) -> ChatMessage:
-    if message.tool_call_id is not None:
-        return ChatMessage("user", f"<tool_response>\n{message.content}\n</tool_response>")
+def _is_result(message: ChatMessage) -> bool:
+    return message.tool_call_id is not None
+
+
+def _in_words(turn: Iterable[ChatMessage], *, came: bool) -> list[ChatMessage]:
+    """Messages in a row; what came of several calls is one message, as templates want users to take turns."""
+    if not came:
+        return [_calls_in_words(message) for message in turn]
+    results = (f"<tool_response>\n{message.content}\n</tool_response>" for message in turn)
+    return [ChatMessage("user", "\n".join(results))]
+
+
+def _calls_in_words(message: ChatMessage) -> ChatMessage:
     if not message.tool_calls:
         return message
     calls = [

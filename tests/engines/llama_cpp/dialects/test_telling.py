@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
+
 from janfs.engines.llama_cpp.chat import chat_format
 from janfs.engines.llama_cpp.dialects.marks import family_of
 from janfs.engines.llama_cpp.dialects.telling import in_words, template_messages
 from janfs.engines.protocol import ChatMessage, EngineSettings, Tool, ToolCall
+from janfs.errors import InvalidInput
 
 CALL = ToolCall("c1", "weather", '{"city": "Paris"}')
 CHAT = (
@@ -54,3 +57,55 @@ def test_without_a_system_message_the_first_users_tells_of_them() -> None:
 
 def test_a_chat_without_tools_is_as_it_was() -> None:
     assert in_words(CHAT[:2], []) == list(CHAT[:2])
+
+
+def test_what_came_of_several_calls_is_one_message_where_users_take_turns() -> None:
+    second = ToolCall("c2", "weather", '{"city": "Bern"}')
+    chat = (*CHAT[:2], ChatMessage("assistant", "", (CALL, second)), CHAT[3], answer_to(second, "rainy"))
+    *_, last = in_words(chat, [WEATHER])
+    assert last.role == "user"
+    assert last.content.count("<tool_response>") == 2
+    assert last.content.index("sunny") < last.content.index("rainy")
+
+
+def test_where_a_template_knows_no_role_of_the_systems_the_first_user_says_it() -> None:
+    strict = (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+        "[{{ m.role }}]{{ m.content }}{% endfor %}"
+    )
+    chat = chat_format(EngineSettings(), strict, "", "")
+    assert chat.render(CHAT[:2]) == "[user]Be kind.\n\nHi"
+    told = chat.render(CHAT, [WEATHER])
+    assert told.startswith("[user]You can call")
+    assert "Be kind.\n\nHi[assistant]" in told
+    with pytest.raises(InvalidInput, match="no system role"):
+        chat.render(CHAT[:1])
+
+
+def test_what_else_a_template_refuses_is_told_as_it_says_it() -> None:
+    choosy = (
+        "{% for m in messages %}{% if m.role == 'tool' %}"
+        "{{ raise_exception('no tools') }}{% endif %}{% endfor %}"
+    )
+    for chat in (CHAT, CHAT[1:]):
+        with pytest.raises(InvalidInput, match="no tools"):
+            chat_format(EngineSettings(), f"{HERMES}{choosy}", "", "").render(chat)
+
+
+@pytest.mark.parametrize("sign", ["<|python_tag|>", "<|channel|>"])
+def test_who_calls_one_at_a_time_is_shown_calls_one_at_a_time(sign: str) -> None:
+    second = ToolCall("c2", "time", "{}")
+    answers = (answer_to(second, "noon"), answer_to(CALL, "sunny"))
+    chat = (*CHAT[:2], ChatMessage("assistant", "Well.", (CALL, second), reasoning="Hm."), *answers, CHAT[1])
+    single = (
+        f"{{# tools {sign} #}}{{% for m in messages %}}[{{{{ m.role }}}}]"
+        "{{ m.content }}{{ m.reasoning_content }}"
+        "{% for call in m.tool_calls %}({{ call.function.name }}){% endfor %}{% endfor %}"
+    )
+    text = chat_format(EngineSettings(), single, "", "").render(chat)
+    first = "[system]Be kind.[user]Hi[assistant]Well.Hm.(weather)[tool]sunny"
+    assert text == f"{first}[assistant](time)[tool]noon[user]Hi"
+
+
+def answer_to(call: ToolCall, content: str) -> ChatMessage:
+    return ChatMessage("tool", content, tool_call_id=call.id)
