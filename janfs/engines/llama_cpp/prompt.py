@@ -10,6 +10,7 @@ from janfs.engines.llama_cpp.dialects import harmony
 from janfs.engines.llama_cpp.dialects.forced import forced, late
 from janfs.engines.llama_cpp.dialects.marks import HARMONY, THINK, THINK_END, Marks
 from janfs.engines.llama_cpp.dialects.reading import Reader, one_call, reader
+from janfs.engines.llama_cpp.dialects.tagged import text_arguments
 from janfs.engines.llama_cpp.gbnf import behind, either
 from janfs.engines.llama_cpp.grammar import gbnf_of_schema
 from janfs.engines.llama_cpp.pictures import Picture, Read, marked
@@ -120,7 +121,8 @@ def _from_chat(
     if marks is HARMONY:
         read: Reader = harmony.read
     else:
-        read = reader(marks, tools=bool(prompt.tools), thinking=thinking)
+        texts = text_arguments(prompt.tools)
+        read = reader(marks, tools=bool(prompt.tools), thinking=thinking, texts=texts)
     if not prompt.parallel:
         read = one_call(read)
     alone = [vocabulary.tokenize(mark) for mark in (harmony.SPECIAL if marks is HARMONY else marks.special)]

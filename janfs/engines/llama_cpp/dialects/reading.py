@@ -7,9 +7,11 @@ could still turn out to be something else is left for later.
 import json
 import re
 from collections.abc import Callable, Iterator
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from janfs.engines.llama_cpp.dialects.marks import THINK, THINK_END, Marks
+from janfs.engines.llama_cpp.dialects.tagged import TextArguments, tagged_call
 
 
 class Call(NamedTuple):
@@ -37,14 +39,19 @@ _FENCE = re.compile(r"\s*```(?:json)?\s*(?=\{)")  # DeepSeek puts arguments into
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
-def reader(marks: Marks, *, tools: bool, thinking: bool) -> Reader:
-    """How to read answers of a family; `thinking` if the prompt began a thought; calls only with tools."""
+def reader(
+    marks: Marks, *, tools: bool, thinking: bool, texts: TextArguments = MappingProxyType({})
+) -> Reader:
+    """How to read answers of a family; `thinking` if the prompt began a thought; calls only with tools.
+
+    Of those, `texts` says which arguments are plain text where they stand in tags.
+    """
 
     def read(text: str, final: bool) -> Said:
         reasoning, rest = _thought(text, thinking=thinking, final=final)
         if rest is None:
             return Said(reasoning=reasoning)
-        content, calls = _words_and_calls(rest, marks, final) if tools else (rest, ())
+        content, calls = _words_and_calls(rest, marks, final, texts) if tools else (rest, ())
         return Said(content, reasoning, calls)
 
     return read
@@ -74,7 +81,9 @@ def _thought(text: str, *, thinking: bool, final: bool) -> tuple[str, str | None
     return thought.strip(), rest.lstrip()
 
 
-def _words_and_calls(text: str, marks: Marks, final: bool) -> tuple[str, tuple[Call, ...]]:
+def _words_and_calls(
+    text: str, marks: Marks, final: bool, texts: TextArguments
+) -> tuple[str, tuple[Call, ...]]:
     if marks.bare_json and text.lstrip().startswith("{"):
         call, _ = _object(text, len(text) - len(text.lstrip()))
         if call is not None:
@@ -84,13 +93,13 @@ def _words_and_calls(text: str, marks: Marks, final: bool) -> tuple[str, tuple[C
     starts = [at for mark in openings if (at := text.find(mark)) >= 0]
     if not starts:
         return (text if final else without_beginning(text, openings).rstrip(), ())
-    calls = tuple(_calls(text, text.find(marks.call, min(starts)), marks))
+    calls = tuple(_calls(text, text.find(marks.call, min(starts)), marks, texts))
     if not calls and final:
         return text, ()  # it looked like a call, and is none
     return text[: min(starts)].rstrip(), calls
 
 
-def _calls(text: str, start: int, marks: Marks) -> Iterator[Call]:
+def _calls(text: str, start: int, marks: Marks, texts: TextArguments) -> Iterator[Call]:
     while start >= 0:
         at = _skip(text, start + len(marks.call))
         if text[at : at + 1] in ("{", "["):
@@ -107,6 +116,9 @@ def _calls(text: str, start: int, marks: Marks) -> Iterator[Call]:
             call, end = _headed(text, at, marks)
             if call is not None:
                 yield call
+        elif (tagged := tagged_call(text, at, texts)) is not None:
+            yield Call(tagged.name, tagged.arguments)
+            end = tagged.end
         else:
             return
         start = text.find(marks.call, end) if end is not None else -1

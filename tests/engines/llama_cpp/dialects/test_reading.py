@@ -26,12 +26,18 @@ FAMILIES = {name: family_of(template) for name, template in TEMPLATES.items()}
 
 CITY = '{"city": "Paris, } \\"x\\""}'
 WEATHER, TIME = Call("weather", CITY), Call("time", "{}")
+TEXTS = {"weather": frozenset({"city"}), "time": frozenset[str]()}
 # What each family writes for some words and two calls.
 WRITTEN = {
     "hermes": f'Let me see.\n<tool_call>\n{{"name": "weather", "arguments": {CITY}}}\n</tool_call>\n'
     '<tool_call>\n{"name": "time", "arguments": {}}\n</tool_call>',
     "generic": f'Let me see. <tool_call>{{"arguments": {CITY}, "name": "weather"}}</tool_call>\n'
     '<tool_call>{"name": "time"}</tool_call>',
+    "qwen-coder": "Let me see.\n\n<tool_call>\n<function=weather>\n"
+    '<parameter=city>\nParis, } "x"\n</parameter>\n'
+    "</function>\n</tool_call>\n<tool_call>\n<function=time>\n</function>\n</tool_call>",
+    "glm": 'Let me see.\n<tool_call>weather\n<arg_key>city</arg_key>\n<arg_value>Paris, } "x"</arg_value>\n'
+    "</tool_call>\n<tool_call>time\n</tool_call>",
     "mistral": f'Let me see.[TOOL_CALLS][{{"name": "weather", "arguments": {CITY}}}, '
     '{"name": "time", "arguments": {}, "id": "a1b2c3d4e"}]',
     "mistral-args": f"Let me see.[TOOL_CALLS]weather[ARGS]{CITY}[TOOL_CALLS]time[ARGS]{{}}",
@@ -47,7 +53,10 @@ WRITTEN = {
 
 
 def reads(name: str, *, tools: bool = True, thinking: bool = False) -> Reader:
-    return harmony.read if name == "gpt-oss" else reader(FAMILIES[name], tools=tools, thinking=thinking)
+    if name == "gpt-oss":
+        return harmony.read
+    marks = FAMILIES.get(name, FAMILIES["hermes"])  # whose tags those in tags of their own have
+    return reader(marks, tools=tools, thinking=thinking, texts=TEXTS)
 
 
 def put_together(stream: PartStream, pieces: list[str]) -> Said:
@@ -83,8 +92,8 @@ def test_arguments_come_as_they_are_written(name: str) -> None:
     growing = [
         part for character in WRITTEN[name] for part in stream.feed(character) if isinstance(part, CallDelta)
     ]
-    if name == "generic":
-        return  # its arguments come before the name, and wait for it
+    if name in ("generic", "qwen-coder", "glm"):
+        return  # arguments before the name wait for it, and those in tags come one by one
     assert len([part for part in growing if part.index == 0]) > 10, "they came all at once"
 
 
@@ -101,8 +110,18 @@ def test_however_an_answer_is_cut_it_says_the_same(name: str, cuts: list[int]) -
 
 
 MARKS = [mark for name in ("deepseek", "mistral-args", "hermes") for mark in FAMILIES[name].special]
+TAGS = [
+    "<function=time>",
+    "<parameter=city>",
+    "</parameter>",
+    "</function>",
+    "time",
+    "<arg_key>",
+    "</arg_key>",
+]
+TAGS += ["<arg_value>", "</arg_value>", "city"]
 HARMONYS = ["<|python_tag|>", "<|channel|>", "<|message|>", "<|end|>", "to=functions.x", "final"]
-marks = st.sampled_from([*MARKS, *HARMONYS, "```json\n"])
+marks = st.sampled_from([*MARKS, *TAGS, *HARMONYS, "```json\n"])
 scraps = st.one_of(
     marks,
     marks.map(lambda mark: mark[: len(mark) // 2]),

@@ -1,0 +1,109 @@
+"""Calls whose arguments stand in tags of their own, as Qwen3-Coder, Qwen3.5 and GLM write them. Pure.
+
+    <tool_call><function=NAME><parameter=KEY>VALUE</parameter></function></tool_call>
+    <tool_call>NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value></tool_call>
+
+A value is JSON, or plain text where the argument is one.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+from janfs.engines.protocol import Tool
+
+TextArguments = Mapping[str, frozenset[str]]
+"""Which arguments of each tool are texts."""
+
+_WORDS = {"True": "true", "False": "false", "None": "null"}  # Qwen's templates show values as Python does
+
+
+class TaggedCall(NamedTuple):
+    """A call as far as it is there; `arguments` is JSON, `end` where it ends, None while it does not."""
+
+    name: str
+    arguments: str
+    end: int | None
+
+
+class _Shape(NamedTuple):
+    head: re.Pattern[str]
+    argument: re.Pattern[str]
+    end: re.Pattern[str]
+
+
+_SHAPES = (
+    _Shape(
+        re.compile(r"<function=([A-Za-z0-9_.:-]{1,128})>"),
+        re.compile(r"\s*<parameter=([^>\n]{1,256})>\n?((?s:.)*?)\n?</parameter>"),
+        re.compile(r"\s*(?:</function>|</tool_call>)"),
+    ),
+    _Shape(
+        re.compile(r"([A-Za-z0-9_.:-]{1,128})\s*(?=<arg_key>|</tool_call>)"),
+        re.compile(r"\s*<arg_key>([^<\n]{1,256})</arg_key>\s*<arg_value>((?s:.)*?)</arg_value>"),
+        re.compile(r"\s*</tool_call>"),
+    ),
+)
+
+
+def text_arguments(tools: Sequence[Tool]) -> TextArguments:
+    """Which arguments are texts by their tools' schemas."""
+    found = {}
+    for tool in tools:
+        properties = json.loads(tool.parameters).get("properties")
+        known = properties.items() if isinstance(properties, dict) else ()
+        found[tool.name] = frozenset(name for name, schema in known if _may_be_text(schema))
+    return found
+
+
+def tagged_call(text: str, start: int, texts: TextArguments) -> TaggedCall | None:
+    """The call of one of the tools in `texts` that begins at a place; None where none does, or not yet."""
+    for shape in _SHAPES:
+        head = shape.head.match(text, start)
+        if head is not None and head[1] in texts:
+            return _read(text, head, shape, texts[head[1]])
+    return None
+
+
+def _read(text: str, head: re.Match[str], shape: _Shape, texts: frozenset[str]) -> TaggedCall:
+    arguments, at = "", head.end()
+    while (argument := shape.argument.match(text, at)) is not None:
+        key, value = argument[1].strip(), argument[2]
+        arguments += f"{', ' if arguments else '{'}{_quoted(key)}: {_value(value, is_text=key in texts)}"
+        at = argument.end()
+    end = shape.end.match(text, at)
+    if end is None:
+        return TaggedCall(head[1], arguments, None)
+    return TaggedCall(head[1], f"{arguments or '{'}}}", end.end())
+
+
+def _value(said: str, *, is_text: bool) -> str:
+    bare = said.strip()
+    bare = _WORDS.get(bare, bare)
+    try:
+        if not is_text:
+            json.loads(bare, parse_constant=_refuse)
+            return bare
+    except (ValueError, RecursionError):
+        pass
+    return _quoted(said)
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(word)  # Python's NaN is no JSON
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _may_be_text(schema: Any) -> bool:
+    if not isinstance(schema, dict):
+        return False
+    types, among, ways = schema.get("type"), schema.get("enum"), schema.get("anyOf")
+    if types == "string" or (isinstance(types, list) and "string" in types):
+        return True
+    if isinstance(among, list) and among and all(isinstance(each, str) for each in among):
+        return True
+    return isinstance(ways, list) and any(map(_may_be_text, ways))

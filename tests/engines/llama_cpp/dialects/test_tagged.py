@@ -1,0 +1,62 @@
+"""Arguments in tags of their own."""
+
+import json
+from typing import Any
+
+import pytest
+
+from janfs.engines.llama_cpp.dialects.tagged import tagged_call, text_arguments
+from janfs.engines.protocol import Tool
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "text": {"type": "string"},
+        "perhaps": {"anyOf": [{"type": "null"}, {"type": ["integer", "string"]}]},
+        "unit": {"enum": ["C", "F"]},
+        "count": {"type": "integer"},
+        "on": {"type": "boolean"},
+        "list": {"type": "array", "items": {"type": "string"}},
+        "odd": True,
+    },
+}
+TEXTS = text_arguments([Tool("set", None, json.dumps(SCHEMA)), Tool("bare", None, '{"properties": []}')])
+
+
+def test_a_schema_says_which_arguments_are_texts() -> None:
+    assert {"set": {"text", "perhaps", "unit"}, "bare": frozenset()} == TEXTS
+
+
+@pytest.mark.parametrize(
+    ("key", "said", "value"),
+    [
+        ("text", "12", "12"),
+        ("text", ' "a"\n\n b ', ' "a"\n\n b '),
+        ("text", "None", "None"),
+        ("perhaps", "7", "7"),
+        ("unit", "C", "C"),
+        ("count", " 12 ", 12),
+        ("count", "twelve", "twelve"),
+        ("on", "True", True),
+        ("on", "false", False),
+        ("list", '["a", "b"]', ["a", "b"]),
+        ("odd", "None", None),
+        ("odd", "NaN", "NaN"),
+        ("unknown", '{"a": 1}', {"a": 1}),
+    ],
+)
+def test_a_value_is_text_or_json(key: str, said: str, value: Any) -> None:
+    for text in (
+        f"<function=set>\n<parameter={key}>\n{said}\n</parameter>\n</function>",
+        f"set\n<arg_key>{key}</arg_key>\n<arg_value>{said}</arg_value>\n</tool_call>",
+    ):
+        call = tagged_call(text, 0, TEXTS)
+        assert call is not None
+        assert (call.name, json.loads(call.arguments), call.end) == ("set", {key: value}, len(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["<function=unknown>", "unknown</tool_call>", "set", "set up", "<function=set"]
+)
+def test_what_names_no_tool_is_no_call(text: str) -> None:
+    assert tagged_call(text, 0, TEXTS) is None
