@@ -20,11 +20,11 @@ from janfs.safekeeping import restore
 from tests.fakes.clock import FakeClock
 from tests.log.kit import new
 from tests.support.lives import live
+from tests.support.patience import PATIENCE
 
 CONFIG = Path(__file__).parent.parent / "deploy" / "litestream.yml"
 BESIDE_PYTHON = str(Path(sys.executable).parent)
 LITESTREAM = shutil.which("litestream") or shutil.which("litestream", path=BESIDE_PYTHON)
-PATIENCE = 60.0  # seconds
 
 
 def test_the_writer_goes_on_while_another_holds_a_reader_open_and_checkpoints(tmp_path: Path) -> None:

@@ -30,8 +30,7 @@ from janfs.root import OpenRoot, RootPaths
 from janfs.settings import Settings
 from tests.fakes.pool import FakePool
 from tests.folder import gguf_bytes as make
-
-TIMEOUT = 10.0  # seconds that anything here may take
+from tests.support.patience import PATIENCE
 
 
 def gguf(name: str) -> bytes:
@@ -54,7 +53,7 @@ def projector() -> bytes:
 
 def eventually(check: Callable[[], object], what: str) -> None:
     """Fail with `what` unless `check` comes true."""
-    until = time.monotonic() + TIMEOUT
+    until = time.monotonic() + PATIENCE
     while not check():
         assert time.monotonic() < until, what
         time.sleep(0.005)
@@ -76,10 +75,14 @@ class Service:
         self.pool = pool
         self.url = f"http://127.0.0.1:{context.port}"
         # Not verified: to read all certificates takes 40 ms, and there are none.
-        self.client = httpx.Client(base_url=self.url, timeout=TIMEOUT, trust_env=False, verify=False)
+        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False, verify=False)
         self._loop: asyncio.AbstractEventLoop | None = None
         config = uvicorn.Config(
-            create_api(context), log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2
+            create_api(context),
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=3600,
         )
         self._server = _Server(config)
 
@@ -94,7 +97,7 @@ class Service:
 
     def look(self) -> None:
         """Have the pipeline look at everything, and wait for it."""
-        self.pipeline.submit(Look()).result(TIMEOUT)
+        self.pipeline.submit(Look()).result(PATIENCE)
 
     def _saw_closed(self, path: str) -> bool:
         """Look; a busy kernel may let go of a writer a moment after `close` returned."""
@@ -194,9 +197,9 @@ def running_service(root: Path, **changes: Any) -> Iterator[Service]:
         finally:
             service.client.close()
             service.stop_server()
-            threads[1].join(TIMEOUT)
+            threads[1].join(PATIENCE)
             downloads.close()
             archives.close()
             pipeline.stop()
-            threads[0].join(TIMEOUT)
+            threads[0].join(PATIENCE)
             assert not threads[1].is_alive(), "the server did not stop"

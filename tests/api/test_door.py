@@ -9,7 +9,8 @@ import pytest
 
 from janfs.api.context import Limits
 from janfs.api.door import allowed_hosts
-from tests.api.service import TIMEOUT, Service, running_service
+from tests.api.service import Service, running_service
+from tests.support.patience import PATIENCE
 
 KEY = "s3cret-ключ"
 ALLOWED = "https://chat.example"
@@ -76,7 +77,7 @@ def test_on_port_80_a_host_needs_no_port() -> None:
 
 def test_a_request_without_host_is_refused(open_door: Service) -> None:
     raw = b"GET /v1/models HTTP/1.0\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", open_door.context.port), timeout=TIMEOUT) as connection:
+    with socket.create_connection(("127.0.0.1", open_door.context.port), timeout=PATIENCE) as connection:
         connection.sendall(raw)
         assert connection.recv(100).split()[1] == b"400"
 
@@ -161,7 +162,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(open_door: Service) -> None
         "Content-Length: 9",
     )
     head = "\r\n".join((*lines, "", ""))
-    with socket.create_connection(("127.0.0.1", open_door.context.port), timeout=TIMEOUT) as connection:
+    with socket.create_connection(("127.0.0.1", open_door.context.port), timeout=PATIENCE) as connection:
         connection.sendall(head.encode() + b"{")
         assert connection.recv(100).split()[1] == b"408"
 

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ import pytest
 from janfs.clock import SystemClock
 from janfs.compacting import compact
 from janfs.root import OpenRoot
-from tests.api.service import TIMEOUT, Service, eventually, running_service
+from tests.api.service import Service, eventually, running_service
 from tests.support.lives import live
+from tests.support.patience import PATIENCE
 
 
 def events_of(lines: Iterator[str]) -> Iterator[dict[str, str]]:
@@ -95,7 +95,15 @@ def test_wrong_pages_are_a_400_that_names_the_parameter(tiny: Service, query: st
     assert answer.json()["error"]["param"] == query.partition("=")[0]
 
 
-def test_the_stream_gives_what_was_and_then_what_comes(service: Service) -> None:
+@pytest.fixture
+def still(tmp_path: Path) -> Iterator[Service]:
+    """A service whose streams are woken by events alone."""
+    with running_service(tmp_path / "root", heartbeat=3600.0) as service:
+        yield service
+
+
+def test_the_stream_gives_what_was_and_then_what_comes(still: Service) -> None:
+    service = still
     service.drop("one.gguf")
     past = service.get("/v1/events?limit=1000")["data"]
     with service.client.stream("GET", "/v1/events/stream") as answer:
@@ -105,10 +113,8 @@ def test_the_stream_gives_what_was_and_then_what_comes(service: Service) -> None
             assert (int(event["id"]), event["event"]) == (expected["position"], expected["type"])
             assert json.loads(event["data"]) == expected
         dropping = threading.Thread(target=service.drop, args=("two.gguf",))
-        started = time.monotonic()
         dropping.start()
         assert int(next(events)["id"]) == len(past) + 1, "a new event did not come by itself"
-        assert time.monotonic() - started < 2
         dropping.join()
 
 
@@ -150,7 +156,7 @@ def test_streams_end_when_the_server_stops(service: Service) -> None:
 
     def follow() -> None:
         with httpx.stream(
-            "GET", f"{service.url}/v1/events/stream", timeout=TIMEOUT, trust_env=False
+            "GET", f"{service.url}/v1/events/stream", timeout=PATIENCE, trust_env=False
         ) as answer:
             opened.set()
             for _ in answer.iter_lines():
@@ -159,12 +165,10 @@ def test_streams_end_when_the_server_stops(service: Service) -> None:
 
     following = threading.Thread(target=follow)
     following.start()
-    assert opened.wait(TIMEOUT)
-    started = time.monotonic()
+    assert opened.wait(PATIENCE)
     service.stop_server()
-    following.join(TIMEOUT)
-    assert ended.is_set(), "the stream was cut instead of ended"
-    assert time.monotonic() - started < 1.5, "the server waited for an endless stream"
+    following.join(PATIENCE)
+    assert ended.is_set(), "the server waited for an endless stream"
 
 
 def test_streams_that_nobody_reads_any_more_are_let_go(service: Service) -> None:

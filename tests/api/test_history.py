@@ -12,6 +12,7 @@ from janfs.pipeline.commands import Record
 from janfs.pipeline.recorder import Draft
 from janfs.serving import resolve
 from tests.api.service import Service
+from tests.support.patience import PATIENCE
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def test_the_fingerprint_of_an_answer_and_of_its_chunks_is_resolved(edited: Serv
     assert edited.client.get(f"/v1/fingerprints/{said}").status_code == 404, "no engine was started for real"
     spec = resolve(edited.pipeline.snapshot, edited.root, "tiny").spec
     event = ModelStarted(spec.engine, spec.fingerprint, 1.0, 1, {"ctx_len": 7}, started_parts(spec.parts))
-    edited.pipeline.submit(Record((Draft(spec.uid, event),))).result(10)
+    edited.pipeline.submit(Record((Draft(spec.uid, event),))).result(PATIENCE)
     found = edited.get(f"/v1/fingerprints/{said}")
     assert (found["id"], found["position"]) == ("tiny", last(edited))
     assert found["settings"] == {"ctx_len": 7}

@@ -237,9 +237,9 @@ def test_ls_says_what_is_wrong_with_an_engine_s_file(tmp_path: Path) -> None:
     root = tmp_path / "jan"
     with ServiceProcess(root) as service:
         made = root / "engines" / "llama-cpp.json"
-        service.wait(lambda: service.get("/v1/engines")["data"][0]["file"], "the file to be made", 10)
+        service.wait(lambda: service.get("/v1/engines")["data"][0]["file"], "the file to be made")
         made.write_text('{"ngl": "all"}')
-        service.wait(lambda: service.get("/v1/engines")["data"][0]["problems"], "the mistake to be seen", 10)
+        service.wait(lambda: service.get("/v1/engines")["data"][0]["problems"], "the mistake to be seen")
         shown = janfs("ls", "--root", str(root)).output
         assert "engine llama-cpp: llama-cpp.json, line 1, column 2: ngl must be a whole number" in shown
     assert janfs("ls", "--root", str(root)).output == shown, "offline it says something else"
@@ -250,9 +250,9 @@ def test_the_past_of_an_engine_s_file_is_told_like_a_model_s(tmp_path: Path) -> 
     with ServiceProcess(root) as service:
         made = root / "engines" / "llama-cpp.json"
         engine = "/v1/models/engine-llama-cpp"
-        service.wait(lambda: service.client.get(f"{engine}/blame").is_success, "the file to be made", 10)
+        service.wait(lambda: service.client.get(f"{engine}/blame").is_success, "the file to be made")
         made.write_text('{"ngl": 7}')
-        service.wait(lambda: len(service.get(f"{engine}/history")["data"]) == 3, "the edit to be seen", 10)
+        service.wait(lambda: len(service.get(f"{engine}/history")["data"]) == 3, "the edit to be seen")
         diff = service.get(f"{engine}/diff")
         assert diff["id"] == "engine-llama-cpp"
         assert {"path": ["ngl"], "kind": "changed", "old": 100, "new": 7} in diff["changes"]

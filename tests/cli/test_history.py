@@ -19,10 +19,10 @@ def live(root: Path, *options: str) -> ServiceProcess:
     (root / "models" / "story.gguf").write_bytes(tiny_gguf("Story"))
     service.wait_model("story")
     manifest = root / "models" / "story" / "model.json"
-    service.wait(manifest.exists, "its model.json", 10)
+    service.wait(manifest.exists, "its model.json")
     edited = json.loads(manifest.read_text()) | {"name": "Mine"}
     manifest.write_text(json.dumps(edited, indent=2))
-    service.wait(lambda: service.models()["story"]["name"] == "Mine", "the edit", 10)
+    service.wait(lambda: service.models()["story"]["name"] == "Mine", "the edit")
     return service
 
 

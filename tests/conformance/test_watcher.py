@@ -10,8 +10,7 @@ import pytest
 from janfs.folder.watch.inotify import InotifyWatcher
 from janfs.folder.watcher import PollingWatcher, Watcher
 from tests.fakes.watcher import FakeWatcher
-
-WITHIN = 15.0  # seconds; a busy disk can stand still for some
+from tests.support.patience import PATIENCE
 
 
 class PromptWatcher(FakeWatcher):
@@ -46,7 +45,7 @@ def test_it_says_that_anything_may_have_changed_once_it_watches(watcher: Watcher
         told.set()
 
     watcher.start(tmp_path, ["models", "engines"], on_hint)
-    assert told.wait(WITHIN), "no hint came after the start"
+    assert told.wait(PATIENCE), "no hint came after the start"
     assert hints[0] == ""
     assert watcher.alive()
 
@@ -54,7 +53,7 @@ def test_it_says_that_anything_may_have_changed_once_it_watches(watcher: Watcher
 def test_missing_folders_are_no_reason_not_to_start(watcher: Watcher, tmp_path: Path) -> None:
     told = threading.Event()
     watcher.start(tmp_path / "none", ["models", "engines"], lambda path: told.set())
-    assert told.wait(WITHIN)
+    assert told.wait(PATIENCE)
     assert watcher.alive()
 
 
@@ -76,7 +75,7 @@ def test_no_hint_comes_after_it_is_closed(watcher: Watcher, tmp_path: Path) -> N
         told.set()
 
     watcher.start(tmp_path, ["models"], on_hint)
-    assert told.wait(WITHIN)
+    assert told.wait(PATIENCE)
     watcher.close()
     before = len(hints)
     (tmp_path / "models" / "a.gguf").write_bytes(b"x")

@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from janfs.errors import JanfsError
 from tests.crash.syscalls import DIED, Fault, Syscalls
+from tests.support.patience import PATIENCE
 
-PATIENCE = 30.0  # seconds
 _END = {0: "done", 3: "refused", 4: "failed", DIED: "died"}
 _OURS = (".janfs/log.db", ".janfs/lock")
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from janfs.folder import paths
 from tests.support.ggufs import tiny_gguf
+from tests.support.patience import PATIENCE
 
 PAUSE = 0.03  # seconds between two deeds, at most
 MOST = 60  # models at once; where there are more, she deletes
@@ -43,7 +44,7 @@ class Load:
         self.failure: Exception | None = None
         self._chance = random.Random(seed)
         self._count = 0
-        self._client = httpx.Client(timeout=30.0, trust_env=False)
+        self._client = httpx.Client(timeout=PATIENCE, trust_env=False)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load")
 

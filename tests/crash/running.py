@@ -22,8 +22,8 @@ from janfs.root import OpenRoot, RootPaths
 from tests.crash.dying import Tree
 from tests.crash.operations import Operation, Server, put
 from tests.support.ggufs import tiny_gguf
+from tests.support.patience import PATIENCE
 
-PATIENCE = 20.0  # seconds
 ARCHIVE = "story.janfs.tar"
 
 

@@ -20,6 +20,7 @@ from janfs.downloads.sources import wanted
 from janfs.downloads.web import Web
 from janfs.errors import DownloadError, DownloadRefused
 from tests.support.ggufs import tiny_gguf
+from tests.support.patience import PATIENCE
 from tests.support.web import sha256, web
 
 FOLDER = "models/m"
@@ -218,7 +219,7 @@ def test_a_download_that_is_killed_again_and_again_goes_on_and_comes_whole(root:
     with web() as site:
         url = site.put("m.gguf", CONTENT, pace=0.01)
         for kill_after in (0.0, 0.05, 0.1, 0.15):
-            asked, until = len(site.asked), time.monotonic() + 60
+            asked, until = len(site.asked), time.monotonic() + PATIENCE
             process = subprocess.Popen([sys.executable, "-c", KILLED, str(root), url])
             while len(site.asked) < asked + 2 and time.monotonic() < until:  # the second is for a piece
                 time.sleep(0.005)

@@ -14,10 +14,11 @@ import psutil
 import pytest
 
 from janfs.sample import sample_file
+from tests.support.patience import PATIENCE
 from tests.support.service import ServiceProcess
 from tests.support.streams import Listener, until
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.model
 
 GROWN = 96 << 20  # bytes that a service and its workers may have more after the storm than before
 LONG = 100_000  # words: more than any test waits for
@@ -35,7 +36,7 @@ def service(tmp_path: Path) -> Iterator[ServiceProcess]:
         settings(tmp_path / "jan", name)
     with ServiceProcess(tmp_path / "jan", "--hashing", "off") as service:
         for name in ("one", "two"):
-            service.wait_model(name, within=30)
+            service.wait_model(name)
             service.client.post(f"/v1/models/{name}/start").raise_for_status()
         yield service
 
@@ -77,7 +78,7 @@ def run(service: ServiceProcess, storm: Callable[[httpx.AsyncClient], Awaitable[
     async def whole() -> None:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         async with httpx.AsyncClient(
-            base_url=service.url, timeout=120.0, trust_env=False, limits=limits
+            base_url=service.url, timeout=PATIENCE, trust_env=False, limits=limits
         ) as client:
             await storm(client)
 
@@ -105,7 +106,7 @@ def test_a_worker_that_dies_takes_its_own_streams_and_no_others(
         before = loaded(service)["one"]["pid"]
         harm(before)
         last = Listener(client, "one", 4, messages=[{"role": "user", "content": "word " * 1_000_000}])
-        await asyncio.wait([each.task for each in hit], timeout=60)
+        await asyncio.wait([each.task for each in hit], timeout=PATIENCE)
         for each in hit:
             assert each.task.done(), "a stream of a dead worker goes on"
             assert each.error is not None, "a stream ended as if all were well"
@@ -210,14 +211,13 @@ async def editing(service: ServiceProcess, client: httpx.AsyncClient, *, edits: 
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 def test_a_worker_that_is_stopped_is_found_and_replaced(service: ServiceProcess) -> None:
     async def storm(client: httpx.AsyncClient) -> None:
         hit, untouched = Listener(client, "one", LONG), Listener(client, "two", 600)
         await hit.begun()
         before = loaded(service)["one"]["pid"]
         os.kill(before, signal.SIGSTOP)
-        await asyncio.wait([hit.task], timeout=120)
+        await asyncio.wait([hit.task], timeout=PATIENCE)
         assert hit.error is not None, "nobody found the worker that stands still"
         assert "no sign of life" in hit.error["message"]
         after = Listener(client, "one", 4)

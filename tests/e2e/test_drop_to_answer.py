@@ -11,9 +11,10 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import SAMPLE_ID
+from tests.support.patience import PATIENCE
 from tests.support.service import ServiceProcess
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.model
 
 Start = Callable[..., ServiceProcess]
 HELLO = [
@@ -110,7 +111,7 @@ def test_a_copy_in_progress_is_shown_and_never_taken(start: Start, sample_model:
         copy.write(content[: len(content) // 4])
         copy.flush()
         service.wait_model(SAMPLE_ID, "arriving")
-        service.wait(lambda: service.models()[SAMPLE_ID].get("progress") == 25.0, "25 %", 5)
+        service.wait(lambda: service.models()[SAMPLE_ID].get("progress") == 25.0, "25 %")
         time.sleep(1)
         assert target.exists(), "half a copy was moved"
         copy.write(content[len(content) // 4 :])
@@ -158,7 +159,7 @@ def test_no_worker_survives_a_killed_service(start: Start) -> None:
     workers = workers_of(service)
     assert workers
     service.kill()
-    _, alive = psutil.wait_procs(workers, timeout=5)
+    _, alive = psutil.wait_procs(workers, PATIENCE)
     assert not alive, "orphans are left"
 
 
@@ -203,10 +204,10 @@ def test_a_pulled_folder_is_unavailable_and_comes_back(start: Start) -> None:
     service.wait_model(SAMPLE_ID)
     away = service.root / "elsewhere"
     (service.root / "models").rename(away)
-    service.wait(lambda: service.client.get("/readyz").status_code == 503, "readyz to say no", 10)
+    service.wait(lambda: service.client.get("/readyz").status_code == 503, "readyz to say no")
     assert list(service.models()) == [SAMPLE_ID], "an absent disk is no mass deletion"
     away.rename(service.root / "models")
-    service.wait_ready(within=10)
+    service.wait_ready()
     types = [event["type"] for event in service.get("/v1/events")["data"]]
     assert types[-2:] == ["root-unavailable", "root-returned"]
     assert "file-removed" not in types

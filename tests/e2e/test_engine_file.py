@@ -8,12 +8,12 @@ import pytest
 from tests.e2e.conftest import SAMPLE_ID
 from tests.support.service import ServiceProcess
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.model
 
 
 def test_the_next_request_runs_with_an_edited_engine_file(start: Callable[..., ServiceProcess]) -> None:
     service = start("--sample", "--hashing", "off")
-    service.wait_model(SAMPLE_ID, within=60)
+    service.wait_model(SAMPLE_ID)
 
     def fingerprint() -> str:
         body = {"model": SAMPLE_ID, "prompt": "Hi", "max_tokens": 1}
@@ -30,7 +30,7 @@ def test_the_next_request_runs_with_an_edited_engine_file(start: Callable[..., S
     path = service.root / "engines" / "llama-cpp.json"
     said = json.loads(path.read_text())
     path.write_text(json.dumps(said | {"n_parallel": 2}, indent=2))
-    service.wait(lambda: parallel()["value"] == 2, "the edit to be seen", 10)
+    service.wait(lambda: parallel()["value"] == 2, "the edit to be seen")
     assert parallel()["origin"] == {
         "kind": "engine",
         "file": "engines/llama-cpp.json",

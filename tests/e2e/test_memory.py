@@ -54,7 +54,7 @@ def test_a_context_that_nobody_asked_for_is_lowered_and_one_that_the_user_wants_
     wanted = json.loads(model_json.read_text())
     wanted["engine_parameters"]["ctx_len"] = 8193
     model_json.write_text(json.dumps(wanted))
-    service.wait(lambda: ctx_len(service)["value"] == 8193, "the edit to be seen", 10)
+    service.wait(lambda: ctx_len(service)["value"] == 8193, "the edit to be seen")
     refused = service.client.post("/v1/chat/completions", json=ASK)
     assert refused.status_code == 503, refused.text
     error = refused.json()["error"]

@@ -12,8 +12,6 @@ import pytest
 from tests.support.ggufs import large_gguf, tiny_gguf
 from tests.support.service import ServiceProcess
 
-IN_THE_END = 30.0  # seconds
-
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
@@ -30,7 +28,7 @@ def model(service: ServiceProcess, request: pytest.FixtureRequest) -> Path:
     source.write_bytes(large_gguf(name))
     os.utime(source, (1_500_000_000, 1_500_000_000))
     source.rename(service.root / "models" / source.name)
-    service.wait_model(name, within=IN_THE_END)
+    service.wait_model(name)
     edit(service, service.root / "models" / name, "mine")
     return service.root / "models" / name
 
@@ -39,9 +37,7 @@ def edit(service: ServiceProcess, folder: Path, mark: str) -> None:
     """Put a mark into a model.json that shows in the list."""
     manifest = folder / "model.json"
     manifest.write_text(f'{{"metadata": {{"author": "{mark}"}}}}')
-    service.wait(
-        lambda: author(service, folder.name) == mark, f"{mark} in {folder.name}'s model.json", IN_THE_END
-    )
+    service.wait(lambda: author(service, folder.name) == mark, f"{mark} in {folder.name}'s model.json")
 
 
 def author(service: ServiceProcess, name: str) -> Any:
@@ -61,7 +57,7 @@ def test_a_renamed_folder_has_a_new_id_and_answers_to_the_old_one(
 ) -> None:
     before = history(service, model.name)
     model.rename(model.with_name("better-name"))
-    shown = service.wait_model("better-name", within=IN_THE_END)
+    shown = service.wait_model("better-name")
     assert model.name in shown["aliases"]
     assert service.get(f"/v1/models/{model.name}")["id"] == "better-name"
     after = history(service, "better-name")
@@ -72,10 +68,10 @@ def test_a_renamed_folder_has_a_new_id_and_answers_to_the_old_one(
 
 def test_a_new_model_in_the_old_ones_place_has_its_name(service: ServiceProcess, model: Path) -> None:
     model.rename(model.with_name("the-old-one"))
-    service.wait_model("the-old-one", within=IN_THE_END)
+    service.wait_model("the-old-one")
     model.mkdir()
     (model / "newer.gguf").write_bytes(tiny_gguf("newer"))
-    shown = service.wait_model(model.name, within=IN_THE_END)
+    shown = service.wait_model(model.name)
     assert shown["folder"] == f"models/{model.name}"
     assert author(service, "the-old-one") == "mine"
 
@@ -86,10 +82,10 @@ def test_a_file_moved_out_is_missing_and_is_ready_once_it_is_back(
     weights = model / f"{model.name}.gguf"
     away = service.root / "away.gguf"
     weights.rename(away)
-    service.wait_model(model.name, "missing", IN_THE_END)
+    service.wait_model(model.name, "missing")
     assert author(service, model.name) == "mine"
     away.rename(weights)
-    service.wait_model(model.name, within=IN_THE_END)
+    service.wait_model(model.name)
     assert author(service, model.name) == "mine"
     assert "model-removed" not in history(service, model.name)
 
@@ -107,16 +103,16 @@ def test_a_folder_put_into_the_trash_and_taken_out_again_is_the_same_model(
     else:
         shutil.copytree(model, trash)
         shutil.rmtree(model)
-    service.wait(is_gone(service, model.name), "the model to be gone", IN_THE_END)
+    service.wait(is_gone(service, model.name), "the model to be gone")
     if how == "rename":
         trash.rename(model)
     else:
         shutil.copytree(trash, model)
-    service.wait_model(model.name, within=IN_THE_END)
+    service.wait_model(model.name)
     after = history(service, model.name)
     assert after[: len(before)] == before, "it came back as a stranger"
     assert "model-restored" in after[len(before) :]
-    service.wait(lambda: author(service, model.name) == "mine", "its model.json to be read", IN_THE_END)
+    service.wait(lambda: author(service, model.name) == "mine", "its model.json to be read")
 
 
 @pytest.mark.parametrize("how", ["copied over", "moved over", "removed first"])
@@ -134,10 +130,8 @@ def test_weights_replaced_by_newer_ones_are_the_same_model_with_other_content(
         weights.unlink()
         shutil.copyfile(newer, weights)
     size = weights.stat().st_size
-    service.wait(
-        lambda: service.models()[model.name]["size"] == size, "the size of the newer file", IN_THE_END
-    )
-    service.wait_model(model.name, within=IN_THE_END)
+    service.wait(lambda: service.models()[model.name]["size"] == size, "the size of the newer file")
+    service.wait_model(model.name)
     assert author(service, model.name) == "mine"
     assert "model-removed" not in history(service, model.name)
 
@@ -148,7 +142,7 @@ def test_a_copied_folder_is_a_variant_that_takes_nothing_from_the_first(
     before = history(service, model.name)
     variant = model.with_name("variant")
     shutil.copytree(model, variant)
-    service.wait_model("variant", within=IN_THE_END)
+    service.wait_model("variant")
     edit(service, variant, "varied")
     assert author(service, model.name) == "mine"
     assert service.models()[model.name]["status"] == "ready"
@@ -164,11 +158,11 @@ def test_a_backup_with_old_times_is_what_counts_once_it_is_restored(
     shutil.copytree(model, backup)
     edit(service, model, "a mistake")
     (model / f"{model.name}.gguf").write_bytes(tiny_gguf("another mistake"))
-    service.wait(lambda: service.models()[model.name]["size"] < 1 << 20, "the mistake to show", IN_THE_END)
+    service.wait(lambda: service.models()[model.name]["size"] < 1 << 20, "the mistake to show")
     subprocess.run(["cp", "-a", f"{backup}/.", str(model)], check=True)  # in place, with the old times
-    service.wait(lambda: author(service, model.name) == "mine", "the old model.json", IN_THE_END)
-    service.wait(lambda: service.models()[model.name]["size"] >= 1 << 20, "the old weights", IN_THE_END)
-    service.wait_model(model.name, within=IN_THE_END)
+    service.wait(lambda: author(service, model.name) == "mine", "the old model.json")
+    service.wait(lambda: service.models()[model.name]["size"] >= 1 << 20, "the old weights")
+    service.wait_model(model.name)
 
 
 def test_an_edit_that_leaves_size_and_time_as_they_were_is_seen(service: ServiceProcess, model: Path) -> None:
@@ -177,7 +171,7 @@ def test_an_edit_that_leaves_size_and_time_as_they_were_is_seen(service: Service
     with manifest.open("r+") as file:  # in place
         file.write('{"metadata": {"author": "also"}}')
     os.utime(manifest, ns=(times.st_atime_ns, times.st_mtime_ns))
-    service.wait(lambda: author(service, model.name) == "also", "the edit", IN_THE_END)
+    service.wait(lambda: author(service, model.name) == "also", "the edit")
 
 
 def test_touching_and_modes_change_nothing(service: ServiceProcess, model: Path) -> None:
@@ -186,7 +180,7 @@ def test_touching_and_modes_change_nothing(service: ServiceProcess, model: Path)
         subprocess.run([*command.split(), *map(str, model.iterdir())], check=True)
     (model / "mark").mkdir()  # when this is seen, all before it was
     (model / "mark" / "mark.gguf").write_bytes(tiny_gguf("mark"))
-    service.wait(lambda: any("mark" in each for each in service.models()), "what came last", IN_THE_END)
+    service.wait(lambda: any("mark" in each for each in service.models()), "what came last")
     assert service.models()[model.name]["status"] == "ready"
     assert (model / "model.json").read_text() == manifest
     assert author(service, model.name) == "mine"
@@ -205,16 +199,16 @@ def test_what_may_not_be_read_says_so_and_is_ready_when_it_may(
     weights = service.root / "models" / "secret" / "secret.gguf"
     weights.parent.mkdir(parents=True, exist_ok=True)
     weights.write_bytes(large_gguf("secret"))
-    service.wait_model("secret", within=IN_THE_END)
+    service.wait_model("secret")
     weights.chmod(0)
-    shown = service.wait_model("secret", "invalid", IN_THE_END)
+    shown = service.wait_model("secret", "invalid")
     assert "Permission denied" in shown["reason"]
     weights.chmod(0o644)
-    service.wait_model("secret", within=IN_THE_END)
+    service.wait_model("secret")
     weights.parent.chmod(0)
     later = service.root / "models" / "later.gguf"
     later.write_bytes(large_gguf("later"))
-    service.wait_model("later", within=IN_THE_END)
+    service.wait_model("later")
     assert "secret" in service.models(), "a folder that may not be read took its model away"
     weights.parent.chmod(0o755)
-    service.wait_model("secret", within=IN_THE_END)
+    service.wait_model("secret")

@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.conftest import SAMPLE_ID
 from tests.support.service import ServiceProcess
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.model
 QUESTION = "The capital of France is"
 ENDINGS = (" Paris", " banana")
 

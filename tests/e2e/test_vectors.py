@@ -12,7 +12,7 @@ import pytest
 from tests.support.bert import Bert, mean_vector, rank_of, tiny_bert, write_bert
 from tests.support.service import ServiceProcess
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.model
 TEXTS = ["what is the capital of france?", "paris is the capital of france."]
 
 

@@ -18,8 +18,7 @@ from janfs.folder.watch.inotify import InotifyWatcher
 from janfs.folder.watch.probe import file_system_type, probe
 from janfs.folder.watch.tree import WatchedTree
 from janfs.folder.watcher import PollingWatcher, choose_watcher
-
-WITHIN = 15.0  # seconds; a busy disk can stand still for some
+from tests.support.patience import PATIENCE
 
 
 class Hints:
@@ -38,12 +37,12 @@ class Hints:
         with self._came:
             self.all.clear()
 
-    def wait_for(self, hint: str, within: float = WITHIN) -> None:
+    def wait_for(self, hint: str, within: float = PATIENCE) -> None:
         """Wait for exactly this hint."""
         with self._came:
             assert self._came.wait_for(lambda: hint in self.all, within), f"no hint {hint!r}, only {self.all}"
 
-    def wait_for_cover(self, path: str, within: float = WITHIN) -> None:
+    def wait_for_cover(self, path: str, within: float = PATIENCE) -> None:
         """Wait for a hint at `path` or above it; `""` would be too easy."""
         with self._came:
             covered = self._came.wait_for(
@@ -317,7 +316,7 @@ class HeldUp(Hints):
     def __call__(self, path: str) -> None:
         if path:
             self.held.set()
-            self.go_on.wait(30)
+            self.go_on.wait(PATIENCE)
         super().__call__(path)
 
 
@@ -332,7 +331,7 @@ def test_after_an_overflow_everything_is_looked_at_and_watched_again(root: Path)
         hints.wait_for("")
         hints.forget()
         (root / "models/first").write_bytes(b"")
-        assert hints.held.wait(WITHIN)
+        assert hints.held.wait(PATIENCE)
         one, other = root / "models/one", root / "models/other"
         one.write_bytes(b"")
         for _ in range(limit // 4 + 100):
@@ -340,7 +339,7 @@ def test_after_an_overflow_everything_is_looked_at_and_watched_again(root: Path)
             other.rename(one)
         (root / "models/unseen").mkdir()
         hints.go_on.set()
-        hints.wait_for("", 10)
+        hints.wait_for("")
         (root / "models/unseen/a.gguf").write_bytes(b"x")
         hints.wait_for("models/unseen/a.gguf")
         assert watching.alive()
@@ -356,7 +355,7 @@ def test_a_folder_found_under_its_new_name_before_its_move_was_told_stays_watche
     try:
         hints.wait_for("")
         (root / "models/first").write_bytes(b"")
-        assert hints.held.wait(WITHIN)
+        assert hints.held.wait(PATIENCE)
         (root / "models/new").mkdir()
         (root / "models/old").rename(root / "models/new/old")
         hints.go_on.set()

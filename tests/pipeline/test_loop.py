@@ -18,6 +18,7 @@ from janfs.pipeline.organiser import BATCH
 from janfs.pipeline.recorder import Draft
 from janfs.pipeline.snapshot import Snapshot
 from tests.pipeline.world import World, gguf
+from tests.support.patience import PATIENCE
 
 PRODUCERS = 64
 
@@ -40,9 +41,9 @@ def test_producers_at_once_share_few_transactions_and_each_knows_its_position(
     before = world.log.head.position
     futures: list[Future[int]] = [world.pipeline.submit(stopped(number)) for number in range(PRODUCERS)]
     thread = start_thread(world.pipeline)
-    results = [future.result(10) for future in futures]
+    results = [future.result(PATIENCE) for future in futures]
     world.pipeline.stop()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert [record.position for record in world.records(before)] == list(
         range(before + 1, before + PRODUCERS + 1)
     )
@@ -64,11 +65,11 @@ def test_producers_in_threads_of_their_own_are_all_recorded_once(world: World) -
     for producer in producers:
         producer.start()
     for producer in producers:
-        producer.join(10)
+        producer.join(PATIENCE)
     for future in futures.values():
-        future.result(10)
+        future.result(PATIENCE)
     world.pipeline.stop()
-    thread.join(10)
+    thread.join(PATIENCE)
     recorded = [record.stream for record in world.records() if record.type == "model-stopped"]
     assert sorted(recorded) == sorted(f"model-{number}" for number in range(PRODUCERS))
 
@@ -186,7 +187,7 @@ def test_a_thread_of_its_own_does_not_spin(world: World) -> None:
     thread = start_thread(world.pipeline)
     thread.join(0.2)
     world.pipeline.stop()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
     assert ticks <= 5, f"{ticks} ticks in a fifth of a second with the clock standing still"
 

@@ -13,8 +13,7 @@ from typing import Any, Self
 import httpx
 
 from janfs.root import owner_of
-
-STARTS_WITHIN = 60.0  # seconds
+from tests.support.patience import PATIENCE
 
 
 class ServiceProcess:
@@ -47,7 +46,7 @@ class ServiceProcess:
         key = options[options.index("--api-key") + 1] if "--api-key" in options else None
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         # Made while the service starts: it reads all certificates, which would count as the service's time.
-        self.client = httpx.Client(headers=headers, timeout=60.0, trust_env=False)
+        self.client = httpx.Client(headers=headers, timeout=PATIENCE, trust_env=False)
         self.url = self._wait_for_url()
         self.client.base_url = self.url
 
@@ -65,7 +64,7 @@ class ServiceProcess:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            self.process.wait(timeout=60)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -84,11 +83,11 @@ class ServiceProcess:
         """Every listed model by id."""
         return {model["id"]: model for model in self.get("/v1/models")["data"]}
 
-    def wait_ready(self, within: float = STARTS_WITHIN) -> None:
+    def wait_ready(self, within: float = PATIENCE) -> None:
         """Wait until everything on disk has been looked at."""
         self.wait(lambda: self.client.get("/readyz").is_success, "the service to be ready", within)
 
-    def wait_model(self, model_id: str, status: str = "ready", within: float = 10.0) -> dict[str, Any]:
+    def wait_model(self, model_id: str, status: str = "ready", within: float = PATIENCE) -> dict[str, Any]:
         """Wait until a model has this status; the model."""
         self.wait(
             lambda: self.models().get(model_id, {}).get("status") == status,
@@ -98,7 +97,7 @@ class ServiceProcess:
         found: dict[str, Any] = self.models()[model_id]
         return found
 
-    def wait(self, happened: Callable[[], bool], what: str, within: float) -> None:
+    def wait(self, happened: Callable[[], bool], what: str, within: float = PATIENCE) -> None:
         """Wait for something. Raises `AssertionError` with the list of models when it does not come."""
         until = time.monotonic() + within
         while not happened():
@@ -107,7 +106,7 @@ class ServiceProcess:
             time.sleep(0.02)
 
     def _wait_for_url(self) -> str:
-        until = time.monotonic() + STARTS_WITHIN
+        until = time.monotonic() + PATIENCE
         while time.monotonic() < until and self.process.poll() is None:
             owner = owner_of(self.root)
             if owner is not None and owner.pid == self.process.pid and owner.url:

@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx
 
+from tests.support.patience import PATIENCE
+
 
 class Listener:
     """One streamed chat. `pieces` are the texts so far, `error` what the stream ended with, if it broke."""
@@ -53,7 +55,7 @@ class Listener:
             self.finish = choice["finish_reason"] or self.finish
 
 
-async def until(condition: Callable[[], bool], what: str, within: float = 60.0) -> None:
+async def until(condition: Callable[[], bool], what: str, within: float = PATIENCE) -> None:
     """Wait until it is so. Raises `AssertionError`."""
     async with asyncio.timeout(within) as limit:
         while not condition():
