@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.report import Row, median
+from janfs.catalogue.catalogue import Catalogue
 from janfs.clock import SystemClock
+from janfs.engines.protocol import EngineState
 from janfs.events import types as e
 from janfs.folder.filesystem import Stamp
 from janfs.folder.gguf import GgufFacts
+from janfs.listing import ModelList
 from janfs.log.verify import verify
 from janfs.manifest.schema import Manifest, SourceRef
 from janfs.past.moments import AsOf
 from janfs.past.texts import versions_of
 from janfs.pipeline.recorder import Draft, Recorder, new_record, rebuild, replay
+from janfs.pipeline.snapshot import Snapshot
 from janfs.root import OpenRoot
 
 MODELS = 10_000
@@ -40,6 +44,7 @@ def run(events: int = 1_000_000, where: Path | None = None) -> list[Row]:
         started = time.perf_counter()
         Recorder(root.log)
         loading = time.perf_counter() - started
+        listing = _list_again(catalogue)
         middle, again = _as_of(root, events // 2)
         page, versions = _one_model(root, events)
         size = (Path(folder) / ".janfs" / "log.db").stat().st_size
@@ -52,6 +57,7 @@ def run(events: int = 1_000_000, where: Path | None = None) -> list[Row]:
         Row(f"rebuild of {events:,} events", rebuilding, "s", 10 * events / 1_000_000),
         Row("verify", events / verifying, "events/s"),
         Row("load the projected catalogue", loading, "s", note=f"{MODELS:,} models"),
+        Row(f"the list of {MODELS:,} models, nothing changed", listing * 1000, "ms", 150),
         Row("as of the middle, first time", middle, "s"),
         Row("as of a moment near there, from what was kept", again, "s"),
         Row("a page of one model's history, the slowest of 100", page * 1000, "ms", 20),
@@ -81,6 +87,18 @@ def _one_model(root: OpenRoot, events: int) -> tuple[float, float]:
         versions_of(root.log, uid)
         versions.append(time.perf_counter() - started)
     return max(pages), median(versions)
+
+
+def _list_again(catalogue: Catalogue) -> float:
+    """Seconds for the list of all models when nothing has changed since it was last asked for."""
+    models, stopped = ModelList(), EngineState(state="stopped")
+    models.encode(Snapshot(catalogue), lambda _: stopped)
+    times = []
+    for _ in range(20):
+        started = time.perf_counter()
+        models.encode(Snapshot(catalogue), lambda _: stopped)
+        times.append(time.perf_counter() - started)
+    return median(times)
 
 
 def fill(root: OpenRoot, events: int, models: int = MODELS) -> None:
