@@ -4,6 +4,7 @@ from pathlib import Path
 import gguf
 import pytest
 
+from janfs.engines import loader
 from janfs.engines.protocol import EngineSettings, RunSpec
 from tests.engines.tiny_model import (
     write_tiny_model,
@@ -65,3 +66,9 @@ def sample_spec(sample_model: Path) -> Callable[..., RunSpec]:
         )
 
     return make
+
+
+@pytest.fixture
+def cooling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed load cools down for as long as a test lasts."""
+    monkeypatch.setattr(loader, "_now", lambda: 0.0)

@@ -1,6 +1,7 @@
 """A pool of fake engines, on a machine with as much memory as a test says."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import aclosing, contextmanager
 
@@ -23,6 +24,7 @@ from janfs.errors import (
 )
 from tests.engines.fake_engine import FakeFactory
 from tests.engines.shapes import SMOLLM2
+from tests.support.patience import PATIENCE
 
 FOREVER = 100_000  # words: more than any test waits for
 
@@ -116,11 +118,10 @@ def spec_of(name: str) -> RunSpec:
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
-    for _ in range(2000):
-        if condition():
-            return
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"it never happened that {what}"
         await asyncio.sleep(0.001)
-    raise AssertionError(f"it never happened that {what}")
 
 
 def run(test: Callable[[Bench], Awaitable[None]], **limits: float) -> Bench:

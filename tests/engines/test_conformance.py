@@ -28,10 +28,12 @@ from janfs.engines.protocol import (
 )
 from janfs.errors import ContextExceeded, EngineError, InvalidInput, WorkerCrashed
 from tests.engines.fake_engine import FakeEngine, FakeFactory
+from tests.support.patience import PATIENCE
 
-Opener = Callable[[], "asyncio.AbstractAsyncContextManager[Engine]"]
+Opener = Callable[..., "asyncio.AbstractAsyncContextManager[Engine]"]
 HELLO = TextPrompt("hello")
 LONG = 400  # tokens: more than any of these tests lets pass
+ENDLESS = 6000  # tokens: with four at a time more than a test waits for
 
 
 @pytest.fixture(params=["fake", pytest.param("llama-cpp", marks=pytest.mark.model)])
@@ -42,12 +44,13 @@ def opened(request: pytest.FixtureRequest) -> Opener:
         factory, path = FakeFactory(), "/no/such/file"
     else:
         factory, path = start_worker, str(request.getfixturevalue("sample_model"))
-    settings = EngineSettings(ctx_len=512, n_parallel=4, cpu_threads=1, embedding=True)
-    spec = RunSpec(model_id="m", uid="u", engine="any", path=path, settings=settings, fingerprint="f")
 
     @asynccontextmanager
-    async def open_() -> AsyncIterator[Engine]:
-        engine = await factory(spec)
+    async def open_(context: int = 512) -> AsyncIterator[Engine]:
+        settings = EngineSettings(ctx_len=context, n_parallel=4, cpu_threads=1, embedding=True)
+        engine = await factory(
+            RunSpec(model_id="m", uid="u", engine="any", path=path, settings=settings, fingerprint="f")
+        )
         try:
             yield engine
         finally:
@@ -124,11 +127,11 @@ def test_requests_of_one_name_are_not_mixed_up(opened: Opener) -> None:
 
 def test_closing_the_iterator_frees_what_the_request_held(opened: Opener) -> None:
     async def scenario() -> None:
-        async with opened() as engine:
+        async with opened(context=4 * ENDLESS) as engine:
             for number in range(6):  # more than there are sequences
-                async with aclosing(engine.generate(request_for(f"r{number}", LONG))) as replies:
+                async with aclosing(engine.generate(request_for(f"r{number}", ENDLESS))) as replies:
                     await anext(replies)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 await ask(engine, "last")
 
     asyncio.run(scenario())
@@ -200,8 +203,9 @@ def test_what_cannot_become_a_vector_is_refused(opened: Opener) -> None:
 def test_embedding_that_nobody_waits_for_any_more_ends(opened: Opener) -> None:
     async def scenario() -> None:
         async with opened() as engine:
-            many = asyncio.create_task(engine.embed((TextPrompt("one two three"),) * 2000))
-            await asyncio.sleep(0.05)
+            many = asyncio.create_task(engine.embed((TextPrompt("one two three"),) * 20_000))
+            await asyncio.sleep(0)
+            await engine.embed((HELLO,))  # it has begun, for they are taken in turn
             many.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await many

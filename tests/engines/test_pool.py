@@ -32,6 +32,7 @@ from janfs.errors import (
     WorkerCrashed,
 )
 from tests.engines.pool_bench import FOREVER, Bench, cancelling, run, until
+from tests.support.patience import PATIENCE
 
 
 def test_a_request_loads_its_model_and_the_next_one_finds_it_loaded() -> None:
@@ -134,7 +135,7 @@ def test_a_busy_model_is_never_evicted() -> None:
         await bench.ask("b")
         assert await busy, "the busy model was taken away"
 
-    bench = run(scenario, max_loaded=1, patience=60)
+    bench = run(scenario, max_loaded=1, patience=PATIENCE)
     assert bench.factory.most_alive == 1, "the place was not free"
 
 
@@ -147,7 +148,7 @@ def test_models_that_are_always_busy_do_not_keep_another_out_for_good() -> None:
         tasks = [asyncio.create_task(always("a")) for _ in range(4)]
         with cancelling(*tasks):
             await until(lambda: bench.pool.state("uid-a").active == 2, "a is busy")
-            await asyncio.wait_for(bench.ask("b"), timeout=5)
+            await asyncio.wait_for(bench.ask("b"), timeout=PATIENCE)
         await asyncio.wait(tasks)
 
     run(scenario, max_loaded=1, patience=0.05)
@@ -164,7 +165,7 @@ def test_a_request_that_goes_away_before_its_load_begins_leaves_no_load_behind()
         assert bench.pool.state("uid-b").state == "stopped"
         await busy
 
-    assert run(scenario, max_loaded=1, patience=60).factory.loads == 1
+    assert run(scenario, max_loaded=1, patience=PATIENCE).factory.loads == 1
 
 
 def test_past_the_bound_of_its_queue_a_model_is_busy() -> None:
@@ -225,7 +226,7 @@ def test_an_idle_engine_that_crashes_is_recorded_and_shown() -> None:
     assert run(scenario).kinds() == [EngineStarted, EngineCrashed]
 
 
-def test_a_failed_load_tells_all_who_wait_and_cools_down() -> None:
+def test_a_failed_load_tells_all_who_wait_and_cools_down(cooling: None) -> None:
     async def scenario(bench: Bench) -> None:
         bench.factory.failing = "no such tensor"
         asked = await asyncio.gather(*(bench.ask("a") for _ in range(3)), return_exceptions=True)
@@ -254,7 +255,7 @@ def test_a_changed_model_is_tried_again_at_once_after_a_failed_load() -> None:
     run(scenario)
 
 
-def test_an_edited_grammar_is_loaded_at_once_though_the_fingerprint_stays() -> None:
+def test_an_edited_grammar_is_loaded_at_once_though_the_fingerprint_stays(cooling: None) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.ask("a")
         bench.specs["a"] = replace(bench.specs["a"], grammar_stamp=(1, 2, 3))
@@ -278,7 +279,7 @@ def test_stop_lets_requests_finish_within_its_grace() -> None:
     async def scenario(bench: Bench) -> None:
         running = asyncio.create_task(bench.ask("a", words=30))
         await until(lambda: bench.pool.state("uid-a").active == 1, "a runs")
-        assert await bench.pool.stop("uid-a", grace=10)
+        assert await bench.pool.stop("uid-a", grace=PATIENCE)
         assert (await running).finish_reason == "length"
         assert bench.pool.state("uid-a").state == "stopped"
         assert not await bench.pool.stop("uid-a"), "there is nothing left to stop"
@@ -316,7 +317,7 @@ def test_a_load_that_is_stopped_before_it_began_leaves_nobody_waiting() -> None:
         waiting = asyncio.create_task(bench.ask("a"))
         await asyncio.sleep(0)  # it has asked, but the task of the load has not run yet
         assert await bench.pool.stop("uid-a")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             with pytest.raises(EngineError, match="stopped on request"):
                 await waiting
         assert bench.pool.state("uid-a").state == "stopped"
@@ -343,12 +344,12 @@ def test_a_request_that_comes_while_a_model_stops_gets_a_fresh_engine() -> None:
     async def scenario(bench: Bench) -> None:
         running = asyncio.create_task(bench.ask("a", words=50))
         await until(lambda: bench.pool.state("uid-a").active == 1, "a runs")
-        stopping = asyncio.create_task(bench.pool.stop("uid-a", grace=10))
+        stopping = asyncio.create_task(bench.pool.stop("uid-a", grace=PATIENCE))
         await asyncio.sleep(0)
         await bench.ask("a")
         await asyncio.gather(running, stopping)
 
-    assert run(scenario, max_loaded=1, patience=60).factory.most_alive == 1
+    assert run(scenario, max_loaded=1, patience=PATIENCE).factory.most_alive == 1
 
 
 @pytest.mark.model

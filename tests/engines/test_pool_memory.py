@@ -217,7 +217,9 @@ def test_before_a_second_try_idle_models_go_and_no_others(lowerable: bool) -> No
     [(8192, False, 1), (LEAST_CONTEXT, True, 1), (8192, True, 2)],
     ids=["somebody asked for it", "it is at its floor", "half is too much as well"],
 )
-def test_what_has_not_enough_memory_even_so_is_told(context: int, lowerable: bool, loads: int) -> None:
+def test_what_has_not_enough_memory_even_so_is_told(
+    cooling: None, context: int, lowerable: bool, loads: int
+) -> None:
     async def scenario(bench: Bench) -> None:
         bench.sizes(a=context, lowerable=lowerable)
         bench.sizes(b=1024)
@@ -273,7 +275,7 @@ def test_layers_that_nobody_asked_for_on_a_gpu_go_where_there_is_room() -> None:
     run(scenario)
 
 
-def test_what_can_never_fit_is_refused_at_once_and_nobody_goes_for_it() -> None:
+def test_what_can_never_fit_is_refused_at_once_and_nobody_goes_for_it(cooling: None) -> None:
     async def scenario(bench: Bench) -> None:
         bench.sizes(a=4096, b=1 << 20)
         bench.machine = size(8192)

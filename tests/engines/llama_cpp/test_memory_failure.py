@@ -36,11 +36,16 @@ def spec_of(model: Path, context: int) -> RunSpec:
     )
 
 
+def rests(pid: int) -> bool:
+    """Whether a process waits to be told something, and not for a processor or a disk."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
 async def start_in_a_small_machine(spec: RunSpec) -> LlamaCppEngine:
     """A worker that may take 480 MB more than it has when it has imported everything."""
     worker = await WorkerProcess.spawn()
     before, size = -1, 0
-    while size != before or size < 100 << 20:
+    while size != before or size < 100 << 20 or not rests(worker.pid):
         await asyncio.sleep(0.2)
         pages = Path(f"/proc/{worker.pid}/statm").read_text().split()[0]
         before, size = size, int(pages) * resource.getpagesize()

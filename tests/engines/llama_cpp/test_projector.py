@@ -32,6 +32,7 @@ from tests.engines.tiny_projector import (
     write_tiny_projector,
     write_tiny_qwen_projector,
 )
+from tests.support.patience import PATIENCE
 
 RED, BLUE = png(255, 0, 0), png(0, 0, 255)
 
@@ -87,7 +88,7 @@ def looking(spec: RunSpec, scenario: Callable[[Looking], Awaitable[None]]) -> No
     async def run() -> None:
         engine = await start_worker(spec)
         try:
-            async with asyncio.timeout(90):
+            async with asyncio.timeout(PATIENCE):
                 await scenario(Looking(engine))
         finally:
             await engine.close(0, "the test is over")

@@ -12,6 +12,7 @@ from janfs.engines.llama_cpp.spare import SpareWorkers
 from janfs.engines.protocol import TextPrompt
 from janfs.errors import LoadFailed
 from tests.engines.llama_cpp.test_worker import alive, child_pids, spec_for
+from tests.support.streams import until
 
 
 def with_spare(scenario: Callable[[SpareWorkers], Awaitable[None]]) -> None:
@@ -31,11 +32,9 @@ def with_spare(scenario: Callable[[SpareWorkers], Awaitable[None]]) -> None:
 
 async def the_spare(workers: SpareWorkers) -> int:
     """The process that waits, once there is one."""
-    for _ in range(1000):
-        if workers.spare is not None:
-            return workers.spare
-        await asyncio.sleep(0.01)
-    raise AssertionError("no spare worker came")
+    await until(lambda: workers.spare is not None, "no spare worker came")
+    assert workers.spare is not None
+    return workers.spare
 
 
 def test_a_model_is_loaded_by_the_process_that_waited_and_another_takes_its_place(tiny_model: Path) -> None:

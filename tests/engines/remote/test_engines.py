@@ -16,6 +16,7 @@ from janfs.engines.remote.pieces import Piece
 from janfs.engines.remote.watching import Pace
 from janfs.errors import LogError, UpstreamError
 from janfs.manifest.remote import remote_engine
+from tests.support.patience import PATIENCE
 from tests.support.upstream import STREAM, Reply, Theirs, answer, chunk, theirs
 
 QUICK = Pace(first=0.02, longest=0.1, every=0.05, patience=0.5)
@@ -59,7 +60,7 @@ async def collect(remotes: RemoteEngines, model: RemoteModel) -> list[Piece]:
 
 
 async def eventually(check: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while not check():
         assert time.monotonic() < until, what
         await asyncio.sleep(0.01)
