@@ -11,7 +11,7 @@ from msgspec import Struct
 from janfs import remotes
 from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in, find_model
 from janfs.catalogue.entries import File, Model, Status
-from janfs.catalogue.groups import group
+from janfs.catalogue.groups import Group, group
 from janfs.catalogue.status import part_reason
 from janfs.configuration import Configuration, asked_for, configure
 from janfs.engines.fingerprint import fingerprint
@@ -151,6 +151,9 @@ def availability(catalogue: Catalogue, model: Model, arrival: Arrival | None) ->
         return Availability("ready", model.reason) if problem is None else Availability("invalid", problem)
     if arrival is not None and (model.status != "ready" or arrival.path == model.binary):
         return Availability("arriving", arrival.reason, arrival.percentage)
+    if model.status == "part":
+        part = _first_part(files_in(catalogue, model.folder))
+        return Availability("part", model.reason if part is None else _waits_for(catalogue, part))
     return Availability(model.status, model.reason)
 
 
@@ -190,10 +193,16 @@ def _of_a_file_alone(catalogue: Catalogue, file: File) -> Availability | None:
     """What is wrong with a file that is no model, or what it waits for."""
     if file.refused is not None:
         return Availability("invalid", f"{paths.shown_name(file.path)}: {file.refused.reason}")
-    part = next(iter(group([file])), None)
-    if part is None or part.kind not in ("projector", "adapter"):
-        return None
-    return Availability("part", part_reason(part, [model.id for model in claimants(catalogue, part)]))
+    part = _first_part([file])
+    return None if part is None else Availability("part", _waits_for(catalogue, part))
+
+
+def _first_part(files: Sequence[File]) -> Group | None:
+    return next((each for each in group(files) if each.is_part), None)
+
+
+def _waits_for(catalogue: Catalogue, part: Group) -> str:
+    return part_reason(part, [model.id for model in claimants(catalogue, part)])
 
 
 def find_outsider(snapshot: Snapshot, name: str) -> Outsider | None:

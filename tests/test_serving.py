@@ -132,6 +132,19 @@ def test_a_refused_loose_file_gives_its_reason() -> None:
         resolve(Snapshot(catalogue_of(("u", refused))), ROOT, "notes")
 
 
+@pytest.mark.parametrize("place", ["models", "models/style"], ids=["loose", "in a folder of its own"])
+@pytest.mark.parametrize("claimants", [0, 1, 2])
+def test_a_part_names_the_models_that_could_claim_it_if_they_are_several(place: str, claimants: int) -> None:
+    lora = replace(FACTS, type="adapter", base_model="Tiny")
+    dropped = e.FileDropped(f"{place}/style.gguf", STAMP, None, lora)
+    models = [event for name in ("one", "two")[:claimants] for event in model_events(name)]
+    known = [("style", e.ModelRegistered("style", place))] if place != "models" else []
+    snapshot = Snapshot(catalogue_of(*models, *known, ("style", dropped)))
+    waits = "that several models could claim: one, two" if claimants == 2 else "of Tiny: it waits for its"
+    with pytest.raises(ModelNotRunnable, match=rf"An adapter \(LoRA\) {waits}.*janfs pair style.gguf MODEL"):
+        resolve(snapshot, ROOT, "style")
+
+
 def test_while_the_root_is_unavailable_nothing_is_runnable() -> None:
     catalogue = catalogue_of(*model_events("tiny"), ("root", e.RootUnavailable("unmounted")))
     with pytest.raises(ModelNotRunnable, match="unmounted"):

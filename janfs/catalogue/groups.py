@@ -25,6 +25,11 @@ class Group(Struct, frozen=True, gc=False):
         return self.files[0]
 
     @property
+    def is_part(self) -> bool:
+        """Whether it is a projector or an adapter, which belong to models and are none."""
+        return self.kind in ("projector", "adapter")
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """Names of the shards that are not here."""
         known = paths.shard(self.head.path)

@@ -105,7 +105,7 @@ def _without_model(binaries: Sequence[File], found: Sequence[Group], manifest: M
     urls = [source.url for source in manifest.sources if source.url] if manifest is not None else []
     if any(url.startswith(("http://", "https://")) for url in urls):
         return Assessment("to-download", "The model file is not here yet; model.json says where to get it.")
-    part = next((each for each in found if each.kind in ("projector", "adapter")), None)
+    part = next((each for each in found if each.is_part), None)
     if part is not None:
         return Assessment("part", part_reason(part))
     if found:
@@ -124,7 +124,7 @@ def part_reason(part: Group, claimants: Sequence[str] = ()) -> str:
     settle = f"`janfs pair {name} MODEL` settles it"
     if part.kind == "projector":
         settle += f', or "mmproj": "{name}" among the engine_parameters in the model.json of one'
-    if claimants:
+    if len(claimants) > 1:
         return f"{what} that several models could claim: {', '.join(claimants)}. {settle}."
     facts = part.head.facts
     base = f" of {facts.base_model}" if facts is not None and facts.base_model else ""

@@ -164,7 +164,7 @@ def _lone_parts(place: str, files: list[File], found: list[Group], policy: Polic
     """Projectors and adapters that have no model beside them, not even a broken one or one on its way."""
     if place in policy.arriving or any(paths.is_binary(f.path) and not groups.is_part(f) for f in files):
         return []
-    return [each for each in found if each.kind in ("projector", "adapter")]
+    return [each for each in found if each.is_part]
 
 
 def _pair(catalogue: Catalogue, part: Group) -> Step | None:

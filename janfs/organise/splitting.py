@@ -195,7 +195,7 @@ def _shareable(catalogue: Catalogue, model: Model, files: Sequence[File]) -> lis
     free = [file for file in files if not paths.is_manifest(file.path) and file.link is None]
     free = [file for file in free if not is_leaving(catalogue, file)]
     head = pairing.head_of(catalogue, model)
-    parts = [each for each in group(free) if each.kind in ("projector", "adapter")]
+    parts = [each for each in group(free) if each.is_part]
     fitting = {
         file.path
         for each in parts
