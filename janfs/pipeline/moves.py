@@ -1,12 +1,10 @@
 """Files that someone else gave another name: the same inode, size and time, gone from the old place.
 
 A folder that was renamed as a whole takes its model with it, and so does a loose file that someone moved into
-a folder before we did: the uid stays, the id changes. So it is with folders that changed names with each
-other, two or more in a ring, and with one that left its folder to the next, where every file proves it.
+a folder before we did: the uid stays, the id changes.
 """
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in
 from janfs.catalogue.entries import File, Model
@@ -17,7 +15,7 @@ from janfs.organise.naming import free_id, id_from_folder
 from janfs.pipeline.recorder import Draft
 from janfs.pipeline.streams import Streams
 
-_ACTOR = "folder"
+ACTOR = "folder"
 
 
 class Memory:
@@ -40,90 +38,13 @@ def other_ends(
     """The places where new files may have come from, and that have not been looked at yet."""
     places = []
     for path, stat in found.items():
-        source = _origin(catalogue, path, stat, memory)
+        source = origin_of(catalogue, path, stat, memory)
         if source is not None and source not in seen:
             places.append(paths.place(source))
     return places
 
 
-def swapped(catalogue: Catalogue, seen: Mapping[str, Stat], memory: Memory) -> list[Draft]:
-    """The models whose folders changed names with each other, as events of both.
-
-    Of a ring of folders, whichever model is at the first of them changes with that of the next one in turn.
-    """
-    drafts = []
-    for ring in _rings(_gone_elsewhere(catalogue, seen, memory, known=True)):
-        models = [catalogue.models[catalogue.folders[folder]] for folder in ring]
-        first = models[0]
-        for model, other in pairwise(models):
-            there = e.ModelSwapped(other.id, other.folder, first.id, first.folder)
-            here = e.ModelSwapped(first.id, first.folder, other.id, other.folder)
-            drafts += [Draft(model.uid, there, _ACTOR), Draft(other.uid, here, _ACTOR)]
-    return drafts
-
-
-def vacated(catalogue: Catalogue, seen: Mapping[str, Stat], memory: Memory) -> list[Draft]:
-    """The models whose folders got new names before others got theirs, as events."""
-    drafts = []
-    given: set[str] = set()
-    for origin, place in _gone_elsewhere(catalogue, seen, memory, known=False).items():
-        files = files_in(catalogue, origin)
-        model = _model_at(catalogue, origin)
-        if model is None or all(file.path not in seen for file in files):
-            continue
-        for file in files:
-            target = paths.join(place, paths.name(file.path))
-            drafts.append(
-                Draft(file.uid, e.FileMoved(file.path, target, seen[target].stamp or file.stamp), _ACTOR)
-            )
-        event = _renamed(catalogue, model, place, given)
-        given.add(event.id)
-        drafts.append(Draft(model.uid, event, _ACTOR))
-    return drafts
-
-
-def _gone_elsewhere(
-    catalogue: Catalogue, seen: Mapping[str, Stat], memory: Memory, *, known: bool
-) -> dict[str, str]:
-    """The folders of models, each with that to which every file of it went: where one was `known`, or not."""
-    pairs = set()
-    for path, stat in seen.items():
-        source = _origin(catalogue, path, stat, memory)
-        origin, place = paths.parent(source or ""), paths.parent(path)
-        is_known = place in catalogue.folders if known else place in catalogue.children
-        if origin in catalogue.folders and place != paths.MODELS and is_known == known:
-            pairs.add((origin, place))
-    return {origin: place for origin, place in sorted(pairs) if _went(catalogue, seen, memory, origin, place)}
-
-
-def _rings(went: Mapping[str, str]) -> list[list[str]]:
-    """Folders of which each went where the next one was, and the last to the first."""
-    rings: list[list[str]] = []
-    seen: set[str] = set()
-    for start in went:
-        way: list[str] = []
-        folder: str | None = start
-        while folder is not None and folder not in seen:
-            seen.add(folder)
-            way.append(folder)
-            folder = went.get(folder)
-        if folder in way:
-            rings.append(way[way.index(folder) :])
-    return rings
-
-
-def _went(catalogue: Catalogue, seen: Mapping[str, Stat], memory: Memory, origin: str, place: str) -> bool:
-    """Whether every file that is known of a folder went to another, as it was."""
-    for file in files_in(catalogue, origin):
-        stat, left = seen.get(paths.join(place, paths.name(file.path))), seen.get(file.path)
-        if stat is None or stat.link != file.link or not _is_same(file, stat, memory):
-            return False
-        if left is not None and _is_same(file, left, memory):
-            return False
-    return True
-
-
-def _is_same(file: File, stat: Stat, memory: Memory) -> bool:
+def is_same(file: File, stat: Stat, memory: Memory) -> bool:
     """Whether that is the very file, and it has not changed since it was seen last."""
     looked = memory.looked.get(file.path)
     return stat.stamp == file.stamp or (looked is not None and stat.stamp == looked.stamp)
@@ -148,30 +69,30 @@ def detect(
         stamp = seen[target].stamp
         if stamp is not None:
             uid = _stream(catalogue, source, target, renamed, streams)
-            drafts.append(Draft(uid, e.FileMoved(source, target, stamp), _ACTOR))
+            drafts.append(Draft(uid, e.FileMoved(source, target, stamp), ACTOR))
     given: set[str] = set()
     for origin, place in sorted(renamed):
-        model = _model_at(catalogue, origin)
+        model = model_at(catalogue, origin)
         if model is not None and streams.known(place) == model.uid:
-            event = _renamed(catalogue, model, place, given)
+            event = renamed_as(catalogue, model, place, given)
             given.add(event.id)
-            drafts.append(Draft(model.uid, event, _ACTOR))
+            drafts.append(Draft(model.uid, event, ACTOR))
     return drafts, {*pairs, *pairs.values()}
 
 
 def _source(catalogue: Catalogue, path: str, stat: Stat, memory: Memory) -> str | None:
     """The known file that a new one was, if its old name is free now."""
-    return None if path in catalogue.files else _origin(catalogue, path, stat, memory)
+    return None if path in catalogue.files else origin_of(catalogue, path, stat, memory)
 
 
-def _origin(catalogue: Catalogue, path: str, stat: Stat, memory: Memory) -> str | None:
+def origin_of(catalogue: Catalogue, path: str, stat: Stat, memory: Memory) -> str | None:
     """Where the file that is at a path now was seen before, if that was elsewhere."""
     known = catalogue.files.get(path)
-    if stat.stamp is None or stat.link is not None or (known is not None and _is_same(known, stat, memory)):
+    if stat.stamp is None or stat.link is not None or (known is not None and is_same(known, stat, memory)):
         return None
     source = memory.by_inode.get(stat.stamp.inode)
     file = catalogue.files.get(source) if source is not None and source != path else None
-    if file is None or _kind(file.path) != _kind(path) or not _is_same(file, stat, memory):
+    if file is None or _kind(file.path) != _kind(path) or not is_same(file, stat, memory):
         return None
     return source
 
@@ -230,13 +151,14 @@ def _renamed_folders(
     return renamed
 
 
-def _model_at(catalogue: Catalogue, place: str) -> Model | None:
+def model_at(catalogue: Catalogue, place: str) -> Model | None:
     """The present model whose folder, or whose loose file, is at a place."""
     file = catalogue.files.get(place)
     model = catalogue.models.get(file.uid if file is not None else catalogue.folders.get(place, ""))
     return model if model is not None and model.removed is None else None
 
 
-def _renamed(catalogue: Catalogue, model: Model, folder: str, given: set[str]) -> e.ModelRenamed:
+def renamed_as(catalogue: Catalogue, model: Model, folder: str, given: set[str]) -> e.ModelRenamed:
+    """A model whose folder is another one now, as an event; ids that are `given` already are not free."""
     taken = GivenIds(catalogue, besides=model.uid, also=given)
     return e.ModelRenamed(free_id(id_from_folder(paths.name(folder)), taken), folder, model.id)

@@ -15,6 +15,7 @@ from janfs.folder.filesystem import FileSystem, Stat
 from janfs.folder.scan import Scan, is_behind_link, is_gone, places_of, scan, scan_engine_files
 from janfs.folder.spelling import Taken
 from janfs.pipeline import moves
+from janfs.pipeline.exchanges import exchanged
 from janfs.pipeline.recorder import Draft
 from janfs.pipeline.snapshot import Arrival
 from janfs.pipeline.streams import Streams
@@ -180,9 +181,9 @@ class Observer:
             self._taken = self._taken.seen(name, stat)
 
     def _differences(self, catalogue: Catalogue, seen: Mapping[str, Stat], missing: set[str]) -> Observation:
-        for first in (moves.swapped, moves.vacated):
-            if found := first(catalogue, seen, self._memory):
-                return Observation(found, {}, look_again=True)
+        found = exchanged(catalogue, seen, missing, self._memory)
+        if found:
+            return Observation(found, {}, look_again=True)
         streams = Streams(catalogue, self._ids)
         drafts, moved = moves.detect(catalogue, seen, missing, self._memory, streams)
         observation = Observation(drafts, {})

@@ -300,6 +300,58 @@ def test_folders_that_are_renamed_one_after_another_each_to_the_one_before_keep_
     check_at_rest(world)
 
 
+@pytest.mark.parametrize("told", ["everything", "as it happened"])
+@pytest.mark.parametrize("names", [("a", "b", "c"), ("m", "m", "m")], ids=["own names", "one name"])
+@pytest.mark.parametrize("to", ["b", "bc"], ids=["one", "and the next"])
+@pytest.mark.parametrize("away", [False, True], ids=["watched", "away"])
+def test_a_folder_renamed_to_that_of_a_model_that_was_just_removed_keeps_its_model(
+    world: World, to: str, names: tuple[str, str, str], told: str, away: bool
+) -> None:
+    moved = "ab"[: len(to)]
+    for folder, name in zip("abc", names, strict=True):
+        world.fs.put(f"models/{folder}/{name}.gguf", gguf(folder))
+        world.fs.put(f"models/{folder}/notes of {folder}.txt", folder.encode())
+    world.come_to_rest()
+    uids, position = {folder: world.model(folder).uid for folder in "abc"}, world.log.head.position
+    if away:
+        world.stop()
+    for path in world.fs.list(f"models/{to[-1]}"):
+        world.fs.remove(f"models/{to[-1]}/{path}")
+    world.fs.remove_folder(f"models/{to[-1]}")
+    for folder, place in reversed(list(zip(moved, to, strict=True))):
+        world.fs.rename_over(f"models/{folder}", f"models/{place}")
+    if away:
+        world.start()
+    elif told == "everything":
+        world.hints.clear()
+    world.tick(*([""] if told == "everything" else []))
+    world.come_to_rest()
+    for folder, place in zip(moved, to, strict=True):
+        assert world.model(place).uid == uids[folder], f"{folder} lost its history on the way to {place}"
+        assert folder in world.model(place).aliases or folder in to
+        assert world.file(f"models/{place}/notes of {folder}.txt").uid == uids[folder]
+    assert world.catalogue.models[uids[to[-1]]].removed is not None
+    assert world.events(position).count("model-removed") == 1
+    assert not {"file-changed", "model-registered", "json-edited"} & set(world.events(position))
+    check_at_rest(world)
+
+
+def test_what_is_left_of_a_model_keeps_it_though_anothers_files_were_moved_over_its_own(
+    world: World,
+) -> None:
+    for folder in "ab":
+        world.fs.put(f"models/{folder}/m.gguf", gguf(folder))
+        world.fs.put(f"models/{folder}/notes of {folder}.txt", folder.encode())
+    world.come_to_rest()
+    second = world.model("b").uid
+    for path in world.fs.list("models/a"):
+        world.fs.rename_over(f"models/a/{path}", f"models/b/{path}")
+    world.come_to_rest()
+    assert world.model("b").uid == second
+    assert world.file("models/b/notes of b.txt").uid == second
+    check_at_rest(world)
+
+
 def test_two_folders_of_which_one_changed_too_keep_their_ids_and_not_their_models(world: World) -> None:
     for folder in "ab":
         world.fs.put(f"models/{folder}/m.gguf", gguf(folder))
