@@ -3,7 +3,7 @@
 import msgspec
 
 from janfs.catalogue.catalogue import Catalogue, files_of, present_models
-from janfs.catalogue.entries import Model
+from janfs.catalogue.entries import Model, Root
 from janfs.engines.protocol import EngineState
 from janfs.pipeline.snapshot import Snapshot
 from janfs.serving import arrivals_by_place, outsiders
@@ -16,13 +16,14 @@ class ModelList:
     """Lists every model as JSON; an entry that has not changed is not encoded again.
 
     An entry depends on the model's position and engine state alone, except while a file of it is arriving,
-    and that of a duplicate, which depends on the original too, or of a model elsewhere, which depends on its
-    engine's file.
+    and that of a duplicate, which depends on the original too, of a part, which depends on the models that it
+    fits, or of a model elsewhere, which depends on its engine's file; and on whether the root is there.
     """
 
     def __init__(self) -> None:
         self._order: list[Model] = []
         self._of: object = None  # the map of models that `_order` was made from
+        self._root = Root()
         self._encoded: dict[str, tuple[int, str, str | None, bytes]] = {}
         self._last: list[bytes] | None = None
         self._body = b""
@@ -31,6 +32,9 @@ class ModelList:
         """The list in OpenAI's envelope, models by id, then the files without one."""
         catalogue = snapshot.catalogue
         self._arrange(catalogue)
+        if catalogue.root != self._root:
+            self._root = catalogue.root
+            self._encoded.clear()
         arrivals = arrivals_by_place(snapshot)
         entries: list[bytes] = []
         for model in self._order:
@@ -55,7 +59,8 @@ class ModelList:
                 return encoded
         files = files_of(catalogue, model.uid)
         encoded = _encoder.encode(model_view(catalogue, model, state, files=files))
-        if model.remote is None and not any(file.duplicate_of for file in files):
+        alone = model.remote is None and model.status != "part"
+        if alone and not any(file.duplicate_of for file in files):
             self._encoded[model.uid] = (model.position, state.state, state.reason, encoded)
         return encoded
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -35,10 +35,14 @@ class Runnable(Struct, frozen=True):
     model_parameters: dict[str, Any]
 
 
+NowStatus = Literal[Status, "root-unavailable"]
+"""A model's status, or that nothing in the models folder can be seen now."""
+
+
 class Availability(Struct, frozen=True):
     """A model's status as of now; `percentage` of the bytes that are here, while it is arriving."""
 
-    status: Status
+    status: NowStatus
     reason: str | None = None
     percentage: float | None = None
 
@@ -149,6 +153,8 @@ def availability(catalogue: Catalogue, model: Model, arrival: Arrival | None) ->
     if model.remote is not None and model.status == "ready":
         problem = remotes.problem(catalogue, model)
         return Availability("ready", model.reason) if problem is None else Availability("invalid", problem)
+    if not catalogue.root.available:
+        return Availability("root-unavailable", catalogue.root.reason)
     if arrival is not None and (model.status != "ready" or arrival.path == model.binary):
         return Availability("arriving", arrival.reason, arrival.percentage)
     if model.status == "part":
@@ -217,7 +223,8 @@ def _add(found: dict[str, Outsider], catalogue: Catalogue, path: str, size: int,
     else:
         wanted = free_id(id_from_folder(paths.name(place)), GivenIds(catalogue))
     free = free_id(wanted, found)
-    found[free] = Outsider(free, path, size, now)
+    gone = Availability("root-unavailable", catalogue.root.reason)
+    found[free] = Outsider(free, path, size, now if catalogue.root.available else gone)
 
 
 def _not_runnable(name: str, now: Availability) -> ModelNotRunnable:

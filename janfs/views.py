@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from janfs.catalogue.catalogue import Catalogue, files_of, find_model
 from janfs.catalogue.duplicates import original_of
-from janfs.catalogue.entries import File, Model, Status
+from janfs.catalogue.entries import File, Model
 from janfs.engine_views import LoadedModel
 from janfs.engines.protocol import EngineState
 from janfs.errors import ModelNotFound
@@ -18,7 +18,7 @@ from janfs.log.records import Record
 from janfs.manifest.schema import Manifest, SourceRef
 from janfs.manifest.spellings import DEFAULT_ENGINE
 from janfs.pipeline.snapshot import Arrival, Snapshot
-from janfs.serving import Outsider, arrivals_by_place, availability, find_outsider
+from janfs.serving import NowStatus, Outsider, arrivals_by_place, availability, find_outsider
 
 StateOf = Callable[[str], EngineState]
 """What a model is doing now, by its uid."""
@@ -57,7 +57,7 @@ class ModelView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     model_parameters: dict[str, Any]
     metadata: dict[str, Any]
     assets: tuple[str, ...]
-    status: Status
+    status: NowStatus
     state: Literal["stopped", "loading", "running", "stopping", "failed"]
     folder: str
     size: int

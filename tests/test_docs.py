@@ -8,10 +8,10 @@ import click
 import pytest
 
 from janfs.api.openapi import OPERATIONS, describe
-from janfs.catalogue.entries import Status
 from janfs.cli import main
 from janfs.events.types import EVENT_TYPES, type_name
 from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS
+from janfs.serving import NowStatus
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -107,6 +107,6 @@ def test_every_endpoint_is_in_the_api_reference() -> None:
     assert not missing, f"docs/api.md does not tell of {missing}"
 
 
-@pytest.mark.parametrize("status", get_args(Status))
+@pytest.mark.parametrize("status", get_args(NowStatus))
 def test_every_status_is_in_the_api_reference(status: str) -> None:
     assert f"`{status}`" in API, f"docs/api.md does not tell of the status {status}"

@@ -3,18 +3,22 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from janfs.catalogue.catalogue import Catalogue
 from janfs.errors import ModelNotFound, ModelNotRunnable
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
+from janfs.listing import ModelList
 from janfs.manifest.schema import Manifest
 from janfs.pipeline.snapshot import Arrival, Snapshot
 from janfs.serving import outsiders, resolve
+from janfs.views import stopped
 from tests.fakes.snapshots import FACTS, STAMP, catalogue_of, model_events
 
 ROOT = Path("/data")
@@ -143,6 +147,22 @@ def test_a_part_names_the_models_that_could_claim_it_if_they_are_several(place: 
     waits = "that several models could claim: one, two" if claimants == 2 else "of Tiny: it waits for its"
     with pytest.raises(ModelNotRunnable, match=rf"An adapter \(LoRA\) {waits}.*janfs pair style.gguf MODEL"):
         resolve(snapshot, ROOT, "style")
+
+
+def test_while_the_root_is_unavailable_everything_here_is_listed_as_that() -> None:
+    refused = ("u", e.FileRefused("models/notes.gguf", STAMP, "gguf_invalid", "It is text."))
+    there = catalogue_of(*model_events("tiny"), refused)
+    models = ModelList()
+
+    def listed(catalogue: Catalogue) -> dict[str, tuple[str, str | None]]:
+        found = msgspec.json.decode(models.encode(Snapshot(catalogue), stopped))["data"]
+        return {each["id"]: (each["status"], each.get("reason")) for each in found}
+
+    before = listed(there)
+    assert (before["tiny"], before["notes"][0]) == (("ready", None), "invalid")
+    away = catalogue_of(("root", e.RootUnavailable("unmounted")), base=there)
+    assert set(listed(away).values()) == {("root-unavailable", "unmounted")}
+    assert listed(catalogue_of(("root", e.RootReturned()), base=away)) == before
 
 
 def test_while_the_root_is_unavailable_nothing_is_runnable() -> None:

@@ -216,7 +216,8 @@ class Pipeline:
         known = self.catalogue.root
         reason = root.why_unavailable(self._fs, self.catalogue.files)
         if reason is not None:
-            if known.available and ROOT_STREAM not in self.catalogue.parked:
+            new = known.available or known.reason != reason
+            if new and ROOT_STREAM not in self.catalogue.parked:
                 self._recorder.record([Draft(ROOT_STREAM, e.RootUnavailable(reason), FOLDER)])
             self._next_full_look = self._clock.monotonic() + 1.0
             return False

@@ -31,8 +31,8 @@ def why_unavailable(fs: FileSystem, known: Collection[str]) -> str | None:
             return None
         if known and not any(fs.stat(path) is not None for path in _possible(fs, known)):
             return (
-                f"{paths.MODELS}/ is empty and its marker is gone, as when its disk is not mounted. "
-                f"If everything was deleted on purpose, create the file {MARKER}."
+                f"Nothing of what is known is in {paths.MODELS}/ and its marker is gone, as when its disk is "
+                f"not mounted. If everything was deleted on purpose, create the file {MARKER}."
             )
     except PermissionError:
         return None  # a folder that we may not look into is there all the same

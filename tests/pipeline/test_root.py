@@ -147,3 +147,14 @@ def test_an_empty_folder_is_not_asked_for_every_file_that_should_be_there() -> N
     known = [f"models/{number}.gguf" for number in range(1000)]
     assert why_unavailable(HookedFileSystem(fs, calls), known) is not None
     assert len(calls.calls) < 10, "an unmounted disk is asked once a second"
+
+
+def test_why_nothing_can_be_seen_is_said_as_it_is_now(filled: World) -> None:
+    filled.fs.rename_over("models", "/away")
+    filled.tick("")
+    assert filled.catalogue.root.reason == "The folder models/ is not there."
+    filled.fs.put("models/new.gguf", gguf("new"))
+    filled.wait(120)
+    assert "as when its disk is not mounted" in str(filled.catalogue.root.reason)
+    assert f"create the file {MARKER}" in str(filled.catalogue.root.reason)
+    assert filled.events().count("root-unavailable") == 2, "it is said once for each reason"
