@@ -17,7 +17,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 16
+VERSION = 17
 
 
 class Unreadable(Struct, frozen=True):
@@ -471,7 +471,7 @@ def _copy_failed(draft: Draft, item: Recorded, event: e.CopyFailed) -> None:
 def _download_ended(draft: Draft, item: Recorded, event: e.Event) -> None:
     model = draft.models.get(item.stream)
     if model is not None:
-        failed = f"{event.url}: {event.reason}" if isinstance(event, e.DownloadFailed) else None
+        failed = event.told if isinstance(event, e.DownloadFailed) else None
         draft.put_model(replace(model, download_error=failed, position=item.position))
         _refresh(draft, item.stream, item.position)
 

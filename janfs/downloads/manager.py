@@ -200,6 +200,8 @@ class Downloads:
                 try:
                     fetched = await fetch(self._web(), wanted, self._root, download.folder, part)
                 except DownloadError as error:
+                    for each in known.parts:
+                        each.forget_wish()
                     await self._tell(download, Ended(known.seconds, error, wanted.url))
                     return
                 known.whole += fetched.stamp.size
@@ -236,7 +238,8 @@ class _Running:
 
     def progress(self) -> Progress:
         now = self.now
-        sizes = [part.size if part.size is not None else wanted.size for part, wanted in self._pairs()]
+        pairs = zip(self.parts, self.download.wanted, strict=True)
+        sizes = [part.size if part.size is not None else wanted.size for part, wanted in pairs]
         total = sum(size for size in sizes if size is not None) if None not in sizes else None
         done = self.whole + (now.done if now is not None else 0)
         self._at_first = done if self._at_first is None and now is not None else self._at_first
@@ -244,6 +247,3 @@ class _Running:
         rate = came / self.seconds if self.seconds > 0 else 0.0
         name = now.file_name if now is not None else None
         return Progress(self.download.uid, self.download.folder, done, total, rate, name)
-
-    def _pairs(self) -> list[tuple[Part, Wanted]]:
-        return list(zip(self.parts, self.download.wanted, strict=True))

@@ -115,6 +115,11 @@ class Part:
         for path in (self.note, self.data, unfinished(self.note)):
             path.unlink(missing_ok=True)
 
+    def forget_wish(self) -> None:
+        """Keep no note of a file of which nothing has come."""
+        if not self.data.exists():
+            self.remove()
+
     def _known(self) -> State | None:
         try:
             return msgspec.json.decode(self.note.read_bytes(), type=State)

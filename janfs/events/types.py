@@ -449,6 +449,11 @@ class DownloadFailed(Struct, frozen=True, gc=False):
     code: str
     reason: str
 
+    @property
+    def told(self) -> str:
+        """The reason, with the address unless it names that itself."""
+        return self.reason if self.url in self.reason else f"{self.url}: {self.reason}"
+
 
 class DownloadCancelled(Struct, frozen=True, gc=False):
     """Someone stopped a download; what came so far is removed."""

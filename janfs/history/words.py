@@ -99,7 +99,7 @@ _WORDS: Mapping[type[e.Event], Callable[[Any, str], str]] = {
     e.DownloadStarted: lambda it, who: f"{who} began to fetch {', '.join(it.urls)}",
     e.FileDownloaded: lambda it, who: f"{who} fetched {it.path} from {it.url}",
     e.DownloadCompleted: lambda it, who: f"{who} had fetched {', '.join(it.urls)}",
-    e.DownloadFailed: lambda it, _: f"{it.url} could not be fetched: {it.reason}",
+    e.DownloadFailed: lambda it, _: f"a download failed: {it.told}",
     e.DownloadCancelled: lambda it, who: f"{who} stopped the download: {it.reason}",
     e.ModelStarted: _start,
     e.ModelStopped: lambda it, _: f"the model was unloaded: {it.reason}",

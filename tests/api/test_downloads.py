@@ -99,7 +99,10 @@ def test_a_failure_is_told_with_its_reason_and_can_be_tried_again(open_service: 
     service.client.post("/v1/models/m/download")
     eventually(lambda: "download-failed" in events(service, "m"), "it never failed")
     wait_for(service, "m", "to-download")
-    assert "not there" in service.get("/v1/models/m")["reason"]
+    reason = service.get("/v1/models/m")["reason"]
+    assert "not there" in reason
+    assert reason.count(url) == 1, "the address is told more than once"
+    assert [path.name for path in (service.root / "models/m").iterdir()] == ["model.json"], "nothing came"
     site.put("m.gguf", CONTENT)
     service.client.post("/v1/models/m/download")
     wait_for(service, "m", "ready")
