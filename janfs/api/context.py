@@ -48,6 +48,8 @@ class Pool(Protocol):
 
     def state(self, uid: str) -> EngineState: ...
 
+    def fingerprint_of(self, spec: RunSpec) -> str: ...
+
     def states(self) -> Mapping[str, EngineState]: ...
 
 
@@ -98,9 +100,7 @@ class ApiContext(Struct, frozen=True, kw_only=True):
 
         @cache
         def find() -> str:
-            now = self.pool.state(spec.uid)
-            loaded = now.fingerprint if now.wanted == spec.fingerprint else None
-            return f"fp_{loaded or spec.fingerprint}"
+            return f"fp_{self.pool.fingerprint_of(spec)}"
 
         return find
 

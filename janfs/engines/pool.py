@@ -140,6 +140,14 @@ class EnginePool:
         """What every model is doing that is loaded, or was since the start, by uid."""
         return self._rest | {uid: instance.state() for uid, instance in self._current.items()}
 
+    def fingerprint_of(self, spec: RunSpec) -> str:
+        """That of what answers a spec: lowered to fit, or with a file that was read as it was loaded.
+
+        One that is being replaced still answers those who waited for it.
+        """
+        same = (each for each in self._places if each.wanted.version == spec.version)
+        return next((each.spec.fingerprint for each in same if each.wanted.uid == spec.uid), spec.fingerprint)
+
     def _acquire(self, model_id: str, *, insist: bool) -> Instance:
         if self._closing:
             raise EngineError("janfs is shutting down.")
@@ -151,11 +159,9 @@ class EnginePool:
             instance = self._open(spec, insist=insist)
         instance.wanted = spec
         if instance.refs >= spec.settings.n_parallel + self._limits.max_queue:
-            raise Busy(
-                f"{instance.refs} requests wait for the model '{spec.model_id}'. Try again later.",
-                retry_after=1
-                + self._limits.max_queue // spec.settings.n_parallel,  # as if an answer took a second
-            )
+            after = 1 + self._limits.max_queue // spec.settings.n_parallel  # as if an answer took a second
+            waiting = f"{instance.refs} requests wait for the model '{spec.model_id}'. Try again later."
+            raise Busy(waiting, retry_after=after)
         instance.acquire()
         return instance
 

@@ -5,6 +5,8 @@ import itertools
 import struct
 from collections.abc import AsyncGenerator
 
+from msgspec.structs import replace
+
 from janfs.engines.protocol import (
     ChatPrompt,
     Embeddable,
@@ -18,6 +20,7 @@ from janfs.engines.protocol import (
     Prompt,
     Reply,
     RunSpec,
+    SpecPart,
     TextDelta,
     TokenPrompt,
     Usage,
@@ -138,13 +141,15 @@ class FakeEngine:
 class FakeFactory:
     """Loads fakes and keeps them. `hold` makes loads wait for `release`, `failing` lets them fail.
 
-    There is `enough` memory for the context of all that live, in tokens, whatever somebody thinks it takes.
+    What it loads has read a `grammar`. There is `enough` memory for the context of all that live, in tokens,
+    whatever somebody thinks it takes.
     """
 
     def __init__(self) -> None:
         self.engines: list[FakeEngine] = []
         self.failing: str | None = None
         self.enough: int | None = None
+        self.grammar: SpecPart | None = None  # that is read
         self.loads = 0
         self.most_alive = 0
         self._pids = itertools.count(1000)
@@ -172,6 +177,7 @@ class FakeFactory:
             if alive + spec.settings.ctx_len > self.enough:
                 raise OutOfMemory("There is no memory left.")
         engine = FakeEngine(spec, next(self._pids))
+        engine.info = replace(engine.info, grammar=self.grammar)
         self.engines.append(engine)
         self.most_alive = max(self.most_alive, len(self.alive))
         return engine

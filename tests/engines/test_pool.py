@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from janfs.engines.fingerprint import with_file
 from janfs.engines.llama_cpp.client import start_worker
 from janfs.engines.pool import EnginePool
 from janfs.engines.protocol import (
@@ -20,6 +21,7 @@ from janfs.engines.protocol import (
     GenerateRequest,
     RunSpec,
     SamplingParams,
+    SpecPart,
     TextPrompt,
 )
 from janfs.errors import (
@@ -251,6 +253,31 @@ def test_a_changed_model_is_tried_again_at_once_after_a_failed_load() -> None:
         bench.factory.failing = None
         bench.change("a", "two")
         await bench.ask("a")
+
+    run(scenario)
+
+
+def test_who_waited_for_the_old_engine_is_told_its_fingerprint() -> None:
+    async def scenario(bench: Bench) -> None:
+        old = bench.specs["a"]
+        bench.factory.grammar = SpecPart("a.gbnf", 1, 1, 1, sha256="one")
+        waiting = asyncio.create_task(bench.ask("a", words=150))
+        await until(lambda: bench.pool.state("uid-a").active == 1, "the old request runs")
+        first = bench.pool.fingerprint_of(old)
+        assert first == with_file(old, bench.factory.grammar).fingerprint
+        new = bench.specs["a"] = replace(old, grammar_stamp=(1, 2, 3))
+        bench.factory.grammar = SpecPart("a.gbnf", 1, 1, 1, sha256="two")
+        await bench.ask("a")
+        assert bench.pool.fingerprint_of(old) == first
+        assert bench.pool.fingerprint_of(new) == with_file(new, bench.factory.grammar).fingerprint != first
+        await waiting
+
+    run(scenario)
+
+
+def test_what_is_not_loaded_is_named_as_it_is_wanted() -> None:
+    async def scenario(bench: Bench) -> None:
+        assert bench.pool.fingerprint_of(bench.specs["a"]) == bench.specs["a"].fingerprint
 
     run(scenario)
 

@@ -20,6 +20,7 @@ from janfs.engines.protocol import (
     Prompt,
     ReasoningDelta,
     Reply,
+    RunSpec,
     Spent,
     TextDelta,
     TokenLogprob,
@@ -91,6 +92,9 @@ class FakePool:
 
     def states(self) -> dict[str, EngineState]:
         return {uid: self.state(uid) for uid in self._states}
+
+    def fingerprint_of(self, spec: RunSpec) -> str:
+        return spec.fingerprint
 
     @asynccontextmanager
     async def engine(self, model_id: str) -> AsyncIterator["FakeVectors"]:
