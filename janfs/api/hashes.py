@@ -16,7 +16,7 @@ from janfs.errors import ModelNotFound
 from janfs.folder.real import RealFileSystem
 from janfs.pipeline import deeds, verifying
 from janfs.pipeline.commands import Dedupe, Record
-from janfs.pipeline.deeds import Freed
+from janfs.pipeline.deeds import Freed, Kept
 from janfs.pipeline.recorder import Draft
 from janfs.pipeline.verifying import Checked
 
@@ -37,11 +37,14 @@ class DedupeRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Deduped(Struct, frozen=True):
-    """The copies that share their originals' content now, or would; `freed` is in bytes."""
+    """The copies that share their originals' content now, or would, and those that could not; `freed` is in
+    bytes.
+    """
 
     files: list[Freed]
     freed: int
     dry_run: bool
+    kept: list[Kept] = []
     object: Literal["deduped"] = "deduped"
 
 
@@ -77,7 +80,8 @@ async def dedupe(context: Context, actor: Actor, body: RawBody) -> Deduped:
         if pairs:
             after = await asyncio.wrap_future(context.pipeline.submit(Dedupe(tuple(pairs), actor)))
     done = await asyncio.to_thread(deeds.freed, context.log, before, after)
-    return Deduped(done, sum(each.size for each in done), dry_run=False)
+    kept = await asyncio.to_thread(deeds.kept, context.log, before, after)
+    return Deduped(done, sum(each.size for each in done), dry_run=False, kept=kept)
 
 
 async def _record(context: ApiContext, drafts: list[Draft]) -> None:

@@ -69,8 +69,11 @@ def dedupe(root: Path, api_key: str | None, as_json: bool, dry_run: bool, id: st
         return
     for each in found["files"]:
         click.echo(f"{each['path']} = {each['original']}  {printing.size(each['size'])}")
+    for each in found["kept"]:
+        click.echo(each["reason"])
     would = "would be" if dry_run else "are"
-    click.echo(f"{printing.size(found['freed'])} {would} free now." if found["files"] else "No duplicates.")
+    some = found["files"] or found["kept"]
+    click.echo(f"{printing.size(found['freed'])} {would} free now." if some else "No duplicates.")
 
 
 def _verify_files(root: Path, api_key: str | None, as_json: bool, id: str | None) -> None:
@@ -159,6 +162,7 @@ def _dedupe(root: Path, id: str | None, *, dry_run: bool) -> dict[str, Any]:
         wanted = None if id is None else stream_of(pipeline.catalogue, id)
         uids = sorted(model.uid for model in present_models(pipeline.catalogue))
         uids = [uid for uid in uids if wanted in (None, uid)]
+        kept: list[deeds.Kept] = []
         if dry_run:
             done = [freed for uid in uids for freed in deeds.would_free(pipeline.catalogue, uid)]
         else:
@@ -169,8 +173,9 @@ def _dedupe(root: Path, id: str | None, *, dry_run: bool) -> dict[str, Any]:
                     pipeline.tick([], [submitted])
                     submitted.done.result(0)
             done = deeds.freed(log, before, pipeline.catalogue.position)
-    files = msgspec.to_builtins(done)
-    return {"files": files, "freed": sum(each.size for each in done), "dry_run": dry_run}
+            kept = deeds.kept(log, before, pipeline.catalogue.position)
+    files, refused = msgspec.to_builtins(done), msgspec.to_builtins(kept)
+    return {"files": files, "freed": sum(each.size for each in done), "dry_run": dry_run, "kept": refused}
 
 
 def _with_bar(models: Sequence[Mapping[str, Any]], *, shown: bool) -> Iterable[Mapping[str, Any]]:

@@ -100,6 +100,11 @@ def home_of(path: str) -> str | None:
     return join(parent(path), found["home"]) if found is not None and found["home"] else None
 
 
+def is_swapped(path: str) -> bool:
+    """Whether a file of that name, in a folder of models, may be one that is set aside for another."""
+    return is_manifest(path) or is_binary(path)
+
+
 def place(path: str) -> str:
     """The unit that a file under `models/` belongs to: its folder, or the file itself when it lies loose."""
     folder = parent(path)

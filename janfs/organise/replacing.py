@@ -4,7 +4,6 @@ The new content is written beside the file, the two change places, and only what
 that was to be replaced is removed. Can be run again after a crash at any point.
 """
 
-import errno
 from contextlib import suppress
 
 from janfs.catalogue.entries import Plan
@@ -13,9 +12,8 @@ from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.manifest.jsonc import MAX_SIZE
 from janfs.manifest.secrets import as_recorded, changed_alike, filled, says_the_same
-from janfs.organise.disk import as_put, aside_of, explain_write, forget, stamp_of, stay_inside, temporary_of
-
-_NO_EXCHANGE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # of the disk, or of the kernel
+from janfs.organise.disk import as_put, explain_write, forget, stamp_of, stay_inside, temporary_of
+from janfs.organise.swapping import changed, recover, swap
 
 
 def replace(
@@ -29,7 +27,7 @@ def replace(
     """
     try:
         stay_inside(fs, plan.target)
-        _recover(fs, plan)
+        recover(fs, plan)
         stamp = _replaced(fs, plan, content, was)
     except OSError as error:
         raise Unseen(explain_write(error, plan.target)) from error
@@ -41,7 +39,7 @@ def replace(
         return _replace(fs, plan, content, was)
     except (OSError, FolderError) as error:
         with suppress(OSError):  # the first error is the one to tell
-            _recover(fs, plan)
+            recover(fs, plan)
             _forget(fs, temporary_of(plan), content, was)
         if isinstance(error, FolderError):
             raise
@@ -57,7 +55,7 @@ def texts_on_disk(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> tup
     path = plan.target
     try:
         stay_inside(fs, path)
-        _recover(fs, plan)
+        recover(fs, plan)
         there = _read(fs, path)
         known = as_recorded(path, was)
         now = None if there is None else as_recorded(path, there)
@@ -87,14 +85,6 @@ def _read(fs: FileSystem, path: str) -> bytes | None:
         return file.read_at(0, stat.stamp.size)
 
 
-def put_back(fs: FileSystem, aside: str, home: str) -> None:
-    """Give a file that was set aside its name again; what was saved there since has taken its place."""
-    try:
-        fs.rename(aside, home)
-    except FileExistsError:
-        fs.unlink(aside)
-
-
 def _replaced(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> Stamp | None:
     """The stamp of what took the place of the other; None where nothing did."""
     there = fs.stat(plan.target)
@@ -110,7 +100,7 @@ def _replace(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> Stamp:
     forget(fs, temporary)
     fs.create(temporary, content, target)
     made = stamp_of(fs, temporary)
-    _trade(fs, plan, was)
+    swap(fs, plan, lambda path: _says(fs, path, was))
     stamp = as_put(made, fs.stat(target))
     _finish(fs, plan, content, was)
     return stamp
@@ -121,58 +111,11 @@ def _finish(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> None:
     temporary = temporary_of(plan)
     if fs.stat(temporary) is not None:
         if not _says(fs, temporary, was, content):
-            _trade(fs, plan, content)
+            swap(fs, plan, lambda path: _says(fs, path, content))
             _forget(fs, temporary, content)
-            raise _changed(plan.target)
+            raise changed(plan.target)
         fs.unlink(temporary)
     fs.sync_folder(paths.parent(plan.target))
-
-
-def _trade(fs: FileSystem, plan: Plan, known: bytes) -> None:
-    """Let the temporary file and the target change names.
-
-    Where the disk cannot do that at once, nothing has the target's name for a moment. What somebody saves
-    there then stays, and so does a file that does not hold what is `known`: either is an error, and nothing
-    is changed.
-    """
-    temporary, aside, target = temporary_of(plan), aside_of(plan), plan.target
-    try:
-        fs.exchange(temporary, target)
-    except OSError as error:
-        if error.errno not in _NO_EXCHANGE:
-            raise
-    else:
-        return
-    fs.rename(temporary, aside)  # where this fails, the file could not be put back
-    fs.rename(aside, temporary)
-    fs.set_aside(target, aside)
-    try:
-        if not _says(fs, aside, known):
-            raise _changed(target)
-        fs.rename(temporary, target)
-    except (OSError, FolderError):
-        put_back(fs, aside, target)
-        raise
-    fs.rename(aside, temporary)
-
-
-def _recover(fs: FileSystem, plan: Plan) -> None:
-    """Go on from wherever an earlier try to change two names was interrupted."""
-    temporary, aside, target = temporary_of(plan), aside_of(plan), plan.target
-    left = fs.stat(aside)
-    if left is None:
-        return
-    made, there = fs.stat(temporary), fs.stat(target)
-    # A file that was being moved by link and unlink may have two names.
-    if there is not None and left.stamp != there.stamp and (made is None or made.stamp == there.stamp):
-        forget(fs, temporary)
-        fs.rename(aside, temporary)
-    else:
-        put_back(fs, aside, target)
-
-
-def _changed(target: str) -> FolderError:
-    return FolderError(f"{target} was changed at the last moment; that stays.")
 
 
 def is_shared(there: Stat | None) -> bool:

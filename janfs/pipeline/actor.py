@@ -15,7 +15,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp
 from janfs.log.store import EventLog
 from janfs.manifest.engine_file import read_file
-from janfs.organise import copier, executor, replacing, sharing
+from janfs.organise import copier, executor, replacing, sharing, swapping
 from janfs.organise.disk import aside_of, stay_inside, temporary_of
 from janfs.organise.steps import Copy, Generate, Move
 from janfs.pipeline import trash
@@ -130,7 +130,7 @@ class Actor:
                 if home is None:
                     self._fs.unlink(path)
                 else:
-                    replacing.put_back(self._fs, path, home)
+                    swapping.put_back(self._fs, path, home)
 
     def _move(self, plan: Plan, failed: FolderError | None) -> tuple[executor.Moved, str]:
         """Move, and where it went."""

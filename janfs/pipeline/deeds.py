@@ -58,6 +58,13 @@ class Freed(Struct, frozen=True):
     size: int
 
 
+class Kept(Struct, frozen=True):
+    """A copy that stays one, and the reason why."""
+
+    path: str
+    reason: str
+
+
 def would_free(catalogue: Catalogue, uid: str) -> list[Freed]:
     """The copies among a model's files, by what is known of their contents."""
     pairs = duplicates_of(catalogue, uid)
@@ -71,6 +78,16 @@ def freed(log: LogReader, after: int, until: int) -> list[Freed]:
         Freed(event.target, event.source, event.stamp.size)
         for event in done
         if isinstance(event, e.CopyCompleted) and event.reason == "dedupe"
+    ]
+
+
+def kept(log: LogReader, after: int, until: int) -> list[Kept]:
+    """The copies that could not come to share anything between two positions of the log."""
+    done = (item.event for item in replay(log, after, until))
+    return [
+        Kept(event.target, event.error)
+        for event in done
+        if isinstance(event, e.CopyFailed) and event.reason == "dedupe"
     ]
 
 

@@ -163,7 +163,7 @@ class Observer:
             return scan(self._fs, place), expected
         if place in catalogue.files:
             expected.append(place)
-        if stat is None and paths.is_manifest(place) and not is_linked:  # it may be set aside
+        if stat is None and not is_linked and paths.is_swapped(place):  # it may be set aside
             beside = scan(self._fs, paths.parent(place), recursive=False)
             return Scan({}, beside.unreadable, beside.temporaries), expected
         if stat is None or stat.is_dir or any(paths.is_ignored(part) for part in place.split("/")[1:]):

@@ -1,9 +1,11 @@
 """`janfs verify --files` and `janfs dedupe`, with a service and without."""
 
+import errno
 import json
 import os
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from janfs.cli import main
@@ -57,6 +59,21 @@ def test_two_of_the_same_content_share_it_when_asked(tmp_path: Path) -> None:
     assert binary(tmp_path, "two").read_bytes() == tiny_gguf("Same")
     assert janfs("dedupe", *root).output == "No duplicates.\n"
     assert janfs("dedupe", "none", *root).exit_code == 3
+
+
+def test_what_cannot_share_is_named_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "one", "two")
+    root = ("--root", str(tmp_path))
+    janfs("organise", *root)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    told = janfs("dedupe", *root).output
+    assert "stays a copy: its disk gives no file a second name.\n0 B are free now." in told
+    [kept] = json.loads(janfs("dedupe", "--json", *root).output)["kept"]
+    assert kept["path"] in ("models/one/one.gguf", "models/two/two.gguf")
 
 
 def test_a_flipped_bit_is_found_and_the_model_is_invalid(tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import alembic.command  # noqa: F401 - takes long, and every child would do it again
+import msgspec
 from msgspec import Struct
 
 from janfs import safekeeping, sample
 from janfs.bringing.bring import Mode, bring
 from janfs.bringing.find import find
+from janfs.catalogue.entries import Plan
 from janfs.cli.sharing import _save
 from janfs.clock import SystemClock
 from janfs.downloads import fetch as fetching
@@ -28,11 +30,15 @@ from janfs.downloads.part import Part
 from janfs.downloads.sources import wanted
 from janfs.downloads.web import Web
 from janfs.errors import LogError
-from janfs.folder import staging
+from janfs.folder import real, staging
+from janfs.folder.filesystem import Stamp
+from janfs.folder.real import RealFileSystem
 from janfs.log.migrate import copy_database
+from janfs.organise import sharing
 from janfs.pipeline.root import MARKER
 from janfs.root import OpenRoot
 from tests.crash.dying import Act, Tree, tree
+from tests.organise.hands import WithoutFlags, stamp
 from tests.support.ggufs import tiny_gguf
 
 CONTENT = tiny_gguf("Story")
@@ -165,6 +171,39 @@ def download_again(base: Path) -> None:
         download(base)
 
 
+# Sharing.
+
+
+def two_alike(base: Path) -> None:
+    """A file and its copy, and how they were when they were compared."""
+    for name in "ab":
+        put(base / f"jan/models/{name}/{name}.gguf", CONTENT)
+    original, copy = (stamp(RealFileSystem(base / "jan"), f"models/{name}/{name}.gguf") for name in "ab")
+    put(base / "else/compared", msgspec.json.encode((original, copy)))
+
+
+def share(base: Path) -> None:
+    original, copy = msgspec.json.decode((base / "else/compared").read_bytes(), type=tuple[Stamp, Stamp])
+    plan = Plan("0" * 32, "u", 1, "models/b/b.gguf", "models/a/a.gguf", original, "dedupe", how="hard-link")
+    sharing.share(RealFileSystem(base / "jan"), plan, copy)
+
+
+def without_swaps(act: Act) -> Act:
+    """In a process of its own, on a disk where two files cannot change names at once."""
+
+    def on_such_a_disk(base: Path) -> None:
+        real._libc = WithoutFlags()  # type: ignore[assignment]
+        act(base)
+
+    return on_such_a_disk
+
+
+def with_names(base: Path) -> Tree:
+    """What is in the root, and whether two files are one by now."""
+    copy = base / "jan/models/b/b.gguf"
+    return {**tree(base / "jan"), "is one": str(copy.exists() and copy.stat().st_nlink == len("ab"))}
+
+
 # The root, its log, its sample.
 
 
@@ -227,6 +266,10 @@ OPERATIONS = {
         nothing, without_nameless_files(save), without_nameless_files(save_again), shown="out"
     ),
     "download": Operation(a_model_without_a_file, download, download_again, kept=parts.PREFIX, tries=12),
+    "let a copy share": Operation(two_alike, share, share, look=with_names, shown="models"),
+    "let a copy share where files cannot be swapped": Operation(
+        two_alike, without_swaps(share), without_swaps(share), look=with_names, shown="models", in_steps=True
+    ),
     "copy the log": Operation(an_old_log, copy, copy, shown="out"),
     "back the log up": Operation(a_log, back_up, back_up_again, shown="out", tries=8),
     "make a root": Operation(lambda _: None, open_root, open_root, shown="none", tries=8),

@@ -341,6 +341,7 @@ SCENARIOS = {
         optional=True,
     ),
     "let a copy share": Scenario(two_alike, nothing, share, optional=True),
+    "let a copy share in steps": Scenario(two_alike, nothing, share, optional=True, exchanges=False),
     "let a copy on another disk share": Scenario(
         two_alike, nothing, share, optional=True, mounts=("models/b",)
     ),

@@ -25,13 +25,17 @@ Photo = Mapping[str, tuple[int, bytes]]
 
 
 def photo(fs: FakeFileSystem) -> Photo:
-    """Everything below the root as it is now."""
+    """Everything below the root as it is now; what is set aside is where it will be put back."""
     taken = {}
     for path, content in fs.files().items():
         stat = fs.stat(path)
         assert stat is not None
         assert stat.stamp is not None
         taken[path] = (stat.stamp.inode, content)
+    for path in list(taken):
+        home = paths.home_of(path)
+        if home is not None and home not in taken:
+            taken[home] = taken.pop(path)
     return taken
 
 
