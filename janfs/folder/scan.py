@@ -1,5 +1,8 @@
 """Walking the folders of a root: every file that counts, with one look at each."""
 
+from collections.abc import Iterable
+from contextlib import suppress
+
 import msgspec
 from msgspec import Struct
 
@@ -13,13 +16,15 @@ class Scan(Struct, frozen=True):
     """What a walk found. Nothing may be concluded about what lies below a folder in `unreadable`.
 
     `temporaries` are what our own writes left behind when they could not be finished. A file that was set
-    aside is there all the same, and cannot be seen. `top` is all that lies directly where the walk began.
+    aside is there all the same, and cannot be seen. `top` is all that lies directly where the walk began,
+    `trashes` are where what was deleted there lies.
     """
 
     files: dict[str, Stat]
     unreadable: dict[str, str]
     temporaries: list[str] = msgspec.field(default_factory=list)
     top: dict[str, Stat] = msgspec.field(default_factory=dict)
+    trashes: list[str] = msgspec.field(default_factory=list)
 
     def covers(self, path: str) -> bool:
         """Whether a file that is missing from `files` is really not there."""
@@ -28,7 +33,7 @@ class Scan(Struct, frozen=True):
 
 def scan(fs: FileSystem, top: str, *, recursive: bool = True) -> Scan:
     """Walk `top` and what is below it. Folders behind links are not entered: what is there is not ours."""
-    found = Scan({}, {})
+    found = Scan({}, {}, trashes=[paths.TRASH] if top == paths.MODELS else [])
     folders = [(top, 0)]
     while folders:
         folder, depth = folders.pop()
@@ -47,6 +52,8 @@ def scan(fs: FileSystem, top: str, *, recursive: bool = True) -> Scan:
                 home = paths.home_of(path)
                 if home is not None and paths.name(home) not in entries:
                     found.unreadable[home] = "It is set aside."
+            if name == paths.name(paths.NEAR_TRASH):
+                found.trashes.append(path)
             if paths.is_ignored(name):
                 continue
             if not stat.is_dir:
@@ -62,6 +69,29 @@ def _is_nothing(fs: FileSystem, folder: str) -> bool:
         return fs.stat(folder) is None
     except OSError:
         return False
+
+
+class Leftovers:
+    """What our own writes left in folders that were deleted before it could be cleared up."""
+
+    def __init__(self, fs: FileSystem) -> None:
+        self._fs = fs
+        self._clear: set[str] = set()  # deleted folders without any; we put nothing into them later on
+
+    def within(self, trashes: Iterable[str]) -> list[str]:
+        """The temporaries that lie there now, as far as that can be seen."""
+        left: list[str] = []
+        for trash in trashes:
+            with suppress(OSError):  # the next look sees it
+                for name, stat in self._fs.list(trash).items():
+                    folder = paths.join(trash, name)
+                    if folder in self._clear or not stat.is_dir or stat.link is not None:
+                        continue
+                    found = scan(self._fs, folder)
+                    left += found.temporaries
+                    if not (found.temporaries or found.unreadable):
+                        self._clear.add(folder)
+        return left
 
 
 def is_behind_link(fs: FileSystem, path: str) -> bool:

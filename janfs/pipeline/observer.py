@@ -12,7 +12,7 @@ from janfs.clock import Clock, Ids
 from janfs.events import types as e
 from janfs.folder import claims, paths, settle, spelling
 from janfs.folder.filesystem import FileSystem, Stat
-from janfs.folder.scan import Scan, is_behind_link, is_gone, places_of, scan, scan_engine_files
+from janfs.folder.scan import Leftovers, Scan, is_behind_link, is_gone, places_of, scan, scan_engine_files
 from janfs.folder.spelling import Taken
 from janfs.pipeline import moves
 from janfs.pipeline.exchanges import exchanged
@@ -58,6 +58,7 @@ class Observer:
         self._memory = moves.Memory()
         known = catalogue.files.items()
         self._memory.by_inode = {file.stamp.inode: path for path, file in known if file.link is None}
+        self._leftovers = Leftovers(fs)
         self._folds = False
         self._taken = Taken()
         self._passed_over: dict[str, tuple[str, ...]] = {}  # by plan: where nothing was looked at for it
@@ -129,7 +130,7 @@ class Observer:
             files = {path: stat for path, stat in found.files.items() if not is_open(catalogue, path)}
             known.update(path for path in expected if found.covers(path) and not is_open(catalogue, path))
             seen.update(files)
-            temporaries += found.temporaries
+            temporaries += [*found.temporaries, *self._leftovers.within(found.trashes)]
             places += moves.other_ends(catalogue, files, seen, self._memory)
         missing = {path for path in known if path not in seen}
         observation = self._differences(catalogue, seen, missing)
@@ -156,8 +157,7 @@ class Observer:
             stat = None if is_linked else self._fs.stat(place)
         except OSError as error:
             return Scan({}, {place: error.strerror or str(error)}), expected
-        folder = place if (stat is not None and stat.is_dir) or place in catalogue.children else ""
-        if folder and stat is not None and stat.is_dir:
+        if stat is not None and stat.is_dir:
             if stat.link is not None or any(paths.is_ignored(part) for part in place.split("/")[1:]):
                 return Scan({}, {}), expected
             return scan(self._fs, place), expected
