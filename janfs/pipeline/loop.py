@@ -186,22 +186,23 @@ class Pipeline:
 
     def _look(self, everything: bool, hints: set[str]) -> bool:
         """Record what is different; whether there was anything to look at, and it could be seen."""
-        hints |= set(self._observer.due())
-        if everything or len(hints) > MANY_HINTS:
-            hints = {""}
-        if not hints or not self._root_is_there(hints):
-            return False
-        observation = self._observer.look(self.catalogue, sorted(hints))
-        misses = any(isinstance(each.event, e.FileRemoved | e.JsonRemoved) for each in observation.drafts)
-        if misses and not self._root_is_there(hints):
-            self._observer.forget()  # it went while we looked
-            return False
-        seen = (draft for draft in observation.drafts if not self._is_parked(draft))
-        drafts = [self._manifests.claimed(self.catalogue, draft, observation.documents) for draft in seen]
-        self._recorder.record(drafts, observation.documents)
-        self._actor.sweep(observation.temporaries, self.catalogue.plans.values())
-        if observation.look_again and drafts:
-            return self._look(everything, hints)
+        again = True
+        while again:
+            hints |= set(self._observer.due())
+            if everything or len(hints) > MANY_HINTS:
+                hints = {""}
+            if not hints or not self._root_is_there(hints):
+                return False
+            observation = self._observer.look(self.catalogue, sorted(hints))
+            misses = any(isinstance(each.event, e.FileRemoved | e.JsonRemoved) for each in observation.drafts)
+            if misses and not self._root_is_there(hints):
+                self._observer.forget()  # it went while we looked
+                return False
+            seen = (draft for draft in observation.drafts if not self._is_parked(draft))
+            drafts = [self._manifests.claimed(self.catalogue, draft, observation.documents) for draft in seen]
+            self._recorder.record(drafts, observation.documents)
+            self._actor.sweep(observation.temporaries, self.catalogue.plans.values())
+            again = observation.look_again and bool(drafts)
         if everything:
             self._next_full_look = self._clock.monotonic() + FULL_LOOK_EVERY
         return True

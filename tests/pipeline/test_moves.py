@@ -1,6 +1,8 @@
 """What people rename stays what it was."""
 
 import errno
+import inspect
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -350,6 +352,25 @@ def test_what_is_left_of_a_model_keeps_it_though_anothers_files_were_moved_over_
     assert world.model("b").uid == second
     assert world.file("models/b/notes of b.txt").uid == second
     check_at_rest(world)
+
+
+def test_any_number_of_folders_may_be_renamed_one_after_another(world: World) -> None:
+    """Each look sees one of them; Python calls itself no more often than its limit says, which is lowered."""
+    count, limit = 160, sys.getrecursionlimit()
+    for number in range(count):
+        world.fs.put(f"models/m{number}/m.gguf", gguf(str(number)))
+    world.come_to_rest()
+    uids = [world.model(f"m{number}").uid for number in range(count)]
+    for number in reversed(range(count)):
+        world.fs.rename_over(f"models/m{number}", f"models/m{number + 1}")
+    world.hints.clear()
+    sys.setrecursionlimit(len(inspect.stack()) + count)
+    try:
+        world.tick("")
+    finally:
+        sys.setrecursionlimit(limit)
+    assert world.pipeline.snapshot.failing is None
+    assert [world.model(f"m{number + 1}").uid for number in range(count)] == uids
 
 
 def test_two_folders_of_which_one_changed_too_keep_their_ids_and_not_their_models(world: World) -> None:
