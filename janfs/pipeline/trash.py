@@ -86,7 +86,7 @@ def _is_there(fs: FileSystem, path: str) -> bool:
 def conclude(fs: FileSystem, catalogue: Catalogue, plan: Plan, outcomes: Sequence[Draft]) -> list[Draft]:
     """What a move means for its model, once it is the last that was to be made for it, and all were.
 
-    Raises `Unseen` where it cannot be seen which folder is free.
+    Raises `Unseen` where it cannot be seen which folder is free, or what lies in the trash still.
     """
     if plan.reason not in ("delete", "restore"):
         return []
@@ -99,22 +99,25 @@ def conclude(fs: FileSystem, catalogue: Catalogue, plan: Plan, outcomes: Sequenc
     if len(moves) < len(of_model):
         return []
     model = catalogue.models[plan.uid]
-    if plan.reason == "delete":
-        return [Draft(plan.uid, _deleted(model, moves), cause=plan.position)]
-    if model.removed is None:
+    if plan.reason == "restore" and model.removed is None:
         return []  # what a delete took that was not finished
+    event: e.Event
     try:
-        event = _restored(fs, catalogue, model, moves)
+        if plan.reason == "delete":
+            event = _deleted(fs, model, moves)
+        else:
+            event = _restored(fs, catalogue, model, moves)
     except OSError as error:
-        raise Unseen(f"{paths.MODELS} cannot be looked into: {error.strerror}.") from error
+        raise Unseen(f"What became of '{model.id}' cannot be looked at: {error.strerror}.") from error
     return [Draft(plan.uid, event, cause=plan.position)]
 
 
-def _deleted(model: Model, moves: Sequence[e.MoveCompleted]) -> e.ModelDeleted:
+def _deleted(fs: FileSystem, model: Model, moves: Sequence[e.MoveCompleted]) -> e.ModelDeleted:
     folder = next((move.target for move in moves if move.stamp is None), None)
     trash = folder or paths.parent(moves[0].target)
     returns = folder is not None or paths.parent(trash) in (paths.TRASH, paths.NEAR_TRASH)
-    before = {origin: there for there, origin in model.apart}  # by a delete that was not finished
+    # What a delete took that was not finished, and nobody took out of the trash since.
+    before = {origin: there for there, origin in model.apart if fs.stat(there) is not None}
     lie = before | {move.source: move.target for move in moves if move.stamp is not None}
     apart = tuple(
         (there, origin) for origin, there in lie.items() if not (returns and paths.is_inside(there, trash))

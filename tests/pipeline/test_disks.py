@@ -179,6 +179,34 @@ def test_what_a_delete_took_that_was_not_finished_comes_back(tmp_path: Path, kep
     world.stop()
 
 
+def test_what_a_person_took_out_of_the_trash_is_not_missed_by_the_next_delete(tmp_path: Path) -> None:
+    disks, refusing = Disks("models/usb"), True
+
+    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if refusing and name == "rename" and args[0] == "models/usb/model.json":
+            raise OSError(errno.EIO, "Input/output error")
+        return perform(*args, **kwargs)
+
+    world = World(tmp_path / "other.db", port=lambda fs: HookedFileSystem(HookedFileSystem(fs, disks), hook))
+    world.tick()
+    world.fs.put("models/usb/story.gguf", gguf("story"))
+    world.come_to_rest()
+    model, then = world.model("usb"), world.catalogue.position
+    with pytest.raises(FolderError):
+        world.delete("usb").done.result(0)
+    [(taken, _)] = world.model("usb").apart
+    refusing = False
+    world.fs.rename_over(taken, "/home/user/elsewhere/story.gguf")
+    world.tick()
+    world.delete("usb").done.result(0)
+    assert [origin for _, origin in world.catalogue.models[model.uid].apart] == ["models/usb/model.json"]
+    revert(world, model.uid, then)
+    assert world.fs.stat("models/usb/model.json") is not None
+    world.come_to_rest()
+    check_at_rest(world)
+    world.stop()
+
+
 def in_view(world: World) -> dict[str, bytes]:
     return {path: what for path, what in world.fs.files("models/usb").items() if "/.janfs" not in path}
 
