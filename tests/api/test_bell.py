@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 from janfs.api.bell import Bell
+from tests.support.patience import PATIENCE
 
 
 def test_a_ring_from_another_thread_wakes_all_who_wait() -> None:
@@ -13,7 +14,7 @@ def test_a_ring_from_another_thread_wakes_all_who_wait() -> None:
         waiting = [asyncio.create_task(bell.next_ring().wait()) for _ in range(3)]
         await asyncio.sleep(0)
         threading.Thread(target=bell.ring_from_thread).start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await asyncio.gather(*waiting)
         return len(waiting)
 

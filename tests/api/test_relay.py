@@ -204,7 +204,7 @@ class TestErrors:
         assert given.json()["error"]["code"] == "rate_limit_exceeded"
         again = service.client.post(CHAT, json={"model": "ours", "messages": HI})
         assert again.status_code == 429
-        assert 30 <= int(again.headers["retry-after"]) <= 40
+        assert 0 < int(again.headers["retry-after"]) <= 40
         assert len(upstream.bodies) == 1, "it was asked although it had asked to be left alone"
 
     def test_nobody_there_is_said_so(self, service: Service, upstream: Theirs) -> None:

@@ -333,7 +333,7 @@ def test_a_model_that_nobody_uses_is_unloaded_after_its_time() -> None:
     async def scenario(bench: Bench) -> None:
         bench.specs["b"] = replace(bench.specs["b"], keep_alive=-1)
         bench.specs["c"] = replace(bench.specs["c"], pinned=True)
-        for name in "abc":
+        for name in "bca":
             await bench.ask(name)
         assert bench.pool.state("uid-a").unloads_at is not None
         await until(lambda: bench.states() == "stopped running running", "a is unloaded")

@@ -39,7 +39,7 @@ def answer(text: str = "Hello") -> dict[str, Any]:
 
 @dataclass
 class Reply:
-    """What is answered: a JSON body, or a stream of messages and of seconds to wait between them.
+    """What is answered: a JSON body, or a stream of messages and of seconds or events to wait for.
 
     With `cut` it breaks off before its end.
     """
@@ -150,6 +150,9 @@ def theirs(port: int = 0) -> Iterator[Theirs]:
             for each in reply.stream:
                 if isinstance(each, float):
                     time.sleep(each)
+                    continue
+                if isinstance(each, threading.Event):
+                    each.wait()
                     continue
                 self._send(
                     b"data: " + (each if isinstance(each, bytes) else json.dumps(each).encode()) + b"\n\n"
