@@ -1,4 +1,4 @@
-"""The tokens that could come next, with what the model gives for each: for requests that want to see them."""
+"""The tokens that could come next, with what the model gives for each."""
 
 import ctypes
 from collections.abc import Callable
@@ -29,6 +29,10 @@ class Candidates:
         self._array["p"] = 0
         data = self._array.ctypes.data_as(ctypes.POINTER(llama.llama_token_data))
         return llama.llama_token_data_array(data=data, size=self._n_vocab, selected=-1, sorted=False)
+
+    def likeliest(self, index: int) -> int:
+        """The token with the highest logit in the last batch's entry `index`, of equal ones the first."""
+        return int(self._logits(index).argmax())
 
     @property
     def none_left(self) -> bool:

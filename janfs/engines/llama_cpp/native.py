@@ -21,7 +21,13 @@ from janfs.engines.llama_cpp.parameters import context_params
 from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.positions import Image, Positions
 from janfs.engines.llama_cpp.prompt import check_tokens
-from janfs.engines.llama_cpp.sampling import ChainSampler, CloseSampler, sampler_chain
+from janfs.engines.llama_cpp.sampling import (
+    ChainSampler,
+    CloseSampler,
+    GreedySampler,
+    is_greedy,
+    sampler_chain,
+)
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.llama_cpp.thought import ThoughtBound
 from janfs.engines.llama_cpp.weights import Weights
@@ -191,20 +197,24 @@ class NativeModel:
 
     def sampler(
         self, params: SamplingParams, prompt: Sequence[int]
-    ) -> ChainSampler | CloseSampler | ThoughtBound:
+    ) -> ChainSampler | GreedySampler | CloseSampler | ThoughtBound:
         free = self._sampler(params, prompt)
         if params.thoughts is None:
             return free
         return ThoughtBound(free, params.thoughts, lambda token: self.piece(token, special=True))
 
-    def _sampler(self, params: SamplingParams, prompt: Sequence[int]) -> ChainSampler | CloseSampler:
+    def _sampler(
+        self, params: SamplingParams, prompt: Sequence[int]
+    ) -> ChainSampler | GreedySampler | CloseSampler:
         ends = self.weights.end_tokens if params.ignore_eos else []
         grammar = self.grammars.sampler(params)
         words = [token for token in prompt if token >= 0]  # the others stand for images
         chain = sampler_chain(params, words, self.n_ctx, self.weights.n_vocab, ends)
-        if grammar is None and params.logprobs is None:
-            return ChainSampler(self._ctx, chain)
-        return CloseSampler(self._candidates, chain, grammar, params.logprobs)
+        if grammar is not None or params.logprobs is not None:
+            return CloseSampler(self._candidates, chain, grammar, params.logprobs)
+        if is_greedy(params, chain):
+            return GreedySampler(self._candidates, chain)
+        return ChainSampler(self._ctx, chain)
 
     @cached_property
     def _candidates(self) -> Candidates:

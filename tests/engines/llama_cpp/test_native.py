@@ -138,6 +138,18 @@ def first(model: NativeModel, params: SamplingParams, tokens: list[int]) -> int:
 GREEDY = SamplingParams(temperature=0)
 
 
+def test_the_likeliest_token_is_the_one_that_llama_cpps_chain_takes(tiny: NativeModel) -> None:
+    chain = sampling.sampler_chain(GREEDY, [], tiny.n_ctx, tiny.weights.n_vocab, [])
+    sampler = tiny.sampler(GREEDY, [])
+    assert isinstance(sampler, sampling.GreedySampler)
+    for token in range(3, tiny.weights.n_vocab):
+        assert tiny.decode(prompt([1, token])) is Decoded.OK
+        assert sampler.sample(1).token == llama.llama_sampler_sample(chain, tiny._ctx, 1), f"after {token}"
+        tiny.release(0)
+    sampler.close()
+    llama.llama_sampler_free(chain)
+
+
 def test_ignore_eos_never_chooses_an_end(tiny: NativeModel) -> None:
     prompts = [[1, token] for token in range(3, tiny.weights.n_vocab)]
     ending = [tokens for tokens in prompts if tiny.is_end(first(tiny, GREEDY, tokens))]
