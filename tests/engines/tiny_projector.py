@@ -63,6 +63,48 @@ def write_tiny_gemma_projector(path: Path, *, seed: int = 3) -> Path:
     return _write(writer, path, shapes, seed)
 
 
+def write_tiny_hunyuan_projector(path: Path, *, seed: int = 3) -> Path:
+    """A tower like HunyuanVL's: images keep their shape, each line ends with a row of its own, and marks
+    stand around them.
+    """
+    writer = _writer(path, "hunyuanvl", SIDE, N_EMBD)
+    writer.add_uint32("clip.vision.spatial_merge_size", 2)
+    for name, rows in {"min": 4, "max": 16}.items():
+        writer.add_uint32(f"clip.vision.image_{name}_pixels", rows * (2 * PATCH) ** 2)
+    joined = 2 * WIDTH
+    shapes: dict[str, tuple[int, ...]] = {
+        "v.position_embd.weight": (ROWS, WIDTH),
+        "mm.0.weight": (joined, WIDTH, 2, 2),
+        "mm.0.bias": (joined,),
+        "mm.2.weight": (joined, joined, 1, 1),
+        "mm.2.bias": (joined,),
+        "mm.model.fc.weight": (N_EMBD, joined),
+        "mm.model.fc.bias": (N_EMBD,),
+        "mm.pre_norm.weight": (WIDTH,),
+        "mm.post_norm.weight": (N_EMBD,),
+        "mm.image_begin": (N_EMBD,),
+        "mm.image_end": (N_EMBD,),
+        "v.image_newline": (joined,),
+    }
+    return _write(writer, path, shapes, seed)
+
+
+def write_tiny_deepseek_projector(path: Path, *, seed: int = 3) -> Path:
+    """A tower like DeepSeek-V4's: an image has as many rows in front of it as its place in the text wants."""
+    writer = _writer(path, "deepseek4v", SIDE, N_EMBD)
+    writer.add_uint32("clip.vision.projector.scale_factor", 2)
+    writer.add_uint32("clip.vision.image_min_pixels", 4 * (2 * PATCH) ** 2)
+    shapes: dict[str, tuple[int, ...]] = {
+        "mm.1.weight": (N_EMBD, 4 * WIDTH),
+        "mm.1.bias": (N_EMBD,),
+        "mm.2.weight": (N_EMBD, N_EMBD),
+        "mm.2.bias": (N_EMBD,),
+        "v.image_newline": (N_EMBD,),
+        **{f"v.token_embd.img_{mark}": (N_EMBD,) for mark in ("start", "end", "pad")},
+    }
+    return _write(writer, path, shapes, seed)
+
+
 def _writer(path: Path, kind: str, side: int, n_embd: int) -> gguf.GGUFWriter:
     writer = gguf.GGUFWriter(path, "clip")
     writer.add_type("mmproj")

@@ -50,10 +50,11 @@ class Projector:
         if not self._ctx:
             name = path.rpartition(b"/")[2].decode("utf-8", "replace")
             raise LoadFailed(f"The projector {name} cannot be used: {log.reason()}")
+        self._weights = weights
         self._width = int(llama.llama_model_n_embd_inp(weights.handle))
         self._dimensions = 4 if mtmd.mtmd_decode_use_mrope(self._ctx) else 1
         self._most_at_once = at_once
-        self._encoded: OrderedDict[tuple[bytes, int], Any] = OrderedDict()
+        self._encoded: OrderedDict[tuple[bytes, int, int], Any] = OrderedDict()
 
     def read(self, text: str, images: Sequence[Image], beginning: Sequence[int]) -> Read:
         """The tokens of a text with a marker for each image; before it `beginning`, unless it begins so.
@@ -74,7 +75,7 @@ class Projector:
                 if not bitmap or mtmd.mtmd_bitmap_is_audio(bitmap):
                     raise InvalidInput(f"'{image.place}' is no image that can be read.", param=image.place)
                 places[mtmd.mtmd_bitmap_get_id(bitmap)] = image.place
-            said = text.encode()
+            said = self._begun(text, beginning).encode()
             given = mtmd.mtmd_input_text(said, len(said), False, True)
             status = mtmd.mtmd_tokenize(self._ctx, chunks, ctypes.byref(given), bitmaps, len(images))
             if status != 0:
@@ -87,6 +88,12 @@ class Projector:
             for bitmap in bitmaps:
                 if bitmap:
                     mtmd.mtmd_bitmap_free(bitmap)
+
+    def _begun(self, text: str, beginning: Sequence[int]) -> str:
+        """A text with its beginning spelled out: some images are laid out by the tokens before them."""
+        spelled = "".join(map(self._weights.special_text, beginning))
+        known = text.startswith(spelled) or self._weights.tokenize(spelled) != list(beginning)
+        return text if known else spelled + text
 
     def _check(self, chunk: Any, places: Mapping[bytes, str]) -> None:
         """Raises `InvalidInput` for a piece of an image that has to be seen at once and is too large."""
@@ -135,7 +142,8 @@ class Projector:
     def _rows(self, chunk: Any, count: int, seen: Counter[bytes]) -> Any:
         """What an image is to the model. An image of several pieces is one after the other."""
         name = mtmd.mtmd_input_chunk_get_id(chunk) or b""
-        key, seen[name] = (name, seen[name]), seen[name] + 1
+        # The same image may have another number of rows elsewhere, where it is padded by its place.
+        key, seen[name] = (name, seen[name], count), seen[name] + 1
         if key not in self._encoded:
             self._encoded[key] = self._encode(chunk, count)
         self._encoded.move_to_end(key)
