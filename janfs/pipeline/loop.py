@@ -20,7 +20,7 @@ from janfs.pipeline.emptied import Emptied, left_lately
 from janfs.pipeline.engine_files import EngineFiles
 from janfs.pipeline.inbox import Inbox
 from janfs.pipeline.manifests import Manifests
-from janfs.pipeline.observer import FOLDER, Observer
+from janfs.pipeline.observer import Observer
 from janfs.pipeline.orders import Orders
 from janfs.pipeline.organiser import Organiser
 from janfs.pipeline.plans import Plans
@@ -32,8 +32,6 @@ FULL_LOOK_EVERY = 60.0  # seconds
 MANY_HINTS = 64  # more than these are one look at everything
 LAST_WORK = 2.0  # seconds of organising after the word to stop
 _SOON = 10.0  # seconds; what is due later than this need not be waited for
-
-ROOT_STREAM = "root"
 
 _log = structlog.get_logger()
 
@@ -214,16 +212,11 @@ class Pipeline:
         return draft.stream in parked or any(path in each.paths for each in parked.values())
 
     def _root_is_there(self, hints: set[str]) -> bool:
-        known = self.catalogue.root
-        reason = root.why_unavailable(self._fs, self.catalogue.files)
-        if reason is not None:
-            new = known.available or known.reason != reason
-            if new and ROOT_STREAM not in self.catalogue.parked:
-                self._recorder.record([Draft(ROOT_STREAM, e.RootUnavailable(reason), FOLDER)])
+        before = self.catalogue.root
+        if not root.look(self._fs, self._recorder):
             self._next_full_look = self._clock.monotonic() + 1.0
             return False
-        if not known.available and ROOT_STREAM not in self.catalogue.parked:
-            self._recorder.record([Draft(ROOT_STREAM, e.RootReturned(), FOLDER)])
+        if self.catalogue.root.available and not before.available:
             hints.add("")
         return True
 

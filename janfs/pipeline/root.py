@@ -6,13 +6,27 @@ An unmounted disk looks like an empty folder; it must not be taken for a mass de
 import contextlib
 from collections.abc import Collection
 
+from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
 from janfs.organise.disk import forget
+from janfs.pipeline.observer import FOLDER
+from janfs.pipeline.recorder import Draft, Recorder
 
+STREAM = "root"
 MARKER = paths.join(paths.MODELS, ".janfs-root")
 _MAKING = paths.join(paths.MODELS, f"{paths.TEMP_PREFIX}{'0' * 32}.tmp")  # swept away like any temporary
 _TEXT = b"janfs keeps this file here to tell an unmounted disk from an empty folder. Leave it in place.\n"
+
+
+def look(fs: FileSystem, recorder: Recorder) -> bool:
+    """Whether the models folder is there; that it went, or why, or that it came back, is recorded."""
+    known = recorder.catalogue
+    reason = why_unavailable(fs, known.files)
+    if STREAM not in known.parked and (known.root.available, known.root.reason) != (reason is None, reason):
+        event = e.RootReturned() if reason is None else e.RootUnavailable(reason)
+        recorder.record([Draft(STREAM, event, FOLDER)])
+    return reason is None
 
 
 def why_unavailable(fs: FileSystem, known: Collection[str]) -> str | None:
