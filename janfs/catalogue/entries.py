@@ -96,6 +96,11 @@ class Plan(Struct, frozen=True, gc=False):
     how: Literal["move", "copy", "hard-link", "symbolic-link"] = "move"
 
     @property
+    def ends(self) -> tuple[str, ...]:
+        """The paths that it is about: where from, if anything is there already, and where to."""
+        return (self.target,) if self.source is None else (self.source, self.target)
+
+    @property
     def changes(self) -> tuple[str, ...]:
         """The paths at which something may be another thing once it is done."""
         moved = self.source is not None and self.how == "move"

@@ -63,7 +63,14 @@ class Pipeline:
         self._work_until: float | None = None
         self._manifests = Manifests(log, ids)
         emptied = Emptied(fs, clock, left_lately(log))
-        self._plans = Plans(fs, self._recorder, self._actor, emptied.note)
+        self._plans = Plans(
+            fs,
+            self._recorder,
+            self._actor,
+            clock,
+            moved=emptied.note,
+            leaving=lambda: self._work_until is not None,
+        )
         self._organiser = Organiser(
             self._recorder,
             self._actor,
@@ -168,9 +175,9 @@ class Pipeline:
         self._publish(failing)
 
     def _tick(self, hints: set[str], commands: list[Submitted]) -> None:
-        self._plans.take_up()
         everything = self._clock.monotonic() >= self._next_full_look or "" in hints
         everything = everything or any(isinstance(item.command, Look | Organise) for item in commands)
+        self._plans.take_up({""} if everything else hints)
         looked = self._look(everything, hints)
         self._orders.obey(commands)
         self._caught_up = self._caught_up or (everything and looked)
@@ -218,10 +225,11 @@ class Pipeline:
             return False
         if self.catalogue.root.available and not before.available:
             hints.add("")
+            self._plans.take_up(hints)
         return True
 
     def _publish(self, failing: str | None = None) -> None:
-        seen = (self._observer.arrivals, self._observer.taken)
+        seen = (self._observer.arrivals, self._observer.taken, self._plans.unsettled)
         self.snapshot = Snapshot(self.catalogue, *seen, self._caught_up, failing)
         for listener in self._listeners:
             listener(self.snapshot)
@@ -229,7 +237,7 @@ class Pipeline:
     def _patience(self) -> float:
         """Seconds until something is due by itself."""
         due = [self._next_full_look, self._observer.next_due, self._organiser.next_due]
-        due.append(self._engine_files.next_due)
+        due += [self._engine_files.next_due, self._plans.next_due]
         return max(0.0, min(at for at in due if at is not None) - self._clock.monotonic())
 
 

@@ -72,7 +72,7 @@ class Organiser:
     @property
     def next_due(self) -> float | None:
         """When something that failed is to be tried again, in the clock's monotonic seconds."""
-        soon = self._clock.monotonic() + HOLD / 4 if self._held or self._plans.unseen else None
+        soon = self._clock.monotonic() + HOLD / 4 if self._held else None
         due = (self._backoff.next_due(), self._emptied.next_due, soon)
         return min((at for at in due if at is not None), default=None)
 

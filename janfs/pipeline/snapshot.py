@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from janfs.catalogue.catalogue import Catalogue
+from janfs.catalogue.entries import Plan
 from janfs.folder.spelling import Taken
 
 
@@ -21,9 +22,16 @@ class Arrival(Struct, frozen=True):
     since: float = 0.0
 
 
+class Unsettled(Struct, frozen=True):
+    """A plan whose outcome the disk does not show at present, and what there is to say about that."""
+
+    plan: Plan
+    reason: str
+
+
 class Snapshot(Struct, frozen=True):
     """The catalogue at one position, and what is not in the log: arrivals, the names in `models/` that are
-    taken, and whether we keep up.
+    taken, what is `unsettled`, by the model's uid, and whether we keep up.
 
     `caught_up` once everything on disk has been looked at since the start; `failing` says why the pipeline
     cannot go on at present.
@@ -32,5 +40,6 @@ class Snapshot(Struct, frozen=True):
     catalogue: Catalogue = Catalogue()
     arrivals: Mapping[str, Arrival] = {}
     taken: Taken = Taken()
+    unsettled: Mapping[str, Unsettled] = {}
     caught_up: bool = False
     failing: str | None = None

@@ -1,14 +1,8 @@
 """Deleting through janfs: into the trash, and only what was meant."""
 
-import errno
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
 from janfs.errors import FolderError, ModelNotFound
-from tests.fakes.faults import HookedFileSystem, P, T
-from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World, gguf
 
 
@@ -93,33 +87,3 @@ def test_nothing_is_deleted_while_the_folder_is_away(world: World) -> None:
     world.fs.rename_over("/away", "models")
     world.wait(2)
     assert world.model("a").status == "ready", "and nothing of it is done later"
-
-
-def test_a_delete_that_cannot_be_seen_is_not_said_to_be_done_and_is_once_it_can(tmp_path: Path) -> None:
-    dark = False
-
-    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        nonlocal dark
-        done = perform(*args, **kwargs)
-        dark = dark or (name == "rename" and args[0] == "models/a")
-        if dark and str(args[0]).startswith((".janfs/trash", "models/a")):
-            raise OSError(errno.EIO, "Input/output error")
-        return done
-
-    world = World(tmp_path / "log.db", port=lambda fs: HookedFileSystem(fs, hook))
-    world.fs.put("models/a.gguf", gguf("one"))
-    world.tick()
-    with pytest.raises(FolderError, match="does not show what became of 'a'"):
-        world.delete("a").done.result(0)
-    with pytest.raises(FolderError, match="does not show what became of 'a'"):
-        world.delete("a").done.result(0)
-    position = world.log.head.position
-    world.tick("")
-    world.wait(70)
-    assert not world.events(position), "something was concluded from a disk that shows nothing"
-    dark = False
-    world.wait(1)
-    assert world.events(position) == ["move-completed", "model-deleted"]
-    world.come_to_rest()
-    check_at_rest(world)
-    world.stop()

@@ -34,6 +34,37 @@ def test_at_once_is_now() -> None:
     assert backoff.take_due(5) == {"models/a"}
 
 
+def test_the_first_wait_and_the_longest_may_be_others() -> None:
+    backoff = Backoff(first=1, last=3)
+    backoff.note("x", failed=True, now=0)
+    assert [backoff.next_due(), backoff.take_due(1), backoff.next_due()] == [1, {"x"}, 3]
+    assert [backoff.take_due(3), backoff.next_due()] == [{"x"}, 6]
+
+
+def test_a_hint_makes_due_what_waits_unless_it_was_just_tried() -> None:
+    backoff = Backoff(first=1, last=60)
+    backoff.hint("x", 0)
+    assert backoff.next_due() is None, "it does not wait for anything"
+    backoff.note("x", failed=True, now=0)
+    for now in (1.0, 3.0, 7.0):
+        assert backoff.take_due(now) == {"x"}
+    backoff.hint("x", 7.5)
+    assert backoff.take_due(7.5) == set(), "that may be what the try itself changed"
+    backoff.hint("x", 8.0)
+    assert backoff.take_due(8.0) == {"x"}
+    assert backoff.next_due() == 8 + 16
+
+
+def test_the_wait_begins_when_the_try_ends() -> None:
+    backoff = Backoff(first=1, last=60)
+    backoff.note("x", failed=True, now=0)
+    assert backoff.take_due(1) == {"x"}
+    backoff.tried("x", 31)
+    assert backoff.next_due() == 33
+    backoff.hint("x", 31.5)
+    assert backoff.take_due(31.5) == set()
+
+
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans(), st.floats(0, 500)), max_size=30))
 def test_noting_a_failure_again_neither_hastens_nor_delays_the_next_try(
     notes: list[tuple[str, bool, float]],

@@ -1,0 +1,195 @@
+"""A disk that fails at a deed and at the look at what came of it: what is said, and how often it is asked."""
+
+import errno
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from janfs.errors import FolderError
+from janfs.folder import paths
+from janfs.pipeline.commands import Look, Submitted
+from janfs.pipeline.loop import FULL_LOOK_EVERY
+from janfs.pipeline.plans import LATEST, SOON
+from tests.fakes.faults import HookedFileSystem, P, T
+from tests.pipeline.invariants import check_at_rest
+from tests.pipeline.world import World, gguf
+
+HOME = "models/a"
+
+
+class DarkDisk:
+    """A disk that does what it is told, but answers with an error: from the first call of one name on, to
+    all that is asked below the folder of model `a` and in the trash.
+    """
+
+    def __init__(self, begins_with: str, database: Path) -> None:
+        self.begins_with = begins_with
+        self.dark = False
+        self.asked: list[float] = []  # when, in seconds
+        self.world = World(database, port=lambda fs: HookedFileSystem(fs, self._hook))
+        self.world.tick()
+
+    def _hook(self, name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        done = perform(*args, **kwargs)
+        where = [arg for arg in args if isinstance(arg, str)]
+        hit = any(paths.is_inside(path, HOME) or paths.is_inside(path, paths.TRASH) for path in where)
+        self.dark = self.dark or (hit and name == self.begins_with)
+        if self.dark and hit:
+            self.asked.append(self.world.clock.monotonic())
+            raise OSError(errno.EIO, "Input/output error")
+        return done
+
+    def heal(self) -> None:
+        self.dark, self.begins_with = False, ""
+
+    def asked_at(self) -> list[float]:
+        """The moments at which it was asked, once each, from now on; nobody asks while it is read."""
+        found, self.asked = sorted(set(self.asked)), []
+        return found
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quiet() -> None:
+    """What is logged is what some of these are about."""
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[DarkDisk]:
+    """One on which a dropped file moved into its folder, and nothing shows that it did."""
+    made = DarkDisk("rename", tmp_path / "log.db")
+    made.world.fs.put("models/a.gguf", gguf("one"))
+    made.world.tick()
+    assert made.world.pipeline.snapshot.unsettled, "the move is to be unsettled"
+    made.asked_at()
+    yield made
+    made.world.stop()
+
+
+def is_settled(disk: DarkDisk) -> bool:
+    return not disk.world.pipeline.snapshot.unsettled and disk.world.file(f"{HOME}/a.gguf").facts is not None
+
+
+def test_it_is_asked_soon_then_after_twice_as_long_each_time(disk: DarkDisk) -> None:
+    begun = disk.world.clock.monotonic()
+    disk.world.pipeline.settle(LATEST, disk.world.clock.advance)
+    waits = [at - begun for at in disk.asked_at()]
+    assert waits == pytest.approx([SOON, 3 * SOON, 7 * SOON, 15 * SOON], abs=0.001)
+
+
+def test_one_that_fails_for_good_is_asked_once_a_minute_and_fills_no_log(disk: DarkDisk) -> None:
+    position = disk.world.log.head.position
+    disk.world.wait(600)
+    disk.asked_at()
+    with capture_logs() as lines:
+        disk.world.wait(600)
+    assert len(disk.asked_at()) <= 2 * 600 / min(LATEST, FULL_LOOK_EVERY)
+    assert lines == []
+    assert disk.world.events(position) == [], "a state that lasts is not an event each time"
+
+
+def test_the_log_stream_says_it_once_and_the_events_what_came_of_it(tmp_path: Path) -> None:
+    disk = DarkDisk("rename", tmp_path / "log.db")
+    disk.world.fs.put("models/a.gguf", gguf("one"))
+    with capture_logs() as lines:
+        disk.world.wait(100)
+    assert [line["event"] for line in lines if line["log_level"] == "warning"] == ["outcome-unseen"]
+    disk.heal()
+    disk.world.tick("")
+    assert is_settled(disk)
+    disk.world.come_to_rest()
+    check_at_rest(disk.world)
+    disk.world.stop()
+
+
+def test_a_hint_at_what_it_is_about_asks_at_once_and_no_other_does(disk: DarkDisk) -> None:
+    disk.world.wait(30)
+    disk.heal()
+    disk.world.clock.advance(SOON)
+    disk.world.tick("models/other/other.gguf")
+    assert not is_settled(disk), "nothing told of it"
+    disk.world.tick(f"{HOME}/a.gguf")
+    assert is_settled(disk)
+
+
+@pytest.mark.parametrize("hint", [HOME, "models/a.gguf", f"{HOME}/README.md", ""])
+def test_a_hint_may_name_the_folder_the_old_place_or_a_neighbour(disk: DarkDisk, hint: str) -> None:
+    disk.world.wait(30)
+    disk.heal()
+    disk.world.clock.advance(SOON)
+    disk.world.tick(hint)
+    assert is_settled(disk)
+
+
+def test_a_look_that_somebody_asks_for_asks_at_once(disk: DarkDisk) -> None:
+    disk.world.wait(30)
+    disk.heal()
+    disk.world.clock.advance(SOON)
+    disk.world.pipeline.tick([], [Submitted(Look())])
+    assert is_settled(disk)
+
+
+def test_hints_that_come_of_a_try_itself_ask_for_no_other(disk: DarkDisk) -> None:
+    disk.world.wait(30)
+    disk.world.tick(f"{HOME}/a.gguf")
+    disk.asked_at()
+    for _ in range(100):
+        disk.world.pipeline._plans.take_up({f"{HOME}/a.gguf"})
+    assert disk.asked_at() == [], "each try would lead to the next one"
+
+
+def test_who_is_leaving_does_not_ask_again(disk: DarkDisk) -> None:
+    disk.world.wait(30)
+    disk.asked_at()
+    disk.world.clock.advance(2 * LATEST)
+    plans = set(disk.world.catalogue.plans)
+    disk.world.pipeline.wind_down()
+    disk.world.pipeline._plans.take_up({""})
+    assert disk.asked_at() == []
+    assert set(disk.world.catalogue.plans) == plans, "it is left to the next start"
+    disk.heal()
+    disk.world.restart()
+    assert is_settled(disk)
+
+
+def test_a_start_asks_at_once(disk: DarkDisk) -> None:
+    disk.world.wait(100)
+    disk.asked_at()
+    disk.world.restart()
+    assert disk.world.pipeline.snapshot.unsettled
+    assert disk.asked_at()
+
+
+def test_a_models_folder_that_is_back_is_asked_at_once(disk: DarkDisk) -> None:
+    disk.world.wait(100)
+    disk.world.fs.rename_over("models", "/away")
+    disk.world.wait(30)
+    disk.asked_at()
+    disk.world.wait(300)
+    assert disk.asked_at() == []
+    disk.heal()
+    disk.world.fs.rename_over("/away", "models")
+    disk.world.wait(2)
+    assert is_settled(disk)
+
+
+def test_a_delete_that_cannot_be_seen_is_not_said_to_be_done_and_is_once_it_can(tmp_path: Path) -> None:
+    disk = DarkDisk("none yet", tmp_path / "log.db")
+    world = disk.world
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.tick()
+    disk.begins_with = "rename"
+    for _ in range(2):
+        with pytest.raises(FolderError, match="does not show what became"):
+            world.delete("a").done.result(0)
+    position = world.log.head.position
+    world.tick("")
+    world.wait(70)
+    assert not world.events(position), "something was concluded from a disk that shows nothing"
+    disk.heal()
+    world.wait(LATEST)
+    assert world.events(position) == ["move-completed", "model-deleted"]
+    world.come_to_rest()
+    check_at_rest(world)
+    world.stop()
