@@ -2,11 +2,11 @@
 
 import msgspec
 
+from janfs.availability import arrivals_by_place, outsiders
 from janfs.catalogue.catalogue import Catalogue, files_of, present_models
 from janfs.catalogue.entries import Model, Root
 from janfs.engines.protocol import EngineState
 from janfs.pipeline.snapshot import Snapshot
-from janfs.serving import arrivals_by_place, outsiders
 from janfs.views import StateOf, model_view, outsider_view
 
 _encoder = msgspec.json.Encoder()

@@ -3,16 +3,14 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from janfs import remotes
-from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in, find_model
-from janfs.catalogue.entries import File, Model, Status
-from janfs.catalogue.groups import Group, group
-from janfs.catalogue.status import part_reason
+from janfs.availability import Availability, arrivals_by_place, availability, find_outsider
+from janfs.catalogue.catalogue import find_model
+from janfs.catalogue.entries import File, Model
 from janfs.configuration import Configuration, asked_for, configure
 from janfs.engines.fingerprint import fingerprint
 from janfs.engines.protocol import EngineSettings, Lowerable, ModelShape, RunSpec, SpecPart
@@ -20,10 +18,7 @@ from janfs.errors import InvalidInput, ModelNotFound, ModelNotRunnable
 from janfs.folder import paths
 from janfs.manifest.effective import values
 from janfs.manifest.schema import Manifest
-from janfs.organise.homes import home_of
-from janfs.organise.naming import free_id, id_from_folder
-from janfs.organise.pairing import claimants
-from janfs.pipeline.snapshot import Arrival, Snapshot
+from janfs.pipeline.snapshot import Snapshot
 
 
 class Runnable(Struct, frozen=True):
@@ -33,27 +28,6 @@ class Runnable(Struct, frozen=True):
     manifest: Manifest
     spec: RunSpec
     model_parameters: dict[str, Any]
-
-
-NowStatus = Literal[Status, "root-unavailable"]
-"""A model's status, or that nothing in the models folder can be seen now."""
-
-
-class Availability(Struct, frozen=True):
-    """A model's status as of now; `percentage` of the bytes that are here, while it is arriving."""
-
-    status: NowStatus
-    reason: str | None = None
-    percentage: float | None = None
-
-
-class Outsider(Struct, frozen=True):
-    """A file that has no model: one still arriving, or one that was refused. `id` is the one it would get."""
-
-    id: str
-    path: str
-    size: int
-    availability: Availability
 
 
 def resolve(snapshot: Snapshot, root: Path, name: str) -> Runnable:
@@ -146,85 +120,6 @@ def _spec_part(file: File) -> SpecPart:
     header = file.facts.header_sha256 if file.facts is not None else None
     stamp = file.stamp
     return SpecPart(file.path, stamp.size, stamp.mtime_ns, stamp.inode, header, file.sha256)
-
-
-def availability(catalogue: Catalogue, model: Model, arrival: Arrival | None) -> Availability:
-    """A model's status, given the file that is arriving at its place, if there is one."""
-    if model.remote is not None and model.status == "ready":
-        problem = remotes.problem(catalogue, model)
-        return Availability("ready", model.reason) if problem is None else Availability("invalid", problem)
-    if not catalogue.root.available:
-        return Availability("root-unavailable", catalogue.root.reason)
-    if arrival is not None and (model.status != "ready" or arrival.path == model.binary):
-        return Availability("arriving", arrival.reason, arrival.percentage)
-    if model.status == "part":
-        part = _first_part(files_in(catalogue, model.folder))
-        return Availability("part", model.reason if part is None else _waits_for(catalogue, part))
-    return Availability(model.status, model.reason)
-
-
-def arrivals_by_place(snapshot: Snapshot) -> dict[str, Arrival]:
-    """The GGUF files that are arriving, by the folder that they belong to or will belong to."""
-    found: dict[str, Arrival] = {}
-    for path, arrival in snapshot.arrivals.items():
-        if paths.is_binary(path):
-            known = snapshot.catalogue.files.get(path)
-            owner = snapshot.catalogue.models.get(known.uid) if known is not None else None
-            belongs = owner is not None and owner.removed is None and paths.place(path) == path
-            found[owner.folder if owner is not None and belongs else paths.place(path)] = arrival
-    return found
-
-
-def outsiders(snapshot: Snapshot) -> list[Outsider]:
-    """Every file that has no model, in the order of paths."""
-    catalogue = snapshot.catalogue
-    found: dict[str, Outsider] = {}
-    for place, arrival in sorted(arrivals_by_place(snapshot).items()):
-        if place not in catalogue.folders:
-            wait = Availability("arriving", arrival.reason, arrival.percentage)
-            _add(found, catalogue, arrival.path, arrival.size, wait)
-    arriving = {outsider.path for outsider in found.values()}
-    for file in files_in(catalogue, paths.MODELS):
-        if not (paths.is_binary(file.path) or paths.is_archive(file.path)) or file.path in arriving:
-            continue
-        owner = catalogue.models.get(file.uid)
-        if owner is None or owner.removed is not None or (file.refused and owner.loose != file.path):
-            now = _of_a_file_alone(catalogue, file)
-            if now is not None:
-                _add(found, catalogue, file.path, file.stamp.size, now)
-    return list(found.values())
-
-
-def _of_a_file_alone(catalogue: Catalogue, file: File) -> Availability | None:
-    """What is wrong with a file that is no model, or what it waits for."""
-    if file.refused is not None:
-        return Availability("invalid", f"{paths.shown_name(file.path)}: {file.refused.reason}")
-    part = _first_part([file])
-    return None if part is None else Availability("part", _waits_for(catalogue, part))
-
-
-def _first_part(files: Sequence[File]) -> Group | None:
-    return next((each for each in group(files) if each.is_part), None)
-
-
-def _waits_for(catalogue: Catalogue, part: Group) -> str:
-    return part_reason(part, [model.id for model in claimants(catalogue, part)])
-
-
-def find_outsider(snapshot: Snapshot, name: str) -> Outsider | None:
-    """The file without a model that is listed under this id."""
-    return next((outsider for outsider in outsiders(snapshot) if outsider.id == name), None)
-
-
-def _add(found: dict[str, Outsider], catalogue: Catalogue, path: str, size: int, now: Availability) -> None:
-    place = paths.place(path)
-    if place == path:
-        wanted = paths.name(home_of(catalogue, paths.name(path)))
-    else:
-        wanted = free_id(id_from_folder(paths.name(place)), GivenIds(catalogue))
-    free = free_id(wanted, found)
-    gone = Availability("root-unavailable", catalogue.root.reason)
-    found[free] = Outsider(free, path, size, now if catalogue.root.available else gone)
 
 
 def _not_runnable(name: str, now: Availability) -> ModelNotRunnable:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from janfs.availability import NowStatus, Outsider, arrivals_by_place, availability, find_outsider
 from janfs.catalogue.catalogue import Catalogue, files_of, find_model
 from janfs.catalogue.duplicates import original_of
 from janfs.catalogue.entries import File, Model
@@ -18,7 +19,6 @@ from janfs.log.records import Record
 from janfs.manifest.schema import Manifest, SourceRef
 from janfs.manifest.spellings import DEFAULT_ENGINE
 from janfs.pipeline.snapshot import Arrival, Snapshot
-from janfs.serving import NowStatus, Outsider, arrivals_by_place, availability, find_outsider
 
 StateOf = Callable[[str], EngineState]
 """What a model is doing now, by its uid."""

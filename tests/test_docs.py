@@ -8,10 +8,10 @@ import click
 import pytest
 
 from janfs.api.openapi import OPERATIONS, describe
+from janfs.availability import NowStatus
 from janfs.cli import main
 from janfs.events.types import EVENT_TYPES, type_name
 from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS
-from janfs.serving import NowStatus
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from janfs.availability import outsiders
 from janfs.catalogue.catalogue import Catalogue
 from janfs.errors import ModelNotFound, ModelNotRunnable
 from janfs.events import types as e
@@ -17,7 +18,7 @@ from janfs.folder.filesystem import Stamp
 from janfs.listing import ModelList
 from janfs.manifest.schema import Manifest
 from janfs.pipeline.snapshot import Arrival, Snapshot
-from janfs.serving import outsiders, resolve
+from janfs.serving import resolve
 from janfs.views import stopped
 from tests.fakes.snapshots import FACTS, STAMP, catalogue_of, model_events
 

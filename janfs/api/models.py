@@ -13,6 +13,7 @@ from janfs.api.actor import Actor
 from janfs.api.context import ApiContext, Context
 from janfs.api.errors import decode_body
 from janfs.api.moments import Moment, Past, position_of
+from janfs.availability import find_outsider
 from janfs.catalogue.catalogue import find_model
 from janfs.catalogue.entries import Model
 from janfs.engine_views import loaded_model
@@ -26,7 +27,7 @@ from janfs.manifest.schema import SourceRef
 from janfs.past.models import model_at, models_at
 from janfs.pipeline.commands import Delete, Edit
 from janfs.remotes import find_remote
-from janfs.serving import find_outsider, resolve
+from janfs.serving import resolve
 from janfs.views import ModelView, find_view
 
 JSON_PATCH = "application/json-patch+json"

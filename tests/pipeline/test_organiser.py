@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from janfs.availability import outsiders
 from janfs.catalogue.catalogue import present_models
 from janfs.folder import paths
 from janfs.pipeline.root import MARKER
-from janfs.serving import outsiders
 from tests.fakes.faults import HookedFileSystem, P, T
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World, gguf
