@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from janfs import remotes
 from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in
@@ -14,7 +15,7 @@ from janfs.folder import paths
 from janfs.organise.homes import home_of
 from janfs.organise.naming import free_id, id_from_folder
 from janfs.organise.pairing import claimants
-from janfs.pipeline.snapshot import Arrival, Snapshot
+from janfs.pipeline.snapshot import Arrival, Snapshot, Unsettled
 
 NowStatus = Literal[Status, "root-unavailable"]
 """A model's status, or that nothing in the models folder can be seen now."""
@@ -29,7 +30,9 @@ class Availability(Struct, frozen=True):
 
 
 class Outsider(Struct, frozen=True):
-    """A file that has no model: one still arriving, or one that was refused. `id` is the one it would get."""
+    """A file that has no model: one still arriving, one that was refused, or one that the disk does not show.
+    `id` is the one it would get.
+    """
 
     id: str
     path: str
@@ -37,8 +40,23 @@ class Outsider(Struct, frozen=True):
     availability: Availability
 
 
-def availability(catalogue: Catalogue, model: Model, arrival: Arrival | None) -> Availability:
-    """A model's status, given the file that is arriving at its place, if there is one."""
+def availability_of(snapshot: Snapshot, model: Model) -> Availability:
+    """A model's status as of now: with the file that is arriving at its place, and what is unsettled."""
+    arrival = arrivals_by_place(snapshot).get(model.folder)
+    return availability(snapshot.catalogue, model, arrival, snapshot.unsettled.get(model.uid))
+
+
+def availability(
+    catalogue: Catalogue, model: Model, arrival: Arrival | None, unsettled: Unsettled | None = None
+) -> Availability:
+    """A model's status, given what is arriving at its place and what is unsettled, if anything is."""
+    now = _status(catalogue, model, arrival)
+    if unsettled is None or not catalogue.root.available:
+        return now
+    return replace(now, reason=f"{now.reason} {unsettled.reason}" if now.reason else unsettled.reason)
+
+
+def _status(catalogue: Catalogue, model: Model, arrival: Arrival | None) -> Availability:
     if model.remote is not None and model.status == "ready":
         problem = remotes.problem(catalogue, model)
         return Availability("ready", model.reason) if problem is None else Availability("invalid", problem)
@@ -81,7 +99,16 @@ def outsiders(snapshot: Snapshot) -> list[Outsider]:
             now = _of_a_file_alone(catalogue, file)
             if now is not None:
                 _add(found, catalogue, file.path, file.stamp.size, now)
+    _add_unsettled(found, snapshot)
     return list(found.values())
+
+
+def _add_unsettled(found: dict[str, Outsider], snapshot: Snapshot) -> None:
+    """Add what is yet to become a model, or one again, and the disk does not show."""
+    for uid, each in sorted(snapshot.unsettled.items()):
+        model, path = snapshot.catalogue.models.get(uid), each.plan.target
+        if (model is None or model.removed is not None) and paths.is_inside(path, paths.MODELS):
+            _add(found, snapshot.catalogue, path, 0, Availability("missing", each.reason))
 
 
 def _of_a_file_alone(catalogue: Catalogue, file: File) -> Availability | None:

@@ -6,15 +6,16 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from janfs.catalogue.catalogue import Catalogue
 from janfs.catalogue.entries import File
 from janfs.configuration import engine_file_of
 from janfs.engines.free_memory import resident
 from janfs.engines.protocol import EngineState
 from janfs.engines.remote.upstream import UpstreamState
-from janfs.manifest.engine_file import engine_of
+from janfs.folder import paths
+from janfs.manifest.engine_file import engine_of, stream_of
 from janfs.manifest.remote import RemoteEngine
 from janfs.manifest.spellings import DEFAULT_ENGINE
+from janfs.pipeline.snapshot import Snapshot
 from janfs.remotes import engines_elsewhere
 
 
@@ -114,9 +115,10 @@ def not_asked(engine: RemoteEngine) -> tuple[UpstreamState, ...]:
 
 
 def engine_list(
-    catalogue: Catalogue, health_of: HealthOf = not_asked, states: Mapping[str, EngineState] = NOTHING_LOADED
+    snapshot: Snapshot, health_of: HealthOf = not_asked, states: Mapping[str, EngineState] = NOTHING_LOADED
 ) -> EngineList:
     """The engine in the box, and every other that has a file; `states` are those of models, by id."""
+    catalogue = snapshot.catalogue
     loaded = tuple(
         found
         for model_id, now in sorted(states.items(), key=lambda each: each[0])
@@ -127,7 +129,7 @@ def engine_list(
     return EngineList(
         [
             _view(
-                catalogue,
+                snapshot,
                 engine,
                 health_of(elsewhere[engine]) if engine in elsewhere else (),
                 loaded if engine == DEFAULT_ENGINE else (),
@@ -138,14 +140,18 @@ def engine_list(
 
 
 def _view(
-    catalogue: Catalogue,
+    snapshot: Snapshot,
     engine: str,
     upstreams: tuple[UpstreamState, ...],
     loaded: tuple[LoadedModel, ...],
 ) -> EngineView:
+    catalogue = snapshot.catalogue
     counts = engine_file_of(catalogue, engine)
     files = [file for path, file in sorted(catalogue.engine_files.items()) if engine_of(path) == engine]
     problems = [_problem(file, counts) for file in files]
+    unsettled = snapshot.unsettled.get(stream_of(paths.join(paths.ENGINES, f"{engine}.json")))
+    if unsettled is not None:
+        problems.append(FileProblem(unsettled.plan.target, 0, 0, unsettled.reason))
     return EngineView(
         id=engine,
         file=None if counts is None else counts.path,

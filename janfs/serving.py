@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from janfs.availability import Availability, arrivals_by_place, availability, find_outsider
+from janfs.availability import Availability, availability_of, find_outsider
 from janfs.catalogue.catalogue import find_model
 from janfs.catalogue.entries import File, Model
 from janfs.configuration import Configuration, asked_for, configure
@@ -50,7 +50,7 @@ def resolve(snapshot: Snapshot, root: Path, name: str) -> Runnable:
         )
     if not catalogue.root.available:
         raise ModelNotRunnable(f"The models folder is not available: {catalogue.root.reason}", param="model")
-    available = availability(catalogue, model, arrivals_by_place(snapshot).get(model.folder))
+    available = availability_of(snapshot, model)
     if available.status != "ready" or model.binary is None:
         raise _not_runnable(name, available)
     try:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from janfs.availability import NowStatus, Outsider, arrivals_by_place, availability, find_outsider
+from janfs.availability import Availability, NowStatus, Outsider, availability, availability_of, find_outsider
 from janfs.catalogue.catalogue import Catalogue, files_of, find_model
 from janfs.catalogue.duplicates import original_of
 from janfs.catalogue.entries import File, Model
@@ -18,7 +18,7 @@ from janfs.folder import paths
 from janfs.log.records import Record
 from janfs.manifest.schema import Manifest, SourceRef
 from janfs.manifest.spellings import DEFAULT_ENGINE
-from janfs.pipeline.snapshot import Arrival, Snapshot
+from janfs.pipeline.snapshot import Snapshot
 
 StateOf = Callable[[str], EngineState]
 """What a model is doing now, by its uid."""
@@ -124,18 +124,19 @@ def model_view(
     catalogue: Catalogue,
     model: Model,
     state: EngineState = _STOPPED,
-    arrival: Arrival | None = None,
+    now: Availability | None = None,
     files: Sequence[File] | None = None,
 ) -> ModelView:
     """A model as it is shown; what its model.json leaves open has the specification's default.
 
-    `files` are its files, where they are at hand.
+    `now` is its status, where more is known than the catalogue has; `files` are its files, where they are at
+    hand.
     """
     files = files_of(catalogue, model.uid) if files is None else files
     json_file = next((file for file in files if paths.is_manifest(file.path)), None)
     manifest = json_file.manifest if json_file is not None and json_file.manifest is not None else Manifest()
     binaries = [file for file in files if paths.is_binary(file.path)]
-    now = availability(catalogue, model, arrival)
+    now = now or availability(catalogue, model, None)
     return ModelView(
         id=model.id,
         object="model",
@@ -196,8 +197,8 @@ def find_view(snapshot: Snapshot, name: str, state_of: StateOf) -> ModelView | N
     """The model, or the file without one, that is listed under this id or alias."""
     model = find_model(snapshot.catalogue, name)
     if model is not None:
-        arrival = arrivals_by_place(snapshot).get(model.folder)
-        return model_view(snapshot.catalogue, model, state_of(model.uid), arrival)
+        now = availability_of(snapshot, model)
+        return model_view(snapshot.catalogue, model, state_of(model.uid), now)
     outsider = find_outsider(snapshot, name)
     return None if outsider is None else outsider_view(outsider)
 

@@ -5,6 +5,7 @@ from msgspec import Struct
 
 from janfs.api.context import Context
 from janfs.metrics import CONTENT_TYPE
+from janfs.pipeline.snapshot import Snapshot
 
 
 class Health(Struct, frozen=True, omit_defaults=True):
@@ -35,11 +36,20 @@ def readyz(context: Context) -> Response[Health]:
         reason = root.reason or "The models folder is not available."
     if reason is None and not snapshot.caught_up:
         reason = "The models folder has not been looked at yet."
+    warning = _warning(context.warning, snapshot)
     if reason is not None:
-        return Response(
-            Health("not ready", snapshot.catalogue.position, reason, context.warning), status_code=503
-        )
-    return Response(Health("ready", snapshot.catalogue.position, warning=context.warning))
+        return Response(Health("not ready", snapshot.catalogue.position, reason, warning), status_code=503)
+    return Response(Health("ready", snapshot.catalogue.position, warning=warning))
+
+
+def _warning(since_start: str | None, snapshot: Snapshot) -> str | None:
+    """What was wrong at the start, and what the disk does not show now: of several models the first."""
+    told = [] if since_start is None else [since_start]
+    unsettled = sorted(snapshot.unsettled.values(), key=lambda each: each.plan.position)
+    told += [each.reason for each in unsettled[:1]]
+    if len(unsettled) > 1:
+        told.append(f"So it is with {len(unsettled):,} in all; `janfs ls` says which.")
+    return " ".join(told) or None
 
 
 @get("/metrics", sync_to_thread=False)

@@ -92,4 +92,4 @@ def get_fingerprint(context: Context, fingerprint: FromPath[str], past: Past) ->
 @get("/v1/why", sync_to_thread=True)
 def explain(context: Context, subject: Annotated[str, QueryParameter()]) -> Why:
     """Why a file or a model is as it is: the chain of causes, the last event first."""
-    return reasons.why(context.log, context.pipeline.snapshot.catalogue, subject)
+    return reasons.why(context.log, context.pipeline.snapshot, subject)

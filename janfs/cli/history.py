@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from janfs.log.store import EventLog
 
 _SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
-_LINKS = {"first": "because", "because": "because", "before": "and before that,"}
 
 
 @click.command()
@@ -115,16 +114,12 @@ def why(root: Path, api_key: str | None, as_json: bool, subject: str) -> None:
 
     def offline(log: "EventLog", catalogue: "Catalogue") -> object:
         from janfs.past import reasons
+        from janfs.pipeline.snapshot import Snapshot
 
-        return reasons.why(log, catalogue, path)
+        return reasons.why(log, Snapshot(catalogue), path)
 
     found = _ask(root, api_key, "/v1/why", offline, {"subject": path})
-    if as_json:
-        click.echo(printing.as_json(found))
-        return
-    click.echo(f"{found['subject']} is as it is")
-    for reason in found["reasons"]:
-        click.echo(f"  {_LINKS[reason['link']]} {reason['words']} (#{reason['position']})")
+    click.echo(printing.as_json(found) if as_json else printing.reasons(found))
 
 
 @click.command()

@@ -10,6 +10,7 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 _LONGEST_VALUE = 160  # characters of one value in a history line
 _HASH = re.compile(r"[0-9a-f]{64}")  # a SHA-256
 _DIGITS = 12  # of a SHA-256 in a history line
+_LINKS = {"first": "because", "because": "because", "before": "and before that,"}
 
 
 def as_json(value: Any) -> str:
@@ -41,6 +42,15 @@ def origins(config: Mapping[str, Any]) -> str:
         for name, setting in config[block].items()
     ]
     return f"engine: {config['engine']}\n" + aligned([("SETTING", "VALUE", "FROM"), *rows])
+
+
+def reasons(why: Mapping[str, Any]) -> str:
+    """Why something is as it is: a line for each cause, and before them what the log does not know."""
+    lines = [
+        f"{why['subject']} is as it is",
+        *(f"  {_LINKS[each['link']]} {each['words']} (#{each['position']})" for each in why["reasons"]),
+    ]
+    return "\n".join([why["unsettled"], *(lines if why["reasons"] else [])] if why["unsettled"] else lines)
 
 
 def problems(engines: Sequence[Mapping[str, Any]]) -> list[str]:

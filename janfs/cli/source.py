@@ -198,7 +198,7 @@ class Offline:
         from janfs.engine_views import engine_list
 
         with OpenRoot(self._root, SystemClock()) as root:
-            data = engine_list(_snapshot(root).catalogue).data
+            data = engine_list(_snapshot(root)).data
         found: list[dict[str, Any]] = msgspec.to_builtins(data)
         return found
 

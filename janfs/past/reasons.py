@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.errors import ModelNotFound, NotFound
@@ -18,19 +19,47 @@ from janfs.log.reader import LogReader
 from janfs.log.records import Record
 from janfs.log.seam import Seam
 from janfs.past.moments import archive_hint, happenings
+from janfs.pipeline.snapshot import Snapshot, Unsettled
 from janfs.views import stream_of
 
 
 class Why(Struct, frozen=True):
-    """The chain of causes, the last event first; `subject` is a path, or a model's id."""
+    """The chain of causes, the last event first; `subject` is a path, or a model's id.
+
+    `unsettled` says what is not in the log: that the disk does not show what came of something.
+    """
 
     subject: str
     reasons: list[Reason]
+    unsettled: str | None = None
     object: Literal["why"] = "why"
 
 
-def why(log: LogReader, catalogue: Catalogue, subject: str) -> Why:
+def why(log: LogReader, snapshot: Snapshot, subject: str) -> Why:
     """Why a path, or a model by id, alias or uid, is as it is. Raises `NotFound`."""
+    catalogue = snapshot.catalogue
+    unsettled = _unsettled(snapshot, subject)
+    try:
+        found = _recorded(log, catalogue, subject)
+    except NotFound:
+        if unsettled is None:
+            raise
+        found = Why(subject, [])
+    return found if unsettled is None else replace(found, unsettled=unsettled.reason)
+
+
+def _unsettled(snapshot: Snapshot, subject: str) -> Unsettled | None:
+    """What is unsettled about a path or a model."""
+    path = _path(snapshot.catalogue, subject) or subject
+    for uid, each in snapshot.unsettled.items():
+        model = snapshot.catalogue.models.get(uid)
+        names = () if model is None else (model.id, model.folder, *model.aliases)
+        if subject in (uid, *names) or any(paths.is_inside(path, end) for end in each.plan.ends):
+            return each
+    return None
+
+
+def _recorded(log: LogReader, catalogue: Catalogue, subject: str) -> Why:
     path = _path(catalogue, subject)
     if path is not None:
         last = last_about(log, path, catalogue.position + 1, catalogue.files[path].uid)

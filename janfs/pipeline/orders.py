@@ -80,9 +80,9 @@ class Orders:
         if model is not None and model.uid in self._catalogue.parked:
             raise FolderError(f"'{model.id}' is left as it is. {model.reason}")
         if model is not None and any(plan.uid == model.uid for plan in self._catalogue.plans.values()):
-            raise FolderError(
-                f"The disk does not show what became of '{model.id}'. What was begun goes on when it does."
-            )
+            told = self._plans.unsettled.get(model.uid)
+            begun = f"What was begun with '{model.id}' goes on once the disk can be looked at."
+            raise FolderError(begun if told is None else told.reason)
 
     def _obey_one(self, command: Command) -> None:
         if isinstance(command, Delete):

@@ -15,6 +15,7 @@ from janfs.log.reader import LogReader
 from janfs.past import fingerprints, reasons, texts
 from janfs.pipeline.commands import Revert
 from janfs.pipeline.recorder import rebuild
+from janfs.pipeline.snapshot import Snapshot
 from janfs.root import read_log
 from tests.support.ggufs import tiny_gguf
 
@@ -78,10 +79,10 @@ def test_what_is_archived_is_never_said_not_to_have_been(root: Path) -> None:
             with pytest.raises(EventsArchived, match=name):
                 texts.diff(log, catalogue, "zephyr", start, end)
         for subject in ("zephyr", FILE, "models/zephyr/zephyr.gguf"):
-            told = reasons.why(log, catalogue, subject).reasons
+            told = reasons.why(log, Snapshot(catalogue), subject).reasons
             assert name in told[-1].words, f"{subject} is as it is for no reason at all"
         with pytest.raises(NotFound, match=name):
-            reasons.why(log, catalogue, "models/gone.gguf")
+            reasons.why(log, Snapshot(catalogue), "models/gone.gguf")
         with pytest.raises(NotFound, match=name):
             fingerprints.find_fingerprint(log, catalogue, lambda _: catalogue, "fp_0123456789abcdef")
 
@@ -89,10 +90,12 @@ def test_what_is_archived_is_never_said_not_to_have_been(root: Path) -> None:
 def test_a_chain_of_causes_that_leads_into_the_archive_ends_there(root: Path) -> None:
     write(root, '{"name": "Third"}')
     with read(root) as (log, catalogue):
-        assert [reason.type for reason in reasons.why(log, catalogue, FILE).reasons] == ["json-edited"]
+        assert [reason.type for reason in reasons.why(log, Snapshot(catalogue), FILE).reasons] == [
+            "json-edited"
+        ]
         seam = log.start.position
     obey(root, Revert("zephyr", seam, "cli"))
     with read(root) as (log, catalogue):
-        told = reasons.why(log, catalogue, FILE).reasons
+        told = reasons.why(log, Snapshot(catalogue), FILE).reasons
         assert [reason.type for reason in told] == ["json-reverted", "log-compacted"]
         assert told[0].actor == "cli"

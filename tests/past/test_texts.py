@@ -140,7 +140,7 @@ def test_the_list_is_that_of_then(world: World) -> None:
 
 
 def why(world: World, subject: str) -> list[str]:
-    return [reason.type for reason in reasons.why(world.log, world.catalogue, subject).reasons]
+    return [reason.type for reason in reasons.why(world.log, world.pipeline.snapshot, subject).reasons]
 
 
 def test_a_file_is_explained_from_its_last_event_to_its_first(world: World) -> None:
@@ -168,7 +168,7 @@ def test_a_model_is_explained_by_id_uid_and_folder(world: World) -> None:
 
 def test_what_the_log_never_heard_of_is_said_to_be_unknown(world: World) -> None:
     with pytest.raises(NotFound, match="knows nothing of"):
-        reasons.why(world.log, world.catalogue, "models/nope.gguf")
+        reasons.why(world.log, world.pipeline.snapshot, "models/nope.gguf")
     with pytest.raises(ModelNotFound):
         texts.diff(world.log, world.catalogue, "nope")
 
@@ -181,7 +181,7 @@ def test_a_model_out_of_the_trash_is_explained_by_who_brought_it_back(world: Wor
     submitted.done.result(0)
     world.come_to_rest()
     for subject in ("x", "models/x/x.gguf"):
-        first = reasons.why(world.log, world.catalogue, subject).reasons[0]
+        first = reasons.why(world.log, world.pipeline.snapshot, subject).reasons[0]
         assert (first.type, first.actor) == ("move-completed", "cli:ann"), "it came by itself, it says"
         assert "out of the trash" in first.words
     world.fs.remove("models/x/x.gguf")

@@ -246,13 +246,13 @@ class TestALaterVersion:
         begin(world)
         full[0] = True
         later(world, n_batch=2048)
-        (problem,) = engine_list(world.catalogue).data[0].problems
+        (problem,) = engine_list(world.pipeline.snapshot).data[0].problems
         assert "The disk is full" in problem.reason
         assert world.fs.read(OURS) == default_engine_file()
         full[0] = False
         world.wait(120)
         assert json.loads(world.fs.read(OURS))["n_batch"] == 2048
-        assert not engine_list(world.catalogue).data[0].problems
+        assert not engine_list(world.pipeline.snapshot).data[0].problems
         world.stop()
 
 

@@ -183,7 +183,7 @@ def test_an_engines_file_is_not_reverted(tended: World) -> None:
     tended.come_to_rest()
     with pytest.raises(CannotRevert, match="an engine's file"):
         revert(tended, tended.catalogue.position, "engine-llama-cpp")
-    told = reasons.why(tended.log, tended.catalogue, "engine-llama-cpp")
+    told = reasons.why(tended.log, tended.pipeline.snapshot, "engine-llama-cpp")
     assert [reason.type for reason in told.reasons] == ["json-edited"]
 
 

@@ -1,17 +1,25 @@
 """A disk that fails at a deed and at the look at what came of it: what is said, and how often it is asked."""
 
 import errno
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from janfs.errors import FolderError
+from janfs.cli import printing
+from janfs.engine_views import engine_list
+from janfs.errors import FolderError, NotFound
 from janfs.folder import paths
-from janfs.pipeline.commands import Look, Submitted
+from janfs.listing import ModelList
+from janfs.past.reasons import why
+from janfs.pipeline.commands import Look, Revert, Submitted
 from janfs.pipeline.loop import FULL_LOOK_EVERY
 from janfs.pipeline.plans import LATEST, SOON
+from janfs.pipeline.recorder import compare
+from janfs.pipeline.snapshot import Snapshot
+from janfs.views import find_view, stopped
 from tests.fakes.faults import HookedFileSystem, P, T
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World, gguf
@@ -181,7 +189,7 @@ def test_a_delete_that_cannot_be_seen_is_not_said_to_be_done_and_is_once_it_can(
     world.tick()
     disk.begins_with = "rename"
     for _ in range(2):
-        with pytest.raises(FolderError, match="does not show what became"):
+        with pytest.raises(FolderError, match=r"models/a could not become .*Input/output error"):
             world.delete("a").done.result(0)
     position = world.log.head.position
     world.tick("")
@@ -192,4 +200,115 @@ def test_a_delete_that_cannot_be_seen_is_not_said_to_be_done_and_is_once_it_can(
     assert world.events(position) == ["move-completed", "model-deleted"]
     world.come_to_rest()
     check_at_rest(world)
+    world.stop()
+
+
+# --- what is said ---
+
+
+def listed(snapshot: Snapshot, models: ModelList) -> dict[str, str | None]:
+    """The reason that is listed for each model."""
+    return {
+        model["id"]: model.get("reason") for model in json.loads(models.encode(snapshot, stopped))["data"]
+    }
+
+
+def test_the_model_says_what_was_done_where_what_the_disk_answered_and_what_helps(disk: DarkDisk) -> None:
+    reason = listed(disk.world.pipeline.snapshot, ModelList())["a"] or ""
+    for part in ("models/a.gguf could not become models/a/a.gguf", "Input/output error", "`dmesg`"):
+        assert part in reason
+    view = find_view(disk.world.pipeline.snapshot, "a", stopped)
+    assert view is not None
+    assert view.reason == reason
+
+
+def test_it_is_said_until_the_outcome_is_known_and_no_longer(disk: DarkDisk) -> None:
+    models = ModelList()
+    assert listed(disk.world.pipeline.snapshot, models)["a"] is not None
+    disk.heal()
+    disk.world.wait(LATEST)
+    assert listed(disk.world.pipeline.snapshot, models) == {"a": None}
+    assert disk.world.model("a").status == "ready"
+
+
+def test_the_catalogue_knows_nothing_of_it_and_a_rebuild_gives_the_same(disk: DarkDisk) -> None:
+    disk.world.wait(100)
+    assert disk.world.model("a").reason is None
+    assert compare(disk.world.log).difference is None
+
+
+def test_a_reason_that_the_model_has_already_is_said_too(disk: DarkDisk) -> None:
+    disk.heal()
+    disk.world.wait(LATEST)
+    disk.world.fs.put(f"{HOME}/model.json", b"{")
+    disk.world.wait(5)
+    known = listed(disk.world.pipeline.snapshot, ModelList())["a"] or ""
+    assert "stays in force" in known
+    disk.begins_with = "rename"
+    with pytest.raises(FolderError):
+        disk.world.delete("a").done.result(0)
+    said = listed(disk.world.pipeline.snapshot, ModelList())["a"] or ""
+    assert said.startswith(known)
+    assert "could not become .janfs/trash" in said
+
+
+@pytest.mark.parametrize("subject", ["a", f"{HOME}/a.gguf", "models/a.gguf", HOME])
+def test_why_says_it_of_the_model_and_of_both_paths(disk: DarkDisk, subject: str) -> None:
+    found = why(disk.world.log, disk.world.pipeline.snapshot, subject)
+    assert found.unsettled is not None
+    told = {"subject": found.subject, "reasons": [], "unsettled": found.unsettled}
+    assert printing.reasons(told) == found.unsettled
+    disk.heal()
+    disk.world.wait(LATEST)
+    found = why(disk.world.log, disk.world.pipeline.snapshot, subject)
+    assert (found.unsettled, bool(found.reasons)) == (None, True)
+
+
+def test_why_says_nothing_of_it_elsewhere(disk: DarkDisk) -> None:
+    with pytest.raises(NotFound):
+        why(disk.world.log, disk.world.pipeline.snapshot, "models/other.gguf")
+
+
+def test_what_has_no_model_yet_is_listed_by_its_place(tmp_path: Path) -> None:
+    disk = DarkDisk("none yet", tmp_path / "log.db")
+    world = disk.world
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.tick()
+    uid, position = world.model("a").uid, world.log.head.position
+    world.delete("a").done.result(0)
+    disk.begins_with = "rename"
+    asked = Submitted(Revert(uid, position, "api:test"))
+    world.pipeline.tick([], [asked])
+    with pytest.raises(FolderError, match="Input/output error"):
+        asked.done.result(0)
+    reason = listed(world.pipeline.snapshot, ModelList())["a"] or ""
+    assert "could not become models/a: Input/output error" in reason
+    view = find_view(world.pipeline.snapshot, "a", stopped)
+    assert view is not None
+    assert (view.status, view.reason) == ("missing", reason)
+    disk.heal()
+    world.wait(LATEST)
+    assert listed(world.pipeline.snapshot, ModelList()) == {"a": None}
+    world.stop()
+
+
+def test_an_engines_file_says_it_too(tmp_path: Path) -> None:
+    path, dark = f"{paths.ENGINES}/llama-cpp.json", [True]
+
+    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        done = perform(*args, **kwargs)
+        begun = name == "rename" or (name == "stat" and world.fs.stat(path) is not None)
+        if dark[0] and path in args and begun:
+            raise OSError(errno.EIO, "Input/output error")
+        return done
+
+    world = World(tmp_path / "log.db", port=lambda fs: HookedFileSystem(fs, hook))
+    world.engine_files = {path: b"{}\n"}
+    world.restart()
+    (problem,) = engine_list(world.pipeline.snapshot).data[0].problems
+    assert problem.file == path
+    assert "could not be written: Input/output error" in problem.reason
+    dark[0] = False
+    world.wait(LATEST)
+    assert engine_list(world.pipeline.snapshot).data[0].problems == ()
     world.stop()
