@@ -67,7 +67,7 @@ def test_a_model_that_is_to_be_downloaded_is(
 
 def test_while_it_comes_it_is_arriving_and_says_how_far_it_is(open_service: Service, site: Site) -> None:
     service = open_service
-    url = site.put("m.gguf", CONTENT, pace=0.1)
+    url = site.put("m.gguf", CONTENT, pace=3600.0)
     wanting(service, url)
     service.client.post("/v1/models/m/download")
 
@@ -188,7 +188,7 @@ def test_another_sites_page_starts_nothing(open_service: Service, site: Site) ->
 
 def test_deleting_a_model_ends_its_download(open_service: Service, site: Site) -> None:
     service = open_service
-    wanting(service, site.put("m.gguf", CONTENT, pace=0.2))
+    wanting(service, site.put("m.gguf", CONTENT, pace=3600.0))
     service.client.post("/v1/models/m/download")
     assert service.client.delete("/v1/models/m").status_code == 200
     assert service.client.get("/v1/models/m").status_code == 404
@@ -198,7 +198,7 @@ def test_what_was_coming_when_it_ended_goes_on_after_the_next_start(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "PIECE", 100_000)
-    url = site.put("m.gguf", CONTENT, pace=0.1)
+    url = site.put("m.gguf", CONTENT, pace=3600.0)
     with running_service(tmp_path / "jan", download_private=True) as service:
         wanting(service, url)
         service.client.post("/v1/models/m/download")

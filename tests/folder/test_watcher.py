@@ -1,5 +1,6 @@
 """What people and programs do to a real folder, and the hint that must follow."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ from janfs.folder.watch.probe import file_system_type, probe
 from janfs.folder.watch.tree import WatchedTree
 from janfs.folder.watcher import PollingWatcher, choose_watcher
 from tests.support.patience import PATIENCE
+
+_marks = itertools.count()
 
 
 class Hints:
@@ -50,13 +53,13 @@ class Hints:
             )
             assert covered, f"no hint covers {path!r}, only {self.all}"
 
-    def settle(self) -> list[str]:
-        """The hints, once none has come for 150 ms."""
-        count = -1
-        while count != len(self.all):
-            count = len(self.all)
-            time.sleep(0.15)
-        return list(self.all)
+    def settle(self, root: Path) -> list[str]:
+        """The hints at all that happened so far: the kernel tells of changes in their order."""
+        mark = f"models/mark-{next(_marks)}"
+        (root / mark).write_bytes(b"")
+        self.wait_for(mark)
+        with self._came:
+            return [hint for hint in self.all if not hint.startswith("models/mark-")]
 
 
 @pytest.fixture
@@ -161,7 +164,7 @@ def test_a_hint_follows(root: Path, hints: Hints, act: str) -> None:
 def test_a_copy_is_hinted_at_again_when_it_is_done(root: Path, hints: Hints) -> None:
     with (root / "models/a.gguf").open("wb") as file:
         hints.wait_for("models/a.gguf")
-        hints.settle()
+        hints.settle(root)
         hints.forget()
         file.write(b"x")
     hints.wait_for("models/a.gguf")
@@ -177,22 +180,22 @@ def test_nothing_is_said_of_ignored_names(root: Path, hints: Hints, name: str) -
     (root / "models" / name).write_bytes(b"x")
     (root / "models" / ".cache").mkdir()
     (root / "models" / ".cache" / "a.gguf").write_bytes(b"x")
-    assert hints.settle() == []
+    assert hints.settle(root) == []
 
 
 def test_nothing_is_said_of_reading(root: Path, hints: Hints) -> None:
     (root / "models/old/old.gguf").read_bytes()
     list((root / "models/old").iterdir())
-    assert hints.settle() == []
+    assert hints.settle(root) == []
 
 
 def test_nothing_is_said_of_what_lies_behind_a_link(root: Path, hints: Hints) -> None:
     (root / "models/link").symlink_to(root / "outside")
     hints.wait_for("models/link")
-    hints.settle()
+    hints.settle(root)
     hints.forget()
     (root / "outside/a.gguf").write_bytes(b"x")
-    assert hints.settle() == []
+    assert hints.settle(root) == []
 
 
 def test_an_unfinished_download_is_hinted_at_when_it_gets_its_name(root: Path, hints: Hints) -> None:
@@ -219,16 +222,16 @@ def test_a_folder_that_was_moved_is_watched_under_its_new_name(root: Path, hints
     hints.wait_for("models/new")
     (root / "models/new/deep/a.gguf").write_bytes(b"x")
     hints.wait_for("models/new/deep/a.gguf")
-    assert "models/old/deep/a.gguf" not in hints.settle()
+    assert "models/old/deep/a.gguf" not in hints.settle(root)
 
 
 def test_a_folder_that_was_moved_out_is_not_watched_any_more(root: Path, hints: Hints) -> None:
     (root / "models/old").rename(root / "outside/old")
     hints.wait_for("models/old")
-    hints.settle()
+    hints.settle(root)
     hints.forget()
     (root / "outside/old/a.gguf").write_bytes(b"x")
-    assert hints.settle() == []
+    assert hints.settle(root) == []
 
 
 def test_a_name_used_again_is_watched_again(root: Path, hints: Hints) -> None:
@@ -236,7 +239,7 @@ def test_a_name_used_again_is_watched_again(root: Path, hints: Hints) -> None:
         shutil.rmtree(root / "models/old")
         (root / "models/old").mkdir()
         (root / "models/old" / f"{number}.gguf").write_bytes(b"x")
-    hints.settle()
+    hints.settle(root)
     hints.forget()
     (root / "models/old/last.gguf").write_bytes(b"x")
     hints.wait_for("models/old/last.gguf")
@@ -463,7 +466,7 @@ def on_hint(path):
 root = Path({str(root)!r})
 watcher = InotifyWatcher()
 watcher.start(root, ["models"], on_hint)
-deadline = time.monotonic() + 10
+deadline = time.monotonic() + {PATIENCE}
 while watcher.alive() and time.monotonic() < deadline:
     (root / "models/a.gguf").write_bytes(b"x")
     time.sleep(0.02)
@@ -471,7 +474,7 @@ assert not watcher.alive(), "still alive"
 watcher.close()
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=2 * PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "the receiver is broken" in done.stderr
