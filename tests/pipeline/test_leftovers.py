@@ -106,6 +106,17 @@ def test_a_file_that_was_set_aside_gets_its_name_back_in_the_trash(world: World)
     assert world.fs.read(lying) == gguf("a")
 
 
+@pytest.mark.parametrize("hint", ["models/a/a.gguf", ""])
+def test_a_model_file_that_was_left_aside_is_not_missed_and_gets_its_name_back(
+    world: World, hint: str
+) -> None:
+    path, before = "models/a/a.gguf", world.events()
+    world.fs.rename_over(path, paths.aside(path, OP))
+    world.tick(hint)
+    assert (world.events(), world.fs.read(path)) == (before, gguf("a")), "it was taken for removed"
+    check_at_rest(world)
+
+
 @pytest.mark.parametrize("at", ["models/a", paths.TRASH, f"{paths.TRASH}/mine"])
 @pytest.mark.parametrize("name", ALIKE)
 def test_what_only_looks_alike_stays(world: World, at: str, name: str) -> None:
