@@ -24,7 +24,7 @@ from janfs.pipeline.observer import Observer
 from janfs.pipeline.orders import Orders
 from janfs.pipeline.organiser import Organiser
 from janfs.pipeline.plans import Plans
-from janfs.pipeline.recorder import Draft, Recorder
+from janfs.pipeline.recorder import Recorder
 from janfs.pipeline.rest import Rest
 from janfs.pipeline.snapshot import Snapshot
 
@@ -32,7 +32,6 @@ FULL_LOOK_EVERY = 60.0  # seconds
 MANY_HINTS = 64  # more than these are one look at everything
 LAST_WORK = 2.0  # seconds of organising after the word to stop
 _SOON = 10.0  # seconds; what is due later than this need not be waited for
-
 _log = structlog.get_logger()
 
 
@@ -98,6 +97,7 @@ class Pipeline:
         self._next_full_look = clock.monotonic()
         self._listeners: list[Callable[[Snapshot], None]] = []
         self._caught_up = False
+        self._failures = 0  # since all could be looked at and recorded; more than a few are not counted
         self.snapshot = Snapshot(self.catalogue)
 
     @property
@@ -158,17 +158,21 @@ class Pipeline:
         try:
             self._tick(set(hints), commands)
         except LogError as error:
-            self._recover(commands, error, error.detail, again=1.0)
+            self._recover(commands, error, error.detail)
         except Exception as error:  # noqa: BLE001 - the thread must outlive a defect
             # What is served goes on being served, and says what is wrong.
-            _log.exception("pipeline-failed", position=self.catalogue.position)
-            self._recover(commands, error, f"A defect in janfs: {error!r}. Its log says more.", again=5.0)
+            failing = f"A defect in janfs: {error!r}. Its log says more."
+            if failing != self.snapshot.failing:
+                _log.exception("pipeline-failed", position=self.catalogue.position)
+            self._recover(commands, error, failing)
 
-    def _recover(self, commands: list[Submitted], error: Exception, failing: str, again: float) -> None:
-        """Trust nothing that was noted on the way, and look at everything again in `again` seconds."""
+    def _recover(self, commands: list[Submitted], error: Exception, failing: str) -> None:
+        """Trust nothing noted on the way, and look at everything again; later each time that fails."""
         self._observer.forget()
         self._organiser.doubt()
-        self._next_full_look = self._clock.monotonic() + again
+        delay = min(2.0**self._failures, FULL_LOOK_EVERY)
+        self._failures = min(self._failures + 1, 10)
+        self._next_full_look = self._clock.monotonic() + delay
         for item in commands:
             if not item.done.done():
                 item.done.set_exception(error)
@@ -184,6 +188,8 @@ class Pipeline:
         if self._caught_up:
             self._engine_files.work(self._plans.finish, self._observer.arrivals)
         self._organiser.work()
+        if everything and looked:
+            self._failures = 0
         self._publish()
         for item in commands:
             if not item.done.done():
@@ -203,7 +209,7 @@ class Pipeline:
             if misses and not self._root_is_there(hints):
                 self._observer.forget()  # it went while we looked
                 return False
-            seen = (draft for draft in observation.drafts if not self._is_parked(draft))
+            seen = (draft for draft in observation.drafts if not self._recorder.is_parked(draft))
             drafts = [self._manifests.claimed(self.catalogue, draft, observation.documents) for draft in seen]
             self._recorder.record(drafts, observation.documents)
             self._actor.sweep(observation.temporaries, self.catalogue.plans.values())
@@ -211,12 +217,6 @@ class Pipeline:
         if everything:
             self._next_full_look = self._clock.monotonic() + FULL_LOOK_EVERY
         return True
-
-    def _is_parked(self, draft: Draft) -> bool:
-        """Whether an event is of what is not known whole; that is looked at again once it is."""
-        parked = self.catalogue.parked
-        path = getattr(draft.event, "path", None)
-        return draft.stream in parked or any(path in each.paths for each in parked.values())
 
     def _root_is_there(self, hints: set[str]) -> bool:
         before = self.catalogue.root
@@ -235,9 +235,11 @@ class Pipeline:
             listener(self.snapshot)
 
     def _patience(self) -> float:
-        """Seconds until something is due by itself."""
-        due = [self._next_full_look, self._observer.next_due, self._organiser.next_due]
-        due += [self._engine_files.next_due, self._plans.next_due]
+        """Seconds until something is due by itself; while the pipeline fails, a look at everything is."""
+        due: list[float | None] = [self._next_full_look]
+        if self.snapshot.failing is None:
+            due += [self._observer.next_due, self._organiser.next_due]
+            due += [self._engine_files.next_due, self._plans.next_due]
         return max(0.0, min(at for at in due if at is not None) - self._clock.monotonic())
 
 

@@ -50,6 +50,12 @@ class Recorder:
         """Call `listener` with the keys of the entries that were touched, after each commit."""
         self._listeners.append(listener)
 
+    def is_parked(self, draft: Draft) -> bool:
+        """Whether an event is of what is not known whole; that is looked at again once it is."""
+        parked = self.catalogue.parked
+        path = getattr(draft.event, "path", None)
+        return draft.stream in parked or any(path in each.paths for each in parked.values())
+
     def record(self, drafts: Sequence[Draft], documents: Mapping[str, bytes] | None = None) -> list[Record]:
         """Append, fold and project, all or nothing; what cannot be applied is parked.
 

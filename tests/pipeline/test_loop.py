@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from janfs.catalogue.catalogue import present_models
 from janfs.errors import LogError
@@ -13,7 +14,7 @@ from janfs.events import types as e
 from janfs.log.records import NewRecord, Record
 from janfs.pipeline import commands
 from janfs.pipeline.commands import Look, Submitted
-from janfs.pipeline.loop import LAST_WORK, Pipeline, start_thread
+from janfs.pipeline.loop import FULL_LOOK_EVERY, LAST_WORK, Pipeline, start_thread
 from janfs.pipeline.organiser import BATCH
 from janfs.pipeline.recorder import Draft
 from janfs.pipeline.snapshot import Snapshot
@@ -155,6 +156,60 @@ def test_a_log_that_cannot_be_written_loses_nothing(world: World, error: Excepti
         model = world.model(f"model{allowed}")
         assert (model.status, model.reason) == ("ready", None), f"after a failure at append {allowed}"
     assert failed >= 5, "a drop takes at least five commits"
+
+
+def waits_while(world: World, seconds: float) -> list[float]:
+    """How long the pipeline waits each time, for so many seconds without a hint."""
+    waits: list[float] = []
+    until = world.clock.monotonic() + seconds
+    while world.clock.monotonic() < until:
+        waits.append(world.pipeline._patience())
+        assert len(waits) < seconds, f"it spins: {waits[-5:]}"
+        world.clock.advance(waits[-1])
+        world.pipeline.tick()
+    return waits
+
+
+@pytest.mark.parametrize("error", [LogError("The disk is full."), ValueError("a defect")])
+@pytest.mark.parametrize("stuck", [False, True])
+def test_what_fails_for_good_is_tried_ever_more_rarely_and_logged_once(
+    world: World, error: Exception, stuck: bool
+) -> None:
+    world.fs.read_only = stuck
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.tick()
+    world.fs.read_only = False
+
+    def failing(*_: Any) -> None:
+        raise error
+
+    world.fs.put("models/b.gguf", gguf("two"))
+    with pytest.MonkeyPatch.context() as patched, capture_logs() as lines:
+        patched.setattr(world.log, "append", failing)
+        world.tick()
+        waits = waits_while(world, 600)
+        assert world.pipeline.snapshot.failing is not None
+    assert waits[:7] == pytest.approx([1, 2, 4, 8, 16, 32, 60])
+    assert set(waits[7:]) == {FULL_LOOK_EVERY}
+    told = [] if isinstance(error, LogError) else ["pipeline-failed"]
+    assert [line["event"] for line in lines] == told, "it fills the log"
+    world.wait(FULL_LOOK_EVERY)
+    assert world.pipeline.snapshot.failing is None
+    assert (world.model("a").status, world.model("b").status) == ("ready", "ready")
+
+
+def test_a_failing_log_is_tried_at_once_where_something_changes(world: World) -> None:
+    def failing(*_: Any) -> None:
+        raise LogError("The disk is full.")
+
+    world.fs.put("models/a.gguf", gguf("one"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(world.log, "append", failing)
+        world.tick()
+        waits_while(world, 100)
+    world.tick("models/a.gguf")
+    assert world.model("a").status == "ready"
+    assert world.pipeline.snapshot.failing is None
 
 
 def test_a_command_that_could_not_be_recorded_says_so(world: World) -> None:
