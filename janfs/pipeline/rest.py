@@ -21,6 +21,7 @@ class Rest:
         self._position: int | None = None  # of the end of the log when it was last looked at
         self._pause = QUIET
         self._due: float | None = None
+        self._told: str | None = None  # why the last try failed
 
     @property
     def wait(self) -> float:
@@ -38,7 +39,11 @@ class Rest:
 
     def _is_checkpointed(self) -> bool:
         try:
-            return self._log.checkpoint()
+            done = self._log.checkpoint()
         except LogError as error:
-            _log.warning("log-not-checkpointed", reason=error.detail, next=f"again in {self._pause:g} s")
+            if error.detail != self._told:
+                _log.warning("log-not-checkpointed", reason=error.detail, next=f"again in {self._pause:g} s")
+            self._told = error.detail
             return False
+        self._told = None
+        return done

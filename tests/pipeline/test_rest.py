@@ -8,8 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from janfs.clock import SystemClock, random_id
+from janfs.errors import LogError
 from janfs.folder.real import RealFileSystem
 from janfs.log.connection import reader_engine
 from janfs.log.reader import LogReader
@@ -21,6 +23,11 @@ from tests.fakes.clock import FakeClock
 from tests.log.kit import fill, new
 from tests.pipeline.world import gguf
 from tests.support.patience import PATIENCE
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quiet() -> None:
+    """What is logged is what one of these is about."""
 
 
 @pytest.fixture
@@ -97,6 +104,24 @@ def test_a_disk_that_does_not_take_it_ends_nothing(root: OpenRoot, clock: FakeCl
     rest.work()
     assert waiting(root) == 0
     assert len(root.log.append([new()])) == 1
+
+
+def test_a_disk_that_never_takes_it_is_told_of_once(
+    root: OpenRoot, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> bool:
+        raise LogError("The disk fails.")
+
+    rest = Rest(root.log, clock)
+    fill(root.log)
+    with monkeypatch.context() as patched, capture_logs() as lines:
+        patched.setattr(root.log, "checkpoint", fails)
+        for _ in range(20):
+            rest.work()
+            clock.advance(rest.wait)
+        assert [line["event"] for line in lines] == ["log-not-checkpointed"]
+    rest.work()
+    assert waiting(root) == 0
 
 
 def test_where_litestream_checkpoints_nothing_is_moved(tmp_path: Path, clock: FakeClock) -> None:
