@@ -27,6 +27,7 @@ BATCH = 64  # files between two looks at what is there
 BATCH_SECONDS = 2.0  # until what was found is recorded, if there are more
 QUIET = 1.0  # seconds without any event before hashing begins
 SAVE_EVERY = 5.0  # seconds that a kill may cost
+LONGEST_PAUSE = 60.0  # seconds between two tries to record what was found
 YIELD = 0.25  # seconds between two looks at whether a model still answers
 NICENESS = 15
 
@@ -107,11 +108,22 @@ class Hasher:
                 continue
             drafts = self.hash_some()
             if drafts:
-                with suppress(Busy, LogError):  # the files are still without a hash, and come again
-                    self._done_at = self._pipeline.submit(Record(tuple(drafts))).result()
+                self._record(drafts)
             else:
                 self._done_at = self._position
                 self._wake.wait()
+
+    def _record(self, drafts: list[Draft]) -> None:
+        """Record what was found, once the log can take it: until then nothing is read in vain."""
+        pause = QUIET
+        while not self._stopping.is_set():
+            try:
+                self._done_at = self._pipeline.submit(Record(tuple(drafts))).result()
+            except (Busy, LogError):
+                self._stopping.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                return
 
     @property
     def _position(self) -> int:

@@ -1,19 +1,28 @@
 """The same content twice: known by full hashes, named, shared when a person says so; never deleted."""
 
 import hashlib
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from janfs.catalogue import rows
+from janfs.clock import SystemClock
+from janfs.errors import LogError
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.listing import ModelList
+from janfs.pipeline import hasher
 from janfs.pipeline.commands import Dedupe, Pair, Record, Submitted
 from janfs.pipeline.hasher import found, possible_duplicates, worklist
+from janfs.pipeline.loop import start_thread
 from janfs.pipeline.recorder import Draft, rebuild
 from janfs.pipeline.verifying import compare, verify
 from janfs.views import model_view, stopped
 from tests.pipeline.world import World, gguf
+from tests.support.patience import PATIENCE
 
 
 def obey(world: World, command: Record | Dedupe | Pair) -> None:
@@ -214,3 +223,42 @@ def test_nothing_of_it_is_left_lying_about(world: World, tmp_path: Path) -> None
     two(world)
     share(world)
     assert not [name for name in world.fs.list("models/b") if name.startswith(paths.TEMP_PREFIX)]
+
+
+def test_what_the_log_cannot_take_is_not_read_again_until_it_can(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.tick()
+    path, reads, refused = world.model("a").binary, 0, threading.Event()
+    append, allowed = world.log.append, threading.Event()
+
+    def read(*_: Any) -> str:
+        nonlocal reads
+        reads += 1
+        return "0" * 64
+
+    def take(*args: Any) -> Any:
+        if allowed.is_set():
+            return append(*args)
+        refused.set()
+        raise LogError("The disk is full.")
+
+    monkeypatch.setattr(hasher, "hash_file", read)
+    monkeypatch.setattr(hasher, "QUIET", 0.01)
+    monkeypatch.setattr(world.log, "append", take)
+    thread = start_thread(world.pipeline)
+    background = hasher.Hasher(world.fs, world.pipeline, tmp_path / "hashing.json", SystemClock())
+    background.start()
+    for _ in range(3):
+        assert refused.wait(PATIENCE), "nothing was to be recorded"
+        refused.clear()
+    allowed.set()
+    until = time.monotonic() + PATIENCE
+    while world.pipeline.snapshot.catalogue.files[path or ""].sha256 is None:
+        assert time.monotonic() < until, "it was never recorded"
+        time.sleep(0.01)
+    background.close()
+    world.pipeline.stop()
+    thread.join(PATIENCE)
+    assert reads == 1, "a whole file was read for nothing"
