@@ -23,13 +23,11 @@ from janfs.pipeline.verdicts import event_of
 
 FOLDER = "folder"  # the actor of whatever people and programs do to the files
 UNREADABLE = "unreadable"  # the code of a file that we may not read
-UNREADABLE_AGAIN = 5.0  # seconds until another try at a file that could not be read
+UNREADABLE_AGAIN, UNREADABLE_LATEST = 5.0, 60.0  # seconds until another try at a file that could not be read
 
 
 class Observation(Struct):
-    """Events of one look, and the texts that they point at. With `look_again` the rest is seen once they are
-    recorded.
-    """
+    """Events of one look, and their texts. With `look_again` the rest is seen once they are recorded."""
 
     drafts: list[Draft]
     documents: dict[str, bytes]
@@ -230,7 +228,8 @@ class Observer:
         except PermissionError as error:
             verdict = settle.Refused(stat.stamp or settle.NO_STAMP, UNREADABLE, f"{error.strerror}.")
         except OSError as error:
-            verdict = settle.Waiting(f"It cannot be read: {error.strerror}.", UNREADABLE_AGAIN)
+            again = max(UNREADABLE_AGAIN, min(now - since, UNREADABLE_LATEST))
+            verdict = settle.Waiting(f"It cannot be read: {error.strerror}.", again)
         if isinstance(verdict, settle.Waiting):
             size = stat.stamp.size if stat.stamp is not None else 0
             arrival = Arrival(path, verdict.reason, verdict.percentage, size, since)

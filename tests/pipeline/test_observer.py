@@ -308,6 +308,28 @@ class TestDifferences:
         assert not world.events(position)
         world.stop()
 
+    def test_a_file_that_cannot_be_read_is_tried_ever_more_rarely_and_at_once_on_a_hint(
+        self, tmp_path: Path
+    ) -> None:
+        broken, tried = True, []
+
+        def on_call(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+            if broken and name == "open" and args[0] == LOOSE:
+                tried.append(world.clock.monotonic())
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return perform(*args, **kwargs)
+
+        world = World(tmp_path / "log.db", port=lambda fs: HookedFileSystem(fs, on_call))
+        world.fs.put(LOOSE, WHOLE)
+        world.wait(10)
+        assert len(tried) >= 2, "at first soon"
+        world.wait(600)
+        assert len(tried) <= 20, f"a disk that fails for good is asked all the time: {tried}"
+        broken = False
+        world.tick(LOOSE)
+        assert world.model("whole").status == "ready"
+        world.stop()
+
 
 class TestManifests:
     PATH = "models/whole/model.json"
