@@ -47,15 +47,19 @@ class Actor:
             return [Draft(step.uid, copied, cause=step.cause)]
         return self._manifests.generated(step, catalogue, documents)
 
-    def is_in_vain(self, step: Move | Copy | Generate, arriving: Container[str]) -> bool:
-        """Whether what failed once would fail again: its file is being written, or has another name too, or
-        something arrives or lies in its place, maybe under a name that the disk takes for the same.
+    def is_in_vain(
+        self, catalogue: Catalogue, step: Move | Copy | Generate, arriving: Container[str]
+    ) -> bool:
+        """Whether what failed once would fail again: its file is being written, or is to be changed and has
+        another name too, or something arrives or lies in its place, maybe under a name that the disk takes
+        for the same.
         """
         if not isinstance(step, Generate) and (step.source in arriving or step.target in arriving):
             return True
         with suppress(OSError):
             if isinstance(step, Generate):
-                return step.anew and replacing.is_shared(self._fs.stat(step.path))
+                changes = step.anew and catalogue.files[step.path].made_from != step.made_from
+                return changes and replacing.is_shared(self._fs.stat(step.path))
             there = self._fs.stat(step.target)
             return isinstance(step, Move) and there is not None and not _is_alike(there.stamp, step.stamp)
         return False

@@ -148,7 +148,7 @@ class Organiser:
                 self._note_keepers(place)
                 continue
             self._dirty.add(place)
-            if place in retry and self._actor.is_in_vain(step, self._arriving()):
+            if place in retry and self._actor.is_in_vain(self._catalogue, step, self._arriving()):
                 retry.discard(place)
                 continue
             if not _places(step) & claimed:

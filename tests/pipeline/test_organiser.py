@@ -548,6 +548,21 @@ def test_a_model_json_with_another_name_is_said_to_stay_once(world: World) -> No
     assert world.events(position) == ["file-removed", "write-planned", "json-written"]
 
 
+def test_a_model_json_with_another_name_that_needs_no_change_any_more_says_nothing_of_it(
+    world: World,
+) -> None:
+    world.fs.put("models/alpha/alpha.gguf", contents.model("Alpha 7B", "F16"))
+    world.wait(1)
+    world.fs.hard_link("models/alpha/model.json", "models/kept.json")
+    world.fs.put("models/alpha/mmproj.gguf", contents.projector("Alpha 7B"))
+    world.wait(1)
+    assert "has another name too" in (world.model("alpha").reason or "")
+    world.fs.remove("models/alpha/mmproj.gguf")
+    world.wait(4000)
+    assert (world.model("alpha").status, world.model("alpha").reason) == ("ready", None)
+    check_at_rest(world)
+
+
 def test_tries_get_rarer(stubborn: World, refusing: Refusing) -> None:
     refusing.code = errno.EROFS
     refusing.calls = ("make_folder",)
