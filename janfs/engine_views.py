@@ -72,13 +72,15 @@ def loaded_model(model_id: str, now: EngineState) -> LoadedModel | None:
     )
 
 
-class FileProblem(Struct, frozen=True):
-    """Why a file is not read, or not as it is now. Lines and columns count from 1; 0 where there is none."""
+class FileProblem(Struct, frozen=True, omit_defaults=True):
+    """Why a file is not read, or not as it is now. Lines and columns count from 1; 0 where that is of no one
+    place.
+    """
 
     file: str
-    line: int
-    column: int
     reason: str
+    line: int = 0
+    column: int = 0
 
 
 class EngineView(Struct, frozen=True, kw_only=True):
@@ -151,7 +153,7 @@ def _view(
     problems = [_problem(file, counts) for file in files]
     unsettled = snapshot.unsettled.get(stream_of(paths.join(paths.ENGINES, f"{engine}.json")))
     if unsettled is not None:
-        problems.append(FileProblem(unsettled.plan.target, 0, 0, unsettled.reason))
+        problems.append(FileProblem(unsettled.plan.target, unsettled.reason))
     return EngineView(
         id=engine,
         file=None if counts is None else counts.path,
@@ -168,9 +170,9 @@ def _view(
 def _problem(file: File, counts: File | None) -> FileProblem | None:
     if file.refused is not None:
         kept = " The last good one stays in force." if file.manifest is not None else ""
-        return FileProblem(file.path, file.refused.line, file.refused.column, file.refused.reason + kept)
+        return FileProblem(file.path, file.refused.reason + kept, file.refused.line, file.refused.column)
     if file.stuck is not None:
-        return FileProblem(file.path, 0, 0, file.stuck)
+        return FileProblem(file.path, file.stuck)
     if counts is not None and file != counts:
-        return FileProblem(file.path, 0, 0, f"{file.path} is not read, because {counts.path} is there too.")
+        return FileProblem(file.path, f"{file.path} is not read, because {counts.path} is there too.")
     return None

@@ -25,11 +25,11 @@ StateOf = Callable[[str], EngineState]
 _STOPPED = EngineState(state="stopped")
 
 
-class JsonError(Struct, frozen=True):
-    """Where a model.json cannot be read. Lines and columns count from 1; 0 where there is no position."""
+class JsonError(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a model.json cannot be read. Lines and columns count from 1; 0 where that is of no one place."""
 
-    line: int
-    column: int
+    line: int = 0
+    column: int = 0
     reason: str
 
 
@@ -223,4 +223,6 @@ def _duplicate_of(catalogue: Catalogue, files: Sequence[File]) -> str | None:
 
 def _json_error(file: File | None) -> JsonError | None:
     refused = file.refused if file is not None else None
-    return None if refused is None else JsonError(refused.line, refused.column, refused.reason)
+    if refused is None:
+        return None
+    return JsonError(line=refused.line, column=refused.column, reason=refused.reason)

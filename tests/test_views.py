@@ -98,6 +98,16 @@ def test_a_model_json_that_cannot_be_read_shows_where_and_the_last_good_one_stay
     assert (view.status, view.name) == ("ready", "Good")
 
 
+def test_what_is_no_file_in_place_of_a_model_json_is_wrong_at_no_line() -> None:
+    pipe = e.FileRefused(
+        "models/tiny/model.json", Stamp(0, 0, 0), "not_a_file", "It is no regular file.", None
+    )
+    view = view_of(Snapshot(catalogue_of(*model_events("tiny", Manifest()), ("uid-tiny", pipe))), "tiny")
+    assert msgspec.json.decode(msgspec.json.encode(view))["json_error"] == {
+        "reason": "It is no regular file."
+    }
+
+
 def test_a_model_json_that_never_could_be_read_makes_the_model_invalid() -> None:
     broken = ("uid-tiny", e.JsonRejected("models/tiny/model.json", STAMP, "11" * 32, "Not an object."))
     view = view_of(Snapshot(catalogue_of(*model_events("tiny"), broken)), "tiny")

@@ -83,8 +83,8 @@ class Recorder:
             _log.info(record.type, position=record.position, model=name, actor=record.actor)
             if isinstance(draft.event, JsonRejected):
                 said = draft.event
-                place = {"path": said.path, "line": said.line, "column": said.column}
-                _log.warning("file-not-understood", **place, reason=said.reason)
+                place = {"line": said.line, "column": said.column} if said.line else {}
+                _log.warning("file-not-understood", path=said.path, **place, reason=said.reason)
         for listener in self._listeners:
             listener(touched)
         return records

@@ -54,6 +54,7 @@ def test_of_two_names_the_one_that_is_not_read_is_named(service: Service) -> Non
     [engine] = service.get("/v1/engines")["data"]
     assert (engine["file"], engine["engine_parameters"]) == ("engines/llama-cpp.json", {"ngl": 2})
     assert "engines/nitro.json is not read" in engine["problems"][0]["reason"]
+    assert "line" not in engine["problems"][0]
 
 
 def test_the_settings_of_a_model_tell_where_they_come_from(service: Service) -> None:
