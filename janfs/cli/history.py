@@ -114,9 +114,9 @@ def why(root: Path, api_key: str | None, as_json: bool, subject: str) -> None:
 
     def offline(log: "EventLog", catalogue: "Catalogue") -> object:
         from janfs.past import reasons
-        from janfs.pipeline.snapshot import Snapshot
+        from janfs.pipeline.snapshot import of_log
 
-        return reasons.why(log, Snapshot(catalogue), path)
+        return reasons.why(log, of_log(catalogue), path)
 
     found = _ask(root, api_key, "/v1/why", offline, {"subject": path})
     click.echo(printing.as_json(found) if as_json else printing.reasons(found))

@@ -165,11 +165,11 @@ class Offline:
 
     def models(self, at: str | None = None) -> list[dict[str, Any]]:
         """See `Source.models`."""
-        from janfs.past.models import models_at
+        from janfs.listing import ModelList
+        from janfs.views import stopped
 
         with OpenRoot(self._root, SystemClock()) as root:
-            listed: list[dict[str, Any]] = msgspec.json.decode(models_at(_catalogue(root, at)))["data"]
-        return listed
+            return list(msgspec.json.decode(ModelList().encode(_snapshot(root, at), stopped))["data"])
 
     def model(self, name: str, at: str | None = None) -> dict[str, Any]:
         """See `Source.model`."""
@@ -198,9 +198,7 @@ class Offline:
         from janfs.engine_views import engine_list
 
         with OpenRoot(self._root, SystemClock()) as root:
-            data = engine_list(_snapshot(root)).data
-        found: list[dict[str, Any]] = msgspec.to_builtins(data)
-        return found
+            return list(msgspec.to_builtins(engine_list(_snapshot(root)).data))
 
     def earlier(self, name: str) -> list[dict[str, Any]]:
         """See `Source.earlier`."""
@@ -243,8 +241,8 @@ def _catalogue(root: OpenRoot, at: str | None) -> "Catalogue":
     return _snapshot(root).catalogue if position == head else AsOf(root.log, root.paths.past).at(position)
 
 
-def _snapshot(root: OpenRoot) -> "Snapshot":
+def _snapshot(root: OpenRoot, at: str | None = None) -> "Snapshot":
     from janfs.pipeline.recorder import Recorder
-    from janfs.pipeline.snapshot import Snapshot
+    from janfs.pipeline.snapshot import Snapshot, of_log
 
-    return Snapshot(Recorder(root.log).catalogue)
+    return of_log(Recorder(root.log).catalogue) if at is None else Snapshot(_catalogue(root, at))

@@ -43,3 +43,13 @@ class Snapshot(Struct, frozen=True):
     unsettled: Mapping[str, Unsettled] = {}
     caught_up: bool = False
     failing: str | None = None
+
+
+def of_log(catalogue: Catalogue) -> Snapshot:
+    """What there is to see where no janfs runs; what the last one began and did not finish is unsettled."""
+    unsettled: dict[str, Unsettled] = {}
+    for plan in sorted(catalogue.plans.values(), key=lambda plan: plan.position):
+        deed = f"{plan.source} became {plan.target}" if plan.source else f"{plan.target} was written"
+        reason = f"janfs ended before it could see whether {deed}. The next start looks, and goes on."
+        unsettled.setdefault(plan.uid, Unsettled(plan, reason))
+    return Snapshot(catalogue, unsettled=unsettled)

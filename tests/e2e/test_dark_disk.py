@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,3 +103,22 @@ def test_a_disk_that_does_not_show_what_it_did_is_told_of_everywhere_until_it_do
     assert service.get("/v1/why?subject=dark")["unsettled"] is None
     assert "dmesg" not in janfs(service, "ls")
     assert service.stop().count("outcome-unseen") == 1, "the log stream says it once"
+
+
+def test_what_a_janfs_that_ended_did_not_see_is_told_of_until_the_next_one_does(
+    start: Callable[..., ServiceProcess], library: Path, tmp_path: Path
+) -> None:
+    dark = tmp_path / "dark"
+    dark.touch()
+    service = start(env={"LD_PRELOAD": str(library), "DARK": str(dark)})
+    service.wait_ready()
+    (service.root / "models" / "dark.gguf").write_bytes(tiny_gguf("dark"))
+    service.wait(lambda: "reason" in service.models().get("dark", {}), "the model to say it", IN_THE_END)
+    begun = time.monotonic()
+    service.stop()
+    assert time.monotonic() - begun < IN_THE_END / 4, "it waited for the disk"
+    for command in (["ls"], ["show", "dark"], ["why", "dark"], ["why", "models/dark/dark.gguf"]):
+        said = janfs(service, *command)
+        assert "whether models/dark.gguf became models/dark/dark.gguf. The next start looks" in said
+    again = start()
+    assert "reason" not in again.wait_model("dark", within=IN_THE_END)

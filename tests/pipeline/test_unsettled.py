@@ -18,7 +18,7 @@ from janfs.pipeline.commands import Look, Revert, Submitted
 from janfs.pipeline.loop import FULL_LOOK_EVERY
 from janfs.pipeline.plans import LATEST, SOON
 from janfs.pipeline.recorder import compare
-from janfs.pipeline.snapshot import Snapshot
+from janfs.pipeline.snapshot import Snapshot, of_log
 from janfs.views import find_view, stopped
 from tests.fakes.faults import HookedFileSystem, P, T
 from tests.pipeline.invariants import check_at_rest
@@ -235,6 +235,14 @@ def test_the_catalogue_knows_nothing_of_it_and_a_rebuild_gives_the_same(disk: Da
     disk.world.wait(100)
     assert disk.world.model("a").reason is None
     assert compare(disk.world.log).difference is None
+
+
+def test_where_no_janfs_runs_what_the_last_one_did_not_see_is_said(disk: DarkDisk) -> None:
+    said = listed(of_log(disk.world.catalogue), ModelList())["a"] or ""
+    assert "whether models/a.gguf became models/a/a.gguf. The next start looks" in said
+    disk.heal()
+    disk.world.wait(LATEST)
+    assert listed(of_log(disk.world.catalogue), ModelList()) == {"a": None}
 
 
 def test_a_reason_that_the_model_has_already_is_said_too(disk: DarkDisk) -> None:
