@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from janfs.api.images import Content, Piece, image_of, together
 from janfs.api.sampling import GenerationFields, refuse, refuse_unsupported
 from janfs.api.tools import CallRequest, NamedTool, ToolChoice, ToolRequest, calls_of, tools_of
-from janfs.engines.protocol import ChatMessage, ChatPrompt
+from janfs.engines.protocol import MAX_LOGPROBS, ChatMessage, ChatPrompt
 from janfs.errors import InvalidInput, UnsupportedParameter
 
 _ROLES = {
@@ -105,7 +105,12 @@ def logprobs_of(asked: ChatRequest) -> int | None:
     """How many likely tokens are told beside each that is chosen. Raises `InvalidInput`."""
     if asked.top_logprobs and not asked.logprobs:
         raise InvalidInput("'top_logprobs' wants 'logprobs': true.", param="top_logprobs")
-    return (asked.top_logprobs or 0) if asked.logprobs else None
+    count = asked.top_logprobs or 0
+    if not 0 <= count <= MAX_LOGPROBS:
+        raise InvalidInput(
+            f"'top_logprobs' must be between 0 and {MAX_LOGPROBS}, not {count}.", param="top_logprobs"
+        )
+    return count if asked.logprobs else None
 
 
 def prompt_of(asked: ChatRequest) -> ChatPrompt:

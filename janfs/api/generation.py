@@ -27,7 +27,7 @@ from janfs.engines.protocol import (
     TextDelta,
     TokenLogprob,
 )
-from janfs.errors import EngineError
+from janfs.errors import EngineError, InvalidInput
 
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger()
@@ -130,6 +130,17 @@ async def answer(
         await replies.aclose()
 
     return EventStream(messages, close)
+
+
+async def refused_of(field: str, replies: AsyncGenerator[Reply]) -> AsyncGenerator[Reply]:
+    """The same replies; what an engine refuses of a chat's `messages` is refused of the caller's `field`."""
+    try:
+        async with aclosing(replies):
+            async for reply in replies:
+                yield reply
+    except InvalidInput as error:
+        error.param = field if error.param == "messages" else error.param
+        raise
 
 
 async def seated(seats: asyncio.Semaphore, replies: AsyncGenerator[Reply]) -> AsyncGenerator[Reply]:

@@ -16,7 +16,7 @@ from msgspec.structs import asdict, replace
 from janfs.api.chat_model import chat_model
 from janfs.api.context import Context
 from janfs.api.errors import ErrorDetail, decode_body
-from janfs.api.generation import Answered, Chunk, answer
+from janfs.api.generation import Answered, Chunk, answer, refused_of
 from janfs.api.logprobs import ContentLogprob, chat_logprobs
 from janfs.api.responses_request import ResponsesRequest, TextFormat, fields_of, logprobs_of, prompt_of
 from janfs.api.responses_views import (
@@ -187,7 +187,7 @@ async def create_response(request: Request[Any, Any, Any], context: Context, bod
     model, fields = chat_model(context, asked.model), fields_of(asked)
     sampling = sampling_of(fields, model.defaults, logprobs=logprobs)
     response = _begun(asked, sampling, model.id)
-    replies = model.answer(response.id, prompt, sampling, fields)
+    replies = refused_of("input", model.answer(response.id, prompt, sampling, fields))
     format_ = ResponsesFormat(response, model.fingerprint)
     return await answer(request, [replies], format_, stream=bool(asked.stream))
 

@@ -112,9 +112,8 @@ def sampling_of(
     if max_tokens is not None:
         values["max_tokens"] = max_tokens
     if values["max_tokens"] is not None and values["max_tokens"] < least_tokens:
-        raise InvalidInput(
-            f"max_tokens must be at least {least_tokens}, not {values['max_tokens']}.", param="max_tokens"
-        )
+        said = "max_tokens" if max_tokens is None else "max_completion_tokens"
+        raise InvalidInput(f"{said} must be at least {least_tokens}, not {values['max_tokens']}.", param=said)
     stop = values["stop"]
     values["stop"] = (stop,) if isinstance(stop, str) else tuple(stop or ())
     return SamplingParams(

@@ -21,7 +21,7 @@ from janfs.engines.protocol import (
     Tool,
     ToolCall,
 )
-from janfs.errors import Busy, WorkerCrashed
+from janfs.errors import Busy, ContextExceeded, InvalidInput, WorkerCrashed
 from tests.api.service import Service, eventually
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -238,6 +238,15 @@ def test_a_stream_that_breaks_says_so_and_ends(tiny: Service, client: openai.Ope
     tiny.pool.texts = [Busy("Later.", retry_after=3)]
     with pytest.raises(openai.RateLimitError):
         client.responses.create(model="tiny", input="Hello?")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_an_engine_refuses_of_a_chat_is_refused_of_the_input(tiny: Service, stream: bool) -> None:
+    tiny.pool.texts = [ContextExceeded(9, 8)]
+    error = post(tiny, stream=stream).json()["error"]
+    assert (error["param"], error["n_prompt_tokens"], error["n_ctx"]) == ("input", 9, 8)
+    tiny.pool.texts = [InvalidInput("An image.", param="input[0].content[1]")]
+    assert post(tiny, stream=stream).json()["error"]["param"] == "input[0].content[1]"
 
 
 def test_a_client_that_goes_away_ends_the_generation(tiny: Service) -> None:
