@@ -172,6 +172,10 @@ def test_an_answer_is_free_until_it_calls_and_then_fits(allows: Allows, family: 
     assert not allows(grammar, words + call % ("bound", right) + "and so on"), "a call ends the answer"
     assert allows(grammar, words + call % ("loose", wrong)), "nobody asked for its arguments to be bound"
     assert not allows(grammar, words + call % ("unknown", right)), "a tool that is not there"
+    if marks.around[0]:  # which may be left out
+        alone = call.removeprefix(marks.around[0]).removesuffix(marks.around[1])
+        assert allows(grammar, words + alone % ("bound", right) + alone % ("loose", wrong))
+        assert not allows(grammar, words + alone % ("bound", wrong))
     if not marks.one_call and not marks.around[0]:
         other = call.replace("<tool_call>\n", "<tool_call>") % ("loose", "{}")
         assert allows(grammar, words + call % ("bound", right) + "\n" + other)

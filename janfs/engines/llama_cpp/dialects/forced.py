@@ -50,11 +50,13 @@ def forced(
         raise ValueError("a grammar of another form than expected")
     pairs = list(zip((tool.name for tool in tools), names, strict=False))
     before, after = (_literal(mark) if mark else "" for mark in marks.around)
+    if begun and after:
+        before, after = "", f"({after})?"  # what stands before the first call need not have been there
     several = several and not marks.one_call
     more = " (sep call)*" if several else ""
     first = "first" if begun else "call"
     lines = [
-        f"root ::= {'' if begun else before} {first}{more} {after}".replace("  ", " ").strip(),
+        f"root ::= {before} {first}{more} {after}".replace("  ", " ").strip(),
         f"call ::= {' | '.join(_call(marks, *pair) for pair in pairs)}",
         *([f"first ::= {' | '.join(_call(marks, *pair, opened=_opening(marks)) for pair in pairs)}"] * begun),
         *(["sep ::= [ \\n]*"] if several else []),
@@ -65,7 +67,7 @@ def forced(
 
 def _opening(marks: Marks) -> str:
     """What shows in an answer that a call begins."""
-    return _HARMONY_CALL if marks is HARMONY else marks.around[0] or marks.call
+    return _HARMONY_CALL if marks is HARMONY else marks.call
 
 
 def _call(marks: Marks, name: str, arguments: str, *, opened: str = "") -> str:
