@@ -31,8 +31,9 @@ from janfs.loading import create_pool, preload
 from janfs.manifest.engine_file import default_engine_file
 from janfs.manifest.spellings import DEFAULT_ENGINE
 from janfs.pipeline.hasher import Hasher
-from janfs.pipeline.loop import Pipeline, start_thread
+from janfs.pipeline.loop import Pipeline
 from janfs.pipeline.snapshot import Snapshot
+from janfs.pipeline.thread import start_thread
 from janfs.root import OpenRoot, RootPaths
 from janfs.sample import put_sample
 from janfs.settings import Settings

@@ -49,7 +49,7 @@ def _pull(root: Path, hosts: tuple[str, ...], private: bool, source: str) -> Non
     from janfs.cli.offline import opened
     from janfs.downloading import Downloader
     from janfs.downloads.guard import Policy
-    from janfs.pipeline.loop import start_thread
+    from janfs.pipeline.thread import start_thread
     from janfs.views import find_view, stopped
 
     with opened(root) as (pipeline, _, work):

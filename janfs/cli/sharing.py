@@ -120,7 +120,7 @@ def _import(root: Path, api_key: str | None, archive: Path) -> dict[str, Any]:
     from janfs.archiving import Archives
     from janfs.cli.offline import opened
     from janfs.cli.source import running
-    from janfs.pipeline.loop import start_thread
+    from janfs.pipeline.thread import start_thread
 
     service = running(root, api_key)
     if service is not None:

@@ -29,10 +29,12 @@ class Inbox:
         self._clock = clock
         self._changed = threading.Condition()
         self._found = Handful(set(), [])
+        self._hinted = False
 
     def hint(self, path: str) -> None:
         """Add a hint; `""` is everything."""
         with self._changed:
+            self._hinted = True
             self._found.hints.add(path)
             if len(self._found.hints) > MOST_HINTS:
                 self._found.hints = {""}
@@ -66,6 +68,14 @@ class Inbox:
                 self._changed.wait(GATHER)
             found, self._found = self._found, Handful(set(), [])
         return found
+
+    def later(self) -> set[str]:
+        """The hints that came since; waits a moment for the first, unless nobody ever gave one."""
+        with self._changed:
+            if self._hinted and not self._found.hints:
+                self._changed.wait(GATHER)
+            hints, self._found.hints = self._found.hints, set()
+        return hints
 
     def _is_empty(self) -> bool:
         return not (self._found.hints or self._found.commands or self._found.stopping)

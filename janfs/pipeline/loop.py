@@ -1,6 +1,5 @@
 """The pipeline: one thread, one queue, one tick at a time."""
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from types import MappingProxyType
@@ -32,6 +31,9 @@ FULL_LOOK_EVERY = 60.0  # seconds
 MANY_HINTS = 64  # more than these are one look at everything
 LAST_WORK = 2.0  # seconds of organising after the word to stop
 _SOON = 10.0  # seconds; what is due later than this need not be waited for
+LATE_HINTS = 3  # times that one look takes up what it is told of while it goes on
+
+_MISSED = (e.FileRemoved, e.JsonRemoved)
 _log = structlog.get_logger()
 
 
@@ -197,7 +199,7 @@ class Pipeline:
 
     def _look(self, everything: bool, hints: set[str]) -> bool:
         """Record what is different; whether there was anything to look at, and it could be seen."""
-        again = True
+        again, late = True, LATE_HINTS
         while again:
             hints |= set(self._observer.due())
             if everything or len(hints) > MANY_HINTS:
@@ -205,15 +207,19 @@ class Pipeline:
             if not hints or not self._root_is_there(hints):
                 return False
             observation = self._observer.look(self.catalogue, sorted(hints))
-            misses = any(isinstance(each.event, e.FileRemoved | e.JsonRemoved) for each in observation.drafts)
+            misses = any(isinstance(each.event, _MISSED) for each in observation.drafts)
             if misses and not self._root_is_there(hints):
                 self._observer.forget()  # it went while we looked
                 return False
-            seen = (draft for draft in observation.drafts if not self._recorder.is_parked(draft))
-            drafts = [self._manifests.claimed(self.catalogue, draft, observation.documents) for draft in seen]
+            # What is missing may have been renamed meanwhile, to where nobody looked: look there, too.
+            later = self._inbox.later() if misses and late and not observation.look_again else set()
+            seen = [each for each in observation.drafts if not (later and isinstance(each.event, _MISSED))]
+            seen = [each for each in seen if not self._recorder.is_parked(each)]
+            drafts = [self._manifests.claimed(self.catalogue, each, observation.documents) for each in seen]
             self._recorder.record(drafts, observation.documents)
             self._actor.sweep(observation.temporaries, self.catalogue.plans.values())
-            again = observation.look_again and bool(drafts)
+            hints, late = hints | later, late - bool(later)
+            again = bool(later) or (observation.look_again and bool(drafts))
         if everything:
             self._next_full_look = self._clock.monotonic() + FULL_LOOK_EVERY
         return True
@@ -241,10 +247,3 @@ class Pipeline:
             due += [self._observer.next_due, self._organiser.next_due]
             due += [self._engine_files.next_due, self._plans.next_due]
         return max(0.0, min(at for at in due if at is not None) - self._clock.monotonic())
-
-
-def start_thread(pipeline: Pipeline) -> threading.Thread:
-    """Run a pipeline in a thread of its own."""
-    thread = threading.Thread(target=pipeline.run, name="pipeline", daemon=True)
-    thread.start()
-    return thread

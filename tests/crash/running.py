@@ -17,7 +17,8 @@ from janfs.downloads import fetch as fetching
 from janfs.downloads import part as parts
 from janfs.downloads.guard import Policy
 from janfs.folder import staging
-from janfs.pipeline.loop import Pipeline, start_thread
+from janfs.pipeline.loop import Pipeline
+from janfs.pipeline.thread import start_thread
 from janfs.root import OpenRoot, RootPaths
 from tests.crash.dying import Tree
 from tests.crash.operations import Operation, Server, put

@@ -17,8 +17,8 @@ from janfs.listing import ModelList
 from janfs.pipeline import hasher
 from janfs.pipeline.commands import Dedupe, Pair, Record, Submitted
 from janfs.pipeline.hasher import found, possible_duplicates, worklist
-from janfs.pipeline.loop import start_thread
 from janfs.pipeline.recorder import Draft, rebuild
+from janfs.pipeline.thread import start_thread
 from janfs.pipeline.verifying import compare, verify
 from janfs.views import model_view, stopped
 from tests.pipeline.world import World, gguf

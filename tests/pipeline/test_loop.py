@@ -14,10 +14,11 @@ from janfs.events import types as e
 from janfs.log.records import NewRecord, Record
 from janfs.pipeline import commands
 from janfs.pipeline.commands import Look, Submitted
-from janfs.pipeline.loop import FULL_LOOK_EVERY, LAST_WORK, Pipeline, start_thread
+from janfs.pipeline.loop import FULL_LOOK_EVERY, LAST_WORK, Pipeline
 from janfs.pipeline.organiser import BATCH
 from janfs.pipeline.recorder import Draft
 from janfs.pipeline.snapshot import Snapshot
+from janfs.pipeline.thread import start_thread
 from tests.pipeline.world import World, gguf
 from tests.support.patience import PATIENCE
 

@@ -423,3 +423,37 @@ def test_a_folder_that_cannot_be_seen_is_not_renamed_with_the_first_file_that_le
     assert (world.model("mine").folder, world.model("mine").status) == ("models/mine", "ready")
     assert "model-renamed" not in world.events()
     check_at_rest(world)
+
+
+@pytest.mark.parametrize("told", ["", "models/first"], ids=["everything", "as it happened"])
+def test_a_folder_that_is_renamed_during_a_look_keeps_its_model(tmp_path: Path, told: str) -> None:
+    """The look has gone past its new place, or was not told of it, when it comes to the old one."""
+
+    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        nonlocal armed
+        if armed and name == "list" and args[0] == "models/first":
+            armed = False
+            world.fs.rename_over("models/first", "models/second")
+            world.pipeline.hint("models/second")
+        return perform(*args, **kwargs)
+
+    armed = False
+    world = World(tmp_path / "other.db", port=lambda fs: HookedFileSystem(fs, hook))
+    world.fs.put("models/first/m.gguf", gguf("m"))
+    world.come_to_rest()
+    uid, position, armed = world.model("first").uid, world.log.head.position, True
+    world.hints.clear()
+    world.tick(told)
+    assert not armed, "it was not looked at"
+    assert (world.model("second").uid, world.model("second").aliases) == (uid, ("first",))
+    assert not {"file-removed", "json-removed", "model-removed"} & set(world.events(position))
+    world.stop()
+
+
+def test_what_is_really_gone_is_not_waited_for_while_hints_keep_coming(world: World) -> None:
+    world.fs.put("models/first/m.gguf", gguf("m"))
+    world.come_to_rest()
+    world.fs.remove_tree("models/first")
+    world.pipeline.hint("models/elsewhere")
+    world.tick()
+    assert not world.catalogue.ids

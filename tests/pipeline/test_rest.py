@@ -16,8 +16,9 @@ from janfs.folder.real import RealFileSystem
 from janfs.log.connection import reader_engine
 from janfs.log.reader import LogReader
 from janfs.log.verify import verify
-from janfs.pipeline.loop import Pipeline, start_thread
+from janfs.pipeline.loop import Pipeline
 from janfs.pipeline.rest import AT_MOST, QUIET, Rest
+from janfs.pipeline.thread import start_thread
 from janfs.root import OpenRoot, RootPaths
 from tests.fakes.clock import FakeClock
 from tests.log.kit import fill, new
