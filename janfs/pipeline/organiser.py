@@ -223,14 +223,14 @@ def _places(step: Move | Copy | Generate) -> set[str]:
 
 
 def _claim(step: Decide, claimed: set[str]) -> bool:
-    """Claim the folder and id, or the part, that a decision gives; False when another of this round did."""
+    """Claim the folder and id, the part or the copy of a decision; False when another of this round did."""
     wanted = {
         name
         for _, event in step.events
         if isinstance(event, e.ModelRegistered | e.ModelRestored | e.ModelRenamed)
         for name in (event.folder, event.id)
     }
-    wanted |= {event.path for _, event in step.events if isinstance(event, e.PartPaired)}
+    wanted |= {event.path for _, event in step.events if isinstance(event, e.PartPaired | e.DuplicateFound)}
     if wanted & claimed:
         return False
     claimed |= wanted
