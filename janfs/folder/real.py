@@ -165,7 +165,7 @@ class RealFileSystem:
                 raise
 
     def rename(self, source: str, target: str) -> None:
-        """See `FileSystem.rename`; renameat2(2) with RENAME_NOREPLACE, or link and unlink without it."""
+        """See `FileSystem.rename`; renameat2(2) with RENAME_NOREPLACE, or link and unlink, or EOPNOTSUPP."""
         here, there = self._at(source), self._at(target)
         if _libc.renameat2(_AT_FDCWD, here, _AT_FDCWD, there, _RENAME_NOREPLACE) == 0:
             return
@@ -181,7 +181,12 @@ class RealFileSystem:
                 os.rmdir(there)
                 raise
             return
-        os.link(here, there, follow_symlinks=False)
+        try:
+            os.link(here, there, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOSYS):
+                raise
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP), os.fsdecode(here)) from error
         os.unlink(here)
 
     def exchange(self, first: str, second: str) -> None:

@@ -17,6 +17,7 @@ OTHER_DISK = "That is on another disk, so it stays where it is, and is served fr
 _HINTS = {
     errno.EACCES: "Permission denied: let the user that runs janfs write there.",
     errno.EPERM: "Operation not permitted: let the user that runs janfs write there.",
+    errno.EOPNOTSUPP: "The disk can neither rename without overwriting nor give a file a second name.",
     errno.EROFS: "The file system is read-only.",
     errno.ENOSPC: "The disk is full: make room.",
     errno.EXDEV: OTHER_DISK,

@@ -4,6 +4,7 @@ An unmounted disk looks like an empty folder; it must not be taken for a mass de
 """
 
 import contextlib
+import errno
 from collections.abc import Collection
 
 from janfs.events import types as e
@@ -55,7 +56,12 @@ def why_unavailable(fs: FileSystem, known: Collection[str]) -> str | None:
     with contextlib.suppress(OSError):  # without a marker, what is known must do: a folder may be read-only
         forget(fs, _MAKING)
         fs.create(_MAKING, _TEXT)
-        fs.rename(_MAKING, MARKER)
+        try:
+            fs.rename(_MAKING, MARKER)
+        except OSError as error:
+            fs.unlink(_MAKING)
+            if error.errno == errno.EOPNOTSUPP:  # half a marker says as much as a whole one
+                fs.create(MARKER, _TEXT)
         fs.sync_folder(paths.MODELS)
     return None
 

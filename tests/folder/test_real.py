@@ -74,6 +74,21 @@ def test_without_noreplace_nothing_is_overwritten(plain: RealFileSystem, tmp_pat
     assert (tmp_path / "b").read_bytes() == b"theirs"
 
 
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_without_noreplace_and_second_names_a_file_stays(
+    plain: RealFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", refuse)
+    (tmp_path / "a").write_bytes(b"abc")
+    with pytest.raises(OSError, match="not supported") as failed:
+        plain.rename("a", "b")
+    assert failed.value.errno == errno.EOPNOTSUPP
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a", b"abc")]
+
+
 def test_without_noreplace_a_link_moves_as_a_link(plain: RealFileSystem, tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("none")
     plain.rename("a", "b")

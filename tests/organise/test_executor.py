@@ -367,7 +367,7 @@ def test_where_nothing_can_be_put_back_nothing_is_set_aside(
     monkeypatch.setattr(os, "link", refuse)
     hands = Real(tmp_path)
     hands.put(MANIFEST, CONTENT)
-    with pytest.raises(FolderError, match="not permitted"):
+    with pytest.raises(FolderError, match="neither rename without overwriting nor give a file a second"):
         replacing.replace(hands.port, WRITE, JSON, CONTENT)
     assert hands.tree() == {"models": None, "models/x": None, MANIFEST: CONTENT}
 

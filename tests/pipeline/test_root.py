@@ -1,7 +1,9 @@
 """A folder that is away is not a folder that was emptied."""
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import pytest
 
@@ -10,6 +12,9 @@ from janfs.pipeline.root import MARKER, why_unavailable
 from tests.fakes.faults import Fault, Faults, HookedFileSystem
 from tests.fakes.filesystem import FakeFileSystem
 from tests.pipeline.world import World, gguf
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -130,6 +135,18 @@ def test_the_marker_appears_whole_or_not_at_all() -> None:
         assert why_unavailable(HookedFileSystem(fs, full), ()) is None
     assert full.calls[3][0] == "create"
     assert fs.read(MARKER).endswith(b"Leave it in place.\n")
+    assert list(fs.list(paths.MODELS)) == [paths.name(MARKER)]
+
+
+def test_a_disk_that_cannot_rename_without_overwriting_gets_its_marker_and_nothing_else() -> None:
+    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if name == "rename":
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return perform(*args, **kwargs)
+
+    fs = FakeFileSystem()
+    fs.mkdir(paths.MODELS)
+    assert why_unavailable(HookedFileSystem(fs, hook), ()) is None
     assert list(fs.list(paths.MODELS)) == [paths.name(MARKER)]
 
 
