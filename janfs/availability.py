@@ -135,7 +135,9 @@ def find_outsider(snapshot: Snapshot, name: str) -> Outsider | None:
 def _add(found: dict[str, Outsider], catalogue: Catalogue, path: str, size: int, now: Availability) -> None:
     place = paths.place(path)
     if place == path:
-        wanted = paths.name(home_of(catalogue, paths.name(path)))
+        file_name = paths.name(path)
+        stem = file_name[: -len(paths.ARCHIVE_SUFFIX)] if paths.is_archive(path) else file_name
+        wanted = paths.name(home_of(catalogue, stem))
     else:
         wanted = free_id(id_from_folder(paths.name(place)), GivenIds(catalogue))
     free = free_id(wanted, found)

@@ -234,6 +234,12 @@ def test_every_file_that_arrives_has_an_id_of_its_own(names: list[str]) -> None:
     assert "model" not in ids, "the id of a model that is there was given again"
 
 
+def test_an_archive_that_is_refused_is_listed_under_its_name_without_the_ending() -> None:
+    refused = e.FileRefused("models/My Model.janfs.tar", STAMP, "archive_invalid", "It ends in the middle.")
+    (listed,) = outsiders(Snapshot(catalogue_of(("u", refused))))
+    assert (listed.id, listed.availability.status) == ("my-model", "invalid")
+
+
 def with_adapters(wanted: object = None, **changes: object) -> Snapshot:
     """The model with two LoRAs in its folder."""
     manifest = Manifest(engine_parameters={} if wanted is None else {"adapters": wanted})

@@ -63,7 +63,13 @@ def import_(root: Path, api_key: str | None, as_json: bool, mode: Mode, path: tu
     report = (
         _bring(root, api_key, others, mode, shown=not as_json) if others else {"taken": [], "skipped": []}
     )
-    report["models"] = [_import(root, api_key, archive) for archive in archives]
+    report["models"], refused = [], []
+    for archive in archives:
+        try:
+            report["models"].append(_import(root, api_key, archive))
+        except JanfsError as error:
+            report["skipped"].append({"source": str(archive), "reason": error.detail})
+            refused.append(error)
     if as_json:
         click.echo(printing.as_json(report))
     else:
@@ -73,6 +79,8 @@ def import_(root: Path, api_key: str | None, as_json: bool, mode: Mode, path: tu
             click.echo(f"{'skipped':<12} {skipped['source']}: {skipped['reason']}")
         for model in report["models"]:
             click.echo(f"{model['id']} {'is here' if model['new'] else 'was here already'}.")
+    if refused:
+        raise refused[0]
     if not report["taken"] and not report["models"] and not report["skipped"]:
         raise InvalidInput(f"No GGUF file is at {', '.join(map(str, others))}.", param="path")
 

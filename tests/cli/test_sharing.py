@@ -121,7 +121,12 @@ def test_what_cannot_be_imported_is_told(tmp_path: Path) -> None:
     assert janfs("import", str(tmp_path / "none"), *at(root)).exit_code == 2
     broken = tmp_path / "x.janfs.tar"
     broken.write_text("no archive")
-    assert janfs("import", str(broken), *at(root)).exit_code == 1
+    janfs("organise", *at(root))
+    janfs("export", "story", "-o", str(tmp_path / "story.janfs.tar"), *at(root))
+    both = janfs("import", str(broken), str(tmp_path / "story.janfs.tar"), *at(root))
+    assert both.exit_code == 1
+    assert f"skipped      {broken}: It is no archive" in both.output
+    assert "story was here already." in both.output, "one that is no good kept the other out"
 
 
 def test_an_import_that_is_killed_leaves_no_orphan_and_can_be_done_again(tmp_path: Path) -> None:
