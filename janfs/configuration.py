@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from janfs.catalogue.catalogue import Catalogue, files_of
 from janfs.catalogue.entries import File, Model
-from janfs.catalogue.groups import group, of_kind
+from janfs.catalogue.groups import group, named, of_kind
+from janfs.catalogue.status import manifest_of
 from janfs.errors import InvalidInput
 from janfs.folder import paths
 from janfs.manifest.effective import Effective, Layer, Origin, effective
@@ -57,7 +58,7 @@ def configure(catalogue: Catalogue, model: Model) -> Configuration:
         manifest=said,
         parts=parts,
         adapters=adapters,
-        projector=_projector(files, engine_parameters.get("mmproj")),
+        projector=_projector(files),
         json_file=json_file,
         engine_file=engine_file,
         engine_parameters=engine_parameters,
@@ -133,11 +134,12 @@ def _generated(model: Model, parts: list[File]) -> Manifest:
     return canonical(document)[0]
 
 
-def _projector(files: list[File], named: Effective | None) -> File | None:
-    """The projector that is named, or else the only one there is."""
-    found = {paths.name(each.head.path): each.head for each in of_kind(group(files), "projector")}
-    if named is not None and named.value in found:
-        return found[named.value]
+def _projector(files: list[File]) -> File | None:
+    """The projector that is named, or, where none is, the only one there is."""
+    found = {paths.shown_name(each.head.path): each.head for each in of_kind(group(files), "projector")}
+    wanted = named(manifest_of(files), "mmproj")
+    if wanted is not None:
+        return found.get(wanted)
     return next(iter(found.values())) if len(found) == 1 else None
 
 

@@ -275,3 +275,26 @@ def test_the_fingerprint_covers_the_adapters_that_are_applied() -> None:
 
     assert of() != of(header_sha256="cd" * 32)
     assert len({of(), of([]), of(["brief.gguf"])}) == 3
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "used"),
+    [
+        (None, ["eyes"], "eyes"),
+        (None, ["eyes", "more"], None),
+        ("eyes.gguf", ["eyes", "more"], "eyes"),
+        ("/old/place/more.gguf", ["eyes", "more"], "more"),
+        ("gone.gguf", ["eyes"], None),
+    ],
+)
+def test_the_projector_is_the_one_that_model_json_names_or_the_only_one(
+    wanted: str | None, there: list[str], used: str | None
+) -> None:
+    manifest = Manifest(engine_parameters={} if wanted is None else {"mmproj": wanted})
+    facts = replace(FACTS, type="mmproj")
+    dropped = [
+        ("uid-tiny", e.FileDropped(f"models/tiny/{name}.gguf", Stamp(9, 1, place), None, facts))
+        for place, name in enumerate(there)
+    ]
+    spec = resolve(Snapshot(catalogue_of(*model_events("tiny", manifest), *dropped)), ROOT, "tiny").spec
+    assert spec.projector == (f"/data/models/tiny/{used}.gguf" if used is not None else None)

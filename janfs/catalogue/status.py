@@ -78,11 +78,20 @@ def assess(files: Sequence[File]) -> Assessment:
         return Assessment("incomplete", f"Shards are missing: {names}{more}.", chosen.head.path)
     if len({paths.parent(file.path) for file in chosen.files}) > 1:
         return Assessment("incomplete", "Its shards are being brought into one folder.", chosen.head.path)
-    return Assessment("ready", _in_force(wrong), chosen.head.path)
+    return Assessment("ready", _in_force(wrong) or _without_eyes(found, manifest), chosen.head.path)
 
 
 def _in_force(wrong: str | None) -> str | None:
     return None if wrong is None else f"{wrong} The last good model.json stays in force."
+
+
+def _without_eyes(found: Sequence[Group], manifest: Manifest | None) -> str | None:
+    """Why a model sees no images although its model.json says with what."""
+    wanted = groups.named(manifest, "mmproj")
+    here = {paths.shown_name(each.head.path) for each in groups.of_kind(found, "projector")}
+    if wanted is None or wanted in here:
+        return None
+    return f"model.json names {wanted} as mmproj, and no such projector is in the folder: it sees no images."
 
 
 def _unclear(models: Sequence[Group], manifest: Manifest | None) -> Assessment:

@@ -30,6 +30,10 @@ def naming(path: str) -> File:
     return json(Manifest(engine_parameters={"llama_model_path": path}))
 
 
+def seeing_with(path: str) -> File:
+    return json(Manifest(engine_parameters={"mmproj": path}))
+
+
 def with_source(filename: str | None, url: str | None) -> File:
     return json(Manifest(sources=(SourceRef(filename, url),)))
 
@@ -41,6 +45,18 @@ CASES: dict[str, tuple[list[File], Assessment]] = {
     "one binary": ([binary()], Assessment("ready", None, X)),
     "a binary and its model.json": ([binary(), json(Manifest())], Assessment("ready", None, X)),
     "a projector beside it": ([binary(), binary("y.gguf", type="mmproj")], Assessment("ready", None, X)),
+    "the named projector beside it": (
+        [binary(), binary("y.gguf", type="mmproj"), seeing_with("/m/y.gguf")],
+        Assessment("ready", None, X),
+    ),
+    "another projector than is named": (
+        [binary(), binary("y.gguf", type="mmproj"), seeing_with("z.gguf")],
+        Assessment(
+            "ready",
+            "model.json names z.gguf as mmproj, and no such projector is in the folder: it sees no images.",
+            X,
+        ),
+    ),
     "a refused file beside it": (
         [binary(), binary("y.gguf", refused="Cut off.")],
         Assessment("ready", None, X),
