@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from janfs.engines.llama_cpp.dialects.marks import GENERIC, HARMONY, THINK, Marks, family_of
+from janfs.engines.llama_cpp.dialects.marks import GENERIC, HARMONY, Marks, family_of
 from janfs.engines.llama_cpp.dialects.telling import (
     in_words,
     one_by_one,
@@ -49,7 +49,9 @@ def chat_format(settings: EngineSettings, template: str | None, bos: str, eos: s
             _or(settings.ai_prompt, "ASSISTANT: "),
         )
     if template:
-        return _templated(ChatTemplate(template, bos, eos), family_of(template), THINK in template)
+        marks = family_of(template)
+        thinks = marks is HARMONY or marks.thought[0] in template
+        return _templated(ChatTemplate(template, bos, eos), marks, thinks)
     return turns("", "\nUser: ", "\nAssistant:")
 
 
@@ -70,7 +72,7 @@ def _templated(template: ChatTemplate, marks: Marks, thinks: bool) -> ChatFormat
             except InvalidInput:
                 raise refusal from None
 
-    return ChatFormat(render, marks=marks, thinks=thinks or marks is HARMONY)
+    return ChatFormat(render, marks=marks, thinks=thinks)
 
 
 def turns(system: str, user: str, assistant: str, *, always_system: bool = False) -> ChatFormat:

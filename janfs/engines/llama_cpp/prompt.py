@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from janfs.engines.llama_cpp.chat import ChatFormat
 from janfs.engines.llama_cpp.dialects import harmony
 from janfs.engines.llama_cpp.dialects.forced import forced, late
-from janfs.engines.llama_cpp.dialects.marks import HARMONY, THINK, THINK_END, Marks
+from janfs.engines.llama_cpp.dialects.marks import HARMONY, Marks
 from janfs.engines.llama_cpp.dialects.reading import Reader, one_call, reader
 from janfs.engines.llama_cpp.dialects.tagged import text_arguments
 from janfs.engines.llama_cpp.gbnf import behind, either
@@ -115,7 +115,7 @@ def _from_chat(
         tokens = _from_text(text, vocabulary)
     if not prompt.tools and not chat.thinks:
         return Prepared(tokens, chat.stop, grammar=form, pictures=pictures)
-    marks, thinking = chat.marks, text.rstrip().endswith(THINK)
+    marks, thinking = chat.marks, text.rstrip().endswith(chat.marks.thought[0])
     if form is not None and marks.bare_json:
         marks = replace(marks, bare_json=False)  # an answer of JSON is no call, so a call says what it is
     if marks is HARMONY:
@@ -135,9 +135,10 @@ def _from_chat(
     if may_fit:
         grammar = late(marks, prompt.tools, several=prompt.parallel, gbnf_of=gbnf_of_schema)
     if grammar is not None and thinking and marks is not HARMONY:
-        grammar = behind(THINK_END, grammar)
+        grammar = behind(marks.thought[1], grammar)
     elif grammar is not None and may_fit and chat.thinks and marks is not HARMONY:
-        grammar = either(behind(THINK_END, grammar, begins=THINK), grammar)
+        beginning, end = marks.thought
+        grammar = either(behind(end, grammar, begins=beginning), grammar)
     thoughts = None
     if chat.thinks and prompt.most_thought is not None:
         thoughts = _bound(prompt.most_thought, vocabulary, marks, begun=thinking)
@@ -148,8 +149,9 @@ def _bound(most: int, vocabulary: Vocabulary, marks: Marks, *, begun: bool) -> T
     """What ends a thought after so many tokens, as the families write it themselves."""
     if marks is HARMONY:
         return Thoughts(most, *harmony.THOUGHT, tuple(vocabulary.tokenize(harmony.ANSWER)), begun=False)
-    closing = [token for text in ("\n", THINK_END, "\n\n") for token in vocabulary.tokenize(text)]
-    return Thoughts(most, THINK, THINK_END, tuple(closing), begun)
+    beginning, end = marks.thought
+    closing = [token for text in ("\n", end, "\n\n") for token in vocabulary.tokenize(text)]
+    return Thoughts(most, beginning, end, tuple(closing), begun)
 
 
 def _with_images(

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from janfs.engines.llama_cpp.dialects.forced import late
-from janfs.engines.llama_cpp.dialects.marks import THINK, Marks
+from janfs.engines.llama_cpp.dialects.marks import Marks
 from janfs.engines.llama_cpp.gbnf import after_blanks, behind, either, where
 from janfs.engines.llama_cpp.grammar import gbnf_of_schema
 from janfs.engines.llama_cpp.log import Log
@@ -182,7 +182,7 @@ def test_an_answer_is_free_until_it_calls_and_then_fits(allows: Allows, family: 
     if marks.bare_json:
         assert allows(grammar, "<|python_tag|>" + call % ("bound", right))
         assert not allows(grammar, "<|python_tag|>" + call % ("bound", wrong))
-    thinks = either(behind("</think>", grammar, begins=THINK), grammar)
+    thinks = either(behind("</think>", grammar, begins="<think>"), grammar)
     assert allows(thinks, "<think>" + call % ("bound", wrong) + "</think>" + call % ("bound", right))
     if not marks.bare_json:
         assert not allows(thinks, "<think>hm</think>" + call % ("bound", wrong))

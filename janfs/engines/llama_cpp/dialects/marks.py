@@ -6,8 +6,15 @@ Taken from the chat templates that the families publish with their models.
 import re
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-THINK, THINK_END = "<think>", "</think>"
+THOUGHTS = (
+    ("<think>", "</think>"),
+    ("[THINK]", "[/THINK]"),  # Mistral
+    ("<seed:think>", "</seed:think>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),  # Cohere
+)
+"""What a thought at the beginning of an answer stands between; the first is what most models write."""
 
 
 class Marks(Struct, frozen=True, kw_only=True):
@@ -18,7 +25,7 @@ class Marks(Struct, frozen=True, kw_only=True):
     call. With `bare_json` an answer that is one JSON object is a call. `around` stands before the first call
     and after the last. `arguments` is the key of the arguments. `knows_tools` says that the template shows
     tools to the model by itself, and `takes_text` that it wants the arguments of past calls as JSON text.
-    With `one_call` an answer ends with its first call.
+    With `one_call` an answer ends with its first call. A `thought` stands between those two.
     """
 
     name: str
@@ -32,11 +39,12 @@ class Marks(Struct, frozen=True, kw_only=True):
     knows_tools: bool = True
     takes_text: bool = False
     one_call: bool = False
+    thought: tuple[str, str] = THOUGHTS[0]
 
     @property
     def special(self) -> tuple[str, ...]:
         """Marks that may be tokens of their own, whose text would not be shown otherwise."""
-        marks = (self.call, self.call_end, self.separator, *self.around, THINK, THINK_END)
+        marks = (self.call, self.call_end, self.separator, *self.around, *self.thought)
         return tuple(mark for mark in marks if mark)
 
 
@@ -73,6 +81,11 @@ _FAMILIES: tuple[tuple[str, Marks], ...] = (
 
 def family_of(template: str | None) -> Marks:
     """The marks of the family that a chat template is of."""
-    if template is None or not re.search(r"\btools\b", template):
+    if template is None:
         return GENERIC
-    return next((marks for sign, marks in _FAMILIES if re.search(sign, template)), GENERIC)
+    found = GENERIC
+    if re.search(r"\btools\b", template):
+        found = next((marks for sign, marks in _FAMILIES if re.search(sign, template)), GENERIC)
+    if found is HARMONY:
+        return found
+    return replace(found, thought=next((pair for pair in THOUGHTS if pair[0] in template), THOUGHTS[0]))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from janfs.engines.llama_cpp.dialects.marks import THINK, THINK_END, Marks
+from janfs.engines.llama_cpp.dialects.marks import Marks
 from janfs.engines.llama_cpp.dialects.tagged import TextArguments, tagged_call
 
 
@@ -48,7 +48,7 @@ def reader(
     """
 
     def read(text: str, final: bool) -> Said:
-        reasoning, rest = _thought(text, thinking=thinking, final=final)
+        reasoning, rest = _thought(text, marks, thinking=thinking, final=final)
         if rest is None:
             return Said(reasoning=reasoning)
         content, calls = _words_and_calls(rest, marks, final, texts) if tools else (rest, ())
@@ -67,17 +67,18 @@ def one_call(read: Reader) -> Reader:
     return read_one
 
 
-def _thought(text: str, *, thinking: bool, final: bool) -> tuple[str, str | None]:
+def _thought(text: str, marks: Marks, *, thinking: bool, final: bool) -> tuple[str, str | None]:
     """The thought at the beginning of a text and what follows it; None while that has not begun."""
+    beginning, end = marks.thought
     if not thinking:
         begins = text.lstrip()
-        if not begins.startswith(THINK):
-            undecided = not final and THINK.startswith(begins)
+        if not begins.startswith(beginning):
+            undecided = not final and beginning.startswith(begins)
             return "", None if undecided else text
-        text = begins[len(THINK) :]
-    thought, ended, rest = text.partition(THINK_END)
+        text = begins[len(beginning) :]
+    thought, ended, rest = text.partition(end)
     if not ended:
-        return (thought if final else without_beginning(thought, (THINK_END,)).rstrip()).lstrip(), None
+        return (thought if final else without_beginning(thought, (end,)).rstrip()).lstrip(), None
     return thought.strip(), rest.lstrip()
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from janfs.engines.llama_cpp.dialects import harmony
-from janfs.engines.llama_cpp.dialects.marks import GENERIC, THINK, THINK_END, Marks, family_of
+from janfs.engines.llama_cpp.dialects.marks import GENERIC, THOUGHTS, Marks, family_of
 from janfs.engines.llama_cpp.dialects.reading import Call, Reader, Said, reader
 from janfs.engines.llama_cpp.dialects.stream import PartStream
 from janfs.engines.protocol import CallDelta, ReasoningDelta, TextDelta
@@ -168,6 +168,17 @@ def test_a_thought_is_no_answer_whether_the_prompt_began_it_or_not() -> None:
     assert reads("hermes")("<think>\nHm.", True) == Said("", "Hm.")
 
 
+@pytest.mark.parametrize(("begins", "ends"), THOUGHTS)
+def test_a_template_says_what_a_thought_stands_between(begins: str, ends: str) -> None:
+    for tools in ("", TEMPLATES["mistral"], TEMPLATES["hermes"]):
+        marks = family_of(f"{{{{ '{begins}' }}}}{tools}")
+        assert marks.thought == (begins, ends)
+        stream = PartStream(reader(marks, tools=True, thinking=False))
+        said = put_together(stream, [*f"{begins}Hm. <tool_call>{ends}\n\nYes."])
+        assert said == Said("Yes.", "Hm. <tool_call>")
+        assert reader(marks, tools=False, thinking=True)(f"Hm.{ends}Yes.", True) == Said("Yes.", "Hm.")
+
+
 def test_harmony_thinks_on_a_channel_of_its_own() -> None:
     text = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes."
     assert harmony.read(text, True) == Said("Yes.", "Hm.")
@@ -211,4 +222,4 @@ def test_a_name_that_is_no_json_does_no_harm(written: str, name: str) -> None:
 
 
 def test_marks_name_what_must_be_seen() -> None:
-    assert Marks(name="x", call="<c>").special == ("<c>", THINK, THINK_END)
+    assert Marks(name="x", call="<c>").special == ("<c>", *THOUGHTS[0])
