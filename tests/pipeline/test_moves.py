@@ -356,7 +356,7 @@ def test_what_is_left_of_a_model_keeps_it_though_anothers_files_were_moved_over_
 
 def test_any_number_of_folders_may_be_renamed_one_after_another(world: World) -> None:
     """Each look sees one of them; Python calls itself no more often than its limit says, which is lowered."""
-    count, limit = 160, sys.getrecursionlimit()
+    count, limit = 100, sys.getrecursionlimit()
     for number in range(count):
         world.fs.put(f"models/m{number}/m.gguf", gguf(str(number)))
     world.come_to_rest()
