@@ -108,7 +108,7 @@ class Organisation:
         moved = [event.source for event in recorder.events if isinstance(event, e.MoveCompleted)]
         actor = Actor(self._fs, MemoryLog(recorder), self._ids)
         emptied = Emptied(self._fs, self._clock, moved)
-        self.plans = Plans(self._fs, recorder, actor, emptied.note)
+        self.plans = Plans(self._fs, recorder, actor, self._clock, moved=emptied.note)
         self.organiser = ShuffledOrganiser(
             recorder,
             actor,
