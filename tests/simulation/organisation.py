@@ -127,7 +127,7 @@ class Organisation:
 
     def look(self) -> None:
         """Finish what was planned, and record what is different on disk."""
-        self.plans.take_up()
+        self.plans.take_up({""})
         observation = self.observer.look(self.catalogue, [""])
         self.recorder.record(observation.drafts, observation.documents)
 
