@@ -15,6 +15,7 @@ LEAST_OUTPUTS = 16
 _CELL_BLOCK = 256  # cells: llama.cpp rounds a context up to it
 _LARGEST_BATCH = 512  # tokens that go through the graph at once (`n_ubatch`)
 _FLOAT = 4
+_FLOAT_AND_HALF = 4 + 2  # of what is made in single precision and copied to half of it, to be multiplied
 _BITS = {"f32": 32, "f16": 16, "bf16": 16, "q8_0": 8.5, "q5_1": 6, "q5_0": 5.5, "q4_1": 5, "q4_0": 4.5}
 """Of an element of the cache, scales included: ggml's block sizes."""
 _PROCESS = 72 << 20  # a worker before it loads: Python and the libraries
@@ -47,8 +48,8 @@ def need(shape: ModelShape, settings: EngineSettings) -> Need:
     rows = min(_LARGEST_BATCH, max(settings.n_batch, settings.n_parallel))
     feed_forward = shape.feed_forward or 4 * shape.width
     activations = _FLOAT * rows * (6 * shape.width + 3 * feed_forward)
-    mask = rows * cells * (_FLOAT + 2)  # once as it is made, once in half precision
-    scores = _FLOAT * rows * cells * shape.heads if settings.flash_attn == "off" else 0
+    mask = rows * cells * _FLOAT_AND_HALF
+    scores = rows * cells * shape.heads * _FLOAT_AND_HALF if settings.flash_attn == "off" else 0
     outputs = 2 * _FLOAT * max(settings.n_parallel, LEAST_OUTPUTS) * shape.vocabulary
     if settings.embedding:  # llama.cpp keeps room for the logits of all that becomes vectors, made or not
         outputs += _FLOAT * rows * shape.vocabulary

@@ -24,6 +24,7 @@ from janfs.folder.filesystem import Stamp
 from janfs.folder.gguf import facts, read_header
 from janfs.serving import shape
 from tests.engines.shapes import SMOLLM2, settings, shapes
+from tests.engines.tiny_model import write_tiny_model
 
 MARGIN = 1.25  # the estimate is at most so many times what a worker takes whose context is full
 
@@ -67,6 +68,12 @@ def test_a_worker_with_a_full_context_takes_what_was_estimated(
     sample_model: Path, changes: dict[str, object]
 ) -> None:
     asyncio.run(_compare(sample_model, EngineSettings(**{"ctx_len": 768, "cpu_threads": 1, **changes})))
+
+
+def test_attention_that_is_not_flash_takes_what_was_estimated(tmp_path: Path) -> None:
+    """A batch has a score for each token, cell and head: once in single precision, once in half."""
+    path = write_tiny_model(tmp_path / "tiny.gguf", n_head=32)
+    asyncio.run(_compare(path, EngineSettings(ctx_len=2048, flash_attn="off", cpu_threads=1)))
 
 
 @pytest.mark.model
@@ -120,7 +127,7 @@ async def _compare(path: Path, wanted: EngineSettings) -> None:
         model_id="m", uid="u", engine="llama-cpp", path=str(path), settings=wanted, fingerprint="one"
     )
     engine = await start_worker(spec)
-    prompt = TokenPrompt(tuple(300 + place % 1000 for place in range(wanted.ctx_len - 16)))
+    prompt = TokenPrompt(tuple(100 + place % 150 for place in range(wanted.ctx_len - 16)))
     request = GenerateRequest(request_id="r", prompt=prompt, sampling=SamplingParams(max_tokens=4))
     try:
         async with aclosing(engine.generate(request)) as replies:

@@ -14,9 +14,11 @@ N_VOCAB = len(TOKENS)
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def write_tiny_model(path: Path, *, chat_template: str | None = None, seed: int = 1) -> Path:
+def write_tiny_model(
+    path: Path, *, chat_template: str | None = None, n_head: int = N_HEAD, seed: int = 1
+) -> Path:
     """Llama architecture, one layer, a SentencePiece-like vocabulary that puts `<s>` in front."""
-    writer = _writer(path, "llama", n_layers=1)
+    writer = _writer(path, "llama", n_layers=1, n_head=n_head)
     if chat_template is not None:
         writer.add_chat_template(chat_template)
     shapes = {"output.weight": (N_VOCAB, N_EMBD), **_attention_layer(0)}
@@ -96,7 +98,7 @@ def write_tiny_adapter(path: Path, *, width: int = N_EMBD, seed: int = 2) -> Pat
     return path
 
 
-def _writer(path: Path, architecture: str, *, n_layers: int) -> gguf.GGUFWriter:
+def _writer(path: Path, architecture: str, *, n_layers: int, n_head: int = N_HEAD) -> gguf.GGUFWriter:
     kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
     kinds += [gguf.TokenType.BYTE] * 256 + [gguf.TokenType.NORMAL] * 27
     writer = gguf.GGUFWriter(path, architecture)
@@ -105,8 +107,8 @@ def _writer(path: Path, architecture: str, *, n_layers: int) -> gguf.GGUFWriter:
     writer.add_embedding_length(N_EMBD)
     writer.add_block_count(n_layers)
     writer.add_feed_forward_length(N_FF)
-    writer.add_head_count(N_HEAD)
-    writer.add_head_count_kv(N_HEAD)
+    writer.add_head_count(n_head)
+    writer.add_head_count_kv(n_head)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_tokenizer_model("llama")
     writer.add_token_list(TOKENS)
