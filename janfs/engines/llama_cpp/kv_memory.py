@@ -9,7 +9,10 @@ MAX_SEQUENCES = MAX_PARALLEL - 1
 
 
 class Saved(Protocol):
-    """What a model wrote down of a sequence's cells."""
+    """What a model wrote down of a sequence's cells, from the place `start` on."""
+
+    @property
+    def start(self) -> int: ...
 
     @property
     def nbytes(self) -> int: ...
@@ -46,13 +49,13 @@ class Memory(Protocol):
         """Free all cells of a sequence."""
         ...
 
-    def save(self, seq: int, most: int) -> Saved | None:
-        """A copy of what a sequence has computed, of `most` bytes.
+    def save(self, seq: int, start: int, most: int) -> Saved | None:
+        """A copy of what a sequence has computed from the place `start` on, of `most` bytes.
 
         None where it would have more, memory is short, or the model cannot do it.
         """
         ...
 
     def restore(self, seq: int, saved: Saved) -> bool:
-        """Fill free cells from a copy, for a sequence that has none. False where that fails."""
+        """Fill free cells from a copy, behind what comes before it in a sequence. False where that fails."""
         ...

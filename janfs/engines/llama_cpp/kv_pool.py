@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from janfs.engines.llama_cpp.kv_memory import MAX_SEQUENCES, Memory
 from janfs.engines.llama_cpp.pictures import whole
 from janfs.engines.llama_cpp.prefix_tree import PrefixTree
-from janfs.engines.llama_cpp.shelf import Shelf
+from janfs.engines.llama_cpp.shelf import Copy, Shelf
 
 _LEAST_KEPT = 4  # finished sequences, also where only one may live: chats take turns
 _IDLE_CELLS = 256  # llama.cpp looks at cells in blocks of so many
@@ -92,23 +92,31 @@ class KvPool:
 
         It will have `beyond` tokens without it, and those that others have.
         """
-        known = max(beyond, self._tree.match(tokens).length)
-        found = self._shelf.longest(tokens, known + self._worth_copying)
-        if found is None or not self.make_room(len(found[0].tokens)):
-            return
-        (_, saved), length = found
-        if not self._memory.restore(seq, saved) or not self._memory.cut(seq, length):
-            self._memory.release(seq)
-            return
-        common = self._tree.match(tokens[:length])  # both now use the cells that are known
-        start, holders = common.length, common.holders
-        if start and not any(self._memory.share(source, seq, 0, start) for source in holders):
-            self._memory.release(seq)
-            return
-        self._tree.hold(seq, tokens[:start])
-        if start < length:
-            self._tree.extend(seq, tokens[start:length])
+        while True:  # a copy may go on where others had ended, and those be copies themselves
+            has, known = self._computed[seq], self._tree.match(tokens).length
+            worth = max(beyond, known) + self._worth_copying
+            found = self._shelf.longest(tokens, range(has, known + 1), worth)
+            if found is None or not self._restore(seq, tokens[: found[1]], found[0]):
+                return
+
+    def _restore(self, seq: int, tokens: Sequence[int], copy: Copy) -> bool:
+        """Let a live sequence have these tokens, for which there is a copy. False where that fails."""
+        start, length = copy.saved.start, len(tokens)
+        self.adopt(seq, tokens[:start])
+        if self._computed[seq] != start or not self.make_room(len(copy.tokens) - start):
+            return False
+        common = self._tree.match(tokens)
+        restored = self._memory.restore(seq, copy.saved) and self._memory.cut(seq, length)
+        if restored and common.length > start:  # both use the cells that are known
+            restored = any(self._memory.share(source, seq, start, common.length) for source in common.holders)
+        if not restored:
+            self._memory.cut(seq, start)
+            return False
+        self._tree.hold(seq, tokens[: common.length])
+        if common.length < length:
+            self._tree.extend(seq, tokens[common.length :])
         self._computed[seq] = length
+        return True
 
     def set_aside(self) -> None:
         """Copy a finished sequence out of the cache, if there are many cells that no live one uses.
@@ -214,9 +222,10 @@ class KvPool:
     def _save(self, seq: int, most: int) -> bool:
         """See to it that there is a copy of a sequence, if one of at most so many bytes can be made."""
         tokens = self._tree.tokens(seq)
-        if self._shelf.has(tokens):
+        start = whole(tokens, len(tokens) - self._tree.own(seq))  # others have what comes before
+        if self._shelf.has(tokens, start):
             return True
-        saved = self._memory.save(seq, most)
+        saved = self._memory.save(seq, start, most)
         if saved is not None:
             self._shelf.put(tokens, saved)
         return saved is not None

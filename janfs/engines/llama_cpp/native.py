@@ -36,8 +36,9 @@ from janfs.errors import EngineError, LoadFailed
 
 
 class _Copy(NamedTuple):
-    """What llama.cpp wrote down of a sequence, and the images in it."""
+    """What llama.cpp wrote down of a sequence, and the images in all of it."""
 
+    start: int
     state: Any
     images: dict[int, Image]
 
@@ -68,7 +69,6 @@ class NativeModel:
         self.can_share = (movable or weights.has_mrope) and not weights.has_state
         self._positions = Positions()
         self._window = int(llama.llama_model_n_swa(weights.handle))  # 0: none
-        self._n_parallel = settings.n_parallel
         self.n_batch = int(params.n_batch)
         self.n_at_once = int(llama.llama_n_ubatch(self._ctx))  # rows that may see one another
         self.n_outputs = int(params.n_outputs_max)
@@ -148,28 +148,26 @@ class NativeModel:
         llama.llama_memory_seq_rm(self._memory, seq, -1, -1)
         self._positions.cut(seq, 0)
 
-    def save(self, seq: int, most: int) -> _Copy | None:
+    def save(self, seq: int, start: int, most: int) -> _Copy | None:
         if self._window:  # not all of it is there, and what is cannot be cut to another length
             return None
-        with self._written_down_as(seq) as number:
+        with self._written_down_as(seq, start) as number:
             size = int(llama.llama_state_seq_get_size(self._ctx, number))
             if size > most or free_memory(()) < size:
                 return None
             state = np.empty(size, np.uint8)
             written = llama.llama_state_seq_get_data(self._ctx, _bytes_of(state), size, number)
-        return _Copy(state, self._positions.images(seq)) if written == size else None
+        return _Copy(start, state, self._positions.images(seq)) if written == size else None
 
     @contextmanager
-    def _written_down_as(self, seq: int) -> Iterator[int]:
-        """A number that a batch may have for a sequence, in place of its own where that is none.
+    def _written_down_as(self, seq: int, start: int) -> Iterator[int]:
+        """A number for what a sequence has from the place `start` on; one that a batch may have.
 
         llama.cpp writes down whose a cell is only for those, and reads no cell back without an owner.
         """
-        if seq < self._n_parallel:
-            yield seq
-            return
         self._move(0, MAX_SEQUENCES)
-        llama.llama_memory_seq_cp(self._memory, seq, 0, -1, -1)
+        first = self._positions.of(seq, start)
+        llama.llama_memory_seq_cp(self._memory, seq or MAX_SEQUENCES, 0, first, -1)
         try:
             yield 0
         finally:
@@ -184,7 +182,13 @@ class NativeModel:
     def restore(self, seq: int, saved: Saved) -> bool:
         assert isinstance(saved, _Copy)
         self._positions.put(seq, saved.images)
-        return bool(llama.llama_state_seq_set_data(self._ctx, _bytes_of(saved.state), saved.nbytes, seq))
+        self._move(seq, MAX_SEQUENCES)  # llama.cpp takes all cells that a sequence has
+        read = llama.llama_state_seq_set_data(self._ctx, _bytes_of(saved.state), saved.nbytes, seq)
+        if saved.start:
+            first = self._positions.of(seq, saved.start)
+            llama.llama_memory_seq_cp(self._memory, MAX_SEQUENCES, seq, 0, first)
+        llama.llama_memory_seq_rm(self._memory, MAX_SEQUENCES, -1, -1)
+        return bool(read)
 
     def check(self, params: SamplingParams) -> None:
         """Raises `InvalidInput` for what this model cannot be asked; compiles a grammar. Main thread only."""

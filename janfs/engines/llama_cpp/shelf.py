@@ -8,7 +8,7 @@ from janfs.engines.llama_cpp.prefix_tree import common_length
 
 
 class Copy(NamedTuple):
-    """A sequence's tokens, and what was computed of them."""
+    """A sequence's tokens, and what was computed of them but for those that others had too."""
 
     tokens: list[int]
     saved: Saved
@@ -22,9 +22,9 @@ class Shelf:
         self._copies: list[Copy] = []  # the longest unused first
 
     def put(self, tokens: list[int], saved: Saved) -> None:
-        """Keep a copy, in place of copies of its beginnings."""
-        self._copies = [each for each in self._copies if not _begins(tokens, each.tokens)]
-        self._copies.append(Copy(tokens, saved))
+        """Keep a copy, in place of those that have nothing that it does not have."""
+        new = Copy(tokens, saved)
+        self._copies = [*(each for each in self._copies if not _has(new, each.tokens, each.saved.start)), new]
         while sum(each.saved.nbytes for each in self._copies) > self._most:
             del self._copies[0]
 
@@ -33,18 +33,21 @@ class Shelf:
         freed, self._copies = sum(each.saved.nbytes for each in self._copies), []
         return freed
 
-    def has(self, tokens: list[int]) -> bool:
-        """Whether there is a copy that begins with all of these; from now on it counts as used."""
-        found = next((each for each in self._copies if _begins(each.tokens, tokens)), None)
+    def has(self, tokens: list[int], start: int) -> bool:
+        """Whether a copy begins with all of these, and has those from `start` on. It then counts as used."""
+        found = next((each for each in self._copies if _has(each, tokens, start)), None)
         self._use(found)
         return found is not None
 
-    def longest(self, tokens: Sequence[int], beyond: int) -> tuple[Copy, int] | None:
-        """The copy that has most in common with `tokens`, and how much, if that is more than `beyond`."""
+    def longest(self, tokens: Sequence[int], starts: range, beyond: int) -> tuple[Copy, int] | None:
+        """The copy that has most in common with `tokens`, and how much, if that is more than `beyond`.
+
+        It begins at one of the places `starts`.
+        """
         found, most = None, beyond
         for each in self._copies:
             common = common_length(each.tokens, tokens)
-            if common > most:
+            if common > most and each.saved.start in starts:
                 found, most = each, common
         self._use(found)
         return None if found is None else (found, most)
@@ -54,5 +57,5 @@ class Shelf:
             self._copies = [*(each for each in self._copies if each is not copy), copy]
 
 
-def _begins(tokens: list[int], beginning: list[int]) -> bool:
-    return tokens[: len(beginning)] == beginning
+def _has(copy: Copy, tokens: list[int], start: int) -> bool:
+    return copy.saved.start <= start and copy.tokens[: len(tokens)] == tokens

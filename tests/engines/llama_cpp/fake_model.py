@@ -40,9 +40,10 @@ class Cell:
 
 
 class FakeCopy(NamedTuple):
-    """What was computed for the tokens of a sequence, and where images lie."""
+    """What was computed for the tokens of a sequence from a place on, and where images lie."""
 
     values: list[tuple[int, int]]
+    start: int = 0
 
     @property
     def nbytes(self) -> int:
@@ -56,6 +57,7 @@ class FakeMemory:
         self.n_ctx = n_ctx
         self.can_share = can_share
         self.cells: dict[int, list[Cell]] = {}
+        self.n_saved = 0  # cells
         self.sharing_refused = self.saving_refused = self.restoring_refused = False
 
     @property
@@ -97,18 +99,21 @@ class FakeMemory:
     def release(self, seq: int) -> None:
         self.cells.pop(seq, None)
 
-    def save(self, seq: int, most: int) -> "FakeCopy | None":
-        own = self.cells[seq]
+    def save(self, seq: int, start: int, most: int) -> "FakeCopy | None":
+        self._check_no_image_is_torn(seq, start)
+        own = self.cells[seq][start:]
         if self.saving_refused or len(own) > most:
             return None
-        return FakeCopy([(cell.value, cell.to_come) for cell in own])
+        self.n_saved += len(own)
+        return FakeCopy([(cell.value, cell.to_come) for cell in own], start)
 
     def restore(self, seq: int, saved: Saved) -> bool:
         assert isinstance(saved, FakeCopy)
-        assert not self.cells.get(seq), "restored over what it has"
+        before = self.cells.get(seq, [])
+        assert len(before) == saved.start, "restored over what it has, or behind a hole"
         assert self.used + len(saved.values) <= self.n_ctx, "no room was made"
         if not self.restoring_refused:
-            self.cells[seq] = [Cell(*each) for each in saved.values]
+            self.cells[seq] = [*before, *(Cell(*each) for each in saved.values)]
         return not self.restoring_refused
 
 

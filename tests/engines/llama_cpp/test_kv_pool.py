@@ -233,6 +233,37 @@ def test_a_beginning_that_others_have_is_not_had_twice_when_a_copy_comes_back() 
     assert memory.used == used + 50
 
 
+def test_of_chats_with_one_beginning_only_the_ends_are_copied_and_all_come_back() -> None:
+    memory = FakeMemory(2000)
+    pool = KvPool(memory, 4, idle_cells=0, most_saved=2000)
+    system = [5] * 200
+    chats = [[*system, *[number] * 40] for number in range(4)]
+    for chat in chats:
+        finished(pool, memory, chat)
+    for number in range(100, 105):  # each puts one aside
+        finished(pool, memory, [number] * 5)
+    assert memory.used < 200, "the beginning is still in the cache"
+    assert memory.n_saved < 3 * 40 + 2 * 240, "what others had too was copied"
+    for chat in chats:
+        assert finished(pool, memory, [*chat, 9], recalls=True) == 240
+
+
+def test_a_copy_of_an_end_whose_beginning_is_gone_is_of_no_use() -> None:
+    memory = FakeMemory(1000)
+    pool = KvPool(memory, 2, idle_cells=0, most_saved=10_000)
+    system = [5] * 100
+    live = pool.open()
+    for at, token in enumerate(system):
+        memory.add(live, at, token)
+    pool.advance(live, 100)
+    pool.publish(live, system)
+    finished(pool, memory, [*system, *[1] * 50])
+    pool.set_aside()
+    assert memory.used == 100
+    pool.close(live)  # nothing is kept of it
+    assert finished(pool, memory, [*system, *[1] * 50], recalls=True) == 0
+
+
 def test_a_copy_that_saves_little_is_left_alone() -> None:
     memory = FakeMemory(1000)
     pool = KvPool(memory, 2, idle_cells=0, worth_copying=32, most_saved=10_000)

@@ -347,9 +347,9 @@ def test_a_copy_is_as_good_as_what_it_was_made_of(tiny: NativeModel, number: int
     goes_on = [*TEXT[:40], 9, 9, 9]
     assert tiny.share(number, 0, 0, 40)
     live = go_on(tiny, 0, goes_on, 40)
-    saved = tiny.save(number, 2**20)
+    saved = tiny.save(number, 0, 2**20)
     assert saved is not None
-    assert tiny.save(number, saved.nbytes - 1) is None, "more than is wanted"
+    assert tiny.save(number, 0, saved.nbytes - 1) is None, "more than is wanted"
     assert tiny.cut(0, 42)
     assert go_on(tiny, 0, goes_on, 42) == live, "who lives beside what is copied is not as it was"
     assert tiny.cut(number, 59), "what was copied is not as it was"
@@ -363,9 +363,44 @@ def test_a_copy_is_as_good_as_what_it_was_made_of(tiny: NativeModel, number: int
         tiny.release(1)
 
 
+@pytest.mark.parametrize("number", [0, MAX_SEQUENCES - 1], ids=["one that batches have", "a finished one"])
+def test_a_copy_of_an_end_comes_back_behind_its_beginning(tiny: NativeModel, number: int) -> None:
+    expected = go_on(tiny, 0, TEXT, 0)
+    assert tiny.share(0, 1, 0, 60)
+    if number:
+        assert tiny.share(0, number, 0, len(TEXT))
+    whole, end = (tiny.save(number, start, 2**20) for start in (0, 60))
+    assert whole is not None
+    assert end is not None
+    assert end.nbytes < whole.nbytes / 2, "more than the end was copied"
+    for seq in {0, number}:
+        tiny.release(seq)
+    go_on(tiny, 0, [9] * 100, 0)  # overwrites the cells
+    tiny.release(0)
+    for _ in range(2):
+        assert tiny.share(1, 0, 0, 60)
+        assert tiny.restore(0, end)
+        assert tiny.cut(0, len(TEXT) - 1)
+        assert go_on(tiny, 0, TEXT, len(TEXT) - 1) == expected
+        tiny.release(0)
+    assert go_on(tiny, 1, TEXT, 60) == expected, "the beginning that others have is not as it was"
+
+
+def test_a_copy_for_which_there_is_no_room_leaves_what_is_before_it(tiny: NativeModel) -> None:
+    expected = go_on(tiny, 0, TEXT, 0)
+    end = tiny.save(0, 60, 2**20)
+    assert end is not None
+    assert tiny.cut(0, 60)
+    go_on(tiny, 1, [9] * (tiny.n_ctx - len(TEXT) + 1), 0)
+    assert not tiny.restore(0, end)
+    tiny.release(1)
+    assert tiny.cut(0, 60)
+    assert go_on(tiny, 0, TEXT, 60) == expected
+
+
 def test_a_copy_for_which_there_is_no_room_does_not_come_back(tiny: NativeModel) -> None:
     go_on(tiny, 0, TEXT, 0)
-    saved = tiny.save(0, 2**20)
+    saved = tiny.save(0, 0, 2**20)
     tiny.release(0)
     go_on(tiny, 1, [9] * (tiny.n_ctx - len(TEXT) + 1), 0)
     assert not tiny.restore(0, saved)
@@ -376,7 +411,7 @@ def test_a_copy_for_which_there_is_no_room_does_not_come_back(tiny: NativeModel)
 def test_behind_a_window_no_copy_is_made(windowed_model: Path, log: Log) -> None:
     model = load(windowed_model, log)
     go_on(model, 0, TEXT, 0)
-    assert model.save(0, 2**20) is None
+    assert model.save(0, 0, 2**20) is None
 
 
 def test_a_part_that_was_computed_twice_can_be_given_up_for_the_others(tiny: NativeModel) -> None:
@@ -487,7 +522,7 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     windowed = load(windowed_model, own_log)
     go_on(windowed, 0, TEXT, 0)
     assert windowed.share(0, 1, 0, len(TEXT))
-    assert (copy := model.save(0, 2**20)) is not None
+    assert (copy := model.save(0, 0, 2**20)) is not None
     assert model.restore(1, copy)
     short = msgspec.structs.replace(SMALL, n_batch=16)
     texts = PooledModel(model.weights, short, 1, own_log)

@@ -28,7 +28,7 @@ def test_the_copy_that_has_most_in_common_is_found(
         )
 
     most = max(map(common, copies), default=0)
-    found = shelf.longest(tokens, beyond)
+    found = shelf.longest(tokens, range(1), beyond)
     assert (found is not None) == (most > beyond)
     if found is not None:
         copy, length = found
@@ -40,16 +40,16 @@ def test_a_cleared_shelf_says_what_it_had_and_has_nothing() -> None:
     for number in (1, 2):
         put(shelf, [number] * 4)
     assert [shelf.clear(), shelf.clear()] == [8, 0]
-    assert shelf.longest([1] * 4, 0) is None
+    assert shelf.longest([1] * 4, range(1), 0) is None
 
 
 def test_the_longest_unused_is_given_up_when_there_are_too_many_bytes() -> None:
     shelf = Shelf(10)
     for number in (1, 2, 3):
         put(shelf, [number] * 3)
-    assert shelf.longest([1] * 3, 0), "it is used, and 2 is the oldest now"
+    assert shelf.longest([1] * 3, range(1), 0), "it is used, and 2 is the oldest now"
     put(shelf, [4] * 3)
-    assert [number for number in (1, 2, 3, 4) if shelf.has([number] * 3)] == [1, 3, 4]
+    assert [number for number in (1, 2, 3, 4) if shelf.has([number] * 3, 0)] == [1, 3, 4]
 
 
 def test_a_chat_that_goes_on_takes_the_place_of_its_beginnings() -> None:
@@ -57,11 +57,11 @@ def test_a_chat_that_goes_on_takes_the_place_of_its_beginnings() -> None:
     put(shelf, [9])
     for length in range(1, 9):
         put(shelf, [1] * length)
-    assert shelf.has([9])
-    assert shelf.has([1] * 8)
+    assert shelf.has([9], 0)
+    assert shelf.has([1] * 8, 0)
 
 
 def test_what_is_too_large_is_not_kept() -> None:
     shelf = Shelf(10)
     put(shelf, [1] * 11)
-    assert not shelf.has([1])
+    assert not shelf.has([1], 0)
