@@ -30,13 +30,16 @@ def limited(seconds: float, memory: int) -> Iterator[None]:
     """
     deadline = time.thread_time() + seconds
     ceiling = _anonymous_memory() + memory
+    over = False
 
     def look(_signal: int, _frame: FrameType | None) -> None:
+        if over:
+            return
+        signal.setitimer(signal.ITIMER_REAL, _INTERVAL)  # first: what is raised in a finalizer is lost
         if time.thread_time() > deadline:
             raise LimitExceeded(f"it took more than {seconds:g} seconds")
         if _anonymous_memory() > ceiling:
             raise LimitExceeded(f"it took more than {memory >> 20} MiB of memory")
-        signal.setitimer(signal.ITIMER_REAL, _INTERVAL)  # one shot each, so that only one can raise
 
     before = signal.signal(signal.SIGALRM, look)
     faulthandler.dump_traceback_later(_STUCK * seconds, exit=True)
@@ -44,6 +47,7 @@ def limited(seconds: float, memory: int) -> Iterator[None]:
     try:
         yield
     finally:
+        over = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         faulthandler.cancel_dump_traceback_later()

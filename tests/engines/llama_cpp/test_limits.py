@@ -35,6 +35,26 @@ def test_an_endless_loop_is_ended() -> None:
         body()
 
 
+def test_a_limit_that_a_finalizer_swallowed_holds_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless:
+        def __del__(self) -> None:
+            while True:
+                pass
+
+    def body() -> None:
+        with limited(0.1, 2**30):
+            Endless()
+            end = time.thread_time() + 5
+            while time.thread_time() < end:
+                pass
+
+    swallowed: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: swallowed.append(lost.exc_type))
+    with pytest.raises(LimitExceeded, match="seconds"):
+        body()
+    assert swallowed == [LimitExceeded], "the finalizer did not swallow it"
+
+
 def test_waiting_for_a_processor_is_not_held_against_the_body() -> None:
     with limited(0.1, 2**30):
         time.sleep(0.3)
