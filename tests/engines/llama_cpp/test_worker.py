@@ -426,14 +426,20 @@ def test_an_answer_is_gone_on_with(client: Client) -> None:
     assert text.lstrip().startswith("four"), text
 
 
-@pytest.mark.model
-def test_a_seed_gives_the_same_answer_again(client: Client) -> None:
+def test_a_seed_gives_the_same_answer_again(tiny_model: Path) -> None:
+    """From engines of their own: where cells lie, and in which batches they came, moves logits."""
+
     def answer(seed: int) -> str:
         sampling = SamplingParams(temperature=1.5, max_tokens=16, seed=seed)
-        return "".join(client.run(client.answer(TextPrompt("Once upon a time"), sampling))[0])
+        request = GenerateRequest(request_id="r", prompt=TextPrompt("Once upon a time"), sampling=sampling)
+        said: list[str] = []
 
-    # From here on the prompt is known. No other test asks it, for what was computed in another batch differs.
-    answer(7)
+        async def scenario(engine: Engine) -> None:
+            said.extend([each.text async for each in engine.generate(request) if isinstance(each, TextDelta)])
+
+        run_tiny(tiny_model, scenario)
+        return "".join(said)
+
     assert answer(7) == answer(7)
     assert answer(7) != answer(8)
 
