@@ -32,7 +32,7 @@ def workers_of(service: ServiceProcess) -> list[psutil.Process]:
 
 
 def test_a_dropped_model_is_organised_listed_and_answers(start: Start, sample_model: Path) -> None:
-    service = start()
+    service = start("--hashing", "off")
     service.wait_ready()
     shutil.copyfile(sample_model, service.root / "models" / sample_model.name)
     service.wait_model(SAMPLE_ID)
@@ -122,7 +122,7 @@ def test_a_copy_in_progress_is_shown_and_never_taken(start: Start, sample_model:
 
 
 def test_a_worker_that_is_killed_takes_only_its_own_requests_with_it(start: Start) -> None:
-    service = start("--sample", "--spare-worker", "off")
+    service = start("--sample", "--spare-worker", "off", "--hashing", "off")
     service.wait_model(SAMPLE_ID)
     with client_of(service) as client:
         stream = client.chat.completions.create(
@@ -206,7 +206,7 @@ def test_delete_moves_the_folder_to_the_trash(start: Start) -> None:
 
 
 def test_a_pulled_folder_is_unavailable_and_comes_back(start: Start) -> None:
-    service = start("--sample")
+    service = start("--sample", "--hashing", "off")
     service.wait_model(SAMPLE_ID)
     away = service.root / "elsewhere"
     (service.root / "models").rename(away)
