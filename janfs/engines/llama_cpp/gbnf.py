@@ -7,10 +7,27 @@ import re
 
 # A literal, a set of characters, a comment, a count, a token by its name or number, the name of a rule.
 _WORD = re.compile(
-    r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|#[^\n]*|\{[^}]*\}|<[^>\n]*>|(?P<name>[A-Za-z0-9-]+)', re.DOTALL
+    r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|#[^\n]*|(?P<count>\{(?:[^}#]|#[^\n]*)*\})|<[^>\n]*>'
+    r"|(?P<name>[A-Za-z0-9-]+)",
+    re.DOTALL,
 )
 
 _BLANKS = "[ \\t\\r\\n]*"
+
+
+MOST_REPEATED = 100_000  # by all counts of a grammar together
+
+
+def wrong_count(grammar: str) -> str | None:
+    """Why llama.cpp would fill the memory with rules for the counts of a grammar; None where it would not."""
+    total = 0
+    for count in filter(None, (word["count"] for word in _WORD.finditer(grammar))):
+        digits = re.findall(r"\d+", re.sub(r"#[^\n]*", "", count))
+        bounds = [int(each) if len(each) < 10 else 10**9 for each in digits]
+        if bounds != sorted(bounds):
+            return f"the count {count[:40]} ends before it begins"
+        total += max(bounds, default=0)
+    return None if total <= MOST_REPEATED else f"its counts repeat more than {MOST_REPEATED:,} times together"
 
 
 def either(one: str, other: str) -> str:

@@ -6,8 +6,10 @@ from collections import OrderedDict
 from functools import lru_cache
 
 import llama_cpp as llama
+from llama_cpp import llama_grammar
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
+from janfs.engines.llama_cpp.gbnf import wrong_count
 from janfs.engines.llama_cpp.limits import LimitExceeded, limited
 from janfs.engines.protocol import SamplingParams
 from janfs.errors import InvalidInput
@@ -16,8 +18,37 @@ KEPT = 32  # compiled grammars
 MAX_SCHEMA = 2**18  # characters
 MAX_GRAMMAR = 2**20  # characters
 MAX_DEPTH = 64  # llama.cpp's parser calls itself for each bracket, on a stack that can end
+MAX_REPETITIONS = 2000  # llama.cpp's own bound
 MAX_SECONDS = 2.0
 MAX_MEMORY = 256 * 2**20  # bytes
+
+
+def repeated(
+    item: str,
+    least: int,
+    most: int | None,
+    separator_rule: str | None = None,
+    item_rule_is_literal: bool = False,  # noqa: ARG001  # a literal is repeated like any other item
+) -> str:
+    """GBNF for an item that stands from `least` to `most` times (None: any number), with separators between.
+
+    As llama.cpp's own converter has it. That of the Python package, whose arguments these are, writes each
+    repetition out, which for a long text takes all memory there is. Raises `ValueError` for too many.
+    """
+    if most is not None and most < least:
+        raise ValueError(f"{least:,} to {most:,} repetitions, as of minLength and maxLength")
+    if max(least, most or 0) > MAX_REPETITIONS:
+        raise ValueError(f"more than {MAX_REPETITIONS:,} repetitions, as of maxLength or maxItems")
+    if most == 0:
+        return ""
+    if separator_rule is None:
+        return f"{item}{{{least},{'' if most is None else most}}}"
+    left = None if most is None else most - 1
+    chain = f"{item} {repeated(f'({separator_rule} {item})', max(0, least - 1), left)}".rstrip()
+    return chain if least else f"({chain})?"
+
+
+llama_grammar._build_repetition = repeated
 
 
 class Grammars:
@@ -47,6 +78,9 @@ class Grammars:
     def _get(self, text: str) -> object:
         found = self._compiled.get(text)
         if found is None:
+            wrong = wrong_count(text)
+            if wrong is not None:
+                raise InvalidInput(f"'grammar' cannot be used: {wrong}.", param="grammar")
             found = llama.llama_sampler_init_grammar(self._vocabulary, text.encode(), b"root")
             if not found:
                 raise InvalidInput("'grammar' is no GBNF that llama.cpp can read.", param="grammar")

@@ -21,6 +21,7 @@ from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native import NativeModel
 from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import EngineSettings, SamplingParams, Tool
+from janfs.errors import InvalidInput
 from tests.engines.llama_cpp.dialects.test_reading import FAMILIES
 
 Allows = Callable[[str, str], bool]
@@ -141,6 +142,23 @@ def test_a_mark_begins_a_text_only_where_it_stands_first(allows: Allows) -> None
     assert not allows(grammar, "no</t>x")
     assert not allows(grammar, "<t>no")
     assert allows(after_blanks('root ::= "x"'), " \n x")
+
+
+@given(least=st.integers(0, 4), most=st.none() | st.integers(0, 4), count=st.integers(0, 5))
+@settings(deadline=None)
+def test_texts_and_lists_are_as_long_as_their_schema_says(
+    allows: Allows, least: int, most: int | None, count: int
+) -> None:
+    fits = least <= count and (most is None or count <= most)
+    text = {"type": "string", "minLength": least} | ({} if most is None else {"maxLength": most})
+    lists = {"type": "array", "items": {"enum": ["a"]}, "minItems": least}
+    lists |= {} if most is None else {"maxItems": most}
+    for schema, said in ((text, json.dumps("a" * count)), (lists, json.dumps(["a"] * count))):
+        if most is not None and most < least:
+            with pytest.raises(InvalidInput, match="JSON schema"):
+                gbnf_of_schema(json.dumps(schema))
+        else:
+            assert allows(gbnf_of_schema(json.dumps(schema)), said) == fits, (schema, said)
 
 
 KIND = {"type": "object", "properties": {"kind": {"enum": ["a", "b"]}}, "required": ["kind"]}

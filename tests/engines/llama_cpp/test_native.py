@@ -1,5 +1,6 @@
 import ctypes
 import inspect
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -250,8 +251,32 @@ def test_what_is_no_grammar_is_refused(tiny: NativeModel) -> None:
 
 
 @pytest.mark.parametrize(
+    "counted",
+    [
+        '"a"{5,3}',
+        '("a"{5 , 3 })',
+        '("a"{5,#}\n3})',
+        '("a"{2,#9}\n1 #\n})',
+        '"a"{1,2000} ' * 60,
+        '"a"{0,99999999999999999999999999}',
+    ],
+)
+def test_a_count_that_would_fill_the_memory_is_refused(tiny: NativeModel, counted: str) -> None:
+    with pytest.raises(InvalidInput, match="count"):
+        tiny.check(SamplingParams(grammar=f"root ::= {counted}"))
+
+
+def test_what_only_looks_like_a_count_is_none(tiny: NativeModel) -> None:
+    tiny.check(SamplingParams(grammar='root ::= "{5,3}" [{5,3}] "a"{3,5} "b"{3} "c"{3,} # {5,3}'))
+
+
+@pytest.mark.parametrize(
     "schema",
     [
+        '{"type": "string", "maxLength": 1000000000}',
+        '{"type": "string", "minLength": 5, "maxLength": 3}',
+        '{"type": "array", "items": {"type": "integer"}, "minItems": 9, "maxItems": 2}',
+        '{"type": "string", "pattern": "^a{100000}$"}',
         "{",
         '{"type": "nothing"}',
         '{"$ref": "https://example.org/schema.json"}',
@@ -264,6 +289,14 @@ def test_what_is_no_grammar_is_refused(tiny: NativeModel) -> None:
 def test_what_is_no_schema_is_refused(tiny: NativeModel, schema: str) -> None:
     with pytest.raises(InvalidInput, match="JSON schema"):
         tiny.check(SamplingParams(json_schema=schema))
+
+
+def test_long_texts_and_lists_may_have_their_bounds(tiny: NativeModel) -> None:
+    text = {"type": "string", "minLength": 3, "maxLength": 2000}
+    lists = {"type": "array", "items": {"type": "string", "pattern": "^(ab){1,70}$"}, "maxItems": 500}
+    tiny.check(
+        SamplingParams(json_schema=json.dumps({"type": "object", "properties": {"a": text, "b": lists}}))
+    )
 
 
 @given(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)))
