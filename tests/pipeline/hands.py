@@ -137,16 +137,16 @@ def _rewritten(world: World, planned: Iterable[Recorded], before: Photo, after: 
         edited = paths.is_manifest(path) or paths.is_engine_file(path)
         if not edited or after.get(path) == before[path]:
             continue
-        places, chain, now = [path], [], digest_of(path, text)
+        places, chain, written = [path], [], [digest_of(path, text)]  # it may have come no further yet
         for item in planned:
             match item.event:
                 case e.MovePlanned() as move:
                     places += [there for place in places for there in _moved(world.fs, move, place)]
-                case e.WritePlanned() as write if write.path in places and write.replaces == now:
+                case e.WritePlanned() as write if write.path in places and write.replaces == written[-1]:
                     chain.append(item)
-                    now = write.sha256
+                    written.append(write.sha256)
         new = (place for place in places if place in after and after[place] != before.get(place))
-        there = next((place for place in new if digest_of(place, after[place][1]) == now), None)
+        there = next((place for place in new if digest_of(place, after[place][1]) in written[1:]), None)
         if not chain or there is None:
             continue
         for item in chain:
