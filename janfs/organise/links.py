@@ -21,8 +21,11 @@ def leads_here(catalogue: Catalogue, file: File) -> bool:
 
 def is_bound(catalogue: Catalogue, file: File) -> bool:
     """Whether a file cannot move because a link leads to it, or to another shard of its set that is not in
-    the model's folder yet.
+    the model's folder yet; or because it is a link itself, and another one leads through it.
     """
+    if file.link is not None:
+        links = [catalogue.files[path] for path in others(catalogue, file)]
+        return any(paths.behind(each.path, each.link or "") == file.path for each in links)
     shard = paths.shard(file.path)
     if shard is None:
         return leads_here(catalogue, file)

@@ -6,6 +6,7 @@ from janfs.events import types as e
 from janfs.folder.filesystem import Stamp
 from janfs.folder.settle import NO_STAMP
 from janfs.manifest.schema import Manifest, SourceRef
+from janfs.organise.links import is_bound
 from janfs.organise.steps import Copy
 from tests.catalogue.strategies import facts
 from tests.organise.planning import World
@@ -52,6 +53,14 @@ def test_a_link_of_a_model_that_leads_to_nothing_any_more_is_not_moved(world: Wo
     gone = "The link leads to ../lora.gguf, and nothing is there."
     world.say(uid, e.FileRefused("models/b/lora.gguf", NO_STAMP, "not_a_file", gone, "../lora.gguf"))
     assert world.settle() == []
+
+
+def test_a_link_through_which_another_leads_cannot_move(world: World) -> None:
+    world.say("u7", e.FileDropped("models/x/one.gguf", Stamp(10, 1, 7), "/home/user/lora.gguf", facts()))
+    world.say("u8", e.FileDropped("models/y/two.gguf", Stamp(10, 1, 7), "../x/one.gguf", facts()))
+    one, two = (world.catalogue.files[path] for path in ("models/x/one.gguf", "models/y/two.gguf"))
+    assert is_bound(world.catalogue, one), "the other link would lead nowhere"
+    assert not is_bound(world.catalogue, two)
 
 
 def test_two_revisions_that_share_a_blob_are_one_model(world: World) -> None:
