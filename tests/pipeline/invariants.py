@@ -93,7 +93,9 @@ def check_models(world: World) -> None:
     loose = binaries.pop(paths.MODELS, [])
     for path in loose:
         file = catalogue.files.get(path)
-        stays = _is_linked_to(world, path) or (file is not None and (is_part(file) or _is_bound(world, file)))
+        stays = _is_linked_to(world, path) or (
+            file is not None and (is_part(file) or _is_bound(world, file) or _waits_for_a_word(world, file))
+        )
         assert stays or not _is_whole(fs, path), f"{path!r} still lies loose: {file}"
     for folder, inside in binaries.items():
         known = {path: catalogue.files[path] for path in inside if path in catalogue.files}
@@ -217,6 +219,13 @@ def _waits_for_shards(world: World, file: File) -> bool:
         )
         for each in sets
     )
+
+
+def _waits_for_a_word(world: World, file: File) -> bool:
+    """Whether its name is taken in its model's folder, and nobody said which file is served there."""
+    owner = world.catalogue.models.get(file.uid)
+    is_open = owner is not None and owner.status == "invalid" and owner.binary is None
+    return is_open and file.stuck is not None
 
 
 def _is_kept_out(world: World, file: File) -> bool:
