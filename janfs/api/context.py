@@ -48,6 +48,8 @@ class Pool(Protocol):
 
     def state(self, uid: str) -> EngineState: ...
 
+    def spec_of(self, model_id: str, /) -> RunSpec: ...
+
     def fingerprint_of(self, spec: RunSpec) -> str: ...
 
     def states(self) -> Mapping[str, EngineState]: ...
@@ -97,10 +99,12 @@ class ApiContext(Struct, frozen=True, kw_only=True):
 
         What was loaded may differ from what was wanted: lowered to fit, or with a grammar that was read.
         """
+        # A grammar's file is looked at when it is wanted, as another edit may come before the answer.
+        wanted = spec if spec.settings.grammar_file is None else self.pool.spec_of(spec.model_id)
 
         @cache
         def find() -> str:
-            return f"fp_{self.pool.fingerprint_of(spec)}"
+            return f"fp_{self.pool.fingerprint_of(wanted)}"
 
         return find
 

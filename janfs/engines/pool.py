@@ -54,7 +54,7 @@ class EnginePool:
         free: FreeMemory = lambda _: 2**62,
         free_on_gpus: FreeOnGpus = no_gpus,
     ) -> None:
-        self._spec_of = spec_of
+        self.spec_of = spec_of
         self._record = record
         self._limits = limits
         self._clock = clock
@@ -151,7 +151,7 @@ class EnginePool:
     def _acquire(self, model_id: str, *, insist: bool) -> Instance:
         if self._closing:
             raise EngineError("janfs is shutting down.")
-        spec = self._spec_of(model_id)
+        spec = self.spec_of(model_id)
         instance = self._current.get(spec.uid)
         if instance is not None and instance.open and instance.wanted.version != spec.version:
             instance.drain("its settings changed", replaced=True)
