@@ -46,6 +46,7 @@ def test_verify_leaves_the_damaged_log_as_it_found_it(damaged: Path) -> None:
 def test_a_start_keeps_what_it_found_says_so_and_goes_on(damaged: Path) -> None:
     before = beside(damaged)
     with ServiceProcess(damaged) as service:
+        service.wait_ready()
         warned = service.get("/readyz")["warning"]
         service.wait_model("zephyr")  # what is on disk was recorded anew
         events = service.get("/v1/events?limit=1000")["data"]
@@ -65,6 +66,7 @@ def test_a_start_keeps_what_it_found_says_so_and_goes_on(damaged: Path) -> None:
     assert CliRunner().invoke(main, ["verify", "--root", str(damaged)]).exit_code == 0
 
     with ServiceProcess(damaged) as service:
+        service.wait_ready()
         assert "warning" not in service.get("/readyz"), "it warns of what was told and is over"
         events = service.get("/v1/events?limit=1000")["data"]
     assert sum(event["type"] == "log-damaged" for event in events) == 1
