@@ -38,8 +38,9 @@ def bring(root: Path, found: Find, mode: Mode, progress: Callable[[int], None]) 
     """Take a file or a folder; `progress` hears of bytes as they are done.
 
     `copy` shares blocks where the disk can, makes a second name (of weights only) where it cannot, and else
-    copies. `move` leaves what was found behind a link where it is, and copies it. `link` leaves all weights
-    where they are. Raises `FolderError`; what was begun is then undone.
+    copies. `move` leaves what was found behind a link where it is, and copies it; folders that it empties go
+    too, but for the one that was named. `link` leaves all weights where they are. Raises `FolderError`; what
+    was begun is then undone.
     """
     taken: list[tuple[Piece, How]] = []
     moved: list[tuple[Path, os.stat_result]] = []
@@ -60,6 +61,7 @@ def bring(root: Path, found: Find, mode: Mode, progress: Callable[[int], None]) 
         with contextlib.suppress(OSError):  # it is here; that it is there as well does no harm
             if _is_that(source.stat(), copy):
                 source.unlink()
+                _clear_away(source.parent, found.top)
     return [
         Brought(paths.join(folder, piece.name) if not found.alone else folder, piece.source, how, piece.size)
         for piece, how in taken
@@ -95,6 +97,16 @@ def _is_that(original: os.stat_result, copy: os.stat_result) -> bool:
     if os.path.samestat(original, copy):
         return True
     return (original.st_size, original.st_mtime_ns) == (copy.st_size, copy.st_mtime_ns)
+
+
+def _clear_away(folder: Path, top: Path | None) -> None:
+    """Remove a folder below `top` that has nothing left in it, and those around it."""
+    while top is not None and top in folder.parents:
+        try:
+            folder.rmdir()
+        except OSError:  # something is left in it, or may not be removed
+            return
+        folder = folder.parent
 
 
 def _share(source: Path, target: Path) -> bool:

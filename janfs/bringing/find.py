@@ -44,11 +44,15 @@ class Piece(Struct, frozen=True):
 
 
 class Find(Struct, frozen=True):
-    """A file, or the files of a folder, that come as one; `name` is what the folder is called."""
+    """A file, or the files of a folder, that come as one; `name` is what the folder is called.
+
+    `top` is the folder in which all was looked for, where it was one.
+    """
 
     name: str
     pieces: tuple[Piece, ...]
     alone: bool = False
+    top: Path | None = None
 
     @property
     def size(self) -> int:
@@ -73,7 +77,7 @@ def find(path: Path) -> Iterator[Find]:
         pieces = [piece for name in sorted(names) if (piece := _piece(here / name)) is not None]
         pieces += _elsewhere(here, pieces)
         if any(piece.is_binary for piece in pieces):
-            yield Find(_called(here), tuple(pieces))
+            yield Find(_called(here), tuple(pieces), top=top)
 
 
 def _piece(path: Path) -> Piece | None:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,22 @@ def test_a_move_takes_the_original_away_but_not_what_is_behind_a_link(root: Path
     ]
 
 
+def test_a_move_leaves_no_emptied_folders_but_the_one_that_was_named(root: Path, tmp_path: Path) -> None:
+    named = tmp_path / "from"
+    put(named / "publisher/story/story.gguf")
+    put(named / "publisher/fable/fable.gguf")
+    note = put(named / "other/saga/notes.odt")
+    put(named / "other/saga/saga.gguf")
+    (named / "was empty").mkdir()
+    take(root, named, "move")
+    assert note.exists()
+    assert sorted(path.name for path in named.iterdir()) == ["other", "was empty"]
+    put(named / "only.gguf")
+    note.unlink()
+    take(root, named, "move")
+    assert named.is_dir(), "a download folder is gone"
+
+
 def test_an_original_that_changed_after_it_was_copied_stays(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,9 +253,7 @@ def test_from_another_disk_it_is_copied(root: Path, mode: Mode) -> None:
         assert source.exists() == (mode == "copy")
         assert tree(root) == {"story/story.gguf": CONTENT}
     finally:
-        source.unlink(missing_ok=True)
-        source.parent.rmdir()
-        folder.rmdir()
+        shutil.rmtree(folder)
 
 
 @pytest.mark.skipif(other_disk() is None, reason="there is only one disk")
