@@ -18,7 +18,7 @@ ALLOWED = "https://chat.example"
 
 @pytest.fixture(scope="module")
 def open_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    limits = Limits(body=1000, headers=20, header_bytes=2000, url_bytes=300, body_seconds=0.3)
+    limits = Limits(body=1000, headers=20, header_bytes=2000, url_bytes=300, body_seconds=PATIENCE)
     root: Path = tmp_path_factory.mktemp("open") / "root"
     further = ("janfs.local", "proxy.example:8443")
     with running_service(root, limits=limits, allowed_hosts=further, allowed_origins=(ALLOWED,)) as service:
@@ -153,18 +153,19 @@ def test_a_large_body_is_refused_by_default_and_brackets_too(guarded: Service) -
         assert error_of(answer) == expected, content[:12]
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(open_door: Service) -> None:
-    host = f"127.0.0.1:{open_door.context.port}"
-    lines = (
-        "POST /v1/completions HTTP/1.1",
-        f"Host: {host}",
-        "Content-Type: application/json",
-        "Content-Length: 9",
-    )
-    head = "\r\n".join((*lines, "", ""))
-    with socket.create_connection(("127.0.0.1", open_door.context.port), timeout=PATIENCE) as connection:
-        connection.sendall(head.encode() + b"{")
-        assert connection.recv(100).split()[1] == b"408"
+def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
+    with running_service(tmp_path / "root", limits=Limits(body_seconds=0.3)) as impatient:
+        port = impatient.context.port
+        lines = (
+            "POST /v1/completions HTTP/1.1",
+            f"Host: 127.0.0.1:{port}",
+            "Content-Type: application/json",
+            "Content-Length: 9",
+        )
+        head = "\r\n".join((*lines, "", ""))
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+            connection.sendall(head.encode() + b"{")
+            assert connection.recv(100).split()[1] == b"408"
 
 
 def test_headers_and_urls_have_bounds(open_door: Service) -> None:

@@ -1,5 +1,6 @@
 """Models on other machines, as a client of ours sees them: over real connections to a server with vices."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -215,8 +216,12 @@ class TestErrors:
 
     def test_silence_ends_in_time(self, service: Service, upstream: Theirs) -> None:
         connect(service, upstream, read_timeout=1)
-        upstream.usual = Reply(body=answer(), pause=2.0)
-        assert ask(service, 504)["error"]["code"] == "upstream_timeout"
+        told = threading.Event()
+        upstream.usual = Reply(body=answer(), hold=told)
+        try:
+            assert ask(service, 504)["error"]["code"] == "upstream_timeout"
+        finally:
+            told.set()
 
     def test_what_breaks_off_after_the_first_word_ends_with_an_error(
         self, service: Service, upstream: Theirs, other: Theirs
