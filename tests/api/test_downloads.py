@@ -121,6 +121,7 @@ def test_pulling_makes_a_model_of_an_address(open_service: Service, site: Site) 
     )
     model = service.get(f"/v1/models/{name}")
     assert model["sources"] == [{"filename": "Some-Model.Q4_0.gguf", "url": url}]
+    eventually(lambda: service.get(f"/v1/models/{name}/download")["state"] == "none", "it does not end")
     again = service.client.post("/v1/pull", json={"source": url})
     assert (again.status_code, again.json()["id"], again.json()["state"]) == (200, name, "none")
 
