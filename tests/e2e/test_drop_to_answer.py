@@ -148,6 +148,8 @@ def test_a_client_that_goes_away_stops_its_generation(start: Start) -> None:
     with service.client.stream("POST", "/v1/chat/completions", json=body) as answer:
         next(answer.iter_lines())
     (worker,) = workers_of(service)
+    counted = f'{{model="{SAMPLE_ID}",outcome="cancelled"}} 1.0'
+    service.wait(lambda: counted in service.client.get("/metrics").text, "it to be cancelled")
 
     def rests() -> bool:
         before = worker.cpu_times()
@@ -155,7 +157,6 @@ def test_a_client_that_goes_away_stops_its_generation(start: Start) -> None:
         return worker.status() == psutil.STATUS_SLEEPING and worker.cpu_times()[:2] == before[:2]
 
     service.wait(rests, "it to stop computing for nobody", within=45.0)  # 6,000 words take longer
-    assert f'{{model="{SAMPLE_ID}",outcome="cancelled"}} 1.0' in service.client.get("/metrics").text
 
 
 def test_no_worker_survives_a_killed_service(start: Start) -> None:
