@@ -98,9 +98,7 @@ def test_a_service_hashes_by_itself_and_checks_and_shares_for_the_commands(tmp_p
         put(tmp_path, "one", "two")
         service.wait_model("one")
         service.wait_model("two")
-        service.wait(
-            lambda: "duplicate-found" in janfs("history", *root).output, "the copy to be found out", 10
-        )
+        service.wait(lambda: "duplicate-found" in janfs("history", *root).output, "the copy to be found out")
         assert json.loads(janfs("dedupe", "--json", *root).output)["freed"] > 0
         assert binary(tmp_path, "one").stat().st_ino == binary(tmp_path, "two").stat().st_ino
         assert janfs("verify", "--files", *root).exit_code == 0
@@ -113,6 +111,7 @@ def test_a_service_hashes_by_itself_and_checks_and_shares_for_the_commands(tmp_p
 def test_without_hashing_nothing_is_read_from_end_to_end(tmp_path: Path) -> None:
     with ServiceProcess(tmp_path, "--hashing", "off") as service:
         put(tmp_path, "one", "two")
+        service.wait_model("one")
         service.wait_model("two")
         assert "file-hashed" not in janfs("history", "--root", str(tmp_path)).output
         assert json.loads(janfs("dedupe", "--json", "--root", str(tmp_path)).output)["freed"] > 0

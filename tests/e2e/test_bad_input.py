@@ -52,7 +52,6 @@ def test_files_that_are_no_models_are_left_alone_and_say_why(service: ServicePro
     service.wait(
         lambda: all(service.models().get(id_, {}).get("status") == "invalid" for id_ in ids),
         "every bad file to be invalid",
-        15,
     )
     for name, content in BAD_FILES.items():
         assert (models / name).read_bytes() == content, f"{name} was touched"

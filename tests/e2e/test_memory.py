@@ -65,5 +65,5 @@ def test_a_context_that_nobody_asked_for_is_lowered_and_one_that_the_user_wants_
 def test_a_preloaded_model_is_there_before_anybody_asks(start: Callable[..., ServiceProcess]) -> None:
     service = start("--sample", "--preload", SAMPLE_ID)
     service.wait(
-        lambda: service.models().get(SAMPLE_ID, {}).get("state") == "running", "the model to be loaded", 30
+        lambda: service.models().get(SAMPLE_ID, {}).get("state") == "running", "the model to be loaded"
     )

@@ -89,13 +89,15 @@ class ServiceProcess:
 
     def wait_model(self, model_id: str, status: str = "ready", within: float = PATIENCE) -> dict[str, Any]:
         """Wait until a model has this status; the model."""
-        self.wait(
-            lambda: self.models().get(model_id, {}).get("status") == status,
-            f"{model_id} to be {status}",
-            within,
-        )
-        found: dict[str, Any] = self.models()[model_id]
-        return found
+        found: dict[str, Any] = {}
+
+        def is_so() -> bool:
+            nonlocal found
+            found = self.models().get(model_id, {})
+            return found.get("status") == status
+
+        self.wait(is_so, f"{model_id} to be {status}", within)
+        return found  # as it was then: a second look might see it otherwise
 
     def wait(self, happened: Callable[[], bool], what: str, within: float = PATIENCE) -> None:
         """Wait for something. Raises `AssertionError` with the list of models when it does not come."""
