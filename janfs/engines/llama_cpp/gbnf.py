@@ -32,7 +32,7 @@ def wrong_count(grammar: str) -> str | None:
 
 def either(one: str, other: str) -> str:
     """A grammar of all that one of two allows, whatever the names of their rules."""
-    return f"root ::= one-root | other-root\n{_renamed(one, 'one-')}\n{_renamed(other, 'other-')}"
+    return f"root ::= one-root | other-root\n{renamed(one, 'one-')}\n{renamed(other, 'other-')}"
 
 
 def behind(mark: str, grammar: str, *, begins: str = "") -> str:
@@ -42,7 +42,7 @@ def behind(mark: str, grammar: str, *, begins: str = "") -> str:
     """
     first = f'{_BLANKS} "{"".join(map(_escaped, begins))}" ' if begins else ""
     until = _automaton("until", mark, "")
-    return f"root ::= {first}until-0 {_BLANKS} then-root\n{until}\n{_renamed(grammar, 'then-')}"
+    return f"root ::= {first}until-0 {_BLANKS} then-root\n{until}\n{renamed(grammar, 'then-')}"
 
 
 def where(mark: str, grammar: str, *, never_first: str = "") -> str:
@@ -51,7 +51,7 @@ def where(mark: str, grammar: str, *, never_first: str = "") -> str:
     The text does not begin with the character `never_first`, where there is one, blanks aside.
     """
     then, root = f"{_BLANKS} then-root", "free-0"
-    lines = [_automaton("free", mark, then, ends=True), _renamed(grammar, "then-")]
+    lines = [_automaton("free", mark, then, ends=True), renamed(grammar, "then-")]
     if never_first:
         root, mark_begins = "begin", _escaped(mark[0])
         others = f"[^ \\t\\r\\n{_escaped(never_first)}{mark_begins}]"
@@ -62,7 +62,7 @@ def where(mark: str, grammar: str, *, never_first: str = "") -> str:
 
 def after_blanks(grammar: str) -> str:
     """What a grammar allows, behind any blanks."""
-    return f"root ::= {_BLANKS} then-root\n{_renamed(grammar, 'then-')}"
+    return f"root ::= {_BLANKS} then-root\n{renamed(grammar, 'then-')}"
 
 
 def _automaton(name: str, mark: str, then: str, *, ends: bool = False) -> str:
@@ -93,5 +93,6 @@ def _escaped(character: str) -> str:
     return f"\\U{ord(character):08X}"
 
 
-def _renamed(grammar: str, prefix: str) -> str:
+def renamed(grammar: str, prefix: str) -> str:
+    """The same grammar, its rules with a prefix to their names."""
     return _WORD.sub(lambda word: (prefix if word["name"] else "") + word[0], grammar)

@@ -6,49 +6,21 @@ from collections import OrderedDict
 from functools import lru_cache
 
 import llama_cpp as llama
-from llama_cpp import llama_grammar
-from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 from janfs.engines.llama_cpp.gbnf import wrong_count
 from janfs.engines.llama_cpp.limits import LimitExceeded, limited
-from janfs.engines.protocol import SamplingParams
+from janfs.engines.llama_cpp.schemas.compiling import grammar_of
+from janfs.engines.llama_cpp.schemas.rules import SchemaError
+from janfs.engines.protocol import SamplingParams, Tool
 from janfs.errors import InvalidInput
 
 KEPT = 32  # compiled grammars
+KEPT_TEXTS = 512  # of schemas; a request may bring a tool for each
 MAX_SCHEMA = 2**18  # characters
 MAX_GRAMMAR = 2**20  # characters
 MAX_DEPTH = 64  # llama.cpp's parser calls itself for each bracket, on a stack that can end
-MAX_REPETITIONS = 2000  # llama.cpp's own bound
 MAX_SECONDS = 2.0
 MAX_MEMORY = 256 * 2**20  # bytes
-
-
-def repeated(
-    item: str,
-    least: int,
-    most: int | None,
-    separator_rule: str | None = None,
-    item_rule_is_literal: bool = False,  # noqa: ARG001  # a literal is repeated like any other item
-) -> str:
-    """GBNF for an item that stands from `least` to `most` times (None: any number), with separators between.
-
-    As llama.cpp's own converter has it. That of the Python package, whose arguments these are, writes each
-    repetition out, which for a long text takes all memory there is. Raises `ValueError` for too many.
-    """
-    if most is not None and most < least:
-        raise ValueError(f"{least:,} to {most:,} repetitions, as of minLength and maxLength")
-    if max(least, most or 0) > MAX_REPETITIONS:
-        raise ValueError(f"more than {MAX_REPETITIONS:,} repetitions, as of maxLength or maxItems")
-    if most == 0:
-        return ""
-    if separator_rule is None:
-        return f"{item}{{{least},{'' if most is None else most}}}"
-    left = None if most is None else most - 1
-    chain = f"{item} {repeated(f'({separator_rule} {item})', max(0, least - 1), left)}".rstrip()
-    return chain if least else f"({chain})?"
-
-
-llama_grammar._build_repetition = repeated
 
 
 class Grammars:
@@ -105,30 +77,37 @@ def gbnf_of(params: SamplingParams) -> str | None:
     return None
 
 
-@lru_cache(maxsize=KEPT)
-def gbnf_of_schema(schema: str) -> str:
-    """GBNF of a JSON Schema's text. Raises `InvalidInput`."""
+@lru_cache(maxsize=KEPT_TEXTS)
+def gbnf_of_schema(schema: str, *, strict: bool = True) -> str:
+    """GBNF of a JSON Schema's text. Raises `InvalidInput`.
+
+    What a grammar cannot say is refused by name if `strict`, and passed over otherwise.
+    """
     if len(schema) > MAX_SCHEMA:
         raise InvalidInput(f"The JSON schema may have {MAX_SCHEMA:,} characters.", param="response_format")
     try:
-        json.loads(schema)
-        if threading.current_thread() is threading.main_thread():
-            with limited(MAX_SECONDS, MAX_MEMORY):
-                text: str = json_schema_to_gbnf(schema)
-        else:
-            text = json_schema_to_gbnf(schema)
+        said = json.loads(schema)
+        if threading.current_thread() is not threading.main_thread():
+            return grammar_of(said, strict=strict)
+        with limited(MAX_SECONDS, MAX_MEMORY):
+            return grammar_of(said, strict=strict)
     except LimitExceeded as error:
         raise InvalidInput(f"The JSON schema is too complex: {error}.", param="response_format") from error
-    except (
-        AssertionError, ValueError, LookupError, TypeError, AttributeError, RecursionError, MemoryError,
-    ) as error:  # fmt: skip
+    except RecursionError as error:
+        raise InvalidInput("The JSON schema is nested too deeply.", param="response_format") from error
+    except (SchemaError, ValueError, TypeError, LookupError, AttributeError, MemoryError) as error:
         what = str(error) or type(error).__name__
         raise InvalidInput(
             f"The JSON schema cannot be used: {what[:300]}.", param="response_format"
         ) from error
-    if _depth(text) > MAX_DEPTH:
-        raise InvalidInput("The JSON schema is nested too deeply.", param="response_format")
-    return text
+
+
+def gbnf_of_tool(tool: Tool) -> str:
+    """GBNF of a tool's arguments; of one that is not strict, as far as a grammar can say."""
+    try:
+        return gbnf_of_schema(tool.parameters, strict=tool.strict)
+    except InvalidInput as error:
+        raise InvalidInput(f"The tool '{tool.name}': {error.detail}", param="tools") from error
 
 
 def _depth(text: str) -> int:

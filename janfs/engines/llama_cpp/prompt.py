@@ -12,7 +12,7 @@ from janfs.engines.llama_cpp.dialects.marks import HARMONY, Marks
 from janfs.engines.llama_cpp.dialects.reading import Reader, one_call, reader
 from janfs.engines.llama_cpp.dialects.tagged import text_arguments
 from janfs.engines.llama_cpp.gbnf import behind, either
-from janfs.engines.llama_cpp.grammar import gbnf_of_schema
+from janfs.engines.llama_cpp.grammar import gbnf_of_tool
 from janfs.engines.llama_cpp.pictures import Picture, Read, marked
 from janfs.engines.protocol import ChatPrompt, Image, Prompt, TextPrompt, Thoughts, TokenPrompt
 from janfs.errors import InvalidInput
@@ -129,11 +129,11 @@ def _from_chat(
     shown = frozenset(tokens[0] for tokens in alone if len(tokens) == 1)
     grammar = form
     if prompt.must_call or (prompt.tools and form is not None):
-        calls = forced(marks, prompt.tools, several=prompt.parallel, gbnf_of=gbnf_of_schema)
+        calls = forced(marks, prompt.tools, several=prompt.parallel, gbnf_of=gbnf_of_tool)
         grammar = calls if prompt.must_call or form is None else either(calls, form)
     may_fit = grammar is None and any(tool.strict for tool in prompt.tools)
     if may_fit:
-        grammar = late(marks, prompt.tools, several=prompt.parallel, gbnf_of=gbnf_of_schema)
+        grammar = late(marks, prompt.tools, several=prompt.parallel, gbnf_of=gbnf_of_tool)
     if grammar is not None and thinking and marks is not HARMONY:
         grammar = behind(marks.thought[1], grammar)
     elif grammar is not None and may_fit and chat.thinks and marks is not HARMONY:

@@ -1,13 +1,8 @@
 """Grammars put together of others, judged by llama.cpp's own reading of them."""
 
-import ctypes
 import json
-import os
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
-import llama_cpp as llama
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -16,44 +11,11 @@ from hypothesis import strategies as st
 from janfs.engines.llama_cpp.dialects.forced import late
 from janfs.engines.llama_cpp.dialects.marks import Marks
 from janfs.engines.llama_cpp.gbnf import after_blanks, behind, either, where
-from janfs.engines.llama_cpp.grammar import gbnf_of_schema
-from janfs.engines.llama_cpp.log import Log
-from janfs.engines.llama_cpp.native import NativeModel
-from janfs.engines.llama_cpp.weights import Weights
-from janfs.engines.protocol import EngineSettings, SamplingParams, Tool
+from janfs.engines.llama_cpp.grammar import gbnf_of_schema, gbnf_of_tool
+from janfs.engines.protocol import Tool
 from janfs.errors import InvalidInput
+from tests.engines.llama_cpp.conftest import Allows
 from tests.engines.llama_cpp.dialects.test_reading import FAMILIES
-
-Allows = Callable[[str, str], bool]
-
-
-@pytest.fixture(scope="module")
-def allows(tiny_model: Path) -> Iterator[Allows]:
-    """Whether a grammar allows a text, from its beginning to its end."""
-    log, small = Log(), EngineSettings(ctx_len=64, n_parallel=1)
-    vocabulary = Weights(os.fsencode(tiny_model), small, log)
-    model = NativeModel(vocabulary, small, 1, log)
-
-    def allows(grammar: str, text: str) -> bool:
-        sampler = model.grammars.sampler(SamplingParams(grammar=grammar))
-        try:
-            for token in [*vocabulary.tokenize(text), vocabulary.eos]:
-                one = llama.llama_token_data(id=token, logit=1.0, p=0.0)
-                alone = llama.llama_token_data_array(
-                    data=ctypes.pointer(one), size=1, selected=-1, sorted=False
-                )
-                llama.llama_sampler_apply(sampler, ctypes.byref(alone))
-                if one.logit == float("-inf"):
-                    return False
-                if token != vocabulary.eos:
-                    llama.llama_sampler_accept(sampler, token)
-            return True
-        finally:
-            llama.llama_sampler_free(sampler)
-
-    yield allows
-    llama.llama_log_set(llama.llama_log_callback(), ctypes.c_void_p(0))
-
 
 ONE = r"""# "root" is a word here, not a name
 root ::= "a" ws item{1,2} ws
@@ -179,7 +141,7 @@ def test_an_answer_is_free_until_it_calls_and_then_fits(allows: Allows, family: 
     marks = FAMILIES[family]
     if marks.name == "deepseek":  # the vocabulary here takes its sign for a blank
         marks = msgspec.convert(json.loads(msgspec.json.encode(marks).decode().replace("▁", "_")), Marks)
-    grammar = late(marks, TOOLS, several=True, gbnf_of=gbnf_of_schema)
+    grammar = late(marks, TOOLS, several=True, gbnf_of=gbnf_of_tool)
     call = WRITTEN.get(marks.name, HERMES)
     words = "" if marks.bare_json else "I look it up: {"
     for text in ("", "Just words.", "a < b, [1] and so on", words):

@@ -1,21 +1,19 @@
 """The grammars of answers that must call a tool, and of those that may. Pure."""
 
 import json
-import re
 from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
 from janfs.engines.llama_cpp.dialects.marks import HARMONY, Marks
-from janfs.engines.llama_cpp.gbnf import after_blanks, either, where
+from janfs.engines.llama_cpp.gbnf import after_blanks, either, renamed, where
 from janfs.engines.protocol import Tool
 
 _HARMONY_CALL = "<|channel|>commentary to=functions."
 _FENCE = "\n```json\n"
-_ROOT = re.compile(r"^root ::= (.*)$", re.MULTILINE)
 
 
-def late(marks: Marks, tools: Sequence[Tool], *, several: bool, gbnf_of: Callable[[str], str]) -> str:
+def late(marks: Marks, tools: Sequence[Tool], *, several: bool, gbnf_of: Callable[[Tool], str]) -> str:
     """GBNF for an answer that need not call, but whose calls fit, those of `strict` tools in their arguments.
 
     Its last call ends it.
@@ -33,22 +31,19 @@ def forced(
     tools: Sequence[Tool],
     *,
     several: bool,
-    gbnf_of: Callable[[str], str],
+    gbnf_of: Callable[[Tool], str],
     begun: bool = False,
 ) -> str:
     """GBNF for one call of one of these tools, or with `several` for more where the family can.
 
-    Where they have `begun`, what opens the first one is there already. `gbnf_of` makes GBNF of a JSON
-    Schema's text, whose root is one alternative for each of an `anyOf`.
+    Where they have `begun`, what opens the first one is there already. `gbnf_of` makes GBNF of a tool's
+    arguments.
     """
-    schemas = [json.loads(tool.parameters) for tool in tools]
-    # A second one that nobody calls, so that the root is always alternatives.
-    rules = gbnf_of(json.dumps({"anyOf": [*schemas, {"type": "null"}]}))
-    root = _ROOT.search(rules)
-    names = root[1].split(" | ") if root is not None else []
-    if len(names) != len(tools) + 1:
-        raise ValueError("a grammar of another form than expected")
-    pairs = list(zip((tool.name for tool in tools), names, strict=False))
+    rules: list[str] = []
+    pairs = []
+    for number, tool in enumerate(tools):
+        rules.append(renamed(gbnf_of(tool), f"tool{number}-"))
+        pairs.append((tool.name, f"tool{number}-root"))
     before, after = (_literal(mark) if mark else "" for mark in marks.around)
     if begun and after:
         before, after = "", f"({after})?"  # what stands before the first call need not have been there
@@ -61,8 +56,7 @@ def forced(
         *([f"first ::= {' | '.join(_call(marks, *pair, opened=_opening(marks)) for pair in pairs)}"] * begun),
         *(["sep ::= [ \\n]*"] if several else []),
     ]
-    rest = _ROOT.sub("", rules).strip()
-    return "\n".join([*lines, rest])
+    return "\n".join([*lines, *rules])
 
 
 def _opening(marks: Marks) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from janfs.engines.llama_cpp.dialects.forced import forced
 from janfs.engines.llama_cpp.dialects.reading import Call
-from janfs.engines.llama_cpp.grammar import gbnf_of_schema
+from janfs.engines.llama_cpp.grammar import gbnf_of_tool
 from janfs.engines.protocol import Tool
 from tests.engines.llama_cpp.dialects.test_reading import FAMILIES, reads
 
@@ -58,7 +58,7 @@ def written_by(grammar: str, seed: int) -> str:
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("several", [True, False])
 def test_what_the_grammar_allows_is_read_as_calls_of_the_tools(name: str, several: bool) -> None:
-    grammar = forced(FAMILIES[name], TOOLS, several=several, gbnf_of=gbnf_of_schema)
+    grammar = forced(FAMILIES[name], TOOLS, several=several, gbnf_of=gbnf_of_tool)
     counts = set()
     for seed in range(40):
         text = written_by(grammar, seed)
@@ -73,5 +73,5 @@ def test_what_the_grammar_allows_is_read_as_calls_of_the_tools(name: str, severa
 
 
 def test_one_tool_is_enough() -> None:
-    grammar = forced(FAMILIES["hermes"], TOOLS[:1], several=False, gbnf_of=gbnf_of_schema)
+    grammar = forced(FAMILIES["hermes"], TOOLS[:1], several=False, gbnf_of=gbnf_of_tool)
     assert reads("hermes")(written_by(grammar, 1), True).calls[0].name == "first"

@@ -1,0 +1,1 @@
+"""JSON Schemas as grammars: GBNF that allows the JSON texts that fit, and no others."""

@@ -1,0 +1,143 @@
+"""Numbers between bounds, digit by digit. Pure."""
+
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from janfs.engines.llama_cpp.schemas.rules import Rules, SchemaError, either, literal
+
+MOST_DIGITS = 16  # before the point where no bound has more, and after it: a number has an end
+_LONGEST = 40  # digits of a bound
+_WHOLE = '("0" | [1-9] [0-9]{0,15})'
+_FREE = f'"-"? {_WHOLE} ("." [0-9]{{1,16}})? ([eE] [-+]? [0-9]{{1,2}})?'
+
+
+class _Bound(NamedTuple):
+    """A bound on a number that is not negative: the digits before and after the point. It may not be met."""
+
+    whole: int
+    digits: str
+    strict: bool
+
+
+def number(rules: Rules, schema: dict[str, Any]) -> str:
+    """A number or, by its type, an integer that fits a schema. Raises `SchemaError`."""
+    low, low_strict = _tightest(schema, "minimum", "exclusiveMinimum", max)
+    high, high_strict = _tightest(schema, "maximum", "exclusiveMaximum", min)
+    whole = schema.get("type") == "integer"
+    if low is None and high is None:
+        return rules.add(f'"-"? {_WHOLE}' if whole else _FREE)
+    ways = []
+    if high is None or high > 0 or (high == 0 and not high_strict):
+        above = _Bound(0, "", strict=False) if low is None or low < 0 else _bound(low, strict=low_strict)
+        below = None if high is None else _bound(high, strict=high_strict)
+        ways += _positive(above, below, whole=whole)
+    if low is None or low < 0:
+        above = _Bound(0, "", strict=True) if high is None or high >= 0 else _bound(-high, strict=high_strict)
+        below = None if low is None else _bound(-low, strict=low_strict)
+        ways += [f'"-" {way}' for way in _positive(above, below, whole=whole)]
+    return rules.add(either(ways))
+
+
+def _tightest(schema: dict[str, Any], name: str, strictly: str, pick: Any) -> tuple[Decimal | None, bool]:
+    """The bound that counts, and whether it may not be met."""
+    bounds: set[tuple[Decimal, bool]] = set()
+    for key, strict in ((name, False), (strictly, True)):
+        said = schema.get(key)
+        if isinstance(said, bool) or not isinstance(said, int | float | None):
+            raise SchemaError(f"'{key}' must be a number")
+        if said is not None:
+            bounds.add((Decimal(str(said)), strict))
+    if not bounds:
+        return None, False
+    value = pick(value for value, _ in bounds)
+    return value, (value, True) in bounds
+
+
+def _bound(value: Decimal, *, strict: bool) -> _Bound:
+    whole, _, digits = format(abs(value), "f").partition(".")
+    if len(whole) > _LONGEST or len(digits) > _LONGEST:
+        raise SchemaError(f"a bound of more than {_LONGEST} digits")
+    return _Bound(int(whole), digits.rstrip("0"), strict)
+
+
+def _positive(low: _Bound, high: _Bound | None, *, whole: bool) -> list[str]:
+    """The ways to write a number from one bound to the other."""
+    most = 10 ** max(MOST_DIGITS, len(str(low.whole))) - 1 if high is None else high.whole
+    if whole:
+        first = low.whole + bool(low.digits or low.strict)
+        last = most - bool(high is not None and high.strict and not high.digits)
+        return _integers(first, last)
+    if low.whole > most:
+        return []
+    if low.whole == most:
+        return _from(low.whole, low, high)
+    middle = [f'{way} ("." [0-9]{{1,{MOST_DIGITS}}})?' for way in _integers(low.whole + 1, most - bool(high))]
+    return _from(low.whole, low, None) + middle + (_from(most, None, high) if high is not None else [])
+
+
+def _integers(low: int, high: int) -> list[str]:
+    """The ways to write a whole number from `low` to `high`."""
+    ways = []
+    for size in range(len(str(low)), len(str(high)) + 1):
+        first, last = max(low, 10 ** (size - 1) if size > 1 else 0), min(high, 10**size - 1)
+        if first <= last:
+            ways += _alike(str(first), str(last))
+    return ways
+
+
+def _alike(low: str, high: str) -> list[str]:
+    """The same for numbers of as many digits."""
+    if set(low) <= {"0"} and set(high) <= {"9"} and low:
+        return [f"[0-9]{{{len(low)}}}"]
+    if len(low) <= 1:
+        return [f"[{low}-{high}]"] if low else ['""']
+    if low[0] == high[0]:
+        return [f"{literal(low[0])} {either(_alike(low[1:], high[1:]))}"]
+    size, ways = len(low) - 1, []
+    first, last = int(low[0]), int(high[0])
+    if low[1:] != "0" * size:
+        ways += [f"{literal(low[0])} {either(_alike(low[1:], '9' * size))}"]
+        first += 1
+    if high[1:] != "9" * size:
+        ways += [f"{literal(high[0])} {either(_alike('0' * size, high[1:]))}"]
+        last -= 1
+    return ways + ([f"[{first}-{last}] [0-9]{{{size}}}"] if first <= last else [])
+
+
+def _from(whole: int, low: _Bound | None, high: _Bound | None) -> list[str]:
+    """The ways to write a number whose part before the point is given."""
+    bare, ways = _fraction(low, high)
+    point = f'"." {either(ways)}' if ways else ""
+    written = literal(str(whole))
+    if bare:
+        return [f"{written} ({point})?" if point else written]
+    return [f"{written} {point}"] if point else []
+
+
+def _fraction(low: _Bound | None, high: _Bound | None) -> tuple[bool, list[str]]:
+    """Whether nothing may stand behind the point, and what may."""
+    above, below = low is None or not (low.digits or low.strict), high is None
+    if above and below:
+        return True, [f"[0-9]{{1,{MOST_DIGITS}}}"]
+    if high is not None and not high.digits:  # no more than zero
+        return (above and not high.strict), (['"0"{1,2}'] if above and not high.strict else [])
+    if low is not None and low.strict and not low.digits and below:  # more than zero
+        return False, [f'"0"{{0,{MOST_DIGITS - 1}}} [1-9] [0-9]{{0,{MOST_DIGITS}}}']
+    ways: list[str] = []
+    for digit in range(10):
+        then_low, then_high = _behind(low, digit), _behind(high, digit)
+        beyond = low is not None and not above and digit < int((low.digits or "0")[0])
+        if beyond or (high is not None and digit > int(high.digits[0])):
+            continue
+        bare, rest = _fraction(then_low, then_high)
+        if bare or rest:
+            follows = f" ({either(rest)}){'?' if bare else ''}" if rest else ""
+            ways.append(f'"{digit}"{follows}')
+    return above, ways
+
+
+def _behind(bound: _Bound | None, digit: int) -> _Bound | None:
+    """What is left of a bound behind a digit; None where it is kept, whatever follows."""
+    if bound is None or digit != int((bound.digits or "0")[0]):
+        return None
+    return bound._replace(digits=bound.digits[1:])

@@ -1,0 +1,102 @@
+"""The rules of a grammar as they are gathered. Pure.
+
+Format: llama.cpp's grammars/README.md
+"""
+
+import json
+from collections.abc import Sequence
+
+MOST_REPEATED = 2000  # llama.cpp's own bound
+LAST_CHARACTER = 0x10FFFF
+Ranges = tuple[tuple[int, int], ...]
+"""Characters, as ranges of their numbers with both ends, in order."""
+
+
+class SchemaError(ValueError):
+    """A schema that is none, or of which a grammar cannot be made; it says why."""
+
+
+class Nothing(SchemaError):
+    """What no text fits, such as an empty `enum`. One of several ways may be such."""
+
+
+class Rules:
+    """Rules by their names. Two of the same form are one."""
+
+    def __init__(self) -> None:
+        self._bodies: dict[str, str] = {}
+        self._names: dict[str, str] = {}  # of those that are known by their form
+
+    def add(self, body: str) -> str:
+        """A name for what stands on the right of a rule."""
+        if body not in self._names:
+            self._names[body] = self.reserve()
+            self._bodies[self._names[body]] = body
+        return self._names[body]
+
+    def reserve(self) -> str:
+        """A name whose rule is yet to come, as one needs that is part of itself."""
+        name = f"r{len(self._bodies)}"
+        self._bodies[name] = ""
+        return name
+
+    def fill(self, name: str, body: str) -> None:
+        """The rule of a name that was reserved."""
+        self._bodies[name] = body
+
+    def text(self, root: str) -> str:
+        """All of them, `root` being what a text is."""
+        return "\n".join([f"root ::= {root}", *(f"{name} ::= {body}" for name, body in self._bodies.items())])
+
+
+def literal(text: str) -> str:
+    """A text that stands as it is; it has no control characters, as nothing of JSON has."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def one_of(ranges: Ranges) -> str:
+    """One character of some."""
+    pairs = (_escaped(low) + ("" if low == high else f"-{_escaped(high)}") for low, high in ranges)
+    return f"[{''.join(pairs)}]"
+
+
+def either(ways: Sequence[str]) -> str:
+    """One of several. Raises `Nothing` where there is none."""
+    if not ways:
+        raise Nothing("nothing fits it")
+    return ways[0] if len(ways) == 1 else f"({' | '.join(ways)})"
+
+
+def repeated(item: str, least: int, most: int | None) -> str:
+    """An item so many times (None: any number), or `Nothing`."""
+    if most is not None and most < least:
+        raise Nothing(f"{least:,} to {most:,} repetitions")
+    if max(least, most or 0) > MOST_REPEATED:
+        raise SchemaError(f"more than {MOST_REPEATED:,} repetitions")
+    if most == 0:
+        return '""'
+    return f"{item}{{{least},{'' if most is None else most}}}"
+
+
+def union(ranges: Sequence[tuple[int, int]]) -> Ranges:
+    """The same characters in order, without what is there twice."""
+    found: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if found and low <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(high, found[-1][1]))
+        else:
+            found.append((low, high))
+    return tuple(found)
+
+
+def without(ranges: Ranges, others: Ranges) -> Ranges:
+    """Those of the characters that are not among the others."""
+    found = list(ranges)
+    for low, high in others:
+        parts = [((a, min(b, low - 1)), (max(a, high + 1), b)) for a, b in found]
+        found = [part for pair in parts for part in pair if part[0] <= part[1]]
+    return tuple(found)
+
+
+def _escaped(number: int) -> str:
+    return chr(number) if chr(number).isascii() and chr(number).isalnum() else f"\\U{number:08X}"

@@ -1,0 +1,262 @@
+"""What the grammar of a schema allows is what fits it, by llama.cpp's own reading."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from janfs.engines.llama_cpp.grammar import gbnf_of_schema, gbnf_of_tool
+from janfs.engines.protocol import Tool
+from janfs.errors import InvalidInput
+from tests.engines.llama_cpp.conftest import Allows
+
+NODE = {
+    "type": "object",
+    "properties": {
+        "value": {"type": "integer"},
+        "next": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]},
+    },
+    "required": ["value", "next"],
+}
+INTEGER, TEXT = {"type": "integer"}, {"type": "string"}
+
+
+def closed(**properties: Any) -> dict[str, Any]:
+    """An object of just these properties, as clients in Python write it."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("schema", "fitting", "others"),
+    [
+        (
+            {"$ref": "#/$defs/Node", "$defs": {"Node": NODE}},
+            ['{"value": 1, "next": {"value": 2, "next": null}}'],
+            ['{"value": 1, "next": {}}', '{"value": 1}'],
+        ),
+        ({"type": "array", "items": {"$ref": "#"}}, ["[]", "[[], [[]]]"], ["[1]", "{}"]),
+        (
+            {
+                "$defs": {"a/b": INTEGER, "c%": TEXT},
+                **closed(x={"$ref": "#/$defs/a~1b"}, y={"$ref": "#/$defs/c%25"}),
+            },
+            ['{"x": 1, "y": ""}'],
+            ['{"x": "", "y": ""}'],
+        ),
+        (
+            {"$defs": {"Node": NODE}, **closed(a={"allOf": [{"$ref": "#/$defs/Node"}], "description": "x"})},
+            ['{"a": {"value": 1, "next": null}}'],
+            ['{"a": null}'],
+        ),
+        (
+            {"allOf": [closed(a=INTEGER, b=TEXT), {"properties": {"a": {"maximum": 5}}}]},
+            ['{"a": 5, "b": ""}'],
+            ['{"a": 6, "b": ""}', '{"a": 5}'],
+        ),
+        (
+            {
+                "type": "object",
+                "properties": {"k": TEXT},
+                "anyOf": [{"required": ["k"]}, {"properties": {"n": INTEGER}, "required": ["n"]}],
+            },
+            ['{"k": ""}', '{"n": 1}', '{"k": "", "n": 1}'],
+            ["{}"],
+        ),
+        (
+            {"enum": ["ä", 5, None, True, {"a": [1]}]},
+            ['"ä"', "5", "null", "true", '{"a": [1]}'],
+            ['"a"', "6", "false"],
+        ),
+        ({"type": "string", "enum": ["a", 1]}, ['"a"'], ["1"]),
+        ({"anyOf": [{"enum": []}, False, {"const": 3}]}, ["3"], ["null", "4"]),
+        ({"type": ["string", "null"], "maxLength": 1}, ['"a"', "null"], ['"ab"', "1"]),
+        ({"type": "integer", "nullable": True}, ["1", "null"], ['""']),
+        (True, ["1", "{}", '"x"', "[null, {}]", "-1.5e10"], ["", "x"]),
+        ({}, ['{"a": [true]}'], ["tru"]),
+        (closed(), ["{}", "{ }"], ['{"a": 1}']),
+        ({"type": "object"}, ["{}", '{"a": {"b": 1}, "c": 2}'], ["[]", '{"a"}']),
+        ({"type": "object", "properties": {}}, ["{}"], ['{"a": 1}']),
+        (
+            closed(**{'q"uote': INTEGER, "a\nb": INTEGER, "日本": INTEGER}),
+            ['{"q\\"uote": 1, "a\\nb": 2, "日本": 3}'],
+            ['{"q": 1, "a": 2, "日本": 3}'],
+        ),
+        (
+            {"type": "object", "properties": {"a": INTEGER, "b": INTEGER, "c": INTEGER}, "required": ["b"]},
+            ['{"b": 1}', '{"a": 1, "b": 1}', '{"b": 1, "c": 1}', '{"a": 1, "b": 1, "c": 1}'],
+            ["{}", '{"a": 1}', '{"a": 1, "c": 1}', '{"b": 1,}'],
+        ),
+        (
+            {"type": "object", "properties": {"a": INTEGER, "b": INTEGER}},
+            ["{}", '{"a": 1}', '{"b": 1}', '{"a": 1, "b": 1}'],
+            ['{"a": 1 "b": 1}', '{"c": 1}', '{, "a": 1}'],
+        ),
+        ({"type": "object", "properties": {"a": INTEGER, "b": False}}, ['{"a": 1}'], ['{"b": 1}']),
+        (
+            {"type": "object", "properties": {"ab": INTEGER}, "additionalProperties": TEXT},
+            ['{"ab": 1}', '{"ab": 1, "abc": "x", "a": "y"}', '{"b": "x"}', "{}"],
+            ['{"ab": "x"}', '{"abc": 1}'],
+        ),
+        (
+            {"type": "object", "required": ["a"], "properties": {"b": INTEGER}},
+            ['{"b": 1, "a": [1]}', '{"a": null}'],
+            ['{"b": 1}'],
+        ),
+        ({"type": "array", "prefixItems": [TEXT, INTEGER]}, ['["a", 1]'], ['["a", "b"]', '["a", 1, 2]']),
+        (
+            {"type": "array", "prefixItems": [TEXT], "items": INTEGER, "minItems": 2, "maxItems": 3},
+            ['["a", 1]', '["a", 1, 2]'],
+            ['["a"]', '["a", 1, 2, 3]', '["a", "b"]'],
+        ),
+        ({"type": "array", "items": [TEXT, INTEGER]}, ['["a", 1]'], ["[1]"]),
+        ({"type": "array", "minItems": 1, "maxItems": 2}, ["[1]", "[{}, null]"], ["[]", "[1, 2, 3]"]),
+        ({"minItems": 0, "maxItems": 0}, ["[]"], ["[1]"]),
+        ({"type": "string", "format": "date"}, ['"2024-12-31"'], ['"2024-13-01"', '"soon"']),
+        (
+            {"type": "string", "format": "date-time"},
+            ['"2024-12-31T23:59:59Z"', '"2024-12-31T23:59:59.123+01:00"'],
+            ['"2024-12-31"'],
+        ),
+        ({"type": "string", "format": "email"}, ['"a.b+c@d-e.org"'], ['"a@b"', '"@b.org"']),
+        ({"type": "string", "format": "ipv4"}, ['"255.0.10.1"'], ['"256.0.0.1"', '"1.2.3"']),
+        ({"type": "string", "format": "uuid"}, ['"00000000-0000-4000-8000-00000000000a"'], ['"0"']),
+        ({"type": "string", "format": "of our own"}, ['"x"'], ["1"]),
+        (
+            {"type": "string", "maxLength": 2},
+            ['"\\n\\""', '"\\u00e4b"', '"\\ud83d\\ude00b"'],
+            ['"abc"', '"\\ud83d"', '"\n"'],
+        ),
+        ({"type": "string", "pattern": '^[^a]"?$'}, ['"b"', '"\\\\\\""', '"\\n"'], ['"a"', '"bc"', '"""']),
+        (
+            {"title": "T", "default": 5, "type": "integer", "examples": [1], "x-of-our-own": {}},
+            ["7"],
+            ['"7"'],
+        ),
+    ],
+)
+def test_just_what_fits_is_allowed(
+    allows: Allows, schema: Any, fitting: list[str], others: list[str]
+) -> None:
+    grammar = gbnf_of_schema(json.dumps(schema))
+    for text in fitting:
+        assert allows(grammar, text), text
+    for text in others:
+        assert not allows(grammar, text), text
+
+
+PATTERNS = [
+    r"^a+$", r"^[a-c]{2,3}$", r"^\d+(\.\d+)?$", r"a", r"^a", r"c$", r"^(ab|c)*$", r"^a$|^b", r"^(?:a|b)c?$",
+    r"^[^ab]$", r"^\w-\S$", r"^.$", r"^a{0}b$", r"^a*?b$", r"^[\d.-]+$", r"^$", r"^\D\W$", r"^a|b$",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@given(text=st.text("abc01. -_", max_size=5))
+@settings(max_examples=40, deadline=None)
+def test_texts_are_those_that_their_pattern_finds(allows: Allows, pattern: str, text: str) -> None:
+    grammar = gbnf_of_schema(json.dumps({"type": "string", "pattern": pattern}))
+    assert allows(grammar, json.dumps(text)) == (re.search(pattern, text) is not None)
+
+
+BOUND = st.none() | st.integers(-1200, 1200) | st.sampled_from([0, -1, 1.5, -0.25, 0.125, 99.99, 10**17])
+
+
+@given(
+    st.sampled_from(["integer", "number"]),
+    st.tuples(BOUND, BOUND),
+    st.tuples(st.booleans(), st.booleans()),
+    st.data(),
+)
+@settings(max_examples=150, deadline=None)
+def test_numbers_are_those_within_their_bounds(
+    allows: Allows,
+    kind: str,
+    bounds: tuple[float | None, float | None],
+    strict: tuple[bool, bool],
+    data: st.DataObject,
+) -> None:
+    (low, high), (above, below) = bounds, strict
+    schema: dict[str, Any] = {"type": kind}
+    schema |= {} if low is None else {"exclusiveMinimum" if above else "minimum": low}
+    schema |= {} if high is None else {"exclusiveMaximum" if below else "maximum": high}
+    near = [each for bound in (low, high) if bound is not None for each in (bound - 1, bound, bound + 1)]
+    numbers = st.sampled_from([*near, 0]) | st.integers(-2000, 2000)
+    if kind == "number":
+        numbers = numbers | st.decimals(-20, 120, places=3).map(float)
+    values = [
+        value for value in data.draw(st.lists(numbers, max_size=8)) if kind == "number" or value == int(value)
+    ]
+    try:
+        grammar = gbnf_of_schema(json.dumps(schema))
+    except InvalidInput:
+        assert low is not None
+        assert high is not None
+        assert not [
+            value
+            for value in (low, high, (low + high) / 2, *range(int(low), int(high) + 1))
+            if fits(value, schema)
+        ]
+        return
+    for value in values:
+        text = json.dumps(int(value) if value == int(value) else value)
+        assert allows(grammar, text) == fits(value, schema), (text, schema)
+
+
+def fits(value: float, schema: dict[str, Any]) -> bool:
+    """Whether a number is within the bounds that a schema gives."""
+    return (
+        schema.get("minimum", value) <= value <= schema.get("maximum", value)
+        and ("exclusiveMinimum" not in schema or schema["exclusiveMinimum"] < value)
+        and ("exclusiveMaximum" not in schema or value < schema["exclusiveMaximum"])
+        and (schema["type"] == "number" or value == int(value))
+    )
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        ({"type": "array", "uniqueItems": True}, "'uniqueItems' is not supported"),
+        ({"not": {}}, "'not' is not supported"),
+        (closed(a={"type": "integer", "multipleOf": 3}), "'multipleOf' is not supported"),
+        ({"type": "object", "patternProperties": {"^x": {}}}, "'patternProperties' is not supported"),
+        ({"type": "object", "minProperties": 1}, "'minProperties' is not supported"),
+        ({"type": "string", "pattern": "(?=x)y"}, "no assert"),
+        ({"type": "string", "pattern": r"(a)\1"}, "no groupref"),
+        ({"type": "string", "pattern": "^("}, "unterminated"),
+        ({"type": "string", "pattern": "^a+$", "maxLength": 5}, "beside minLength or maxLength"),
+        ({"$ref": "#/$defs/nope"}, "nothing at '#/\\$defs/nope'"),
+        ({"$ref": "other.json"}, "leads elsewhere"),
+        ({"$ref": "#"}, "part of itself"),
+        ({"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/A"}}}, "part of itself"),
+        ({"anyOf": [{"$ref": "#"}, {"type": "null"}]}, "is itself"),
+        ({"enum": []}, "nothing fits"),
+        ({"type": "integer", "minimum": 2, "maximum": 1}, "nothing fits"),
+        (False, "nothing fits"),
+        (5, "is no schema"),
+        ({"type": "odd"}, "'type'"),
+        ({"properties": []}, "'properties' is of the wrong type"),
+        ({"minItems": -1}, "'minItems' is no count"),
+        ({"minimum": "1"}, "'minimum' must be a number"),
+    ],
+)  # fmt: skip
+def test_what_is_no_schema_or_cannot_be_held_to_is_refused_by_name(schema: Any, why: str) -> None:
+    with pytest.raises(InvalidInput, match=why):
+        gbnf_of_schema(json.dumps(schema))
+
+
+def test_a_tool_that_is_not_strict_is_bound_as_far_as_a_grammar_can_say(allows: Allows) -> None:
+    tags = {"type": "array", "items": TEXT, "uniqueItems": True}
+    parameters = json.dumps(closed(tags=tags, code={"type": "string", "pattern": "(?=x)y"}))
+    assert allows(gbnf_of_tool(Tool("f", None, parameters)), '{"tags": ["a", "a"], "code": "z"}')
+    assert not allows(gbnf_of_tool(Tool("f", None, parameters)), '{"tags": [1], "code": "z"}')
+    with pytest.raises(InvalidInput, match=r"The tool 'f'.*not supported") as refused:
+        gbnf_of_tool(Tool("f", None, parameters, strict=True))
+    assert refused.value.param == "tools"
