@@ -1,6 +1,7 @@
 """Models on other machines, as a client of ours sees them: over real connections to a server with vices."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.api.relay import CHAT, HI, KEY, ask, connect, shown, stream, text_of
 from tests.api.service import Service, eventually, running_service
+from tests.support.ports import vacant_port
 from tests.support.upstream import STREAM, USAGE, Reply, Theirs, answer, chunk, theirs
 
 
@@ -209,9 +211,9 @@ class TestErrors:
         assert len(upstream.bodies) == 1, "it was asked although it had asked to be left alone"
 
     def test_nobody_there_is_said_so(self, service: Service, upstream: Theirs) -> None:
-        with theirs() as gone:
-            connect(service, gone)
-        assert ask(service, 502)["error"]["code"] == "upstream_unreachable"
+        with vacant_port() as port:
+            connect(service, Theirs(f"http://127.0.0.1:{port}"))
+            assert ask(service, 502)["error"]["code"] == "upstream_unreachable"
         assert (shown(service)["state"], shown(service)["status"]) == ("failed", "ready")
 
     def test_silence_ends_in_time(self, service: Service, upstream: Theirs) -> None:
@@ -249,6 +251,11 @@ class TestErrors:
 
 
 class TestSeveral:
+    @pytest.fixture
+    def port(self) -> Iterator[int]:
+        with vacant_port() as found:
+            yield found
+
     def test_requests_go_to_who_has_the_fewest(
         self, service: Service, upstream: Theirs, other: Theirs
     ) -> None:
@@ -289,9 +296,10 @@ class TestSeveral:
         ask(service, 502 if status == 500 else status)
         assert len(upstream.bodies) + len(other.bodies) == 1
 
-    def test_who_is_gone_is_left_out_until_it_is_back(self, service: Service, upstream: Theirs) -> None:
-        with theirs() as gone:
-            port = int(gone.url.rpartition(":")[2])
+    def test_who_is_gone_is_left_out_until_it_is_back(
+        self, service: Service, upstream: Theirs, port: int
+    ) -> None:
+        with theirs(port) as gone:
             connect(service, upstream, gone)
             ask(service)
             ask(service)

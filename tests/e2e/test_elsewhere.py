@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.conftest import SAMPLE_ID
 from tests.support.patience import PATIENCE
+from tests.support.ports import vacant_port
 from tests.support.service import ServiceProcess
 
 pytestmark = pytest.mark.model
@@ -27,7 +28,9 @@ CLIENTS = 4
 def others(tmp_path: Path) -> Iterator[list[ServiceProcess]]:
     """Two services that have the model."""
     with ExitStack() as stack:
-        started = [ServiceProcess(tmp_path / name, *THEIRS) for name in ("one", "two")]
+        port = stack.enter_context(vacant_port())  # that of the first one, which comes back
+        ports = {"one": str(port), "two": "0"}
+        started = [ServiceProcess(tmp_path / name, *THEIRS, "--port", ports[name]) for name in ports]
         for each in started:
             stack.callback(each.stop)
             stack.callback(each.client.close)

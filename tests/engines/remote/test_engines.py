@@ -17,6 +17,7 @@ from janfs.engines.remote.watching import Pace
 from janfs.errors import LogError, UpstreamError
 from janfs.manifest.remote import remote_engine
 from tests.support.patience import PATIENCE
+from tests.support.ports import vacant_port
 from tests.support.upstream import STREAM, Reply, Theirs, answer, chunk, theirs
 
 QUICK = Pace(first=0.02, longest=0.1, every=0.05, patience=PATIENCE)
@@ -163,13 +164,13 @@ def test_the_first_word_has_a_bound_of_its_own() -> None:
                         await collect(remotes, model_of(one, first_word_timeout=1))
                     assert caught.value.status == 504
                     for _ in range(2):
-                        pieces = await collect(remotes, model_of(one, two, first_word_timeout=3))
+                        pieces = await collect(remotes, model_of(one, two, first_word_timeout=6))
                         assert pieces[-1].usage is not None, "the other one was not asked"
             finally:
                 hanging.set()
             async with engines() as remotes:
-                one.usual = Reply(stream=[chunk("a"), 3.5, chunk(finish="stop")])
-                assert len(await collect(remotes, model_of(one, first_word_timeout=3))) == 2
+                one.usual = Reply(stream=[chunk("a"), 6.5, chunk(finish="stop")])
+                assert len(await collect(remotes, model_of(one, first_word_timeout=6))) == 2
 
     asyncio.run(run())
 
@@ -203,9 +204,8 @@ def test_one_that_has_begun_to_answer_is_not_left_for_being_slow_to_list() -> No
 
 def test_one_that_is_back_is_seen_without_being_asked_for_an_answer() -> None:
     async def run() -> None:
-        with theirs() as one:
-            with theirs() as two:
-                port = int(two.url.rpartition(":")[2])
+        with theirs() as one, vacant_port() as port:
+            with theirs(port) as two:
                 model = model_of(one, two)
             one.usual = STREAM
             async with engines() as remotes:
@@ -288,9 +288,9 @@ def test_a_server_that_is_named_no_more_is_forgotten_and_one_that_stays_is_known
 
 def test_checking_asks_all_and_one_that_answers_will_do() -> None:
     async def run() -> None:
-        with theirs() as one:
-            with theirs() as gone:
-                model = model_of(gone, one)
+        with theirs() as one, vacant_port() as port:
+            gone = Theirs(f"http://127.0.0.1:{port}")
+            model = model_of(gone, one)
             async with engines() as remotes:
                 assert await remotes.check(model) == {"theirs"}
                 assert remotes.state("there").state == "running"
