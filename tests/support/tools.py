@@ -27,6 +27,9 @@ dd if="$SOURCE" of="$TARGET" bs=128k skip={last} seek={last} count={count} conv=
 """
 _FORWARDS = _PIECES.format(order="0 1 2 3 4 5 6 7", pause="0.2", last=8, count=1)
 _BACKWARDS = _PIECES.format(order="8 7 6 5 4 3 2 1", pause="0.2", last=0, count=1)
+# Whoever makes a file of its whole size first has it open until all is there. One with holes that nobody has
+# open is taken for whole when it has not changed for a while, which a busy machine may need for a piece.
+_OPEN = 'exec 3>>"$TARGET"; '
 _SIZE = '$(stat -c %s "$SOURCE")'
 
 
@@ -84,10 +87,18 @@ git clone | git | cd "$FOLDER"; git init -q; git add .; git -c user.name=a -c us
 """),
     Tool("dd in slow motion", _FORWARDS, ("dd",)),
     Tool("dd from the end", _BACKWARDS, ("dd",)),
-    Tool("fallocate first", f'fallocate -l {_SIZE} "$TARGET"{_FORWARDS}', ("fallocate", "dd")),
-    Tool("fallocate first, from the end", f'fallocate -l {_SIZE} "$TARGET"{_BACKWARDS}', ("fallocate", "dd")),
-    Tool("truncate first", f'truncate -s {_SIZE} "$TARGET"{_FORWARDS}', ("truncate", "dd")),
-    Tool("truncate first, from the end", f'truncate -s {_SIZE} "$TARGET"{_BACKWARDS}', ("truncate", "dd")),
+    Tool("fallocate first", f'{_OPEN}fallocate -l {_SIZE} "$TARGET"{_FORWARDS}', ("fallocate", "dd")),
+    Tool(
+        "fallocate first, from the end",
+        f'{_OPEN}fallocate -l {_SIZE} "$TARGET"{_BACKWARDS}',
+        ("fallocate", "dd"),
+    ),
+    Tool("truncate first", f'{_OPEN}truncate -s {_SIZE} "$TARGET"{_FORWARDS}', ("truncate", "dd")),
+    Tool(
+        "truncate first, from the end",
+        f'{_OPEN}truncate -s {_SIZE} "$TARGET"{_BACKWARDS}',
+        ("truncate", "dd"),
+    ),
 ]
 
 _VIM = """vim -es -u NONE -i NONE -c 'set {options}' -c '%s/1111/2222/' -c wq "$FILE" """
