@@ -25,7 +25,10 @@ class Sampler(Protocol):
     """Chooses tokens for one request and remembers those it chose."""
 
     def sample(self, index: int) -> Chosen:
-        """The next token, from the logits of the last decode's entry `index`. Raises `EngineError`."""
+        """The next token, from the logits of the last decode's entry `index`.
+
+        Raises `InvalidInput` where none fits what was asked for.
+        """
         ...
 
     def close(self) -> None: ...

@@ -9,7 +9,7 @@ import llama_cpp as llama
 from janfs.engines.llama_cpp.candidates import Candidates
 from janfs.engines.llama_cpp.choice import Chosen
 from janfs.engines.protocol import SamplingParams
-from janfs.errors import EngineError
+from janfs.errors import InvalidInput
 
 _MIROSTAT_M = 100  # llama.cpp's own choice (common/sampling.cpp)
 
@@ -74,7 +74,7 @@ class CloseSampler:
         self._logprobs = logprobs
 
     def sample(self, index: int) -> Chosen:
-        """As `ChainSampler.sample`. Raises `EngineError` when nothing fits the grammar."""
+        """As `ChainSampler.sample`. Raises `InvalidInput` when nothing fits the grammar."""
         token = self._choose(index)
         if self._grammar is not None and not self._fits(token):
             token = self._choose(index, self._grammar)
@@ -105,7 +105,7 @@ class CloseSampler:
         if grammar is not None:
             llama.llama_sampler_apply(grammar, ctypes.byref(all_tokens))
             if self._candidates.none_left:
-                raise EngineError("No token of this model fits the grammar here.")
+                raise InvalidInput("No token of this model fits the grammar here.", param="grammar")
         llama.llama_sampler_apply(self._chain, ctypes.byref(all_tokens))
         return int(all_tokens.data[all_tokens.selected].id)
 

@@ -343,7 +343,7 @@ class Scheduler:
         else:
             try:
                 token, logprob = run.sampler.sample(index)
-            except EngineError as error:
+            except JanfsError as error:
                 return [self._fail(run, error)]
             piece = model.piece(token, special=token in run.shown)
             ends, n_ctx = model.is_end(token), model.n_ctx

@@ -243,6 +243,17 @@ def test_a_grammar_binds_every_token(tiny: NativeModel, temperature: float) -> N
     assert text in (b"abc", b"abd")
 
 
+def test_a_grammar_that_no_token_fits_is_the_callers_mistake(tiny: NativeModel) -> None:
+    params = SamplingParams(grammar=f"root ::= <[{tiny.weights.eos}]>")  # an end is no part of a text
+    tiny.check(params)
+    sampler = tiny.sampler(params, [])
+    assert tiny.decode([Entry(1, 0, 0, True)]) is Decoded.OK
+    with pytest.raises(InvalidInput, match="fits the grammar"):
+        sampler.sample(0)
+    sampler.close()
+    tiny.release(0)
+
+
 def test_what_is_no_grammar_is_refused(tiny: NativeModel) -> None:
     deep = "root ::= " + "(" * 1000 + '"a"' + ")" * 1000
     for grammar_text in ("root ::= (", "no root", 'root ::= root "a"', deep, 'root ::= "\0"\0'):
