@@ -36,6 +36,7 @@ class ContentPart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     input_audio: Any = None
     file: Any = None
     refusal: Any = None
+    prompt_cache_breakpoint: Any = None
 
 
 class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,6 +81,7 @@ class ChatRequest(GenerationFields, frozen=True, kw_only=True, forbid_unknown_fi
     reasoning_effort: str | None = None
     reasoning_budget_tokens: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | None = None
     verbosity: Any = None
+    moderation: Any = None
     web_search_options: Any = None
 
 
@@ -90,9 +92,16 @@ _NOT_YET: Mapping[str, tuple[Any, ...]] = {
     "audio": (),
     "prediction": (),
     "reasoning_effort": ("none",),
-    "verbosity": (),
+    "verbosity": ("medium",),
+    "moderation": (),
     "web_search_options": (),
 }
+_BESIDE_TEXT: Mapping[str, tuple[Any, ...]] = dict.fromkeys(
+    ("image_url", "input_audio", "file", "refusal"), ()
+)
+_BESIDE_AN_IMAGE: Mapping[str, tuple[Any, ...]] = dict.fromkeys(
+    ("text", "input_audio", "file", "refusal"), ()
+)
 _NOT_IN_MESSAGES: Mapping[str, tuple[Any, ...]] = {
     "function_call": (),
     "refusal": (),
@@ -172,9 +181,11 @@ def _piece(part: ContentPart, place: str) -> Piece:
     if part.type == "image_url":
         if part.image_url is None:
             raise InvalidInput(f"'{place}.image_url' is missing.", param=f"{place}.image_url")
+        refuse(part, _BESIDE_AN_IMAGE, f"{place}.")
         return image_of(part.image_url.url, f"{place}.image_url.url"), place
     if part.type != "text":
         raise UnsupportedParameter(f"{place}.type: '{part.type}' is not supported.", param=f"{place}.type")
     if part.text is None:
         raise InvalidInput(f"'{place}.text' is missing.", param=f"{place}.text")
+    refuse(part, _BESIDE_TEXT, f"{place}.")
     return part.text, place

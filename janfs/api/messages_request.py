@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from janfs.api.images import Content, Piece, decoded, image_of, together
-from janfs.api.sampling import GenerationFields
+from janfs.api.sampling import GenerationFields, refuse
+from janfs.api.structured import OutputConfig, format_of
 from janfs.api.tools import Choice, Function, FunctionName, tools_of
 from janfs.engines.protocol import ChatMessage, ChatPrompt, ToolCall
 from janfs.errors import InvalidInput, UnsupportedParameter
@@ -89,6 +90,8 @@ class ChatParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tools: list[ToolParam] | None = None
     tool_choice: ToolChoiceParam | None = None
     thinking: ThinkingParam | None = None
+    output_config: OutputConfig | None = None
+    cache_control: Any = None
 
 
 class MessagesRequest(ChatParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,6 +111,8 @@ class MessagesRequest(ChatParams, frozen=True, kw_only=True, forbid_unknown_fiel
 
 def prompt_of(asked: ChatParams) -> ChatPrompt:
     """The messages for the engine. Raises `InvalidInput` or `UnsupportedParameter`, naming the place."""
+    if asked.output_config is not None:
+        refuse(asked.output_config, {"effort": ()}, "output_config.")
     if not asked.messages:
         raise InvalidInput("'messages' is empty; there is nothing to answer.", param="messages")
     messages: list[ChatMessage] = []
@@ -131,6 +136,7 @@ def fields_of(asked: MessagesRequest) -> GenerationFields:
         temperature=asked.temperature,
         top_p=asked.top_p,
         top_k=asked.top_k,
+        response_format=format_of(asked.output_config),
     )
 
 

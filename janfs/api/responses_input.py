@@ -60,6 +60,7 @@ class TextPart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     text: str
     annotations: Any = None
     logprobs: Any = None
+    prompt_cache_breakpoint: Any = None
 
 
 class ImagePart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,6 +69,7 @@ class ImagePart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     type: str
     image_url: str
     detail: Literal["auto", "low", "high", "original"] | None = None
+    prompt_cache_breakpoint: Any = None
 
 
 class RefusalPart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -54,6 +54,7 @@ class GenerationFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     safety_identifier: Any = None
     prompt_cache_key: Any = None
     prompt_cache_retention: Any = None
+    prompt_cache_options: Any = None
     service_tier: Any = None
 
     n: int | None = None

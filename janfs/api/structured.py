@@ -1,4 +1,4 @@
-"""Answers bound to a form: OpenAI's `response_format`, llama.cpp's `grammar` and `json_schema`. Pure."""
+"""Answers bound to a form: `response_format` and its like, llama.cpp's `grammar` and `json_schema`. Pure."""
 
 import json
 from typing import Any, Literal
@@ -27,12 +27,35 @@ class ResponseFormat(Struct, frozen=True, forbid_unknown_fields=True):
     schema: dict[str, Any] | None = None  # llama.cpp's spelling, with the type json_object
 
 
+class OutputFormat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an answer looks like, in Anthropic's words. It fits the `schema` always."""
+
+    type: Literal["json_schema"]
+    schema: dict[str, Any]
+
+
+class OutputConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How an answer comes, in Anthropic's words."""
+
+    effort: Any = None
+    format: OutputFormat | None = None
+
+
+def format_of(given: OutputConfig | None) -> ResponseFormat | None:
+    """The same in OpenAI's words."""
+    if given is None or given.format is None:
+        return None
+    return ResponseFormat("json_schema", JsonSchemaFormat("answer", given.format.schema, strict=True))
+
+
 def schema_of(format_: ResponseFormat | None, json_schema: Any, grammar: str | None) -> str | None:
     """The text of the JSON Schema that an answer must fit; None where it is free.
 
     Raises `InvalidInput` for a form that is given twice, or not at all.
     """
     asked: Any = None
+    if format_ is not None:
+        _refuse_beside(format_)
     if format_ is not None and format_.type == "json_schema":
         if format_.json_schema is None or format_.json_schema.schema is None:
             place = "response_format.json_schema"
@@ -50,3 +73,11 @@ def schema_of(format_: ResponseFormat | None, json_schema: Any, grammar: str | N
         free = format_ is None or format_.type == "text" or bool(grammar)
         return None if free else _ANY_OBJECT
     return json.dumps(asked if asked is not None else json_schema)
+
+
+def _refuse_beside(format_: ResponseFormat) -> None:
+    """Raises `InvalidInput` for a schema that a form of this type does not have."""
+    for name, types in (("schema", ("json_object",)), ("json_schema", ("json_schema",))):
+        if getattr(format_, name) is not None and format_.type not in types:
+            param = f"response_format.{name}"
+            raise InvalidInput(f"'{param}' does not belong to the type '{format_.type}'.", param=param)

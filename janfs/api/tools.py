@@ -127,6 +127,8 @@ def _checked(functions: Sequence[Function], place: str) -> tuple[Tool, ...]:
         if name in found:
             raise InvalidInput(f"'{here}': there are two tools called '{name}'.", param=here)
         parameters = {"type": "object"} | (function.parameters or {})
+        if parameters["type"] != "object":
+            raise InvalidInput(f"'{here}': the arguments of a tool are an object, by its 'type'.", param=here)
         found[name] = Tool(name, function.description, json.dumps(parameters), bool(function.strict))
     return tuple(found.values())
 

@@ -221,6 +221,12 @@ UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
         {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "x"}}]}]},
         "messages[0].content[0].type",
     ),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "file": {}}]}]},
+        "messages[0].content[0].file",
+    ),
+    ({"moderation": {"model": "x"}}, "moderation"),
+    ({"verbosity": "low"}, "verbosity"),
 ]
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": SCHEMA}}
@@ -235,6 +241,8 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"typical_p": 2}, "typical_p"),
     ({"response_format": {"type": "yaml"}}, "response_format.type"),
     ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.schema"),
+    ({"response_format": {"type": "text", "schema": SCHEMA}}, "response_format.schema"),
+    ({"response_format": JSON_SCHEMA | {"type": "json_object"}}, "response_format.json_schema"),
     ({"response_format": JSON_SCHEMA, "grammar": 'root ::= "a"'}, "response_format"),
     ({"json_schema": SCHEMA, "grammar": 'root ::= "a"'}, "json_schema"),
     ({"json_schema": SCHEMA, "ignore_eos": True}, "ignore_eos"),

@@ -7,10 +7,18 @@ from typing import Any
 import anthropic
 import httpx
 import pytest
+from pydantic import BaseModel
 
 from janfs.engines.protocol import CallDelta, ChatMessage, ChatPrompt, ReasoningDelta, Tool, ToolCall
 from janfs.errors import Busy, WorkerCrashed
 from tests.api.service import Service
+
+
+class City(BaseModel):
+    """What answers are read as."""
+
+    city: str
+
 
 HELLO: Any = [{"role": "user", "content": "Hello?"}]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -156,6 +164,14 @@ def test_a_model_thinks_no_more_than_it_may(tiny: Service, thinking: Any, most: 
     assert prompt(tiny).most_thought == most
 
 
+def test_an_answer_in_a_form_is_read_by_the_client(tiny: Service, client: anthropic.Anthropic) -> None:
+    tiny.pool.texts = ['{"city": "Paris"}']
+    answer = client.messages.parse(model="tiny", max_tokens=9, messages=HELLO, output_format=City)
+    assert answer.parsed_output == City(city="Paris")
+    bound = json.loads(tiny.pool.asked[-1][1].sampling.json_schema or "")
+    assert bound["properties"]["city"]["type"] == "string"
+
+
 def test_what_a_tool_that_failed_gave_is_said_to_be_an_error(tiny: Service) -> None:
     for content in ("No such town.", [{"type": "text", "text": "No such town."}]):
         result = {"type": "tool_result", "tool_use_id": "t", "content": content, "is_error": True}
@@ -181,6 +197,8 @@ def test_tokens_are_counted_as_they_would_be_computed(tiny: Service, client: ant
         ({"max_tokens": 0}, "max_tokens"),
         ({"temperature": 9}, "temperature"),
         ({"odd": 1}, "odd"),
+        ({"output_config": {"effort": "low"}}, "output_config.effort"),
+        ({"output_config": {"format": {"type": "json_schema"}}}, "output_config.format.schema"),
         ({"tools": [{"name": "x", "type": "computer_20250124"}]}, "tools[0].type"),
         ({"tool_choice": {"type": "any"}}, "tool_choice"),
         ({"tools": TOOLS, "tool_choice": {"type": "tool", "name": "x"}}, "tool_choice"),

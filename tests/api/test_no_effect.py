@@ -2,12 +2,17 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
+from anthropic.types import message_create_params as message
+from openai.types import EmbeddingCreateParams
+from openai.types import completion_create_params as text
+from openai.types.chat import completion_create_params as chat
+from openai.types.responses import response_create_params as response
 
-from janfs.api.chat_request import ChatRequest
+from janfs.api.chat_request import ChatRequest, ContentPart
 from janfs.api.completions import CompletionRequest
 from janfs.api.embeddings import EmbeddingsRequest
 from janfs.api.messages_request import Block, MessagesRequest, ToolParam
@@ -53,11 +58,33 @@ def test_what_a_request_says_is_done_refused_or_documented(
             assert name in answer.text, f"{path} refuses {name} without naming it"
 
 
+CLIENTS: list[tuple[str, Any]] = [
+    ("/v1/chat/completions", chat.CompletionCreateParamsStreaming),
+    ("/v1/completions", text.CompletionCreateParamsStreaming),
+    ("/v1/embeddings", EmbeddingCreateParams),
+    ("/v1/responses", response.ResponseCreateParamsStreaming),
+    ("/v1/messages", message.MessageCreateParamsStreaming),
+]
+
+
+@pytest.mark.parametrize(("path", "theirs"), CLIENTS, ids=[path for path, _ in CLIENTS])
+def test_whatever_the_official_clients_can_say_is_known_or_refused_by_name(
+    tiny: Service, path: str, theirs: Any
+) -> None:
+    [(type_, body)] = [(type_, body) for known, type_, body in REQUESTS if known == path]
+    unknown = get_type_hints(theirs).keys() - {each.encode_name for each in msgspec.structs.fields(type_)}
+    for name in unknown:
+        answer = tiny.client.post(path, json={"model": "tiny", **body, name: {"x": "odd"}})
+        assert answer.status_code == 400, name
+        assert f"'{name}'" in answer.json()["error"]["message"]
+    assert len(unknown) < 10, f"{path} knows few of its clients' words"
+
+
 @pytest.mark.parametrize("type_", [Block, ToolParam])
 def test_so_are_the_parts_of_a_message(type_: type) -> None:
     assert set(anything(type_)) <= without_effect()
 
 
 def test_nothing_is_documented_that_does_not_exist() -> None:
-    types = [*(type_ for _, type_, _ in REQUESTS), Block, ToolParam]
+    types = [*(type_ for _, type_, _ in REQUESTS), Block, ToolParam, ContentPart]
     assert without_effect() <= {name for type_ in types for name in anything(type_)} | {"metadata"}

@@ -166,6 +166,11 @@ def call(arguments: str) -> dict[str, Any]:
             "tool_choice",
             "invalid_value",
         ),
+        (
+            {"tools": [{"type": "function", "function": {"name": "a", "parameters": {"type": "string"}}}]},
+            "tools[0].function.name",
+            "invalid_value",
+        ),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id", "invalid_value"),
         (
             {"messages": [{"role": "assistant", "tool_calls": [call("{}") | {"odd": 1}]}]},
