@@ -1,5 +1,6 @@
 """/v1/chat/completions."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 from janfs.api.chat_request import ChatRequest, logprobs_of, prompt_of
 from janfs.api.context import Context
 from janfs.api.errors import ErrorBody, ErrorDetail, decode_body
-from janfs.api.generation import Answered, Chunk, Part, answer, generated
+from janfs.api.generation import Answered, Chunk, Part, answer, generated, seated
 from janfs.api.images import refuse_unseen
 from janfs.api.logprobs import ChatLogprobs, chat_logprobs
 from janfs.api.relay import relay, remote_of
@@ -227,5 +228,6 @@ async def create_chat_completion(request: Request[Any, Any, Any], context: Conte
         logprobs=bool(asked.logprobs),
     )
     requests = requests_of(asked, format_.id, prompt, sampling)
-    answers = [generated(context, runnable.spec.model_id, each) for each in requests]
+    seats = asyncio.Semaphore(runnable.spec.settings.n_parallel)
+    answers = [seated(seats, generated(context, runnable.spec.model_id, each)) for each in requests]
     return await answer(request, answers, format_, stream=bool(asked.stream))

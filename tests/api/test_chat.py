@@ -285,6 +285,12 @@ def test_several_answers_are_told_apart_and_their_prompt_counts_once(tiny: Servi
         assert mine[-1]["finish_reason"] == "stop"
 
 
+def test_many_answers_take_turns_and_no_more_of_the_queue_than_can_be_computed(tiny: Service) -> None:
+    for stream in (False, True):
+        assert ask(tiny, n=32, stream=stream).status_code == 200
+        assert tiny.pool.most_at_once <= 4, "n_parallel is 4"
+
+
 def test_one_of_several_answers_that_fails_fails_all_and_leaves_none_running(tiny: Service) -> None:
     tiny.pool.texts = ["Hello", WorkerCrashed("It died.")]
     assert ask(tiny, n=3).status_code == 502
