@@ -129,14 +129,15 @@ class LlamaCppEngine:
     async def _watch(self) -> None:
         """End a process that gives no sign of life while somebody waits for it: stopped, or stuck for good.
 
-        Its reader answers at once, however long a step takes, so that one that computes is never ended.
+        Its reader answers at once, however long a step takes, so that one that computes is never ended; but
+        it ends itself over a grammar under which not even one token is found in as long a time.
         """
         while True:
             await asyncio.sleep(self._patience / 4)
             if not self._calls:
                 continue
             self._sign_of_life.clear()
-            self._process.send(wire.Ping())
+            self._process.send(wire.Ping(self._patience))
             try:
                 async with asyncio.timeout(self._patience):
                     await self._sign_of_life.wait()

@@ -77,8 +77,12 @@ class ApplyTemplate(msgspec.Struct, frozen=True, tag="apply-template"):
 
 
 class Ping(msgspec.Struct, frozen=True, tag="ping"):
-    """Answered by `Pong` at once, whatever the worker computes."""
+    """Answered by `Pong` at once, whatever the worker computes.
 
+    A worker that has looked for one token for longer than the `patience`, in seconds, ends instead.
+    """
+
+    patience: float
     id: str = ""
 
 

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -76,8 +77,11 @@ class Worker:
 
     def run(self) -> None:
         """Never returns: the reader ends the process when the channel closes."""
+        compute = threading.Thread(target=self._compute, name="compute", daemon=True)
+        compute.start()
+        assert compute.ident is not None
+        self._computes_on = time.pthread_getcpuclockid(compute.ident)
         threading.Thread(target=self._read, name="read", daemon=True).start()
-        threading.Thread(target=self._compute, name="compute", daemon=True).start()
         while True:
             command = self._commands.get()
             try:
@@ -89,6 +93,7 @@ class Worker:
         while (frame := self._channel.receive()) is not None:
             command = wire.decode_command(frame)
             if isinstance(command, wire.Ping):
+                self._end_if_stuck(command.patience)
                 self._channel.send([wire.Pong()])
                 continue
             if isinstance(command, wire.Cancel):
@@ -100,6 +105,13 @@ class Worker:
                     self._writing.abort(True)
             self._commands.put(command)
         os._exit(0)
+
+    def _end_if_stuck(self, patience: float) -> None:
+        """A grammar can take for ever over one token, in C, where nothing can break it off."""
+        since = self._scheduler.chooses_since if self._scheduler is not None else None
+        if since is not None and time.clock_gettime(self._computes_on) - since > patience:
+            print(f"no token that fits the grammar was found in {patience:g} seconds", file=sys.stderr)
+            os._exit(1)
 
     def _prepare(self, command: wire.Command) -> None:
         match command:

@@ -37,6 +37,24 @@ def test_a_worker_that_stands_still_is_ended_and_its_requests_are_told(
     asyncio.run(scenario())
 
 
+def test_a_grammar_without_end_ends_its_worker(
+    sample_spec: Callable[..., RunSpec],
+) -> None:
+    rules = [f'r{number} ::= r{number + 1} "x"?' for number in range(4000)]  # each may end or go on
+    grammar = "\n".join(["root ::= r0", *rules, 'r4000 ::= "a"'])
+    sampling = SamplingParams(max_tokens=9, grammar=grammar)
+    bound = GenerateRequest(request_id="bound", prompt=TextPrompt("1, 2, 3,"), sampling=sampling)
+
+    async def scenario() -> None:
+        engine = await start_worker(sample_spec(ctx_len=512), patience=2.0)
+        with pytest.raises(WorkerCrashed, match="no token that fits the grammar was found in 2 seconds"):
+            async with aclosing(engine.generate(bound)) as replies:
+                [_ async for _ in replies]
+        assert (await engine.wait()).code == 1
+
+    asyncio.run(scenario())
+
+
 def test_a_worker_that_computes_or_that_nobody_waits_for_is_left_alone(
     sample_spec: Callable[..., RunSpec],
 ) -> None:
