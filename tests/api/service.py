@@ -93,17 +93,21 @@ class Service:
         written = self.root / "written"  # renamed: a file seen while it is written is `arriving` at first
         written.write_bytes(gguf(name) if content is None else content)
         written.replace(target)
-        eventually(lambda: self._saw_closed(f"models/{name}"), f"{name} goes on being written")
+        self.look()
 
     def look(self) -> None:
+        """Have the pipeline look at everything, and wait for it; anew while something is being written: a
+        busy kernel may let go of a writer a moment after `close` returned.
+        """
+        eventually(self._looked, "a file goes on being written")
+
+    def look_once(self) -> None:
         """Have the pipeline look at everything, and wait for it."""
         self.pipeline.submit(Look()).result(PATIENCE)
 
-    def _saw_closed(self, path: str) -> bool:
-        """Look; a busy kernel may let go of a writer a moment after `close` returned."""
-        self.look()
-        arrival = self.pipeline.snapshot.arrivals.get(path)
-        return arrival is None or arrival.reason != BEING_WRITTEN
+    def _looked(self) -> bool:
+        self.look_once()
+        return all(each.reason != BEING_WRITTEN for each in self.pipeline.snapshot.arrivals.values())
 
     def get(self, path: str, **arguments: Any) -> Any:
         """The JSON of a successful GET."""

@@ -134,7 +134,7 @@ def test_a_half_copied_archive_is_taken_in_once_it_is_whole(service: Service, ot
     with path.open("wb") as file:
         file.write(archive[: len(archive) // 2])
         file.flush()
-        other.look()
+        other.look_once()
         assert other.get("/v1/models")["data"] == []
         file.write(archive[len(archive) // 2 :])
     eventually(lambda: "tiny" in str(other.get("/v1/models")), "it was not taken in")
