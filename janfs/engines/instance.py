@@ -70,6 +70,15 @@ class Instance:
         self._rest: asyncio.TimerHandle | None = None
         self.task = asyncio.create_task(life(self), name=f"engine {spec.model_id}")
 
+    def serves(self, spec: RunSpec) -> bool:
+        """Whether it answers a spec as that says: nothing of it is lowered that may not be."""
+        lowered = {
+            name
+            for name in ("ctx_len", "ngl")
+            if getattr(self.spec.settings, name) != getattr(self.wanted.settings, name)
+        }
+        return self.wanted.version == spec.version and lowered <= spec.lowerable
+
     def acquire(self) -> None:
         self.refs += 1
         self._unused.clear()

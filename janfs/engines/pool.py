@@ -145,7 +145,7 @@ class EnginePool:
 
         One that is being replaced still answers those who waited for it.
         """
-        same = (each for each in self._places if each.wanted.version == spec.version)
+        same = (each for each in self._places if each.serves(spec))
         return next((each.spec.fingerprint for each in same if each.wanted.uid == spec.uid), spec.fingerprint)
 
     def _acquire(self, model_id: str, *, insist: bool) -> Instance:
@@ -153,7 +153,7 @@ class EnginePool:
             raise EngineError("janfs is shutting down.")
         spec = self.spec_of(model_id)
         instance = self._current.get(spec.uid)
-        if instance is not None and instance.open and instance.wanted.version != spec.version:
+        if instance is not None and instance.open and not instance.serves(spec):
             instance.drain("its settings changed", replaced=True)
         if instance is None or not instance.open:
             instance = self._open(spec, insist=insist)

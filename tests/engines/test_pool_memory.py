@@ -157,6 +157,28 @@ def test_busy_and_pinned_models_stay_and_what_nobody_asked_for_is_lowered() -> N
     run(scenario, max_loaded=9)
 
 
+def test_what_was_lowered_is_loaded_anew_once_the_user_asks_for_it() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=8192, lowerable=True)
+        bench.machine = size(5120)
+        await bench.ask("a")
+        assert bench.pool.state("uid-a").lowered == {"ctx_len": 5120}
+        bench.specs["a"] = replace(bench.specs["a"], lowerable=frozenset())  # written into its model.json
+        with pytest.raises(DoesNotFit):
+            await bench.ask("a")
+        bench.specs["a"] = replace(bench.specs["a"], lowerable=frozenset({"ctx_len"}))  # and taken out again
+        await bench.ask("a")
+        bench.specs["a"] = replace(bench.specs["a"], lowerable=frozenset())
+        bench.machine = size(8192)
+        await bench.ask("a")
+        state = bench.pool.state("uid-a")
+        assert state.info is not None
+        assert (state.info.n_ctx, state.lowered) == (8192, {})
+        assert bench.pool.fingerprint_of(bench.specs["a"]) == bench.specs["a"].fingerprint
+
+    run(scenario, max_loaded=9)
+
+
 def test_idle_models_go_before_anything_is_lowered() -> None:
     async def scenario(bench: Bench) -> None:
         bench.sizes(a=4096)
