@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,16 @@ def loaded(service: ServiceProcess) -> dict[str, dict[str, Any]]:
 
 def memory(service: ServiceProcess) -> int:
     """Bytes of the service and all its processes that are not of files."""
-    whole = psutil.Process(service.process.pid)
-    return sum(each.memory_full_info().uss for each in (whole, *whole.children(recursive=True)))
+    found = 0
+    for each in (psutil.Process(service.process.pid), *children(service)):
+        with suppress(psutil.NoSuchProcess):  # it ended just now
+            found += each.memory_full_info().uss
+    return found
+
+
+def children(service: ServiceProcess) -> list[psutil.Process]:
+    """All that the service started, and that one or the other of them did."""
+    return psutil.Process(service.process.pid).children(recursive=True)
 
 
 def kill(pid: int) -> None:
@@ -203,9 +212,13 @@ async def editing(service: ServiceProcess, client: httpx.AsyncClient, *, edits: 
     assert now["two"]["pid"] == other, "another model noticed"
     await idle(service)
     workers = {now["one"]["pid"], other}
-    children = {child.pid for child in psutil.Process(service.process.pid).children(recursive=True)}
-    assert workers <= children
-    assert len(children - workers) <= 1, "workers are left beside the spare one"
+
+    def beside() -> set[int]:
+        pids = {child.pid for child in children(service)}
+        assert workers <= pids
+        return pids - workers
+
+    await until(lambda: len(beside()) <= 1, "only the spare one is left beside the workers")
     grown = memory(service) - start
     assert grown < GROWN, f"{grown >> 20} MiB more"
 
