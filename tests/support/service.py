@@ -11,8 +11,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import msgspec
 
-from janfs.root import owner_of
+from janfs.log.lock import Owner
+from janfs.root import RootPaths
 from tests.support.patience import PATIENCE
 
 
@@ -110,9 +112,17 @@ class ServiceProcess:
     def _wait_for_url(self) -> str:
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until and self.process.poll() is None:
-            owner = owner_of(self.root)
-            if owner is not None and owner.pid == self.process.pid and owner.url:
+            owner = _named_in(RootPaths(self.root).lock)
+            if owner.pid == self.process.pid and owner.url:
                 return owner.url
             time.sleep(0.005)
         self.process.kill()
         raise AssertionError(f"the service did not start: {self.output.read_text()}")
+
+
+def _named_in(lock: Path) -> Owner:
+    """Who a lock file names. `read_owner` would take the lock for an instant, and keep the service from
+    starting where this process comes to a stop in it.
+    """
+    text = lock.read_bytes().strip() if lock.exists() else b""
+    return msgspec.json.decode(text, type=Owner) if text else Owner()
