@@ -17,7 +17,8 @@ from janfs.errors import InvalidInput
 KEPT = 32  # compiled grammars
 KEPT_TEXTS = 512  # of schemas; a request may bring a tool for each
 MAX_SCHEMA = 2**18  # characters
-MAX_GRAMMAR = 2**20  # characters
+MAX_GRAMMAR = 2**19  # characters
+STACK = 2**27  # bytes; where rules lead to rules llama.cpp calls itself, to 2**25 in so many characters
 MAX_DEPTH = 64  # llama.cpp's parser calls itself for each bracket, on a stack that can end
 MAX_SECONDS = 2.0
 MAX_MEMORY = 256 * 2**20  # bytes

@@ -2,7 +2,9 @@
 
 import faulthandler
 import os
+import resource
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,6 +53,13 @@ def limited(seconds: float, memory: int) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         faulthandler.cancel_dump_traceback_later()
+
+
+def deepen_stacks(size: int) -> None:
+    """Let the stacks of later threads, and where the machine allows it the main one's, be so many bytes."""
+    threading.stack_size(size)
+    _, most = resource.getrlimit(resource.RLIMIT_STACK)
+    resource.setrlimit(resource.RLIMIT_STACK, (size if most < 0 else min(size, most), most))
 
 
 def _anonymous_memory() -> int:

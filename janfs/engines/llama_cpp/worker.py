@@ -27,7 +27,8 @@ from janfs.engines.llama_cpp.echo import Echo, echo_of
 from janfs.engines.llama_cpp.embedding import Embedded, EmbeddingQueue
 from janfs.engines.llama_cpp.embedding_input import input_tokens
 from janfs.engines.llama_cpp.ending import die_with, end_process
-from janfs.engines.llama_cpp.grammar import gbnf_of
+from janfs.engines.llama_cpp.grammar import STACK, gbnf_of
+from janfs.engines.llama_cpp.limits import deepen_stacks
 from janfs.engines.llama_cpp.loading import Loaded, load
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.prompt import Prepared, chat_text, check_tokens, prepare
@@ -79,8 +80,7 @@ class Worker:
         """Never returns: the reader ends the process when the channel closes."""
         compute = threading.Thread(target=self._compute, name="compute", daemon=True)
         compute.start()
-        assert compute.ident is not None
-        self._computes_on = time.pthread_getcpuclockid(compute.ident)
+        self._computes_on = time.pthread_getcpuclockid(compute.ident or 0)
         threading.Thread(target=self._read, name="read", daemon=True).start()
         while True:
             command = self._commands.get()
@@ -214,6 +214,7 @@ def main(arguments: Sequence[str]) -> None:
     """Load the model that the first frame names, then serve it."""
     descriptor, parent = map(int, arguments)
     die_with(parent)
+    deepen_stacks(STACK)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches us too; the host decides
     faulthandler.enable()
     threading.excepthook = end_process

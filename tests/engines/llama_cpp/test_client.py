@@ -10,6 +10,7 @@ from contextlib import aclosing, suppress
 import pytest
 
 from janfs.engines.llama_cpp.client import start_worker
+from janfs.engines.llama_cpp.grammar import MAX_GRAMMAR
 from janfs.engines.protocol import GenerateRequest, RunSpec, SamplingParams, TextDelta, TextPrompt
 from janfs.errors import WorkerCrashed
 
@@ -33,6 +34,24 @@ def test_a_worker_that_stands_still_is_ended_and_its_requests_are_told(
             with pytest.raises(WorkerCrashed, match="no sign of life for 6 seconds"):
                 [_ async for _ in replies]
         assert (await engine.wait()).signal == "SIGKILL"
+
+    asyncio.run(scenario())
+
+
+def test_a_grammar_may_lead_from_rule_to_rule_as_deep_as_it_is_long(
+    sample_spec: Callable[..., RunSpec],
+) -> None:
+    rules = [f"r{number} ::= {'(' * 60}r{number + 1}{')' * 60}?" for number in range(MAX_GRAMMAR // 140)]
+    grammar = "\n".join(["root ::= r0", *rules, f'r{len(rules)} ::= "a"'])
+    sampling = SamplingParams(max_tokens=9, grammar=grammar)
+    deep = GenerateRequest(request_id="deep", prompt=TextPrompt("1, 2, 3,"), sampling=sampling)
+
+    async def scenario() -> None:
+        engine = await start_worker(sample_spec(ctx_len=512))
+        async with aclosing(engine.generate(deep)) as replies:
+            found = [reply.text async for reply in replies if isinstance(reply, TextDelta)]
+        assert "".join(found) in ("", "a")
+        await engine.close(0, "done")
 
     asyncio.run(scenario())
 
