@@ -5,7 +5,15 @@ from typing import Any
 
 from janfs.engines.llama_cpp.schemas.merging import Schema, both, check, target
 from janfs.engines.llama_cpp.schemas.numbers import number
-from janfs.engines.llama_cpp.schemas.rules import Nothing, Rules, SchemaError, either, literal, repeated
+from janfs.engines.llama_cpp.schemas.rules import (
+    Nothing,
+    Rules,
+    SchemaError,
+    Unsayable,
+    either,
+    literal,
+    repeated,
+)
 from janfs.engines.llama_cpp.schemas.texts import other_than, text
 
 _TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
@@ -109,13 +117,16 @@ class _Compiler:
         raise SchemaError(f"'type': {json.dumps(kind)[:100]} is none")
 
     def _one_of(self, ways: list[Any], through: frozenset[str]) -> str:
-        """One of several; those that nothing fits are none."""
-        found = []
+        """One of several. What nothing fits or no grammar can say is left out while there are others."""
+        found: list[str] = []
+        left_out: Unsayable = Nothing("nothing fits it")
         for way in ways:
             try:
                 found.append(self.visit(way, through))
-            except Nothing:
-                continue
+            except Unsayable as error:
+                left_out = error
+        if not found:
+            raise left_out
         return self.rules.add(either(list(dict.fromkeys(found))))
 
     def _array(self, said: Schema) -> str:

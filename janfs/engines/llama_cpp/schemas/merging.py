@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from janfs.engines.llama_cpp.schemas.rules import Nothing, SchemaError
+from janfs.engines.llama_cpp.schemas.rules import Nothing, SchemaError, Unsayable
 
 Schema = dict[str, Any]
 _MOST_WAYS = 256  # that several `anyOf` make together
@@ -65,7 +65,7 @@ def check(schema: Any, *, strict: bool) -> Schema:
         known[name] = int(said)
     for name in schema.keys() & _REFUSED.keys() if strict else ():
         if not _REFUSED[name](schema[name], schema):
-            raise SchemaError(f"'{name}' is not supported")
+            raise Unsayable(f"'{name}' is not supported")
     return known
 
 

@@ -16,8 +16,12 @@ class SchemaError(ValueError):
     """A schema that is none, or of which a grammar cannot be made; it says why."""
 
 
-class Nothing(SchemaError):
-    """What no text fits, such as an empty `enum`. One of several ways may be such."""
+class Unsayable(SchemaError):
+    """What no grammar can say. Where there are other ways to fit, it is not one of those that are allowed."""
+
+
+class Nothing(Unsayable):
+    """What no text fits, such as an empty `enum`."""
 
 
 class Rules:

@@ -12,6 +12,7 @@ from janfs.engines.llama_cpp.schemas.rules import (
     Ranges,
     Rules,
     SchemaError,
+    Unsayable,
     either,
     literal,
     one_of,
@@ -149,7 +150,7 @@ class _Pattern:
                 unit = self._rules.add(self._sequence(item))
                 return repeated(unit, least, None if most == sre.MAXREPEAT else most)
         what = str(said if kind is sre.AT else kind).lower().replace("_", " ")
-        raise SchemaError(f"the pattern '{self._pattern[:100]}': no {what} here")
+        raise Unsayable(f"the pattern '{self._pattern[:100]}': no {what} here")
 
     def _one(self, ranges: Ranges) -> str:
         """One of some characters, as it stands in JSON."""
