@@ -30,7 +30,9 @@ FOREVER = 100_000  # words: more than any test waits for
 
 
 class Bench:
-    """A pool of fakes, the models it knows, and the facts it told."""
+    """A pool of fakes, the models it knows, and the facts it told. What does not come in time is not waited
+    for where its `limits` say so.
+    """
 
     def __init__(self, **limits: float) -> None:
         self.machine = 2**62  # bytes of memory
@@ -44,7 +46,7 @@ class Bench:
             self.find,
             self.record,
             {"fake": self.factory},
-            PoolLimits(**{"patience": 0.05, "settle": 0.05, **limits}),
+            PoolLimits(**{"patience": PATIENCE, "settle": PATIENCE, **limits}),
             free=self.free,
             free_on_gpus=self.free_on_gpus,
         )

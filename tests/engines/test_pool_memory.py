@@ -85,7 +85,7 @@ def test_a_model_that_does_not_answer_keeps_nobody_waiting_for_good() -> None:
         await bench.ask("b")
         assert bench.states() == "stopped running stopped"
 
-    run(scenario, max_loaded=9)
+    run(scenario, max_loaded=9, settle=0.05)
 
 
 def test_nobody_goes_who_need_not() -> None:
@@ -118,7 +118,7 @@ def test_memory_that_does_not_come_back_costs_another_model_its_place() -> None:
             await bench.ask(name)
         assert bench.states() == "stopped stopped running"
 
-    run(scenario, max_loaded=9)
+    run(scenario, max_loaded=9, settle=0.05)
 
 
 def test_memory_that_comes_back_late_is_waited_for() -> None:
@@ -132,7 +132,7 @@ def test_memory_that_comes_back_late_is_waited_for() -> None:
         await bench.ask("c")
         assert bench.states() == "stopped running running"
 
-    run(scenario, max_loaded=9, settle=30)
+    run(scenario, max_loaded=9)
 
 
 def test_busy_and_pinned_models_stay_and_what_nobody_asked_for_is_lowered() -> None:
