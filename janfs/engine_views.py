@@ -1,7 +1,6 @@
 """What the API and the command line show of engines, their files and the models they have loaded."""
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -106,8 +105,6 @@ class EngineList(Struct, frozen=True):
     object: Literal["list"] = "list"
 
 
-NOTHING_LOADED: Mapping[str, EngineState] = MappingProxyType({})
-
 HealthOf = Callable[[RemoteEngine], tuple[UpstreamState, ...]]
 
 
@@ -117,13 +114,15 @@ def not_asked(engine: RemoteEngine) -> tuple[UpstreamState, ...]:
 
 
 def engine_list(
-    snapshot: Snapshot, health_of: HealthOf = not_asked, states: Mapping[str, EngineState] = NOTHING_LOADED
+    snapshot: Snapshot,
+    health_of: HealthOf = not_asked,
+    states: Iterable[tuple[str, EngineState]] = (),
 ) -> EngineList:
     """The engine in the box, and every other that has a file; `states` are those of models, by id."""
     catalogue = snapshot.catalogue
     loaded = tuple(
         found
-        for model_id, now in sorted(states.items(), key=lambda each: each[0])
+        for model_id, now in sorted(states, key=lambda each: each[0])
         if (found := loaded_model(model_id, now)) is not None
     )
     named = {DEFAULT_ENGINE, *map(engine_of, catalogue.engine_files)}

@@ -54,6 +54,8 @@ class Pool(Protocol):
 
     def states(self) -> Mapping[str, EngineState]: ...
 
+    def leaving(self) -> list[tuple[str, EngineState]]: ...
+
 
 class DownloadsPort(Protocol):
     """What the API asks of the downloads; all but `progress`, `running` and `snapshot` may take long."""
@@ -110,8 +112,15 @@ class ApiContext(Struct, frozen=True, kw_only=True):
 
     def states_by_id(self) -> dict[str, EngineState]:
         """What every model is doing that is loaded here, or was, by its id of now."""
+        return {self._id_of(uid): now for uid, now in self.pool.states().items()}
+
+    def shown(self) -> list[tuple[str, EngineState]]:
+        """The same, and what those do that were replaced and still answer."""
+        return [*self.states_by_id().items(), *((self._id_of(uid), now) for uid, now in self.pool.leaving())]
+
+    def _id_of(self, uid: str) -> str:
         models = self.pipeline.snapshot.catalogue.models
-        return {models[uid].id if uid in models else uid: now for uid, now in self.pool.states().items()}
+        return models[uid].id if uid in models else uid
 
     @property
     def state_of(self) -> Callable[[str], EngineState]:

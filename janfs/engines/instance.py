@@ -210,6 +210,14 @@ class Instance:
         )
 
 
+async def end_all(instances: list[Instance], grace: float, reason: str) -> None:
+    """End them within `grace` seconds, and wait until they are gone."""
+    for instance in instances:
+        instance.end(reason, grace)
+    if instances:
+        await asyncio.wait([instance.task for instance in instances])
+
+
 async def _first(exit_: "asyncio.Future[EngineExit]", *others: Coroutine[Any, Any, object]) -> None:
     """Wait until the engine has ended or one of the others is done."""
     tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(other) for other in others]

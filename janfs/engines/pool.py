@@ -10,7 +10,7 @@ from contextlib import aclosing, asynccontextmanager
 
 import structlog
 
-from janfs.engines.instance import Instance, Phase
+from janfs.engines.instance import Instance, Phase, end_all
 from janfs.engines.loader import Loader
 from janfs.engines.places import FreeMemory, FreeOnGpus, Places, PoolLimits, no_gpus
 from janfs.engines.protocol import (
@@ -118,13 +118,13 @@ class EnginePool:
         Returns when it is gone: True if there was something to stop.
         """
         instances = [instance for instance in self._places if instance.wanted.uid == uid]
-        await _end_all(instances, grace, reason)
+        await end_all(instances, grace, reason)
         return bool(instances)
 
     async def close(self, grace: float) -> None:
         """Unload everything and take no more requests."""
         self._closing = True
-        await _end_all(list(self._places), grace, "janfs is shutting down")
+        await end_all(list(self._places), grace, "janfs is shutting down")
 
     @property
     def busy(self) -> bool:
@@ -139,6 +139,14 @@ class EnginePool:
     def states(self) -> Mapping[str, EngineState]:
         """What every model is doing that is loaded, or was since the start, by uid."""
         return self._rest | {uid: instance.state() for uid, instance in self._current.items()}
+
+    def leaving(self) -> list[tuple[str, EngineState]]:
+        """What those are doing that were replaced and still answer, with their models' uids."""
+        return [
+            (each.wanted.uid, each.state())
+            for each in self._places
+            if self._current.get(each.wanted.uid) is not each
+        ]
 
     def fingerprint_of(self, spec: RunSpec) -> str:
         """That of what answers a spec: lowered to fit, or with a file that was read as it was loaded.
@@ -240,10 +248,3 @@ class EnginePool:
     def _forget(self, instance: Instance) -> None:
         if self._current.get(instance.spec.uid) is instance:
             del self._current[instance.spec.uid]
-
-
-async def _end_all(instances: list[Instance], grace: float, reason: str) -> None:
-    for instance in instances:
-        instance.end(reason, grace)
-    if instances:
-        await asyncio.wait([instance.task for instance in instances])

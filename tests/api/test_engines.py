@@ -1,5 +1,6 @@
 """/v1/engines as clients see it."""
 
+from janfs.engines.protocol import EngineState
 from tests.api.service import Service, eventually
 from tests.fakes.pool import INFO
 
@@ -86,4 +87,11 @@ def test_a_loaded_model_is_shown_with_its_engine_and_alone(with_model: Service) 
     assert shown["load_seconds"] == INFO.load_seconds
     [engine] = with_model.get("/v1/engines")["data"]
     assert engine["models"] == [shown]
+    [uid] = with_model.pipeline.snapshot.catalogue.models
+    with_model.pool.replaced = [(uid, EngineState(state="stopping", active=1))]  # it answers to its end
+    [engine] = with_model.get("/v1/engines")["data"]
+    assert [(each["id"], each["state"]) for each in engine["models"]] == [
+        ("tiny-one", "running"),
+        ("tiny-one", "stopping"),
+    ]
     assert "loaded" not in with_model.get("/v1/models")["data"][0]

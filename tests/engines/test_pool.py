@@ -110,9 +110,12 @@ def test_a_changed_fingerprint_goes_to_a_fresh_engine_while_old_requests_finish(
         bench.change("a", "two")
         await bench.ask("a")
         assert not old.done(), "the old request should still be running on the old engine"
+        [(uid, leaving)] = bench.pool.leaving()
+        assert (uid, leaving.state, leaving.active, leaving.fingerprint) == ("uid-a", "stopping", 1, "one")
         assert [engine.spec.fingerprint for engine in bench.factory.alive] == ["one", "two"]
         await old
-        await until(lambda: len(bench.factory.alive) == 1, "the old engine is gone")
+        await until(lambda: not bench.pool.leaving(), "the old engine is gone")
+        assert len(bench.factory.alive) == 1
         assert bench.pool.state("uid-a").fingerprint == "two"
 
     bench = run(scenario, max_loaded=1)

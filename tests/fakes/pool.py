@@ -63,6 +63,7 @@ class FakePool:
         self.stopped: list[str] = []
         self.cancelled = 0
         self.running = 0
+        self.replaced: list[tuple[str, EngineState]] = []
         self.most_at_once = 0
         self.start_error: Exception | None = None
         self._states: dict[str, State] = {}
@@ -92,6 +93,9 @@ class FakePool:
 
     def states(self) -> dict[str, EngineState]:
         return {uid: self.state(uid) for uid in self._states}
+
+    def leaving(self) -> list[tuple[str, EngineState]]:
+        return self.replaced
 
     def fingerprint_of(self, spec: RunSpec) -> str:
         return spec.fingerprint
