@@ -13,7 +13,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from janfs.api.chat_request import ChatRequest, logprobs_of, prompt_of
 from janfs.api.context import Context
-from janfs.api.errors import ErrorBody, ErrorDetail, decode_body
+from janfs.api.error_bodies import ErrorBody, ErrorDetail
+from janfs.api.errors import decode_body
 from janfs.api.generation import Answered, Chunk, Part, answer, generated, seated
 from janfs.api.images import refuse_unseen
 from janfs.api.logprobs import ChatLogprobs, chat_logprobs

@@ -13,7 +13,8 @@ from litestar.types import ASGIApp
 from msgspec import UNSET, Struct, UnsetType
 
 from janfs.api.context import Context
-from janfs.api.errors import ErrorBody, ErrorDetail, decode_body
+from janfs.api.error_bodies import ErrorBody, ErrorDetail
+from janfs.api.errors import decode_body
 from janfs.api.generation import Answered, Chunk, answer, generated, seated
 from janfs.api.logprobs import TextLogprobs, text_logprobs
 from janfs.api.prompts import Given, prompts_of

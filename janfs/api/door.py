@@ -58,7 +58,7 @@ class Door:
                 check_type(headers)
                 receive = replayed(await read_body(receive, self._limits), receive)
         except HttpRefusal as refusal:
-            await asgi_response(refusal)(scope, receive, send)
+            await asgi_response(refusal, scope["path"])(scope, receive, send)
             return
         except ClientGone:
             return

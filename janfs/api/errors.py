@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -13,9 +13,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from janfs import errors
+from janfs.api.error_bodies import AnthropicErrorBody, ErrorBody, ErrorDetail, body_at
 from janfs.api.infinity import path_of_infinity
 
-ANTHROPICS = "/v1/messages"  # what lies below speaks as Anthropic's API does
 _log = structlog.get_logger()
 T = TypeVar("T")
 
@@ -52,37 +52,6 @@ class HttpRefusal(errors.JanfsError):
         self.status = status
         self.refusal = code
         self.headers = headers or {}
-
-
-class ErrorDetail(Struct, frozen=True, omit_defaults=True):
-    """OpenAI's error object. The two counts in tokens are there when a prompt does not fit."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-    n_prompt_tokens: int | None = None
-    n_ctx: int | None = None
-
-
-class ErrorBody(Struct, frozen=True):
-    """OpenAI's envelope of an error."""
-
-    error: ErrorDetail
-
-
-class AnthropicErrorDetail(Struct, frozen=True):
-    """Anthropic's error object."""
-
-    type: str
-    message: str
-
-
-class AnthropicErrorBody(Struct, frozen=True):
-    """Anthropic's envelope of an error."""
-
-    error: AnthropicErrorDetail
-    type: Literal["error"] = "error"
 
 
 class ErrorAnswer(Struct, frozen=True):
@@ -130,13 +99,6 @@ def _wait(error: errors.EngineError) -> dict[str, str]:
     return {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
 
 
-def anthropic_error(detail: ErrorDetail) -> AnthropicErrorBody:
-    """The same error in Anthropic's words."""
-    kind = {"model_not_found": "not_found_error", "server_busy": "rate_limit_error"}.get(detail.code or "")
-    kind = kind or ("api_error" if detail.type == "server_error" else "invalid_request_error")
-    return AnthropicErrorBody(AnthropicErrorDetail(kind, detail.message))
-
-
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorBody | AnthropicErrorBody]:
     """Litestar's way in."""
     if isinstance(error, NotFoundException):
@@ -148,19 +110,18 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorB
             _log.warning("request-failed", **where, reason=error.detail)
         else:
             _log.error("request-failed", **where, exc_info=error)
-    theirs = request.scope["path"].startswith(ANTHROPICS)
     return Response(
-        anthropic_error(answer.detail) if theirs else ErrorBody(answer.detail),
+        body_at(request.scope["path"], answer.detail),
         status_code=answer.status,
         headers=answer.headers,
         media_type="application/json",
     )
 
 
-def asgi_response(error: Exception) -> ASGIResponse:
+def asgi_response(error: Exception, path: str) -> ASGIResponse:
     """For those who answer before Litestar does."""
     answer = answer_to(error)
-    body = msgspec.json.encode(ErrorBody(answer.detail))
+    body = msgspec.json.encode(body_at(path, answer.detail))
     return ASGIResponse(
         body=body, status_code=answer.status, headers=answer.headers, media_type="application/json"
     )

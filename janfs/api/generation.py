@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from janfs.api.body import ClientGone
 from janfs.api.context import ApiContext
-from janfs.api.errors import ErrorDetail, answer_to
+from janfs.api.error_bodies import ErrorDetail
+from janfs.api.errors import answer_to
 from janfs.api.json_answer import json_answer
 from janfs.api.leaving import nobody_listens, unless_gone
 from janfs.api.sse import EventStream, message

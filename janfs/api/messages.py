@@ -12,7 +12,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from janfs.api.chat_model import chat_model
 from janfs.api.context import Context
-from janfs.api.errors import ErrorDetail, anthropic_error, decode_body
+from janfs.api.error_bodies import ErrorDetail, anthropic_error
+from janfs.api.errors import decode_body
 from janfs.api.generation import Answered, Chunk, answer
 from janfs.api.images import refuse_unseen
 from janfs.api.json_answer import json_answer

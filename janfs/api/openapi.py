@@ -30,7 +30,7 @@ from janfs.api import (
     tokens,
 )
 from janfs.api.chat_request import ChatRequest
-from janfs.api.errors import ErrorBody
+from janfs.api.error_bodies import ErrorBody
 from janfs.api.messages_request import ChatParams, MessagesRequest
 from janfs.api.responses_request import ResponsesRequest
 from janfs.api.responses_views import ResponseEvent, ResponseView

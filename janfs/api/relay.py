@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from janfs.api.body import ClientGone
 from janfs.api.context import ApiContext
-from janfs.api.errors import ErrorBody, decode_body
+from janfs.api.error_bodies import ErrorBody
+from janfs.api.errors import decode_body
 from janfs.api.generation import error_of
 from janfs.api.json_answer import json_answer
 from janfs.api.leaving import nobody_listens, unless_gone

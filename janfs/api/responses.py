@@ -15,7 +15,8 @@ from msgspec.structs import asdict, replace
 
 from janfs.api.chat_model import chat_model
 from janfs.api.context import Context
-from janfs.api.errors import ErrorDetail, decode_body
+from janfs.api.error_bodies import ErrorDetail
+from janfs.api.errors import decode_body
 from janfs.api.generation import Answered, Chunk, answer, refused_of
 from janfs.api.logprobs import ContentLogprob, chat_logprobs
 from janfs.api.responses_request import ResponsesRequest, TextFormat, fields_of, logprobs_of, prompt_of

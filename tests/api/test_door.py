@@ -183,6 +183,8 @@ def test_the_key_guards_everything_but_the_health_checks(guarded: Service) -> No
         answer = guarded.client.get(path)
         assert error_of(answer) == (401, "invalid_api_key"), path
         assert answer.headers["www-authenticate"] == "Bearer"
+    anthropics = guarded.client.post("/v1/messages", json={}).json()
+    assert (anthropics["type"], anthropics["error"]["type"]) == ("error", "authentication_error")
     for path in ("//healthz", "/healthz/", "/healthz/../v1/models", "/%68ealthz2"):
         answer = guarded.client.send(httpx.Request("GET", f"{guarded.url}{path}"))
         assert answer.status_code in (401, 404), f"{path} is not a health check"

@@ -224,6 +224,8 @@ def test_what_is_wrong_is_said_in_anthropics_shape(tiny: Service, fields: dict[s
 def test_errors_have_the_clients_own_types(tiny: Service, client: anthropic.Anthropic) -> None:
     with pytest.raises(anthropic.NotFoundError):
         client.messages.create(model="none", max_tokens=9, messages=HELLO)
+    nowhere = tiny.client.post("/v1/messages/batches", json={})
+    assert (nowhere.status_code, nowhere.json()["error"]["type"]) == (404, "not_found_error")
     tiny.pool.texts = [Busy("Many wait.", retry_after=3)]
     with pytest.raises(anthropic.RateLimitError) as caught:
         client.messages.create(model="tiny", max_tokens=9, messages=HELLO)
