@@ -1,5 +1,6 @@
 """What people do to a folder of models with a file manager or a shell, on a real disk and a real service."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 from tests.support.ggufs import large_gguf, tiny_gguf
 from tests.support.service import ServiceProcess
 
+_numbers = itertools.count(1)  # so that each test has a model of its own
+
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
@@ -23,7 +26,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
 @pytest.fixture
 def model(service: ServiceProcess, request: pytest.FixtureRequest) -> Path:
     """The folder of a model that is ready; its model.json was edited, its file is old."""
-    name = request.node.name.removeprefix("test_")[:40].rstrip("_")
+    name = f"{request.node.originalname.removeprefix('test_')[:36].rstrip('_')}-m{next(_numbers)}"
     source = service.root / f"{name}.gguf"
     source.write_bytes(large_gguf(name))
     os.utime(source, (1_500_000_000, 1_500_000_000))
