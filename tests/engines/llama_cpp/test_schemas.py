@@ -76,8 +76,39 @@ def closed(**properties: Any) -> dict[str, Any]:
             ['"a"', "6", "false"],
         ),
         ({"type": "string", "enum": ["a", 1]}, ['"a"'], ["1"]),
+        (
+            {
+                "enum": ["a", "bb", "cc", 1, 5, 7, None],
+                "minLength": 2,
+                "minimum": 2,
+                "exclusiveMaximum": 7,
+            },
+            ['"bb"', '"cc"', "5", "null"],
+            ['"a"', "1", "7"],
+        ),
         ({"anyOf": [{"enum": []}, False, {"const": 3}]}, ["3"], ["null", "4"]),
         ({"anyOf": [{"type": "string", "pattern": "(?=x)"}, INTEGER]}, ["3"], ['"x"']),
+        (
+            {
+                "$defs": {
+                    "a": {"properties": {"me": {"$ref": "#/$defs/a"}, "no": False}, "required": ["no"]}
+                },
+                "anyOf": [{"$ref": "#/$defs/a"}, INTEGER],
+            },
+            ["3"],
+            ["{}", '{"me": 1}'],
+        ),
+        (
+            {
+                "$defs": {
+                    "a": {"properties": {"b": {"$ref": "#/$defs/b"}, "no": False}, "required": ["no"]},
+                    "b": {"properties": {"a": {"anyOf": [{"$ref": "#/$defs/a"}, {"type": "null"}]}}},
+                },
+                "anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}],
+            },
+            ["{}", '{"a": null}'],
+            ['{"a": }', '{"a": {}}'],
+        ),
         ({"type": ["string", "null"], "maxLength": 1}, ['"a"', "null"], ['"ab"', "1"]),
         ({"type": "integer", "nullable": True}, ["1", "null"], ['""']),
         (True, ["1", "{}", '"x"', "[null, {}]", "-1.5e10"], ["", "x"]),

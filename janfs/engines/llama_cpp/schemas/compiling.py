@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from janfs.engines.llama_cpp.schemas.constants import constants
 from janfs.engines.llama_cpp.schemas.merging import Schema, both, check, target
 from janfs.engines.llama_cpp.schemas.numbers import number
 from janfs.engines.llama_cpp.schemas.rules import (
@@ -57,8 +58,13 @@ class _Compiler:
             return again
         if key not in self._names:
             self._begun[key] = None
+            before = len(self._names)
             try:
                 made = self._value(self._whole(schema, ()), through | {key})
+            except Unsayable:
+                for part in list(self._names)[before:]:  # it may have been made with what comes to nothing
+                    del self._names[part]
+                raise
             finally:
                 name = self._begun.pop(key)
             if name is not None:
@@ -93,7 +99,7 @@ class _Compiler:
             (name for name, of in _OF_A_TYPE.items() if said.keys() & set(of)), None
         )
         if "enum" in said:
-            return self.rules.add(either(_constants(said["enum"], said.get("type"))))
+            return self.rules.add(either(constants(said)))
         if kind is None:
             return self._one_of([{"type": name} for name in _TYPES if name != "integer"], through)
         if isinstance(kind, list):
@@ -196,23 +202,3 @@ class _Compiler:
             ways.append(f"{pair} {rest}".rstrip())
             rest = self.rules.add(f"({_COMMA}{pair})? {rest}".rstrip())
         return f"({' | '.join(reversed(ways))})?" if ways else ""
-
-
-def _constants(values: list[Any], kind: Any) -> list[str]:
-    """Values as they are written, those of another type left out."""
-    kinds = [kind] if isinstance(kind, str) else kind
-    fitting = [value for value in values if kinds is None or any(_is_of(value, each) for each in kinds)]
-    return [literal(json.dumps(value, ensure_ascii=False)) for value in fitting]
-
-
-def _is_of(value: Any, kind: str) -> bool:
-    match value:
-        case bool():
-            return kind == "boolean"
-        case int():
-            return kind in ("integer", "number")
-        case float():
-            return kind == "number" or (kind == "integer" and value.is_integer())
-    return {"str": "string", "NoneType": "null", "list": "array", "dict": "object"}[
-        type(value).__name__
-    ] == kind

@@ -41,7 +41,7 @@ class Rules:
     def reserve(self) -> str:
         """A name whose rule is yet to come, as one needs that is part of itself."""
         name = f"r{len(self._bodies)}"
-        self._bodies[name] = ""
+        self._bodies[name] = '""'  # to be read also where it comes to nothing
         return name
 
     def fill(self, name: str, body: str) -> None:
