@@ -119,7 +119,7 @@ def test_a_worker_that_dies_takes_its_own_streams_and_no_others(
         for each in hit:
             assert each.task.done(), "a stream of a dead worker goes on"
             assert each.error is not None, "a stream ended as if all were well"
-            assert each.error["code"] == "engine_crashed"
+            assert each.error["code"] == "engine_crashed", each.error
             assert each.finish is None
         await asyncio.wait([last.task])
         assert last.status in (400, 502, 503), last.status
