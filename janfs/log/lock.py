@@ -63,13 +63,13 @@ class RootLock:
 
 
 def _lock_with_patience(descriptor: int) -> None:
-    for wait in (0.02, 0.05, 0.1, None):
+    for wait in (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, None):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if wait is None:
                 raise
-            time.sleep(wait)  # `read_owner` of another process holds it for an instant
+            time.sleep(wait)  # `read_owner` elsewhere holds it for an instant, on a busy machine for longer
         else:
             return
 

@@ -81,6 +81,24 @@ def test_an_owner_that_has_not_said_who_it_is_yet_still_owns(path: Path) -> None
             RootLock(path)
 
 
+def test_who_asks_for_the_owner_on_a_busy_machine_keeps_nobody_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.touch()
+    asking = path.open()
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if sum(waited) > 1:
+            asking.close()
+
+    monkeypatch.setattr("janfs.log.lock.time.sleep", sleep)
+    RootLock(path).release()
+    assert asking.closed
+
+
 def test_a_lock_that_cannot_be_made_is_a_root_that_cannot_be_used(path: Path) -> None:
     path.mkdir()
     with pytest.raises(RootUnusable, match="lock"):
