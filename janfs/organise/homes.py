@@ -1,6 +1,6 @@
 """Where a model should live: a folder of its own directly below `models/` that nobody else uses. Pure."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 from janfs.catalogue.catalogue import Tables, files_in
 from janfs.catalogue.entries import File, Model
@@ -101,6 +101,23 @@ def move_on(tables: Tables, model: Model, policy: Policy) -> Decide | None:
         return None
     folder = home_of(tables, paths.name(model.loose), policy)
     return Decide(((model.uid, ModelRenamed(paths.name(folder), folder, model.id)),), model.position)
+
+
+def share_no_folder(tables: Tables, place: str, files: Sequence[File], policy: Policy) -> Decide | None:
+    """Another folder for one of two models that came to live in the same one: the one without a model.json.
+
+    While ours was on its way there, and the disk did not show whether it had come, a person moved one in.
+    """
+    here = [tables.models[uid] for uid in dict.fromkeys(file.uid for file in files) if uid in tables.models]
+    living = [model for model in here if model.removed is None and model.folder == place]
+    if len(living) < 2:
+        return None
+    written = {file.uid for file in files if paths.is_manifest(file.path)}
+    first = tables.folders.get(place)
+    goes = min(living, key=lambda model: (model.uid in written, model.uid == first, model.uid))
+    head = goes.binary or min(file.path for file in files if file.uid == goes.uid)
+    folder = home_of(tables, paths.name(head), policy)
+    return Decide(((goes.uid, ModelRenamed(paths.name(folder), folder, goes.id)),), goes.position)
 
 
 def is_held_up(tables: Tables, file: File, target: str, *, retry: bool) -> bool:

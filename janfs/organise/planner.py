@@ -14,7 +14,7 @@ from janfs.folder import paths
 from janfs.manifest.generate import digest
 from janfs.manifest.json_schema import MODEL, reference
 from janfs.organise import links, pairing, splitting
-from janfs.organise.homes import arrival, claimed_folder, home_of, is_held_up, move_on
+from janfs.organise.homes import arrival, claimed_folder, home_of, is_held_up, move_on, share_no_folder
 from janfs.organise.naming import free_id, id_from_folder
 from janfs.organise.steps import Copy, Decide, Generate, Move, Policy, Step
 
@@ -130,7 +130,8 @@ def _organise_folder(
 
 def _tend(catalogue: Catalogue, model: Model, files: list[File], policy: Policy, retry: bool) -> Step | None:
     """What a model's folder still lacks, and what does not belong into it."""
-    leaving = splitting.next_step(catalogue, model.folder, files, policy, retry=retry)
+    leaving: Step | None = share_no_folder(catalogue, model.folder, files, policy)
+    leaving = leaving or splitting.next_step(catalogue, model.folder, files, policy, retry=retry)
     if leaving is not None or model.loose is not None:
         return leaving  # with files of its own still outside it is too early to judge
     manifest = manifest_of(files)

@@ -386,3 +386,31 @@ class TestAnew:
         settled.say(settled.catalogue.files[path].uid, e.WriteFailed("op", path, "It is read-only."))
         assert settled.step("models/a") is None
         assert isinstance(settled.step("models/a", retry=True), Generate)
+
+
+@pytest.mark.parametrize(("brought", "stays"), [(["b.gguf"], "a"), (["b.gguf", "model.json"], "b")])
+def test_two_models_that_came_to_live_in_one_folder_get_one_each(
+    world: World, brought: list[str], stays: str
+) -> None:
+    ours = world.drop("models/a.gguf", uid="ua")
+    registered = world.step("models/a.gguf")
+    assert registered is not None
+    world.carry_out(registered)
+    move = world.step("models/a.gguf")
+    assert isinstance(move, Move)
+    for name in brought:
+        world.drop(f"models/b/{name}", uid="ub")
+    world.say("ub", e.ModelRegistered("b", "models/b"))
+    for name in brought:  # while nobody knows whether ours has come
+        stamp = world.catalogue.files[f"models/b/{name}"].stamp
+        world.say("ub", e.FileMoved(f"models/b/{name}", f"models/a/{name}", stamp))
+    world.say("ub", e.ModelRenamed("a-2", "models/a", "b"))
+    world.carry_out(move)
+    world.settle()
+    by_binary = {paths.name(model.binary or ""): model for model in world.present()}
+    assert {name: model.uid for name, model in by_binary.items()} == {"a.gguf": ours, "b.gguf": "ub"}
+    assert by_binary[f"{stays}.gguf"].folder == "models/a"
+    assert len({model.folder for model in world.present()}) == 2, "both live in one folder"
+    for model in world.present():
+        assert paths.parent(model.binary or "") == model.folder, "a model's file is left behind"
+        assert paths.join(model.folder, "model.json") in world.catalogue.files

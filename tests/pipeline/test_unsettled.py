@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from janfs.catalogue.catalogue import present_models
 from janfs.cli import printing
 from janfs.engine_views import engine_list
 from janfs.errors import FolderError, NotFound
@@ -319,4 +320,35 @@ def test_an_engines_file_says_it_too(tmp_path: Path) -> None:
     dark[0] = False
     world.wait(LATEST)
     assert engine_list(world.pipeline.snapshot).data[0].problems == ()
+    world.stop()
+
+
+def test_a_model_that_is_moved_to_where_ours_has_come_unseen_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+    failing = False
+
+    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if failing and name == "sync_folder":
+            raise OSError(errno.EIO, "Input/output error")
+        if name == "create" and paths.is_inside(str(args[0]), "models/b"):
+            raise OSError(errno.EIO, "Input/output error")
+        return perform(*args, **kwargs)
+
+    world = World(tmp_path / "log.db", port=lambda fs: HookedFileSystem(fs, hook))
+    world.fs.put("models/b/b.gguf", gguf("two"))
+    world.come_to_rest()
+    failing = True
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.wait(3)
+    assert world.fs.stat(f"{HOME}/a.gguf") is not None
+    assert world.pipeline.snapshot.unsettled, "the move is to be unsettled"
+    world.fs.rename("models/b/b.gguf", f"{HOME}/b.gguf")
+    world.tick()
+    failing = False
+    world.come_to_rest()
+    check_at_rest(world)
+    models = {paths.name(model.binary or ""): model for model in present_models(world.catalogue)}
+    assert set(models) == {"a.gguf", "b.gguf"}
+    assert models["b.gguf"] == world.model("b"), "it does not answer to its old id"
+    for model in models.values():
+        assert world.fs.files(model.folder).keys() == {model.binary, f"{model.folder}/model.json"}
     world.stop()
