@@ -20,6 +20,8 @@ def die_with(parent: int) -> None:
 
 def end_process(failure: threading.ExceptHookArgs) -> None:
     """A thread that fails would leave requests without an answer: end the process instead."""
-    traceback.print_exception(failure.exc_type, failure.exc_value, failure.exc_traceback)
-    sys.stderr.flush()
-    os._exit(70)
+    try:
+        traceback.print_exception(failure.exc_type, failure.exc_value, failure.exc_traceback)
+        sys.stderr.flush()
+    finally:  # where memory has run out there may be none for words either
+        os._exit(70)
