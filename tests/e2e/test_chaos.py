@@ -79,8 +79,12 @@ def kill(pid: int) -> None:
 
 
 def starve(pid: int) -> None:
-    """Give a process no more memory than it has: the next large piece that it wants is refused."""
-    resource.prlimit(pid, resource.RLIMIT_AS, (1, resource.RLIM_INFINITY))
+    """Give a process no more memory than it has: the next large piece that it wants is refused.
+
+    That of each thread is set aside long before; RLIMIT_DATA is about what of it may be used.
+    """
+    for limit in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+        resource.prlimit(pid, limit, (1, resource.RLIM_INFINITY))
 
 
 def run(service: ServiceProcess, storm: Callable[[httpx.AsyncClient], Awaitable[None]]) -> None:

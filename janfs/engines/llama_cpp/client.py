@@ -41,7 +41,7 @@ class LlamaCppEngine:
         self._calls: dict[str, asyncio.Queue[wire.Event | JanfsError]] = {}
         self._commands = 0
         self._sharing = 1
-        self._closed: str | None = None  # why no more is taken
+        self._closed: EngineError | None = None  # why no more is taken
         self._unused = asyncio.Event()
         self._unused.set()
         self._sign_of_life = asyncio.Event()
@@ -104,7 +104,7 @@ class LlamaCppEngine:
 
     async def close(self, grace: float, reason: str) -> None:
         """See `Engine.close`. Returns when the process is gone."""
-        self._closed = reason
+        self._closed = EngineError(reason)
         try:
             async with asyncio.timeout(grace):
                 await self._unused.wait()
@@ -122,8 +122,9 @@ class LlamaCppEngine:
                 call.put_nowait(event)
         self._watching.cancel()
         end = await self._process.reap()
-        self._closed = self._closed or f"The engine {describe_exit(end)}"
-        self._fail_all(WorkerCrashed(f"The engine {describe_exit(end)}"))
+        crashed = WorkerCrashed(f"The engine {describe_exit(end)}")
+        self._closed = self._closed or crashed
+        self._fail_all(crashed)
         return end
 
     async def _watch(self) -> None:
@@ -147,7 +148,7 @@ class LlamaCppEngine:
 
     def _call(self, command: wire.Command) -> "asyncio.Queue[wire.Event | JanfsError]":
         if self._closed is not None:
-            raise EngineError(self._closed)
+            raise self._closed
         self._process.send(command)
         self._unused.clear()
         events = self._calls[command.id] = asyncio.Queue()

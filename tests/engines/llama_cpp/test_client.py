@@ -38,6 +38,18 @@ def test_a_worker_that_stands_still_is_ended_and_its_requests_are_told(
     asyncio.run(scenario())
 
 
+def test_who_asks_a_worker_that_has_died_is_told_that_it_did(sample_spec: Callable[..., RunSpec]) -> None:
+    async def scenario() -> None:
+        engine = await start_worker(sample_spec(ctx_len=512))
+        os.kill(engine.info.pid, signal.SIGKILL)
+        await engine.wait()
+        with pytest.raises(WorkerCrashed, match="SIGKILL"):
+            async with aclosing(engine.generate(LONG)) as replies:
+                await anext(replies)
+
+    asyncio.run(scenario())
+
+
 def test_a_grammar_may_lead_from_rule_to_rule_as_deep_as_it_is_long(
     sample_spec: Callable[..., RunSpec],
 ) -> None:
