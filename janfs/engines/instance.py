@@ -72,12 +72,7 @@ class Instance:
 
     def serves(self, spec: RunSpec) -> bool:
         """Whether it answers a spec as that says: nothing of it is lowered that may not be."""
-        lowered = {
-            name
-            for name in ("ctx_len", "ngl")
-            if getattr(self.spec.settings, name) != getattr(self.wanted.settings, name)
-        }
-        return self.wanted.version == spec.version and lowered <= spec.lowerable
+        return self.wanted.version == spec.version and self.lowered.keys() <= spec.lowerable
 
     def acquire(self) -> None:
         self.refs += 1
