@@ -99,8 +99,7 @@ def move_on(tables: Tables, model: Model, policy: Policy) -> Decide | None:
     is_taken = name in policy.taken and not files_in(tables, model.folder)
     if not (alike or is_taken) and not in_use(tables, model.folder, policy.arriving, besides=model.uid):
         return None
-    folder = home_of(tables, paths.name(model.loose), policy)
-    return Decide(((model.uid, ModelRenamed(paths.name(folder), folder, model.id)),), model.position)
+    return _elsewhere(tables, model, model.loose, policy)
 
 
 def share_no_folder(tables: Tables, place: str, files: Sequence[File], policy: Policy) -> Decide | None:
@@ -116,8 +115,13 @@ def share_no_folder(tables: Tables, place: str, files: Sequence[File], policy: P
     first = tables.folders.get(place)
     goes = min(living, key=lambda model: (model.uid in written, model.uid == first, model.uid))
     head = goes.binary or min(file.path for file in files if file.uid == goes.uid)
+    return _elsewhere(tables, goes, head, policy)
+
+
+def _elsewhere(tables: Tables, model: Model, head: str, policy: Policy) -> Decide:
+    """A model gets another folder, called after its file `head`."""
     folder = home_of(tables, paths.name(head), policy)
-    return Decide(((goes.uid, ModelRenamed(paths.name(folder), folder, goes.id)),), goes.position)
+    return Decide(((model.uid, ModelRenamed(paths.name(folder), folder, model.id)),), model.position)
 
 
 def is_held_up(tables: Tables, file: File, target: str, *, retry: bool) -> bool:
