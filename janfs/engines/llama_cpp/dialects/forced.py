@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from janfs.engines.llama_cpp.dialects.marks import HARMONY, Marks
 from janfs.engines.llama_cpp.gbnf import after_blanks, either, renamed, where
+from janfs.engines.llama_cpp.schemas.rules import literal
 from janfs.engines.protocol import Tool
 
 _HARMONY_CALL = "<|channel|>commentary to=functions."
@@ -44,7 +45,7 @@ def forced(
     for number, tool in enumerate(tools):
         rules.append(renamed(gbnf_of(tool), f"tool{number}-"))
         pairs.append((tool.name, f"tool{number}-root"))
-    before, after = (_literal(mark) if mark else "" for mark in marks.around)
+    before, after = (literal(mark) if mark else "" for mark in marks.around)
     if begun and after:
         before, after = "", f"({after})?"  # what stands before the first call need not have been there
     several = several and not marks.one_call
@@ -67,20 +68,16 @@ def _opening(marks: Marks) -> str:
 def _call(marks: Marks, name: str, arguments: str, *, opened: str = "") -> str:
     """A call; of what begins it, without what has `opened` it."""
 
-    def literal(head: str) -> str:
-        return _literal(head.removeprefix(opened))
+    def begin(head: str) -> str:
+        return literal(head.removeprefix(opened))
 
     if marks is HARMONY:
-        return f"{literal(f'{_HARMONY_CALL}{name} <|constrain|>json<|message|>')} {arguments}"
-    end = f" {_literal(marks.call_end)}" if marks.call_end else ""
+        return f"{begin(f'{_HARMONY_CALL}{name} <|constrain|>json<|message|>')} {arguments}"
+    end = f" {literal(marks.call_end)}" if marks.call_end else ""
     if marks.prefix:
-        return f'{literal(f"{marks.call}{marks.prefix}{name}{_FENCE}")} {arguments} "\\n```"{end}'
+        return f'{begin(f"{marks.call}{marks.prefix}{name}{_FENCE}")} {arguments} "\\n```"{end}'
     if marks.separator:
-        return f"{literal(marks.call + name + marks.separator)} {arguments}{end}"
+        return f"{begin(marks.call + name + marks.separator)} {arguments}{end}"
     opening = "" if marks.bare_json else marks.call
     head = f'{opening}{{"name": {json.dumps(name)}, {json.dumps(marks.arguments)}: '
-    return f'{literal(head)} {arguments} "}}"{end}'
-
-
-def _literal(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    return f'{begin(head)} {arguments} "}}"{end}'
