@@ -18,4 +18,4 @@ _KINDS = re.compile(
 def image_kind(data: bytes) -> Kind | None:
     """The kind of an image; None for one that is not known here, or none at all."""
     found = _KINDS.match(data[:64])
-    return found.lastgroup if found is not None else None  # type: ignore[return-value]
+    return found.lastgroup if found is not None else None  # type: ignore[return-value]  # groups are kinds

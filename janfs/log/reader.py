@@ -195,7 +195,7 @@ class LogReader:
             cursor = connection.connection.cursor()
             try:
                 cursor.execute(query, parameters)
-                rows: list[tuple[Any, ...]] = cursor.fetchall()  # type: ignore[assignment]
+                rows: list[tuple[Any, ...]] = cursor.fetchall()  # type: ignore[assignment]  # plain tuples
                 return rows
             except sqlite3.DatabaseError as error:
                 raise DatabaseError(query, parameters, error) from error

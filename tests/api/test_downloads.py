@@ -208,5 +208,5 @@ def test_what_was_coming_when_it_ended_goes_on_after_the_next_start(
     site.files["/m.gguf"].pace = 0
     with running_service(tmp_path / "jan", download_private=True) as service:
         service.look()
-        service.context.downloads.resume()  # type: ignore[attr-defined]
+        service.context.downloads.resume()  # type: ignore[attr-defined]  # a start alone does that
         wait_for(service, "m", "ready")

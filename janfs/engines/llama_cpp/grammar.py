@@ -10,7 +10,6 @@ import llama_cpp as llama
 from janfs.engines.llama_cpp.gbnf import wrong_count
 from janfs.engines.llama_cpp.limits import LimitExceeded, limited
 from janfs.engines.llama_cpp.schemas.compiling import grammar_of
-from janfs.engines.llama_cpp.schemas.rules import SchemaError
 from janfs.engines.protocol import SamplingParams, Tool
 from janfs.errors import InvalidInput
 
@@ -96,7 +95,7 @@ def gbnf_of_schema(schema: str, *, strict: bool = True) -> str:
         raise InvalidInput(f"The JSON schema is too complex: {error}.", param="response_format") from error
     except RecursionError as error:
         raise InvalidInput("The JSON schema is nested too deeply.", param="response_format") from error
-    except (SchemaError, ValueError, TypeError, LookupError, AttributeError, MemoryError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, MemoryError) as error:
         what = str(error) or type(error).__name__
         raise InvalidInput(
             f"The JSON schema cannot be used: {what[:300]}.", param="response_format"

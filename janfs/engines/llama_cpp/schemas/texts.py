@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from re import _constants as sre  # type: ignore[attr-defined]  # as re reads a pattern; there is no other way
-from re import _parser as reading  # type: ignore[attr-defined]
+from re import _parser as reading  # type: ignore[attr-defined]  # the same
 from typing import Any
 
 from janfs.engines.llama_cpp.schemas.rules import (
