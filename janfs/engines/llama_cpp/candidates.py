@@ -1,7 +1,7 @@
 """The tokens that could come next, with what the model gives for each."""
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import llama_cpp as llama
@@ -30,9 +30,18 @@ class Candidates:
         data = self._array.ctypes.data_as(ctypes.POINTER(llama.llama_token_data))
         return llama.llama_token_data_array(data=data, size=self._n_vocab, selected=-1, sorted=False)
 
-    def likeliest(self, index: int) -> int:
-        """The token with the highest logit in the last batch's entry `index`, of equal ones the first."""
-        return int(self._logits(index).argmax())
+    def likeliest(self, index: int, banned: Sequence[int] = ()) -> int:
+        """The token with the highest logit in the last batch's entry `index`, of equal ones the first.
+
+        None of those that are `banned`.
+        """
+        logits = self._logits(index)
+        likeliest = int(logits.argmax())
+        if likeliest in banned:
+            logits = logits.copy()
+            logits[banned] = -np.inf
+            likeliest = int(logits.argmax())
+        return likeliest
 
     @property
     def none_left(self) -> bool:

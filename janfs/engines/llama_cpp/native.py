@@ -25,6 +25,7 @@ from janfs.engines.llama_cpp.sampling import (
     ChainSampler,
     CloseSampler,
     GreedySampler,
+    banned_tokens,
     is_greedy,
     sampler_chain,
 )
@@ -210,14 +211,14 @@ class NativeModel:
     def _sampler(
         self, params: SamplingParams, prompt: Sequence[int]
     ) -> ChainSampler | GreedySampler | CloseSampler:
-        ends = self.weights.end_tokens if params.ignore_eos else []
+        banned = banned_tokens(params, self.weights.end_tokens)
         grammar = self.grammars.sampler(params)
         words = [token for token in prompt if token >= 0]  # the others stand for images
-        chain = sampler_chain(params, words, self.n_ctx, self.weights.n_vocab, ends)
+        chain = sampler_chain(params, words, self.n_ctx, self.weights.n_vocab, banned)
         if grammar is not None or params.logprobs is not None:
             return CloseSampler(self._candidates, chain, grammar, params.logprobs)
-        if is_greedy(params, chain):
-            return GreedySampler(self._candidates, chain)
+        if is_greedy(params, chain, banned):
+            return GreedySampler(self._candidates, chain, banned)
         return ChainSampler(self._ctx, chain)
 
     @cached_property

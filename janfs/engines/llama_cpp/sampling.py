@@ -36,18 +36,19 @@ class ChainSampler:
 
 
 class GreedySampler:
-    """Takes the likeliest token, of equal ones the first, as a chain does that has nothing else to do.
+    """Takes the likeliest token but for those `banned`, of equal ones the first, as such a chain does.
 
     The chain copies the whole vocabulary for each token: 87 µs where this takes 9 (49,152 tokens).
     """
 
-    def __init__(self, candidates: Candidates, chain: object) -> None:
+    def __init__(self, candidates: Candidates, chain: object, banned: Sequence[int]) -> None:
         self._candidates = candidates
         self._chain = chain
+        self._banned = banned
 
     def sample(self, index: int) -> Chosen:
         """As `ChainSampler.sample`."""
-        return Chosen(self._candidates.likeliest(index))
+        return Chosen(self._candidates.likeliest(index, self._banned))
 
     def follow(self, index: int, token: int) -> Chosen:  # noqa: ARG002  # the logits do not matter
         """Choose this token."""
@@ -116,9 +117,21 @@ class CloseSampler:
         return bool(one.logit != float("-inf"))
 
 
-def is_greedy(params: SamplingParams, chain: object) -> bool:
-    """Whether a request's chain takes the likeliest token of all, as the logits say."""
-    return params.temperature == 0 and int(llama.llama_sampler_chain_n(chain)) == 1
+def is_greedy(params: SamplingParams, chain: object, banned: Sequence[int]) -> bool:
+    """Whether a request's chain takes the likeliest token of all but the `banned`, as the logits say."""
+    biased = len(params.logit_bias) > len(_never(params))
+    links = int(llama.llama_sampler_chain_n(chain))
+    return params.temperature == 0 and not biased and links == 1 + bool(banned)
+
+
+def banned_tokens(params: SamplingParams, ends: Sequence[int]) -> list[int]:
+    """What a request is never to get; `ends` are the tokens with which the model ends its answer."""
+    return [*(ends if params.ignore_eos else ()), *_never(params)]
+
+
+def _never(params: SamplingParams) -> list[int]:
+    """OpenAI's -100."""
+    return [token for token, bias in params.logit_bias if bias <= -100]
 
 
 def sampler_chain(
@@ -144,9 +157,7 @@ def _reweighting(
     params: SamplingParams, prompt: Sequence[int], n_ctx: int, n_vocab: int, banned: Sequence[int]
 ) -> list[object]:
     samplers: list[object] = []
-    # OpenAI's -100 is "never".
-    never = [*banned, *(token for token, bias in params.logit_bias if bias <= -100)]
-    biases = [llama.llama_logit_bias(token, float("-inf")) for token in never]
+    biases = [llama.llama_logit_bias(token, float("-inf")) for token in banned]
     biases += [llama.llama_logit_bias(token, bias) for token, bias in params.logit_bias if bias > -100]
     if biases:
         array = (llama.llama_logit_bias * len(biases))(*biases)

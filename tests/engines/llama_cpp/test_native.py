@@ -139,9 +139,21 @@ def first(model: NativeModel, params: SamplingParams, tokens: list[int]) -> int:
 GREEDY = SamplingParams(temperature=0)
 
 
-def test_the_likeliest_token_is_the_one_that_llama_cpps_chain_takes(tiny: NativeModel) -> None:
-    chain = sampling.sampler_chain(GREEDY, [], tiny.n_ctx, tiny.weights.n_vocab, [])
-    sampler = tiny.sampler(GREEDY, [])
+@pytest.mark.parametrize(
+    "params",
+    [
+        GREEDY,
+        SamplingParams(temperature=0, ignore_eos=True),
+        SamplingParams(temperature=0, logit_bias=tuple((token, -100.0) for token in range(0, 286, 2))),
+    ],
+    ids=["all", "no end", "every other one"],
+)
+def test_the_likeliest_token_is_the_one_that_llama_cpps_chain_takes(
+    tiny: NativeModel, params: SamplingParams
+) -> None:
+    banned = sampling.banned_tokens(params, tiny.weights.end_tokens)
+    chain = sampling.sampler_chain(params, [], tiny.n_ctx, tiny.weights.n_vocab, banned)
+    sampler = tiny.sampler(params, [])
     assert isinstance(sampler, sampling.GreedySampler)
     for token in range(3, tiny.weights.n_vocab):
         assert tiny.decode(prompt([1, token])) is Decoded.OK
@@ -149,6 +161,20 @@ def test_the_likeliest_token_is_the_one_that_llama_cpps_chain_takes(tiny: Native
         tiny.release(0)
     sampler.close()
     llama.llama_sampler_free(chain)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        SamplingParams(temperature=0, logit_bias=((5, -1.0), (6, -100.0))),
+        SamplingParams(temperature=0, repeat_penalty=1.1, logit_bias=((6, -100.0),)),
+        SamplingParams(temperature=0, presence_penalty=1),
+    ],
+)
+def test_what_weighs_tokens_is_left_to_llama_cpps_chain(tiny: NativeModel, params: SamplingParams) -> None:
+    sampler = tiny.sampler(params, [])
+    assert isinstance(sampler, sampling.ChainSampler)
+    sampler.close()
 
 
 def test_ignore_eos_never_chooses_an_end(tiny: NativeModel) -> None:
