@@ -130,6 +130,17 @@ def finished(pool: KvPool, memory: FakeMemory, tokens: list[int], *, recalls: bo
     return known
 
 
+def finished_together(pool: KvPool, memory: FakeMemory, chats: list[list[int]]) -> None:
+    """Run sequences that have nothing in common at the same time."""
+    seqs = [pool.open() for _ in chats]
+    for seq, tokens in zip(seqs, chats, strict=True):
+        for at, token in enumerate(tokens):
+            memory.add(seq, at, token)
+        pool.advance(seq, len(tokens))
+    for seq, tokens in zip(seqs, chats, strict=True):
+        pool.close(seq, tokens)
+
+
 def test_the_longest_unused_is_given_up_first() -> None:
     memory = FakeMemory(30)
     pool = KvPool(memory, 1)
@@ -203,6 +214,24 @@ def test_what_nobody_uses_is_out_of_the_way_of_those_who_compute_and_comes_back(
         assert finished(pool, memory, [*chat, 7, 7], recalls=True) == 90
 
 
+def test_all_that_nobody_uses_leaves_before_newcomers_come_to_lie_behind_it() -> None:
+    memory = FakeMemory(1000)
+    pool = KvPool(memory, 4, idle_cells=100, most_saved=10_000)
+    finished_together(pool, memory, [[number] * 90 for number in range(4)])
+    assert memory.used == 360, "there was something to do already"
+    pool.set_aside()
+    assert memory.used == 90
+
+
+def test_not_much_more_is_copied_in_a_step_than_is_bearable() -> None:
+    memory = FakeMemory(1000)
+    pool = KvPool(memory, 4, idle_cells=0, most_saved=1600)
+    finished_together(pool, memory, [[number] * 90 for number in range(4)])
+    for left in (180, 0):
+        pool.set_aside()
+        assert memory.used == left
+
+
 def test_what_live_ones_use_too_is_not_copied() -> None:
     memory = FakeMemory(1000)
     pool = KvPool(memory, 2, idle_cells=0, most_saved=10_000)
@@ -240,7 +269,7 @@ def test_of_chats_with_one_beginning_only_the_ends_are_copied_and_all_come_back(
     chats = [[*system, *[number] * 40] for number in range(4)]
     for chat in chats:
         finished(pool, memory, chat)
-    for number in range(100, 105):  # each puts one aside
+    for number in range(100, 105):  # the first puts them aside
         finished(pool, memory, [number] * 5)
     assert memory.used < 200, "the beginning is still in the cache"
     assert memory.n_saved < 3 * 40 + 2 * 240, "what others had too was copied"
