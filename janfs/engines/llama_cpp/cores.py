@@ -1,23 +1,8 @@
-"""How many threads computing is worth, and how long they wait for each other awake."""
+"""How many threads computing is worth."""
 
 import math
 import os
-from collections.abc import Mapping
 from pathlib import Path
-
-_SPINS = "3000"
-
-
-def waiting_policy(environ: Mapping[str, str]) -> dict[str, str]:
-    """Environment for a process that computes: how GCC's OpenMP threads wait at the end of each operation.
-
-    They meet some 500 times a token. By default they turn in circles for a millisecond first, and where
-    another process is on one of the cores they turn instead of those that are waited for: two threads on two
-    cores with two busy processes beside them gave 1 token a second, one thread 55. Asleep at once they give
-    65, but half as much as awake on an idle machine. Awake for some ten microseconds they give as much there
-    as by default, and 47 here (docs/decisions/0024). What the user has set stays.
-    """
-    return {} if {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(environ) else {"GOMP_SPINCOUNT": _SPINS}
 
 
 def fair_part(cores: int, engines: int) -> int:

@@ -14,7 +14,7 @@ import structlog
 
 import janfs
 from janfs.engines.llama_cpp import wire
-from janfs.engines.llama_cpp.cores import waiting_policy
+from janfs.engines.llama_cpp.waiting import waiting_policy
 from janfs.engines.protocol import EngineExit
 
 _log = structlog.get_logger()

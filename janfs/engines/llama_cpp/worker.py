@@ -33,6 +33,7 @@ from janfs.engines.llama_cpp.loading import Loaded, load
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.prompt import Prepared, chat_text, check_tokens, prepare
 from janfs.engines.llama_cpp.scheduler import Scheduler
+from janfs.engines.llama_cpp.waiting import waiting_of_this_process
 from janfs.engines.protocol import ChatPrompt, EngineSettings, PlainText, Reply, SamplingParams
 from janfs.errors import InvalidInput, JanfsError
 
@@ -73,6 +74,7 @@ class Worker:
                 self._writing, n_parallel=n_parallel, continuous=continuous, cancelled=self._cancelled
             )
         self._embeddings = EmbeddingQueue(self._pooled) if self._pooled is not None else None
+        self._waiting = waiting_of_this_process()
         self._commands: queue.SimpleQueue[wire.Command] = queue.SimpleQueue()
         self._computing: queue.SimpleQueue[_Item] = queue.SimpleQueue()
 
@@ -169,6 +171,7 @@ class Worker:
             if self._embeddings:
                 events += map(_to_vectors, self._embeddings.step(beside=writes))
             self._channel.send(events)
+            self._waiting.computed()
 
     @property
     def _idle(self) -> bool:
@@ -219,8 +222,7 @@ def main(arguments: Sequence[str]) -> None:
     faulthandler.enable()
     threading.excepthook = end_process
     channel = Channel(socket.socket(fileno=descriptor))
-    frame = channel.receive()
-    if frame is None:
+    if (frame := channel.receive()) is None:
         sys.exit(0)
     wanted, log = wire.decode_load(frame), Log()
     try:
@@ -239,10 +241,9 @@ def _to_wire(request_id: str, reply: Reply | JanfsError) -> wire.Event:
 
 
 def _to_vectors(embedded: Embedded) -> wire.Event:
-    request_id, outcome = embedded
-    if isinstance(outcome, JanfsError):
-        return wire.failure(request_id, outcome)
-    return wire.Vectors(request_id, outcome)
+    if isinstance(embedded.outcome, JanfsError):
+        return wire.failure(embedded.request_id, embedded.outcome)
+    return wire.Vectors(embedded.request_id, embedded.outcome)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from janfs.engines.llama_cpp.cores import available_cores, fair_part, waiting_policy
+from janfs.engines.llama_cpp.cores import available_cores, fair_part
 
 
 @pytest.fixture
@@ -30,12 +30,6 @@ def test_a_containers_quota_counts(four_threads_on_two_cores: Path, quota: str, 
 def test_without_a_topology_every_thread_is_a_core(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5})
     assert available_cores(tmp_path, tmp_path / "none") == 2
-
-
-def test_threads_do_not_turn_in_circles_for_long_unless_the_user_wants_it() -> None:
-    assert int(waiting_policy({})["GOMP_SPINCOUNT"]) < 5000
-    assert waiting_policy({"GOMP_SPINCOUNT": "9"}) == {}
-    assert waiting_policy({"OMP_WAIT_POLICY": "active"}) == {}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ import pytest
 from llama_cpp import Llama
 
 from janfs.engines.llama_cpp.client import LlamaCppEngine, start_worker
-from janfs.engines.llama_cpp.cores import waiting_policy
 from janfs.engines.protocol import (
     CallDelta,
     ChatMessage,
@@ -558,14 +557,25 @@ def test_a_name_that_is_not_unicode_is_loaded_all_the_same(tiny_model: Path, tmp
     run_tiny(odd, scenario)
 
 
-def test_a_workers_threads_give_way_to_other_processes(tiny_model: Path) -> None:
+def test_a_workers_threads_sleep_soon_while_others_want_the_cores(tiny_model: Path) -> None:
     async def scenario(engine: Engine) -> None:
-        environment = Path(f"/proc/{engine.info.pid}/environ").read_bytes().split(b"\0")
-        found = dict(each.decode().partition("=")[::2] for each in environment if each)
-        assert waiting_policy(os.environ).items() <= found.items()
-        assert {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(found)
+        tasks = Path(f"/proc/{engine.info.pid}/task")
+        alone = len(list(tasks.iterdir()))
+        others = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(2 * os.cpu_count())]
+        try:
+            until = time.monotonic() + PATIENCE
+            while len(list(tasks.iterdir())) <= alone + os.cpu_count():
+                assert time.monotonic() < until, "no second team of threads came"
+                async for _ in engine.generate(long):
+                    pass
+        finally:
+            for other in others:
+                other.kill()
+                other.wait()
 
-    run_tiny(tiny_model, scenario)
+    sampling = SamplingParams(temperature=0, max_tokens=3000, ignore_eos=True)
+    long = GenerateRequest(request_id="1", prompt=TextPrompt("a"), sampling=sampling)
+    run_tiny(tiny_model, scenario, ctx_len=4096, cpu_threads=2)
 
 
 def test_a_model_that_makes_vectors_does_not_write(ranking_model: Path, noise_bert: Bert) -> None:
