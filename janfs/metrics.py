@@ -4,7 +4,8 @@ Everything is in a registry that is passed around; the names are documented in d
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections import Counter as Counts
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any
 
@@ -25,8 +26,11 @@ _TOKEN_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 _OUTCOMES = frozenset({"stop", "length", "tool_calls", "content_filter"})
 
-StatesOf = Callable[[], Mapping[str, EngineState]]
-"""What each model that is loaded, or was, is doing now, by id."""
+StatesOf = Callable[[], Iterable[tuple[str, EngineState]]]
+"""What each model that is loaded, or was, is doing now, with its id.
+
+Behind it, with the same id, what that does which was replaced and still answers.
+"""
 
 
 ServersOf = Callable[[], Mapping[str, Sequence[UpstreamState]]]
@@ -192,15 +196,23 @@ class _Engines(Collector):
             "janfs_model_requests", "Requests that are computed, and that wait.", labels=("model", "state")
         )
         memory = GaugeMetricFamily(
-            "janfs_model_resident_bytes", "Memory of the process that holds a model.", labels=("model",)
+            "janfs_model_resident_bytes", "Memory of the processes that hold a model.", labels=("model",)
         )
-        for model_id, now in self._states_of().items():
-            state.add_metric((model_id, now.state), 1)
-            requests.add_metric((model_id, "active"), now.active)
-            requests.add_metric((model_id, "waiting"), now.waiting)
-            held = resident(now.info.pid) if now.info is not None else None
-            if held is not None:
-                memory.add_metric((model_id,), held)
+        states: dict[str, str] = {}
+        counted: Counts[tuple[str, str]] = Counts()
+        held: Counts[str] = Counts()
+        for model_id, now in self._states_of():
+            states.setdefault(model_id, now.state)
+            counted.update({(model_id, "active"): now.active, (model_id, "waiting"): now.waiting})
+            of_process = resident(now.info.pid) if now.info is not None else None
+            if of_process is not None:
+                held[model_id] += of_process
+        for labels in states.items():
+            state.add_metric(labels, 1)
+        for labels, count in counted.items():
+            requests.add_metric(labels, count)
+        for model_id, size in held.items():
+            memory.add_metric((model_id,), size)
         yield from (state, requests, memory)
 
 

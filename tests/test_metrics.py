@@ -68,7 +68,7 @@ def test_vectors_are_counted_by_how_they_ended() -> None:
 
 def test_every_metric_is_documented() -> None:
     metrics = Metrics()
-    metrics.watch_engines(dict)
+    metrics.watch_engines(tuple)
     names = {family.name for family in text_string_to_metric_families(metrics.exposition().decode())}
     told = (Path(__file__).parent.parent / "docs" / "operations.md").read_text()
     missing = {name for name in names if name.startswith("janfs_") and f"`{name}`" not in told}
@@ -108,13 +108,29 @@ def test_loaded_models_show_their_state_queue_and_memory() -> None:
     gone = EngineInfo(**{name: getattr(info, name) for name in info.__struct_fields__} | {"pid": 2**22 + 1})
     metrics = Metrics()
     metrics.watch_engines(
-        lambda: {
-            "m": EngineState(state="running", active=2, waiting=3, info=info),
-            "n": EngineState(state="stopping", info=gone),
-        }
+        lambda: [
+            ("m", EngineState(state="running", active=2, waiting=3, info=info)),
+            ("n", EngineState(state="stopping", info=gone)),
+        ]
     )
     assert sample(metrics, "janfs_model_state", model="m", state="running") == 1
     assert sample(metrics, "janfs_model_requests", model="m", state="active") == 2
     assert sample(metrics, "janfs_model_requests", model="m", state="waiting") == 3
     assert (sample(metrics, "janfs_model_resident_bytes", model="m") or 0) > 1_000_000
     assert sample(metrics, "janfs_model_resident_bytes", model="n") is None, "its process is gone"
+
+
+def test_an_engine_that_was_replaced_and_still_answers_counts_for_its_model() -> None:
+    info = EngineInfo(
+        pid=os.getpid(), load_seconds=1, n_ctx=1, n_ctx_train=1, n_parallel=1, n_vocab=1, n_params=1,
+        description="",
+    )  # fmt: skip
+    successor = EngineState(state="loading", waiting=3)
+    replaced = EngineState(state="stopping", active=2, info=info)
+    metrics = Metrics()
+    metrics.watch_engines(lambda: [("m", successor), ("m", replaced)])
+    assert sample(metrics, "janfs_model_state", model="m", state="loading") == 1
+    assert sample(metrics, "janfs_model_state", model="m", state="stopping") is None
+    assert sample(metrics, "janfs_model_requests", model="m", state="active") == 2
+    assert sample(metrics, "janfs_model_requests", model="m", state="waiting") == 3
+    assert (sample(metrics, "janfs_model_resident_bytes", model="m") or 0) > 1_000_000

@@ -36,7 +36,7 @@ def create_api(context: ApiContext) -> Access:
     past = AsOf(
         context.log, RootPaths(context.settings.root).past, now=lambda: context.pipeline.snapshot.catalogue
     )
-    context.metrics.watch_engines(context.states_by_id)
+    context.metrics.watch_engines(context.shown)
     context.metrics.watch_servers(context.remotes.servers)
     context.pipeline.on_publish(lambda _: bell.ring_from_thread())
 
