@@ -9,7 +9,7 @@ from janfs.engines.llama_cpp.chat import ChatFormat
 from janfs.engines.llama_cpp.dialects import harmony
 from janfs.engines.llama_cpp.dialects.forced import forced, late
 from janfs.engines.llama_cpp.dialects.marks import HARMONY, Marks
-from janfs.engines.llama_cpp.dialects.reading import Reader, one_call, reader
+from janfs.engines.llama_cpp.dialects.reading import Reader, one_call, only_calls, reader
 from janfs.engines.llama_cpp.dialects.tagged import text_arguments
 from janfs.engines.llama_cpp.gbnf import behind, either
 from janfs.engines.llama_cpp.grammar import gbnf_of_tool
@@ -125,6 +125,8 @@ def _from_chat(
         read = reader(marks, tools=bool(prompt.tools), thinking=thinking, texts=texts)
     if not prompt.parallel:
         read = one_call(read)
+    if prompt.must_call:
+        read = only_calls(read)
     alone = [vocabulary.tokenize(mark) for mark in (harmony.SPECIAL if marks is HARMONY else marks.special)]
     shown = frozenset(tokens[0] for tokens in alone if len(tokens) == 1)
     grammar = form

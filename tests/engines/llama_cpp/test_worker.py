@@ -380,11 +380,13 @@ def test_a_model_that_must_call_calls_with_arguments_that_fit(client: Client) ->
     chat = msgspec.structs.replace(chat, parallel=False)
     sampling = msgspec.structs.replace(GREEDY, max_tokens=60)
 
-    async def called() -> list[Any]:
+    async def called(sampling: SamplingParams) -> list[Any]:
         request = GenerateRequest(request_id="c", prompt=chat, sampling=sampling)
         return [reply async for reply in client.engine.generate(request)]
 
-    *parts, end = client.run(called())
+    (end,) = client.run(called(msgspec.structs.replace(sampling, max_tokens=2)))
+    assert end.finish_reason == "length", "what was cut off in its head is neither a call nor words"
+    *parts, end = client.run(called(sampling))
     assert end.finish_reason == "tool_calls"
     assert all(isinstance(part, CallDelta) for part in parts), parts
     assert parts[0].name in ("weather", "time")

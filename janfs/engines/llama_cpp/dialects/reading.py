@@ -67,6 +67,11 @@ def one_call(read: Reader) -> Reader:
     return read_one
 
 
+def only_calls(read: Reader) -> Reader:
+    """The same for an answer that must call: what reads as words is the head of a call that was cut off."""
+    return lambda text, final: read(text, final)._replace(content="")
+
+
 def _thought(text: str, marks: Marks, *, thinking: bool, final: bool) -> tuple[str, str | None]:
     """The thought at the beginning of a text and what follows it; None while that has not begun."""
     beginning, end = marks.thought
