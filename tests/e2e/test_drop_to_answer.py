@@ -9,6 +9,7 @@ from pathlib import Path
 import openai
 import psutil
 import pytest
+from llama_cpp import Llama
 
 from tests.e2e.conftest import SAMPLE_ID
 from tests.support.patience import PATIENCE
@@ -139,6 +140,42 @@ def test_a_worker_that_is_killed_takes_only_its_own_requests_with_it(start: Star
     types = [event["type"] for event in service.get(f"/v1/models/{SAMPLE_ID}/history")["data"]]
     assert types[-3:] == ["model-started", "engine-crashed", "model-started"]
     assert service.client.get("/healthz").is_success
+
+
+def test_greedy_answers_are_llama_cpps_own_whatever_was_started_anew(
+    start: Start, sample_model: Path
+) -> None:
+    # What comes next is clearly the likeliest: see tests/engines/llama_cpp/test_worker.py.
+    prompts = ("2 4 6 8 10 12", "1, 2, 3, 4, 5, 6,")
+    oracle = Llama(str(sample_model), n_ctx=512, n_threads=1, flash_attn=True, verbose=False)
+
+    def said(prompt: str) -> str:
+        answer = oracle.create_completion(prompt, max_tokens=16, temperature=0.0, repeat_penalty=1.0)
+        return str(answer["choices"][0]["text"])
+
+    def answers(service: ServiceProcess) -> list[str]:
+        with client_of(service) as client:
+            asked = (
+                client.completions.create(model=SAMPLE_ID, prompt=each, temperature=0, max_tokens=16)
+                for each in prompts
+            )
+            return [answer.choices[0].text for answer in asked]
+
+    expected = [said(prompt) for prompt in prompts]
+    service = start("--sample", "--spare-worker", "off")
+    service.wait_model(SAMPLE_ID)
+    assert answers(service) == expected
+    assert answers(service) == expected, "with what was computed before"
+    (worker,) = workers_of(service)
+    worker.kill()
+    service.wait(lambda: not workers_of(service), "the worker to be gone")
+    assert answers(service) == expected, "of another worker"
+    service.client.put(f"/v1/models/{SAMPLE_ID}/stop").raise_for_status()
+    assert answers(service) == expected, "loaded again"
+    service.kill()
+    again = start()
+    again.wait_model(SAMPLE_ID)
+    assert answers(again) == expected, "of another service"
 
 
 def test_a_client_that_goes_away_stops_its_generation(start: Start) -> None:
