@@ -17,7 +17,7 @@ from typing import Protocol
 _PROCESS = Path("/proc/self")
 _AWAKE = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "300000"}  # a few milliseconds, GCC's default
 _BRIEFLY = {"GOMP_SPINCOUNT": "3000"}  # some ten microseconds
-_WINDOW = 0.25  # seconds on a core, after which it is asked again
+_WINDOW = 0.5  # seconds on a core, after which it is asked again
 _CROWDED = 0.2  # seconds that all threads waited for a core, in one that the first of them had it
 _ROOMY = 0.1
 
@@ -29,7 +29,15 @@ def waiting_policy(environ: Mapping[str, str], process: Path = _PROCESS) -> dict
     """
     if {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(environ):
         return {}
-    return _AWAKE if (process / "schedstat").exists() else _BRIEFLY
+    return _AWAKE if _is_counted(process) else _BRIEFLY
+
+
+def _is_counted(process: Path) -> bool:
+    """Whether the kernel counts how long threads of a process wait; one that may not shows zeros."""
+    try:
+        return any(map(int, (process / "schedstat").read_text().split()))
+    except FileNotFoundError:
+        return False
 
 
 class Threads(Protocol):

@@ -1,13 +1,10 @@
-import ctypes
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import llama_cpp  # noqa: F401  # brings the OpenMP that computes
 import pytest
 
-from janfs.engines.llama_cpp.waiting import OpenMpThreads, Waiting, waiting_of_this_process, waiting_policy
+from janfs.engines.llama_cpp.waiting import Waiting, waiting_of_this_process, waiting_policy
 from tests.support.patience import PATIENCE
 
 
@@ -55,10 +52,14 @@ def test_threads_sleep_soon_while_others_want_the_cores(threads: FakeThreads, wa
     assert threads.told == [True, False]
 
 
-def test_threads_wait_awake_where_the_kernel_tells_whether_others_want_the_cores(tmp_path: Path) -> None:
-    assert waiting_policy({}, tmp_path)["GOMP_SPINCOUNT"] == "3000"
-    (tmp_path / "schedstat").touch()
-    assert waiting_policy({}, tmp_path) == {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "300000"}
+@pytest.mark.parametrize("counted", ["9 0 1\n", "0 0 0\n", None])
+def test_threads_wait_awake_where_the_kernel_tells_whether_others_want_the_cores(
+    tmp_path: Path, counted: str | None
+) -> None:
+    if counted is not None:
+        (tmp_path / "schedstat").write_text(counted)
+    awake = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "300000"}
+    assert waiting_policy({}, tmp_path) == (awake if counted == "9 0 1\n" else {"GOMP_SPINCOUNT": "3000"})
 
 
 @pytest.mark.parametrize("environ", [{"GOMP_SPINCOUNT": "9"}, {"OMP_WAIT_POLICY": "active"}])
@@ -67,21 +68,30 @@ def test_what_the_user_has_set_stays(environ: dict[str, str]) -> None:
     waiting_of_this_process(environ).computed()  # and would not change anything
 
 
-def _tasks() -> int:
-    return sum(1 for _ in Path("/proc/self/task").iterdir())
+def printed(script: str) -> list[str]:
+    """What a script prints in a process of its own, where no other threads come and go."""
+    ran = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    return ran.stdout.split()
 
 
-def test_a_second_team_has_more_threads_than_there_are_processors(threads: FakeThreads) -> None:
-    openmp = ctypes.CDLL("libgomp.so.1")
-    few, team = _tasks(), OpenMpThreads(openmp)
-    for _ in range(3):
-        team.sleep_soon(True)
-        assert _tasks() == few + openmp.omp_get_num_procs() + 1
-        team.sleep_soon(False)
-        until = time.monotonic() + PATIENCE
-        while _tasks() > few:
-            assert time.monotonic() < until, "they stay"
-            time.sleep(0.01)
+def test_a_second_team_has_more_threads_than_there_are_processors_and_ends() -> None:
+    script = f"""
+import ctypes, os, time
+from janfs.engines.llama_cpp.waiting import OpenMpThreads
+def tasks():
+    return len(os.listdir("/proc/self/task"))
+openmp = ctypes.CDLL("libgomp.so.1")
+alone, threads = tasks(), OpenMpThreads(openmp)
+for _ in range(3):
+    threads.sleep_soon(True)
+    print(tasks() - alone - openmp.omp_get_num_procs())
+    threads.sleep_soon(False)
+    until = time.monotonic() + {PATIENCE}
+    while tasks() > alone and time.monotonic() < until:
+        time.sleep(0.01)
+    print(tasks() - alone)
+"""
+    assert printed(script) == ["1", "0"] * 3
 
 
 def test_the_kernel_counts_how_long_threads_wait_for_a_core() -> None:
@@ -99,5 +109,5 @@ while time.process_time() < until:
 print(threads.waited() - before)
 os.kill(other, 9)
 """
-    waited = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    (waited,) = printed(script)
     assert float(waited) > 0.1
