@@ -102,17 +102,36 @@ class OpenMpThreads:
         return found / 1e9
 
     def sleep_soon(self, wanted: bool) -> None:
-        """See `Threads.sleep_soon`."""
+        """See `Threads.sleep_soon`. Without effect where so many threads cannot be started."""
         if self._team is not None:
             self._team.end()
-        self._team = _Team(self._library) if wanted else None
+        size = self._library.omp_get_num_procs() + 1
+        self._team = _Team(self._library, size) if wanted and _may_start(size) else None
+
+
+def _may_start(count: int) -> bool:
+    """Whether so many more threads can be started; libgomp ends the process when it cannot start one."""
+    ended, started = threading.Event(), list[threading.Thread]()
+    try:
+        for _ in range(count):
+            started.append(threading.Thread(target=ended.wait, daemon=True))
+            started[-1].start()
+    except RuntimeError:
+        del started[-1]
+        return False
+    finally:
+        ended.set()
+        for thread in started:
+            thread.join()
+    return True
 
 
 class _Team:
-    """More OpenMP threads than there are processors, which sleep until their first one ends."""
+    """So many OpenMP threads, which sleep until their first one ends."""
 
-    def __init__(self, library: ctypes.CDLL) -> None:
+    def __init__(self, library: ctypes.CDLL, size: int) -> None:
         self._library = library
+        self._size = size
         self._ended = threading.Event()
         begun = threading.Event()
         self._first = threading.Thread(target=self._lead, args=(begun,), name="team", daemon=True)
@@ -121,7 +140,7 @@ class _Team:
 
     def _lead(self, begun: threading.Event) -> None:
         nothing = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)  # each calls free(NULL)
-        self._library.GOMP_parallel(nothing, None, self._library.omp_get_num_procs() + 1, 0)
+        self._library.GOMP_parallel(nothing, None, self._size, 0)
         begun.set()
         self._ended.wait()
 

@@ -94,6 +94,21 @@ for _ in range(3):
     assert printed(script) == ["1", "0"] * 3
 
 
+def test_where_no_more_threads_can_be_started_all_stays_as_it_is() -> None:
+    script = """
+import ctypes, os, resource
+from janfs.engines.llama_cpp.waiting import OpenMpThreads
+threads, alone = OpenMpThreads(ctypes.CDLL("libgomp.so.1")), len(os.listdir("/proc/self/task"))
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**20, -1))
+threads.sleep_soon(True)
+print(len(os.listdir("/proc/self/task")) - alone)
+threads.sleep_soon(False)
+print("goes on")
+"""
+    assert printed(script) == ["0", "goes", "on"]
+
+
 def test_the_kernel_counts_how_long_threads_wait_for_a_core() -> None:
     script = """
 import ctypes, os, time
