@@ -217,6 +217,18 @@ def test_it_stops_in_good_order(start: Start) -> None:
     assert not [worker for worker in workers if worker.is_running()]
 
 
+def test_asked_twice_it_stops_at_once_and_has_nothing_to_complain_of(start: Start) -> None:
+    service = start("--sample")
+    service.wait_model(SAMPLE_ID)
+    body = {"model": SAMPLE_ID, "messages": HELLO, "max_tokens": 6000, "ignore_eos": True, "stream": True}
+    with service.client.stream("POST", "/v1/chat/completions", json=body) as answer:
+        next(answer.iter_lines())
+        service.process.send_signal(signal.SIGINT)
+        told = service.stop(signal.SIGTERM)  # of two alike, the kernel may deliver one
+    assert service.process.returncode == 0
+    assert "Traceback" not in told
+
+
 def test_what_happened_while_it_was_down_is_found(start: Start, sample_model: Path) -> None:
     service = start()
     service.wait_ready()
