@@ -109,6 +109,7 @@ print("goes on")
     assert printed(script) == ["0", "goes", "on"]
 
 
+@pytest.mark.skipif("OMP_WAIT_POLICY" not in waiting_policy({}), reason="this kernel does not count it")
 def test_the_kernel_counts_how_long_threads_wait_for_a_core() -> None:
     script = """
 import ctypes, os, time

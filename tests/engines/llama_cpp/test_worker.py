@@ -19,6 +19,7 @@ import pytest
 from llama_cpp import Llama
 
 from janfs.engines.llama_cpp.client import LlamaCppEngine, start_worker
+from janfs.engines.llama_cpp.waiting import waiting_policy
 from janfs.engines.protocol import (
     CallDelta,
     ChatMessage,
@@ -559,6 +560,7 @@ def test_a_name_that_is_not_unicode_is_loaded_all_the_same(tiny_model: Path, tmp
     run_tiny(odd, scenario)
 
 
+@pytest.mark.skipif("OMP_WAIT_POLICY" not in waiting_policy({}), reason="this kernel counts no waiting")
 def test_a_workers_threads_sleep_soon_while_others_want_the_cores(tiny_model: Path) -> None:
     async def scenario(engine: Engine) -> None:
         tasks = Path(f"/proc/{engine.info.pid}/task")
