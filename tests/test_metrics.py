@@ -100,16 +100,18 @@ def test_a_generation_that_fails_is_an_error_and_stays_one() -> None:
     assert sample(metrics, "janfs_answers_total", model="m", outcome="error") == 1
 
 
+INFO = EngineInfo(
+    pid=os.getpid(), load_seconds=1, n_ctx=1, n_ctx_train=1, n_parallel=1, n_vocab=1, n_params=1,
+    description="",
+)  # fmt: skip
+
+
 def test_loaded_models_show_their_state_queue_and_memory() -> None:
-    info = EngineInfo(
-        pid=os.getpid(), load_seconds=1, n_ctx=1, n_ctx_train=1, n_parallel=1, n_vocab=1, n_params=1,
-        description="",
-    )  # fmt: skip
-    gone = EngineInfo(**{name: getattr(info, name) for name in info.__struct_fields__} | {"pid": 2**22 + 1})
+    gone = EngineInfo(**{name: getattr(INFO, name) for name in INFO.__struct_fields__} | {"pid": 2**22 + 1})
     metrics = Metrics()
     metrics.watch_engines(
         lambda: [
-            ("m", EngineState(state="running", active=2, waiting=3, info=info)),
+            ("m", EngineState(state="running", active=2, waiting=3, info=INFO)),
             ("n", EngineState(state="stopping", info=gone)),
         ]
     )
@@ -121,12 +123,8 @@ def test_loaded_models_show_their_state_queue_and_memory() -> None:
 
 
 def test_an_engine_that_was_replaced_and_still_answers_counts_for_its_model() -> None:
-    info = EngineInfo(
-        pid=os.getpid(), load_seconds=1, n_ctx=1, n_ctx_train=1, n_parallel=1, n_vocab=1, n_params=1,
-        description="",
-    )  # fmt: skip
     successor = EngineState(state="loading", waiting=3)
-    replaced = EngineState(state="stopping", active=2, info=info)
+    replaced = EngineState(state="stopping", active=2, info=INFO)
     metrics = Metrics()
     metrics.watch_engines(lambda: [("m", successor), ("m", replaced)])
     assert sample(metrics, "janfs_model_state", model="m", state="loading") == 1

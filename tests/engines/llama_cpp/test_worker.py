@@ -560,6 +560,16 @@ def test_a_name_that_is_not_unicode_is_loaded_all_the_same(tiny_model: Path, tmp
     run_tiny(odd, scenario)
 
 
+def test_a_worker_is_told_how_its_threads_are_to_wait(tiny_model: Path) -> None:
+    async def scenario(engine: Engine) -> None:
+        environment = Path(f"/proc/{engine.info.pid}/environ").read_bytes().split(b"\0")
+        found = dict(each.decode().partition("=")[::2] for each in environment if each)
+        assert waiting_policy(os.environ).items() <= found.items()
+        assert {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(found)
+
+    run_tiny(tiny_model, scenario)
+
+
 @pytest.mark.skipif("OMP_WAIT_POLICY" not in waiting_policy({}), reason="this kernel counts no waiting")
 def test_a_workers_threads_sleep_soon_while_others_want_the_cores(tiny_model: Path) -> None:
     async def scenario(engine: Engine) -> None:
