@@ -110,13 +110,13 @@ class ApiContext(Struct, frozen=True, kw_only=True):
 
         return find
 
-    def states_by_id(self) -> dict[str, EngineState]:
-        """What every model is doing that is loaded here, or was, by its id of now."""
-        return {self._id_of(uid): now for uid, now in self.pool.states().items()}
-
     def shown(self) -> list[tuple[str, EngineState]]:
-        """The same, and what those do that were replaced and still answer."""
-        return [*self.states_by_id().items(), *((self._id_of(uid), now) for uid, now in self.pool.leaving())]
+        """What every model is doing that is loaded here, or was, with its id of now.
+
+        Behind them stands what those do that were replaced and still answer.
+        """
+        states = [*self.pool.states().items(), *self.pool.leaving()]
+        return [(self._id_of(uid), now) for uid, now in states]
 
     def _id_of(self, uid: str) -> str:
         models = self.pipeline.snapshot.catalogue.models
