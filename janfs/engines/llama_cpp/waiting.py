@@ -17,6 +17,7 @@ from typing import Protocol
 _PROCESS = Path("/proc/self")
 _AWAKE = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "300000"}  # a few milliseconds, GCC's default
 _BRIEFLY = {"GOMP_SPINCOUNT": "3000"}  # some ten microseconds
+_LIBRARY = re.compile(r"^(?:\S+ +){5}(/.*/libgomp\S*\.so\S*)$", re.MULTILINE)  # in proc(5)'s maps
 _WINDOW = 0.5  # seconds on a core, after which it is asked again
 _CROWDED = 0.2  # seconds that all threads waited for a core, in one that the first of them had it
 _ROOMY = 0.1
@@ -163,7 +164,7 @@ def waiting_of_this_process(environ: Mapping[str, str] = os.environ, process: Pa
     """That of GCC's OpenMP where it waits awake because we want it to. All else is let be."""
     if all(environ.get(name) == value for name, value in _AWAKE.items()):
         # The very library that computes: packages bring their own under other names.
-        mapped = re.search(r"/\S*/libgomp\S*\.so\S*$", (process / "maps").read_text(), re.MULTILINE)
+        mapped = _LIBRARY.search((process / "maps").read_text())
         if mapped:
-            return Waiting(OpenMpThreads(ctypes.CDLL(mapped[0]), process))
+            return Waiting(OpenMpThreads(ctypes.CDLL(mapped[1]), process))
     return Waiting(_OtherThreads())

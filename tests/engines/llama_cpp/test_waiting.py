@@ -68,6 +68,17 @@ def test_what_the_user_has_set_stays(environ: dict[str, str]) -> None:
     waiting_of_this_process(environ).computed()  # and would not change anything
 
 
+def test_the_openmp_that_computes_is_found_also_where_its_path_has_spaces(tmp_path: Path) -> None:
+    library = tmp_path / "a folder" / "libgomp-a34b3233.so.1.0.0"
+    library.parent.mkdir()
+    library.write_bytes(b"no library")
+    line = f"7f00c0000000-7f00c0400000 r-xp 00000000 103:01 1234                     {library}\n"
+    (tmp_path / "maps").write_text(line.replace(str(library), "/lib/libc.so.6") + line)
+    awake = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "300000"}
+    with pytest.raises(OSError, match="a folder/libgomp-a34b3233"):  # as the loader cannot read it
+        waiting_of_this_process(awake, tmp_path)
+
+
 def printed(script: str) -> list[str]:
     """What a script prints in a process of its own, where no other threads come and go."""
     ran = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
