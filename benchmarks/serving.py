@@ -2,6 +2,9 @@
 
 Both serve the same requests in turn, several rounds, and what counts is the ratio within a round. Prompts are
 new in every round, so that nothing is in anybody's cache but what the round itself has put there.
+
+llama-server gives each slot a cache of its own, an eighth of the context. It can also have one for all, as we
+do, and is asked a second time like that where it matters.
 """
 
 import itertools
@@ -30,6 +33,7 @@ SLOTS, CONTEXT, THREADS = 8, 16_384, 2
 ROUNDS = 3
 UNLOADED_FOR = 2.0  # seconds; a model is unloaded because nobody asked for a while
 MODEL = "measured"
+ALIKE = ", one cache for all"
 
 
 @dataclass(frozen=True)
@@ -57,50 +61,72 @@ def run(where: Path | None = None, rounds: int = ROUNDS) -> list[Row]:
     """All scenarios, ours and llama-server's in turn."""
     program = build()
     found: list[Measured] = []
-    with tempfile.TemporaryDirectory(dir=where) as folder, _both(program, Path(folder)) as (ours, theirs):
+    with (
+        tempfile.TemporaryDirectory(dir=where) as folder,
+        _llama_server(program, Path(folder) / "llama-server.log") as theirs,
+        _llama_server(program, Path(folder) / "alike.log", "--kv-unified") as alike,
+        _janfs(Path(folder)) as ours,
+    ):
         for number in range(rounds):
-            # Who goes first changes, as the machine may get slower or faster all the while.
-            servers = [ours, theirs] if number % 2 == 0 else [theirs, ours]
-            for scenario in (_throughput, _shared_prompt, _long_prompt, _second_turn):
-                began = _cpu(ours, theirs)
-                figures = {id(server): scenario(server, number) for server in servers}
-                busy = _share_of_others(began, _cpu(ours, theirs))
-                for name, value in figures[id(ours)].items():
-                    _add(found, Measured(name, number, value, figures[id(theirs)][name], busy))
-        memory = Measured("memory", 0, _memory(ours), _memory(theirs), 0)
+            for clients in (1, 4, 8):
+                peers = {"": theirs} | ({ALIKE: alike} if clients > 1 else {})
+                found += _in_turn(partial(_throughput, clients=clients), number, ours, peers)
+            for scenario in (_shared_prompt, _long_prompt, _second_turn):
+                found += _in_turn(scenario, number, ours, {"": theirs})
+        found.append(_shown(Measured("memory", 0, _memory(ours), _memory(theirs), 0)))
     with (
         tempfile.TemporaryDirectory(dir=where) as folder,
         _router(program, Path(folder)) as router,
         _janfs(Path(folder)) as ours,
     ):
         for number in range(rounds):
-            servers = [ours, router] if number % 2 == 0 else [router, ours]
             for name, pause in (("cold", UNLOADED_FOR), ("cold at once", 0.0)):
-                figures = {id(server): _cold(server, number, pause) for server in servers}
-                _add(found, Measured(name, number, figures[id(ours)], figures[id(router)], 0))
-    found.append(memory)
+                cold = partial(_cold, name=name, pause=pause)
+                found += _in_turn(cold, number, ours, {"": router}, lasting=False)
     _keep_rounds(found)
     return _rows(found)
 
 
-def _add(found: list[Measured], measured: Measured) -> None:
-    """Keep a figure, and show it: a run takes minutes."""
-    found.append(measured)
+def _in_turn(
+    scenario: Callable[[Served, int], dict[str, float]],
+    number: int,
+    ours: Served,
+    peers: dict[str, Served],
+    *,
+    lasting: bool = True,
+) -> list[Measured]:
+    """A scenario's figures of ours and of each peer, whose names end as the key of that peer says.
+
+    Unless their processes are `lasting`, nobody knows what others had of the machine.
+    """
+    servers = [ours, *peers.values()]
+    # Who goes first changes, as the machine may get slower or faster all the while.
+    first = number % len(servers)
+    began = _cpu(*servers) if lasting else None
+    figures = {id(server): scenario(server, number) for server in servers[first:] + servers[:first]}
+    busy = _share_of_others(began, _cpu(*servers)) if began is not None else 0
+    return [
+        _shown(Measured(f"{name}{kind}", number, value, figures[id(peer)][name], busy))
+        for kind, peer in peers.items()
+        for name, value in figures[id(ours)].items()
+    ]
+
+
+def _shown(measured: Measured) -> Measured:
+    """A figure, which is shown as it comes: a run takes minutes."""
     print(
         f"round {measured.round + 1}, {measured.name}: {measured.ours:.3f} against {measured.theirs:.3f}",
         flush=True,
     )
+    return measured
 
 
-def _throughput(server: Served, number: int) -> dict[str, float]:
-    """Tokens a second of 1, 4 and 8 clients with prompts of 120 words that have nothing in common."""
-    rates = {}
-    for clients in (1, 4, 8):
-        prompts = [[user(words(120, (number, clients, client)))] for client in range(clients)]
-        began = time.perf_counter()
-        answers = at_once([partial(ask, server.port, server.model, prompt, 64) for prompt in prompts])
-        rates[f"tokens/s, {clients}"] = _tokens(answers) / (time.perf_counter() - began)
-    return rates
+def _throughput(server: Served, number: int, *, clients: int) -> dict[str, float]:
+    """Tokens a second of several clients with prompts of 120 words that have nothing in common."""
+    prompts = [[user(words(120, (number, clients, client)))] for client in range(clients)]
+    began = time.perf_counter()
+    answers = at_once([partial(ask, server.port, server.model, prompt, 64) for prompt in prompts])
+    return {f"tokens/s, {clients}": _tokens(answers) / (time.perf_counter() - began)}
 
 
 def _shared_prompt(server: Served, number: int) -> dict[str, float]:
@@ -151,7 +177,7 @@ def _second_turn(server: Served, number: int) -> dict[str, float]:
     return {"second turn": median(firsts)}
 
 
-def _cold(server: Served, number: int, pause: float) -> float:
+def _cold(server: Served, number: int, *, name: str, pause: float) -> dict[str, float]:
     """Seconds from a request for a model that is not loaded to its first token; the median of three.
 
     It was unloaded `pause` seconds before.
@@ -161,21 +187,16 @@ def _cold(server: Served, number: int, pause: float) -> float:
         server.unload()
         time.sleep(pause)
         firsts.append(ask(server.port, server.model, [user(words(5, (number, turn, pause)))], 4).first)
-    return median(firsts)
+    return {name: median(firsts)}
 
 
 @contextmanager
-def _both(program: Path, folder: Path) -> Iterator[tuple[Served, Served]]:
-    options = [*("-m", str(sample_file())), *("-np", str(SLOTS)), *("-c", str(CONTEXT))]
+def _llama_server(program: Path, log: Path, *more: str) -> Iterator[Served]:
+    options = [*("-m", str(sample_file())), *("-np", str(SLOTS)), *("-c", str(CONTEXT)), *more]
     options += ["-t", str(THREADS), "-tb", str(THREADS)]
-    with (
-        LlamaServer(program, folder / "llama-server.log", options) as server,
-        _janfs(folder) as ours,
-    ):
-        theirs = Served(server.port, MODEL, server.process.pid, lambda: None)
-        for warm in (ours, theirs):
-            ask(warm.port, warm.model, [user("Hello.")], 4)
-        yield ours, theirs
+    with LlamaServer(program, log, options) as server:
+        ask(server.port, MODEL, [user("Hello.")], 4)
+        yield Served(server.port, MODEL, server.process.pid, lambda: None)
 
 
 @contextmanager
@@ -207,6 +228,7 @@ def _janfs(folder: Path) -> Iterator[Served]:
         service.wait_ready()
         service.wait_model(MODEL)
         port = urlsplit(service.url).port or 0
+        ask(port, MODEL, [user("Hello.")], 4)
         yield Served(port, MODEL, service.process.pid, lambda: _post(port, f"/v1/models/{MODEL}/stop", {}))
 
 
@@ -257,6 +279,8 @@ def _rows(found: list[Measured]) -> list[Row]:
         "tokens/s, 1": ("tokens/s, 1 client", 1.0, True),
         "tokens/s, 4": ("tokens/s, 4 clients", 1.0, True),
         "tokens/s, 8": ("tokens/s, 8 clients", 1.0, True),
+        f"tokens/s, 4{ALIKE}": ("… beside llama-server with one cache for all, 4 clients", None, True),
+        f"tokens/s, 8{ALIKE}": ("… 8 clients", None, True),
         "shared tokens/s": ("one system prompt, 8 clients: tokens/s", 2.5, True),
         "shared first p99": ("… first token, p99", 0.3, False),
         "shared first p50": ("… first token, p50", None, False),
