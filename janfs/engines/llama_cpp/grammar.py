@@ -95,7 +95,7 @@ def gbnf_of_schema(schema: str, *, strict: bool = True) -> str:
         raise InvalidInput(f"The JSON schema is too complex: {error}.", param="response_format") from error
     except RecursionError as error:
         raise InvalidInput("The JSON schema is nested too deeply.", param="response_format") from error
-    except (ValueError, TypeError, LookupError, AttributeError, MemoryError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError) as error:
         what = str(error) or type(error).__name__
         raise InvalidInput(
             f"The JSON schema cannot be used: {what[:300]}.", param="response_format"

@@ -2,6 +2,7 @@
 
 import json
 import re
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -109,6 +110,109 @@ def closed(**properties: Any) -> dict[str, Any]:
             ["{}", '{"a": null}'],
             ['{"a": }', '{"a": {}}'],
         ),
+        (
+            {"additionalProperties": INTEGER, "propertyNames": {"enum": ["a", "b"]}},
+            ["{}", '{"a": 1}', '{"b": 1}', '{"a": 1, "b": 2}'],
+            ['{"c": 1}', '{"a": ""}'],
+        ),
+        (
+            {
+                "$defs": {"Key": {"enum": ["a", "b"], "type": "string"}},
+                "additionalProperties": INTEGER,
+                "propertyNames": {"$ref": "#/$defs/Key"},
+                "minProperties": 2,
+            },
+            ['{"a": 1, "b": 2}'],
+            ["{}", '{"a": 1}', '{"b": 1}'],
+        ),
+        (
+            {"additionalProperties": INTEGER, "propertyNames": {"maxLength": 2}, "minProperties": 1},
+            ['{"ab": 1}', '{"a": 1, "bc": 2}'],
+            ["{}", '{"abc": 1}'],
+        ),
+        (
+            {"properties": {"a": {}, "b": {}}, "propertyNames": {"const": "b"}},
+            ["{}", '{"b": 1}'],
+            ['{"a": 1}'],
+        ),
+        (
+            {"patternProperties": {"^x-": TEXT}, "properties": {"n": INTEGER}, "required": ["n"]},
+            ['{"n": 1}', '{"n": 1, "x-a": "", "x-b": ""}'],
+            ['{"x-a": ""}', '{"n": 1, "x-a": 1}', '{"n": 1, "y": ""}'],
+        ),
+        (
+            {
+                "patternProperties": {"^[ab]$": INTEGER},
+                "properties": {"a": {"minimum": 5}},
+                "required": ["b"],
+            },
+            ['{"b": 1}', '{"a": 5, "b": 1}'],
+            ['{"a": 4, "b": 1}', '{"a": 5}', '{"b": ""}'],
+        ),
+        (
+            {"allOf": [{"patternProperties": {"^x": TEXT}}, closed(xa={"minLength": 1})]},
+            ['{"xa": "1"}'],
+            ['{"xa": ""}', '{"xa": "1", "xb": ""}'],
+        ),
+        ({"allOf": [{"enum": [1, "a", None]}, {"enum": [True, "a"]}]}, ['"a"'], ["1", "true"]),
+        ({"enum": ["ab", "b", 1], "pattern": "^a"}, ['"ab"', "1"], ['"b"']),
+        (
+            {
+                "allOf": [
+                    {"prefixItems": [{"minimum": 1}, TEXT], "items": {}},
+                    {"items": {"type": ["integer", "string"]}},
+                ]
+            },
+            ['[1, ""]', '[2, "", 0]'],
+            ['[0, ""]', "[1, 1]", '[1, "", null]'],
+        ),
+        (
+            {"allOf": [{"properties": {"a": {}}, "additionalProperties": TEXT}, {"properties": {"b": {}}}]},
+            ['{"a": 1, "b": ""}'],
+            ['{"b": 1}'],
+        ),
+        (
+            {"allOf": [{"patternProperties": {"^b": TEXT, "^c": {}}}, closed(b={})]},
+            ['{"b": ""}'],
+            ['{"b": 1}', '{"b": "", "c": 1}'],
+        ),
+        (
+            {"allOf": [{"additionalProperties": False}, {"properties": {"a": INTEGER}}]},
+            ["{}"],
+            ['{"a": 1}'],
+        ),
+        (
+            {"properties": {"a": INTEGER, "b": INTEGER, "c": INTEGER}, "dependentRequired": {"a": ["c"]}},
+            ["{}", '{"b": 1}', '{"a": 1, "c": 2}', '{"a": 1, "b": 1, "c": 2}'],
+            ['{"a": 1}', '{"a": 1, "b": 1}'],
+        ),
+        (
+            {
+                "properties": {"a": INTEGER, "b": {}},
+                "dependencies": {"a": {"properties": {"b": TEXT}, "required": ["b"]}},
+            },
+            ["{}", '{"b": 1}', '{"a": 1, "b": ""}'],
+            ['{"a": 1}', '{"a": 1, "b": 1}'],
+        ),
+        (
+            {"items": {"enum": ["a", "b", 1]}, "uniqueItems": True, "minItems": 1, "maxItems": 2},
+            ['["a"]', '[1, "a"]', '["b", "a"]'],
+            ["[]", '["a", "a"]', '["a", "b", 1]', '["a", 1, 1]'],
+        ),
+        ({"items": {"type": "boolean"}, "uniqueItems": True}, ["[]", "[true, false]"], ["[true, true]"]),
+        ({"items": {"const": 5}, "uniqueItems": True}, ["[]", "[5]"], ["[5, 5]"]),
+        ({"items": TEXT, "uniqueItems": True, "maxItems": 1}, ["[]", '["a"]'], ['["a", "b"]']),
+        (
+            {"enum": [3, 4, 6, 0.3, "x"], "multipleOf": 3},
+            ["3", "6", '"x"'],
+            ["4", "0.3"],
+        ),
+        (
+            {"allOf": [{"type": "integer", "multipleOf": 4}, {"multipleOf": 6}]},
+            ["12", "0", "-24"],
+            ["4", "6"],
+        ),
+        ({"type": "integer", "multipleOf": 7919, "minimum": 0, "maximum": 20_000}, ["7919"], ["7918"]),
         ({"type": ["string", "null"], "maxLength": 1}, ['"a"', "null"], ['"ab"', "1"]),
         ({"type": "integer", "nullable": True}, ["1", "null"], ['""']),
         (True, ["1", "{}", '"x"', "[null, {}]", "-1.5e10"], ["", "x"]),
@@ -242,6 +346,52 @@ def test_numbers_are_those_within_their_bounds(
         assert allows(grammar, text) == fits(value, schema), (text, schema)
 
 
+STEPS = st.integers(1, 130) | st.sampled_from([1000, 86_400, 0.5, 0.01, 0.25, 1.5, 12.5, 0.003])
+
+
+@given(
+    kind=st.sampled_from(["integer", "number"]),
+    step=STEPS,
+    bounds=st.tuples(BOUND, BOUND),
+    strict=st.tuples(st.booleans(), st.booleans()),
+    numbers=st.lists(st.integers(-3000, 3000) | st.decimals(-100, 100, places=2).map(float), max_size=6),
+    counts=st.lists(st.integers(-200, 200), max_size=6),
+)
+@settings(max_examples=150, deadline=None)
+def test_multiples_are_those_within_their_bounds(
+    allows: Allows,
+    *,
+    kind: str,
+    step: float,
+    bounds: tuple[float | None, float | None],
+    strict: tuple[bool, bool],
+    numbers: list[float],
+    counts: list[int],
+) -> None:
+    (low, high), (above, below) = bounds, strict
+    schema: dict[str, Any] = {"type": kind, "multipleOf": step}
+    schema |= {} if low is None else {"exclusiveMinimum" if above else "minimum": low}
+    schema |= {} if high is None else {"exclusiveMaximum" if below else "maximum": high}
+    exact = Fraction(str(step))
+    values = [Fraction(str(each)) for each in numbers] + [count * exact for count in counts]
+    values = [value for value in values if kind == "number" or value.denominator == 1]
+    fitting = [value for value in values if value % exact == 0 and fits(float(value), schema)]
+    try:
+        grammar = gbnf_of_schema(json.dumps(schema))
+    except InvalidInput:
+        assert not fitting, schema
+        return
+    for value in values:
+        text = json.dumps(int(value) if value.denominator == 1 else float(value))
+        assert allows(grammar, text) == (value in fitting), (text, schema)
+
+
+def test_a_multiple_may_be_written_with_zeros_at_its_end(allows: Allows) -> None:
+    grammar = gbnf_of_schema('{"type": "number", "multipleOf": 0.25}')
+    assert all(allows(grammar, text) for text in ("1", "1.0", "1.00", "1.5", "1.50", "0.75", "-0.25"))
+    assert not any(allows(grammar, text) for text in ("1.1", "1.000", "01", "1.", "1.55", "2.5e1"))
+
+
 def fits(value: float, schema: dict[str, Any]) -> bool:
     """Whether a number is within the bounds that a schema gives."""
     return (
@@ -252,14 +402,77 @@ def fits(value: float, schema: dict[str, Any]) -> bool:
     )
 
 
+NAMES = "abcd"
+
+
+@given(
+    named=st.sets(st.sampled_from(NAMES)),
+    required=st.sets(st.sampled_from(NAMES)),
+    bounds=st.tuples(st.integers(0, 5), st.none() | st.integers(0, 5)),
+    more=st.booleans(),
+    objects=st.lists(st.sets(st.sampled_from(f"{NAMES}x")), max_size=8),
+)
+@settings(max_examples=150, deadline=None)
+def test_objects_have_as_many_properties_as_they_must(
+    allows: Allows,
+    *,
+    named: set[str],
+    required: set[str],
+    bounds: tuple[int, int | None],
+    more: bool,
+    objects: list[set[str]],
+) -> None:
+    least, most = bounds
+    required &= named
+    schema: dict[str, Any] = {"properties": dict.fromkeys(sorted(named), INTEGER), "required": [*required]}
+    schema |= {"minProperties": least, "additionalProperties": INTEGER if more else False}
+    schema |= {} if most is None else {"maxProperties": most}
+
+    def fitting(has: set[str]) -> bool:
+        # Names that are not given may repeat, so of those one is sure, however many there are.
+        enough = least <= len(has & named) + min(1, len(has - named))
+        return (
+            enough
+            and len(has) <= (5 if most is None else most)
+            and required <= has
+            and (more or has <= named)
+        )
+
+    try:
+        grammar = gbnf_of_schema(json.dumps(schema))
+    except InvalidInput:
+        assert not any(map(fitting, objects)), schema
+        return
+    for has in objects:
+        text = json.dumps(dict.fromkeys([*sorted(has & named), *sorted(has - named)], 1))
+        assert allows(grammar, text) == fitting(has), (text, schema)
+
+
 @pytest.mark.parametrize(
     ("schema", "why"),
     [
-        ({"type": "array", "uniqueItems": True}, "'uniqueItems' is not supported"),
+        ({"type": "array", "uniqueItems": True}, "'uniqueItems' is not supported but for an 'enum'"),
+        ({"uniqueItems": True, "items": {"enum": list("abcd")}, "minItems": 3, "maxItems": 2}, "more items"),
+        ({"uniqueItems": True, "items": {"enum": list(range(9))}}, "'enum' of up to 8"),
+        ({"uniqueItems": True, "items": {"enum": [1, 2]}, "minItems": 3}, "than there may be different ones"),
         ({"not": {}}, "'not' is not supported"),
-        (closed(a={"type": "integer", "multipleOf": 3}), "'multipleOf' is not supported"),
-        ({"type": "object", "patternProperties": {"^x": {}}}, "'patternProperties' is not supported"),
-        ({"type": "object", "minProperties": 1}, "'minProperties' is not supported"),
+        ({"type": "integer", "multipleOf": 7919}, "'multipleOf' needs too large a grammar"),
+        ({"type": "number", "multipleOf": 0}, "'multipleOf' must be more than 0"),
+        ({"enum": [1], "multipleOf": 0}, "cannot be used"),
+        ({"type": "number", "multipleOf": 1, "maximum": float("inf")}, "cannot be used"),
+        ({"type": "number", "multipleOf": "2"}, "'multipleOf' must be a number"),
+        ({"type": "number", "multipleOf": 1e-20}, "'multipleOf' of more than 16 digits"),
+        ({"type": "number", "multipleOf": 2, "maximum": 1e60}, "a bound of more than 40 digits"),
+        ({"type": "integer", "multipleOf": 10, "minimum": 11, "maximum": 19}, "nothing fits"),
+        ({"patternProperties": {"^x": {}, "y$": {}}}, "more than one pattern"),
+        ({"patternProperties": {"^(": {}}}, "unterminated"),
+        ({"type": "object", "minProperties": 2}, "'minProperties': there are 0, and names"),
+        ({**closed(a=INTEGER), "minProperties": 2}, "'minProperties': there are 1"),
+        ({**closed(a=INTEGER, b=INTEGER), "maxProperties": 1}, "fewer or more properties"),
+        ({"propertyNames": {"format": "date"}}, "'format' in 'propertyNames'"),
+        ({"propertyNames": {"pattern": "^x"}, "properties": {"xa": {}}, "additionalProperties": {}},
+         "'propertyNames' beside 'properties'"),
+        ({"propertyNames": {"pattern": "^x"}, "required": ["a"]}, "may not be called so"),
         ({"type": "string", "pattern": "(?=x)y"}, "no assert"),
         ({"anyOf": [{"not": {}}, False]}, "nothing fits"),
         ({"type": "string", "pattern": r"(a)\1"}, "no groupref"),

@@ -1,9 +1,11 @@
 """Values that a schema lists one by one. Pure."""
 
 import json
+from fractions import Fraction
 from typing import Any
 
 from janfs.engines.llama_cpp.schemas.rules import literal
+from janfs.engines.llama_cpp.schemas.texts import finds
 
 _TYPES = {str: "string", type(None): "null", list: "array", dict: "object", bool: "boolean"}
 
@@ -23,13 +25,15 @@ def _is_of(value: Any, kinds: list[str]) -> bool:
 
 
 def _meets(value: Any, schema: dict[str, Any]) -> bool:
-    """Whether a text is as long, or a number as large as it must be."""
+    """Whether a text is as long and of the form, or a number as large as it must be."""
     if isinstance(value, str):
-        return bool(schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)))
+        found = "pattern" not in schema or finds(schema["pattern"], value)
+        return found and bool(schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)))
     if isinstance(value, bool) or not isinstance(value, int | float):
         return True
     return bool(
         schema.get("minimum", value) <= value <= schema.get("maximum", value)
         and not value <= schema.get("exclusiveMinimum", value - 1)
         and not value >= schema.get("exclusiveMaximum", value + 1)
+        and ("multipleOf" not in schema or not Fraction(str(value)) % Fraction(str(schema["multipleOf"])))
     )

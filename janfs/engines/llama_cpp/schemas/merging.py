@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable, Mapping
+from math import lcm
 from typing import Any
 from urllib.parse import unquote
 
 from janfs.engines.llama_cpp.schemas.rules import Nothing, SchemaError, Unsayable
+from janfs.engines.llama_cpp.schemas.texts import finds
 
 Schema = dict[str, Any]
 _MOST_WAYS = 256  # that several `anyOf` make together
@@ -13,34 +15,20 @@ _HELD = {
     "type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "properties", "required",
     "additionalProperties", "items", "prefixItems", "additionalItems", "minItems", "maxItems", "minLength",
     "maxLength", "pattern", "format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
-    "nullable",
+    "multipleOf", "nullable", "uniqueItems", "propertyNames", "patternProperties", "minProperties",
+    "maxProperties", "dependentRequired", "dependentSchemas", "dependencies",
 }  # fmt: skip
-_COUNTS = ("minLength", "maxLength", "minItems", "maxItems")
+_COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 _FORMS = {
-    **dict.fromkeys(("properties",), dict),
+    **dict.fromkeys(
+        ("properties", "patternProperties", "dependentRequired", "dependentSchemas", "dependencies"), dict
+    ),
     **dict.fromkeys(("required", "enum", "prefixItems", "anyOf", "oneOf", "allOf"), list),
     **dict.fromkeys(("pattern", "format", "$ref"), str),
+    "uniqueItems": bool,
 }
-_REFUSED: Mapping[str, Callable[[Any, Schema], bool]] = {  # and where they ask for nothing all the same
-    **dict.fromkeys(
-        ("not", "if", "contains", "multipleOf", "$dynamicRef", "$recursiveRef"), lambda *_: False
-    ),
-    **dict.fromkeys(
-        ("patternProperties", "dependentRequired", "dependentSchemas", "dependencies"),
-        lambda said, _: said == {},
-    ),
-    "uniqueItems": lambda said, schema: said is False or schema.get("maxItems") in (0, 1),
-    "propertyNames": lambda said, _: said in (True, {}, {"type": "string"}),
-    "minProperties": lambda said, schema: said <= len(schema.get("required", ())),
-    "maxProperties": lambda said, schema: (
-        said >= len(schema.get("properties", ()))
-        and not schema.get("additionalProperties", "properties" not in schema)
-    ),
-    "unevaluatedProperties": lambda said, _: isinstance(
-        said, bool
-    ),  # no other than named ones are written anyway
-    "unevaluatedItems": lambda said, _: isinstance(said, bool),
-}
+_REFUSED = ("not", "if", "contains", "$dynamicRef", "$recursiveRef")
+_MAY_BE = ("unevaluatedProperties", "unevaluatedItems")  # nothing is written that is not spoken of
 
 
 def check(schema: Any, *, strict: bool) -> Schema:
@@ -63,8 +51,8 @@ def check(schema: Any, *, strict: bool) -> Schema:
         if isinstance(said, bool) or not isinstance(said, int | float) or said < 0 or said != int(said):
             raise SchemaError(f"'{name}' is no count")
         known[name] = int(said)
-    for name in schema.keys() & _REFUSED.keys() if strict else ():
-        if not _REFUSED[name](schema[name], schema):
+    for name in schema if strict else ():
+        if name in _REFUSED or (name in _MAY_BE and not isinstance(schema[name], bool)):
             raise Unsayable(f"'{name}' is not supported")
     return known
 
@@ -92,21 +80,65 @@ def both(one: Schema, other: Schema) -> Schema:
     found = dict(one)
     for name, said in other.items():
         found[name] = _MERGED[name](found[name], said) if name in found else said
-    if "properties" in one and "properties" in other:
-        found["properties"] = _properties(one, other)
+    found |= _objects(one, other) | _arrays(one, other)
     return found
 
 
-def _properties(one: Schema, other: Schema) -> Schema:
-    left, right = one["properties"], other["properties"]
-    names = [*left, *(name for name in right if name not in left)]
+def _objects(one: Schema, other: Schema) -> Schema:
+    """What two schemas together say of properties, and of those of patterns."""
     found = {}
-    for name in names:
-        each = [side["properties"][name] for side in (one, other) if name in side["properties"]]
-        closed = [side for side in (one, other) if side.get("additionalProperties") is False]
-        if all(name in side["properties"] for side in closed):
-            found[name] = each[0] if len(each) == 1 else {"allOf": each}
+    for kind, speaks_of in (("properties", _speaks_of), ("patternProperties", _has_pattern)):
+        if kind in one or kind in other:
+            said = _of_each(one.get(kind, {}), other.get(kind, {}))
+            for side in (one, other):
+                said = _with_what_is_additional(said, side, speaks_of)
+            found[kind] = said
+    for pattern, schema in _of_each(*(side.get("patternProperties", {}) for side in (one, other))).items():
+        if pattern not in found["patternProperties"]:  # one of them allows only what it speaks of
+            for name in [each for each in found.get("properties", ()) if finds(pattern, each)]:
+                found["properties"][name] = _all_of(found["properties"][name], schema)
     return found
+
+
+def _arrays(one: Schema, other: Schema) -> Schema:
+    """What two schemas together say of the first items, and of those that follow."""
+    if not any("prefixItems" in side for side in (one, other)):
+        return {}
+    count = max(len(side.get("prefixItems", ())) for side in (one, other))
+    rests = [side.get("items", True) for side in (one, other)]
+    if any(isinstance(rest, list) for rest in rests):
+        raise SchemaError("'items' as a list beside 'prefixItems'")
+    sides = [
+        [*side.get("prefixItems", ()), *[rest] * (count - len(side.get("prefixItems", ())))]
+        for side, rest in zip((one, other), rests, strict=True)
+    ]
+    return {"prefixItems": [_all_of(*pair) for pair in zip(*sides, strict=True)]}
+
+
+def _with_what_is_additional(said: Schema, side: Schema, speaks_of: Callable[[str, Schema], bool]) -> Schema:
+    """The same of names or patterns, where a schema that does not speak of some has a word for all others."""
+    if side.get("additionalProperties", True) is True:
+        return said
+    more = side["additionalProperties"]
+    return {
+        name: schema if speaks_of(name, side) else _all_of(schema, more)
+        for name, schema in said.items()
+        if more is not False or speaks_of(name, side)
+    }
+
+
+def _speaks_of(name: str, schema: Schema) -> bool:
+    patterns = schema.get("patternProperties", ())
+    return name in schema.get("properties", ()) or any(finds(pattern, name) for pattern in patterns)
+
+
+def _has_pattern(pattern: str, schema: Schema) -> bool:
+    return pattern in schema.get("patternProperties", ())
+
+
+def _of_each(one: Schema, other: Schema) -> Schema:
+    """What is said of each of some names or patterns."""
+    return one | {name: _all_of(one[name], said) if name in one else said for name, said in other.items()}
 
 
 def _all_of(one: Any, other: Any) -> Any:
@@ -123,10 +155,27 @@ def _types(one: Any, other: Any) -> list[str]:
     return sorted(found)
 
 
+def alike(one: Any, other: Any) -> bool:
+    """Whether two values are the same in JSON, where a number is no truth value, as it is in Python."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(alike(one[name], other[name]) for name in one)
+    return bool(one == other)
+
+
 def _same(one: Any, other: Any) -> Any:
     if one != other:
         raise SchemaError("two patterns, formats or the like for one value")
     return one
+
+
+def _multiple(one: Any, other: Any) -> Any:
+    if isinstance(one, int) and isinstance(other, int):
+        return lcm(one, other)
+    return _same(one, other)
 
 
 def _ways(one: list[Any], other: list[Any]) -> list[Any]:
@@ -137,7 +186,7 @@ def _ways(one: list[Any], other: list[Any]) -> list[Any]:
 
 _MERGED: Mapping[str, Callable[[Any, Any], Any]] = {
     "type": _types,
-    "enum": lambda one, other: [value for value in one if value in other],
+    "enum": lambda one, other: [value for value in one if any(alike(value, each) for each in other)],
     "const": _same,
     "anyOf": _ways,
     "oneOf": _ways,
@@ -146,7 +195,7 @@ _MERGED: Mapping[str, Callable[[Any, Any], Any]] = {
     "additionalProperties": lambda one, other: False if False in (one, other) else _all_of(one, other),
     "items": _all_of,
     "additionalItems": _all_of,
-    "prefixItems": _same,
+    "prefixItems": lambda one, _other: one,  # the same
     "minItems": max,
     "maxItems": min,
     "minLength": max,
@@ -157,5 +206,11 @@ _MERGED: Mapping[str, Callable[[Any, Any], Any]] = {
     "maximum": min,
     "exclusiveMinimum": max,
     "exclusiveMaximum": min,
+    "multipleOf": _multiple,
+    "uniqueItems": lambda one, other: one or other,
+    "propertyNames": _all_of,
+    "patternProperties": lambda one, _other: one,  # the same
+    "minProperties": max,
+    "maxProperties": min,
     "nullable": lambda one, other: one and other,
 }

@@ -3,10 +3,9 @@
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from janfs.engines.llama_cpp.schemas.multiples import LONGEST, MOST_DIGITS, End, Step, multiples, step_of
 from janfs.engines.llama_cpp.schemas.rules import Rules, SchemaError, either, literal
 
-MOST_DIGITS = 16  # before the point where no bound has more, and after it: a number has an end
-_LONGEST = 40  # digits of a bound
 _WHOLE = '("0" | [1-9] [0-9]{0,15})'
 _FREE = f'"-"? {_WHOLE} ("." [0-9]{{1,16}})? ([eE] [-+]? [0-9]{{1,2}})?'
 
@@ -24,6 +23,11 @@ def number(rules: Rules, schema: dict[str, Any]) -> str:
     low, low_strict = _tightest(schema, "minimum", "exclusiveMinimum", max)
     high, high_strict = _tightest(schema, "maximum", "exclusiveMaximum", min)
     whole = schema.get("type") == "integer"
+    if "multipleOf" in schema:
+        step = step_of(_decimal("multipleOf", schema["multipleOf"]), whole=whole)
+        low_end = None if low is None else End(low, low_strict)
+        high_end = None if high is None else End(high, high_strict)
+        return rules.add(either(_multiples(rules, step, low_end, high_end)))
     if low is None and high is None:
         return rules.add(f'"-"? {_WHOLE}' if whole else _FREE)
     ways = []
@@ -42,21 +46,41 @@ def _tightest(schema: dict[str, Any], name: str, strictly: str, pick: Any) -> tu
     """The bound that counts, and whether it may not be met."""
     bounds: set[tuple[Decimal, bool]] = set()
     for key, strict in ((name, False), (strictly, True)):
-        said = schema.get(key)
-        if isinstance(said, bool) or not isinstance(said, int | float | None):
-            raise SchemaError(f"'{key}' must be a number")
-        if said is not None:
-            bounds.add((Decimal(str(said)), strict))
+        if schema.get(key) is not None:
+            bounds.add((_decimal(key, schema[key]), strict))
     if not bounds:
         return None, False
     value = pick(value for value, _ in bounds)
     return value, (value, True) in bounds
 
 
+def _decimal(name: str, said: Any) -> Decimal:
+    """A number as it was written."""
+    if isinstance(said, bool) or not isinstance(said, int | float):
+        raise SchemaError(f"'{name}' must be a number")
+    return Decimal(str(said))
+
+
+def _multiples(rules: Rules, step: Step, low: End | None, high: End | None) -> list[str]:
+    """The ways to write a multiple, positive ones and zero before the negative ones."""
+    zero, ways = Decimal(0), list[str]()
+    if high is None or high.value >= 0:
+        ways += multiples(rules, step, End(zero, strict=False) if low is None or low.value < 0 else low, high)
+    if low is None or low.value < 0:
+        nearest = End(zero, strict=True) if high is None or high.value >= 0 else _opposite(high)
+        farthest = None if low is None else _opposite(low)
+        ways += [f'"-" {way}' for way in multiples(rules, step, nearest, farthest)]
+    return ways
+
+
+def _opposite(end: End) -> End:
+    return end._replace(value=-end.value)
+
+
 def _bound(value: Decimal, *, strict: bool) -> _Bound:
     whole, _, digits = format(abs(value), "f").partition(".")
-    if len(whole) > _LONGEST or len(digits) > _LONGEST:
-        raise SchemaError(f"a bound of more than {_LONGEST} digits")
+    if len(whole) > LONGEST or len(digits) > LONGEST:
+        raise SchemaError(f"a bound of more than {LONGEST} digits")
     return _Bound(int(whole), digits.rstrip("0"), strict)
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 
 MOST_REPEATED = 2000  # llama.cpp's own bound
+COMMA = '"," space '  # between what an object or an array has
 LAST_CHARACTER = 0x10FFFF
 Ranges = tuple[tuple[int, int], ...]
 """Characters, as ranges of their numbers with both ends, in order."""

@@ -76,6 +76,14 @@ def text(rules: Rules, schema: dict[str, Any], *, strict: bool) -> str:
         )
 
 
+def finds(pattern: str, text: str) -> bool:
+    """Whether a regular expression is found in a text. Raises `SchemaError` for what is none."""
+    try:
+        return re.search(pattern, text, re.ASCII) is not None
+    except (re.error, RecursionError, OverflowError) as error:
+        raise SchemaError(f"the pattern '{pattern[:100]}': {error}") from error
+
+
 def other_than(rules: Rules, names: Sequence[str]) -> str:
     """A text without escapes at its beginning that is none of these names."""
     return rules.add(f'"\\"" {_other(rules, list(names))} "\\""')
