@@ -154,6 +154,42 @@ def closed(**properties: Any) -> dict[str, Any]:
             ['{"xa": "1"}'],
             ['{"xa": ""}', '{"xa": "1", "xb": ""}'],
         ),
+        (
+            {"oneOf": [{"type": "integer", "maximum": 5}, {"type": "number", "exclusiveMinimum": 5}, TEXT]},
+            ["5", "5.5", '""'],
+            [],
+        ),
+        (
+            {"oneOf": [closed(kind={"const": "a"}, x=INTEGER), closed(kind={"enum": ["b", "c"]})]},
+            ['{"kind": "a", "x": 1}', '{"kind": "c"}'],
+            ['{"kind": "b", "x": 1}'],
+        ),
+        (
+            {  # as pydantic writes a union that a tag with a default tells apart
+                "$defs": {
+                    "Cat": {"type": "object", "properties": {"kind": {"const": "cat"}, "lives": INTEGER}},
+                    "Dog": {"type": "object", "properties": {"kind": {"const": "dog"}, "tail": TEXT}},
+                },
+                "oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}],
+            },
+            ['{"kind": "cat"}', '{"kind": "dog", "tail": ""}'],
+            ["{}", '{"lives": 9}'],
+        ),
+        (
+            {
+                "oneOf": [
+                    {"properties": {"a": {}}, "required": ["a"]},
+                    {"properties": {"b": {}}, "required": ["b"]},
+                ]
+            },
+            ['{"a": 1}', '{"b": 1}'],
+            ["{}", '{"a": 1, "b": 1}'],
+        ),
+        (
+            {"oneOf": [{"enum": [1, 2]}, {"enum": [True, "a"]}, {"const": None}]},
+            ["1", "true", "null"],
+            ["false"],
+        ),
         ({"allOf": [{"enum": [1, "a", None]}, {"enum": [True, "a"]}]}, ['"a"'], ["1", "true"]),
         ({"enum": ["ab", "b", 1], "pattern": "^a"}, ['"ab"', "1"], ['"b"']),
         (
@@ -389,6 +425,7 @@ def test_multiples_are_those_within_their_bounds(
 def test_a_multiple_may_be_written_with_zeros_at_its_end(allows: Allows) -> None:
     grammar = gbnf_of_schema('{"type": "number", "multipleOf": 0.25}')
     assert all(allows(grammar, text) for text in ("1", "1.0", "1.00", "1.5", "1.50", "0.75", "-0.25"))
+    assert not allows(grammar, "12345678901234.5")  # more digits than every reader's numbers have
     assert not any(allows(grammar, text) for text in ("1.1", "1.000", "01", "1.", "1.55", "2.5e1"))
 
 
@@ -484,6 +521,12 @@ def test_objects_have_as_many_properties_as_they_must(
         ({"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/A"}}}, "part of itself"),
         ({"anyOf": [{"$ref": "#"}, {"type": "null"}]}, "is itself"),
         ({"enum": []}, "nothing fits"),
+        ({"oneOf": [TEXT, {"exclusiveMinimum": 5}]}, "'oneOf' whose ways can fit together"),
+        ({"oneOf": [INTEGER, {"type": "number"}]}, "'oneOf' whose ways can fit together"),
+        ({"oneOf": [{"enum": [1, 2]}, {"enum": [2.0, 3]}]}, "'oneOf' whose ways can fit together"),
+        ({"oneOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]}, "'oneOf' whose ways can fit"),
+        ({"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, "'oneOf' whose ways can fit together"),
+        ({"oneOf": [TEXT, {"properties": {"a": {}}, "required": ["a"]}]}, "'oneOf' whose ways can fit"),
         ({"type": "integer", "minimum": 2, "maximum": 1}, "nothing fits"),
         (False, "nothing fits"),
         (5, "is no schema"),

@@ -38,11 +38,9 @@ def array_rule(compiling: Compiling, said: Schema) -> str:
 def _listed(compiling: Compiling, items: Any, first: list[Any]) -> list[str]:
     """The values that items can have, as they are written. Raises `Unsayable` where there are too many."""
     said = compiling.whole(items)
-    if "const" in said:
-        said["enum"] = [said.pop("const")]
     if said.get("type") == "boolean" and "enum" not in said:
         said["enum"] = [True, False]
-    values = list(dict.fromkeys(constants(said))) if "enum" in said else []
+    values = list(dict.fromkeys(constants(said)))
     if first or not 0 < len(values) <= _MOST_UNIQUE:
         raise Unsayable(f"'uniqueItems' is not supported but for an 'enum' of up to {_MOST_UNIQUE} items")
     return values

@@ -3,29 +3,16 @@
 import json
 from typing import Any
 
+from janfs.engines.llama_cpp.schemas.apart import all_apart, tagged
 from janfs.engines.llama_cpp.schemas.arrays import array_rule
-from janfs.engines.llama_cpp.schemas.constants import constants
+from janfs.engines.llama_cpp.schemas.constants import constants, listed
+from janfs.engines.llama_cpp.schemas.kinds import written
 from janfs.engines.llama_cpp.schemas.merging import Schema, both, check, target
 from janfs.engines.llama_cpp.schemas.numbers import number
 from janfs.engines.llama_cpp.schemas.objects import object_rule
 from janfs.engines.llama_cpp.schemas.rules import Nothing, Rules, SchemaError, Unsayable, either
 from janfs.engines.llama_cpp.schemas.texts import text
 
-_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
-_OF_A_TYPE = {
-    "object": (
-        "properties",
-        "required",
-        "additionalProperties",
-        "patternProperties",
-        "propertyNames",
-        "minProperties",
-        "maxProperties",
-    ),
-    "array": ("items", "prefixItems", "minItems", "maxItems", "additionalItems", "uniqueItems"),
-    "string": ("minLength", "maxLength", "pattern", "format"),
-    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-}
 _BEYOND = ("propertyNames", "patternProperties", "minProperties", "maxProperties", "uniqueItems")
 """What a grammar cannot say of every object or array."""
 
@@ -89,25 +76,20 @@ class _Compiler:
         return said
 
     def _value(self, said: Schema, through: frozenset[str]) -> str:
-        if said.pop("nullable", False) is True and "type" in said:  # OpenAPI's way to say so
-            kinds = [said["type"]] if isinstance(said["type"], str) else said["type"]
-            said["type"] = [*kinds, *([] if "null" in kinds else ["null"])]
-        for name in ("anyOf", "oneOf"):
-            if name in said:
-                ways = said.pop(name)
-                return self._one_of([{"allOf": [said, way]} if said else way for way in ways], through)
-        if "const" in said:
-            said = both(said, {"enum": [said.pop("const")]})
-        kind = said.get("type") or next(
-            (name for name, of in _OF_A_TYPE.items() if said.keys() & set(of)), None
-        )
-        if "enum" in said:
+        if "anyOf" in said:
+            return self._one_of(_ways(said, "anyOf"), through)
+        if "oneOf" in said:
+            ways = tagged(self, _ways(said, "oneOf"))
+            if self._strict and not all_apart(self, ways):
+                raise Unsayable("'oneOf' whose ways can fit together is not supported; 'anyOf' is")
+            return self._one_of(ways, through)
+        if listed(said) is not None:
             return self.rules.add(either(constants(said)))
-        if kind is None:
-            return self._one_of([{"type": name} for name in _TYPES if name != "integer"], through)
-        if isinstance(kind, list):
-            return self._one_of([said | {"type": name} for name in kind], through)
-        return self._of_type(kind, said | {"type": kind})
+        kinds = written(said)
+        said.pop("nullable", None)
+        if len(kinds) == 1:
+            return self._of_type(kinds[0], said | {"type": kinds[0]})
+        return self._one_of([said | {"type": kind} for kind in kinds], through)
 
     def _of_type(self, kind: Any, said: Schema) -> str:
         match kind:
@@ -143,6 +125,12 @@ class _Compiler:
         if not found:
             raise left_out
         return self.rules.add(either(list(dict.fromkeys(found))))
+
+
+def _ways(said: Schema, word: str) -> list[Any]:
+    """The ways of an `anyOf` or `oneOf`, which is taken out of the schema, with what else it says."""
+    ways: list[Any] = said.pop(word)
+    return [{"allOf": [said, way]} if said else way for way in ways]
 
 
 def _conditions(said: Schema) -> list[Schema]:

@@ -9,6 +9,7 @@ from janfs.engines.llama_cpp.schemas.rules import Rules, SchemaError, either
 
 MOST_DIGITS = 16  # before the point where no bound has more: a number has an end
 LONGEST = 40  # digits of a bound
+_EXACT = 15  # digits that a number of 64 bits keeps
 _MOST_RULES = 4096
 
 
@@ -46,7 +47,7 @@ def multiples(rules: Rules, step: Step, low: End, high: End | None) -> list[str]
     scale = 10**step.places
     least = Fraction(low.value) * scale
     first = floor(least) + 1 if low.strict else ceil(least)
-    digits = max(MOST_DIGITS, len(str(first // scale)))
+    digits = max(1, _EXACT - step.places, len(str(first // scale)))
     last = 10**digits * scale - 1
     if high is not None:
         most = Fraction(high.value) * scale
