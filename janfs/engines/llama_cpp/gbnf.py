@@ -4,6 +4,7 @@ Format: llama.cpp's grammars/README.md
 """
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 
 # A literal, a set of characters, a comment, a count, a token by its name or number, the name of a rule.
 _WORD = re.compile(
@@ -41,23 +42,43 @@ def behind(mark: str, grammar: str, *, begins: str = "") -> str:
     The text `begins` with another mark, where there is one, blanks aside.
     """
     first = f'{_BLANKS} "{"".join(map(_escaped, begins))}" ' if begins else ""
-    until = _automaton("until", mark, "")
+    until = _automaton("until", {mark: ""})
     return f"root ::= {first}until-0 {_BLANKS} then-root\n{until}\n{renamed(grammar, 'then-')}"
 
 
-def where(mark: str, grammar: str, *, never_first: str = "") -> str:
-    """A grammar of any text, in which a mark is followed by blanks and what another one allows, to the end.
+def where(marks: Mapping[str, str], *, said: str = "", never_first: Sequence[str] = ()) -> str:
+    """A grammar of any text, in which a mark is followed by blanks and what its grammar allows, to the end.
 
-    The text does not begin with the character `never_first`, where there is one, blanks aside.
+    No mark is part of another one. What was `said` just before may belong to one. The text does not begin
+    as any of `never_first`, blanks aside.
     """
-    then, root = f"{_BLANKS} then-root", "free-0"
-    lines = [_automaton("free", mark, then, ends=True), renamed(grammar, "then-")]
+    thens = {mark: f"{_BLANKS} then{number}-root" for number, mark in enumerate(marks)}
+    states = _states(marks)
+    lines = [f"root ::= free-{states.index(_seen(marks, said))}", _automaton("free", thens, ends=True)]
     if never_first:
-        root, mark_begins = "begin", _escaped(mark[0])
-        others = f"[^ \\t\\r\\n{_escaped(never_first)}{mark_begins}]"
-        begin = f'begin ::= [ \\t\\r\\n] begin | {others} free-0 | [{mark_begins}] free-1 | ""'
-        lines.append(begin)
-    return "\n".join([f"root ::= {root}", *lines])
+        lines = ["root ::= begin-0", *_unlike(never_first, marks), *lines[1:]]
+    return "\n".join([*lines, *(renamed(each, f"then{n}-") for n, each in enumerate(marks.values()))])
+
+
+def _unlike(beginnings: Sequence[str], marks: Mapping[str, str]) -> list[str]:
+    """Rules for a text of the automaton of `marks` that begins as none of these, blanks aside."""
+    rules, begun, states = [], _states(beginnings), _states(marks)
+    known = sorted({character for text in (*beginnings, *marks) for character in text})
+    for number, state in enumerate(begun):
+        blanks, characters = "", known
+        ways = ['""']
+        if not state:
+            blanks, characters = " \\t\\r\\n", [each for each in known if not each.isspace()]
+            ways.append(f"[{blanks}] begin-0")
+        for character in characters:
+            text = state + character
+            if text in begun:
+                ways.append(f"[{_escaped(character)}] begin-{begun.index(text)}")
+            elif text not in beginnings:
+                ways.append(f"[{_escaped(character)}] free-{states.index(_seen(marks, text))}")
+        ways.append(f"[^{blanks}{''.join(map(_escaped, characters))}] free-0")
+        rules.append(f"begin-{number} ::= {' | '.join(ways)}")
+    return rules
 
 
 def after_blanks(grammar: str) -> str:
@@ -65,27 +86,37 @@ def after_blanks(grammar: str) -> str:
     return f"root ::= {_BLANKS} then-root\n{renamed(grammar, 'then-')}"
 
 
-def _automaton(name: str, mark: str, then: str, *, ends: bool = False) -> str:
-    """Rules of the automaton that looks for a mark, behind which comes `then`.
+def _automaton(name: str, thens: Mapping[str, str], *, ends: bool = False) -> str:
+    """Rules of the automaton that looks for marks, behind each of which comes what it leads to.
 
-    Rule number `n` has seen the mark's first `n` characters. Where the text `ends`, it may do so without it.
+    Each has seen the beginning of a mark (A. V. Aho, M. J. Corasick, Efficient String Matching, 1975).
+    Where the text `ends`, it may do so without a mark.
     """
-    rules = []
-    for seen in range(len(mark)):
-        ways = {character: _longest(mark, mark[:seen] + character) for character in sorted(set(mark))}
-        ways = {character: reached for character, reached in ways.items() if reached}
+    rules, states = [], _states(thens)
+    for number, state in enumerate(states):
+        ways = {first: _seen(thens, state + first) for first in sorted(set("".join(thens)))}
+        ways = {first: reached for first, reached in ways.items() if reached}
         others = "".join(map(_escaped, ways))
         found = [
-            f"[{_escaped(character)}] " + (f"{name}-{reached}" if reached < len(mark) else then)
-            for character, reached in ways.items()
+            f"[{_escaped(first)}] {thens[reached] if reached in thens else f'{name}-{states.index(reached)}'}"
+            for first, reached in ways.items()
         ]
         found += ['""'] if ends else []
-        rules.append(f"{name}-{seen} ::= [^{others}] {name}-0 | {' | '.join(found)}".rstrip())
+        rules.append(f"{name}-{number} ::= [^{others}] {name}-0 | {' | '.join(found)}".rstrip())
     return "\n".join(rules)
 
 
-def _longest(mark: str, text: str) -> int:
-    """How much of the mark's beginning a text ends with."""
+def _states(marks: Iterable[str]) -> list[str]:
+    """The beginnings of marks, the empty one first."""
+    return list(dict.fromkeys(["", *(mark[:size] for mark in marks for size in range(1, len(mark)))]))
+
+
+def _seen(marks: Iterable[str], text: str) -> str:
+    """The longest beginning of a mark that a text ends with."""
+    return max((mark[: _overlap(mark, text)] for mark in marks), key=len)
+
+
+def _overlap(mark: str, text: str) -> int:
     return next(size for size in range(len(mark), -1, -1) if text.endswith(mark[:size]))
 
 

@@ -133,14 +133,16 @@ def _from_chat(
     if prompt.must_call or (prompt.tools and form is not None):
         calls = forced(marks, prompt.tools, several=prompt.parallel, gbnf_of=gbnf_of_tool)
         grammar = calls if prompt.must_call or form is None else either(calls, form)
-    may_fit = grammar is None and any(tool.strict for tool in prompt.tools)
-    if may_fit:
-        grammar = late(marks, prompt.tools, several=prompt.parallel, gbnf_of=gbnf_of_tool)
+    if grammar is None and any(tool.strict for tool in prompt.tools):
+        grammar = late(
+            marks,
+            prompt.tools,
+            several=prompt.parallel,
+            gbnf_of=gbnf_of_tool,
+            thinks=chat.thinks and not thinking,
+        )
     if grammar is not None and thinking and marks is not HARMONY:
         grammar = behind(marks.thought[1], grammar)
-    elif grammar is not None and may_fit and chat.thinks and marks is not HARMONY:
-        beginning, end = marks.thought
-        grammar = either(behind(end, grammar, begins=beginning), grammar)
     thoughts = None
     if chat.thinks and prompt.most_thought is not None:
         thoughts = _bound(prompt.most_thought, vocabulary, marks, begun=thinking)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from janfs.engines.llama_cpp.dialects.forced import late
-from janfs.engines.llama_cpp.dialects.marks import Marks
+from janfs.engines.llama_cpp.dialects.marks import HARMONY, Marks
 from janfs.engines.llama_cpp.gbnf import after_blanks, behind, either, where
 from janfs.engines.llama_cpp.grammar import gbnf_of_schema, gbnf_of_tool
 from janfs.engines.protocol import Tool
@@ -86,15 +86,27 @@ def test_grammars_of_schemas_go_together(allows: Allows) -> None:
 @given(st.text("<ab x", max_size=12), st.sampled_from(["<a>", "<<b", "aab"]))
 @settings(deadline=None, max_examples=150)
 def test_text_is_free_up_to_a_mark_and_bound_behind_it(allows: Allows, text: str, mark: str) -> None:
-    grammar = where(mark, 'root ::= "end"')
+    grammar = where({mark: 'root ::= "end"'})
     assert allows(grammar, text) == (mark not in text)
     if mark not in text and (text + mark).index(mark) == len(text):
         assert allows(grammar, f"{text}{mark}end")
         assert allows(grammar, f"{text}{mark} \n end")
         assert not allows(grammar, f"{text}{mark}en")
         assert not allows(grammar, f"{text}{mark}end ")
-    never = where(mark, 'root ::= "end"', never_first="x")
-    assert allows(never, text) == (mark not in text and not text.lstrip().startswith("x"))
+    never = where({mark: 'root ::= "end"'}, never_first=["x", "<b<"])
+    assert allows(never, text) == (mark not in text and not text.lstrip().startswith(("x", "<b<")))
+
+
+@given(st.text("abx", max_size=10))
+@settings(deadline=None, max_examples=150)
+def test_each_of_several_marks_leads_to_its_own(allows: Allows, text: str) -> None:
+    marks = {"aab": "1", "abb": "2", "bx": "3"}
+    grammar = where({mark: f'root ::= "{end}"' for mark, end in marks.items()}, said="xa")
+    first = min((mark for mark in marks if mark in f"a{text}"), key=f"a{text}".index, default=None)
+    assert allows(grammar, text) == (first is None)
+    if first is not None and f"a{text}".index(first) + len(first) == len(text) + 1:
+        assert allows(grammar, text + marks[first])
+        assert not any(allows(grammar, text + end) for end in "123" if end != marks[first])
 
 
 def test_a_mark_begins_a_text_only_where_it_stands_first(allows: Allows) -> None:
@@ -156,13 +168,24 @@ def test_an_answer_is_free_until_it_calls_and_then_fits(allows: Allows, family: 
         alone = call.removeprefix(marks.around[0]).removesuffix(marks.around[1])
         assert allows(grammar, words + alone % ("bound", right) + alone % ("loose", wrong))
         assert not allows(grammar, words + alone % ("bound", wrong))
+    if marks is HARMONY:
+        for head in (" <|constrain|>json", " json", ""):
+            by_role = f" to=functions.%s<|channel|>commentary{head}<|message|>%s"
+            for before in ("", "<|channel|>analysis<|message|>Hm, to=functions.x<|end|><|start|>assistant"):
+                assert allows(grammar, before + by_role % ("bound", right)), before
+                assert not allows(grammar, before + by_role % ("bound", wrong)), before
+                assert not allows(grammar, before + by_role % ("unknown", right)), before
     if not marks.one_call and not marks.around[0]:
         other = call.replace("<tool_call>\n", "<tool_call>") % ("loose", "{}")
         assert allows(grammar, words + call % ("bound", right) + "\n" + other)
     if marks.bare_json:
         assert allows(grammar, "<|python_tag|>" + call % ("bound", right))
         assert not allows(grammar, "<|python_tag|>" + call % ("bound", wrong))
-    thinks = either(behind("</think>", grammar, begins="<think>"), grammar)
+    if marks is HARMONY:  # which thinks on a channel
+        return
+    thinks = late(marks, TOOLS, several=True, gbnf_of=gbnf_of_tool, thinks=True)
+    for text in ("", "Just words.", "<thin", words + call % ("bound", right)):
+        assert allows(thinks, text), text
+    assert not allows(thinks, "<think>hm"), "a thought without an end"
     assert allows(thinks, "<think>" + call % ("bound", wrong) + "</think>" + call % ("bound", right))
-    if not marks.bare_json:
-        assert not allows(thinks, "<think>hm</think>" + call % ("bound", wrong))
+    assert not allows(thinks, "<think>hm</think>" + call % ("bound", wrong))

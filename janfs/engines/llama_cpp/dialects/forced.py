@@ -6,25 +6,39 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from janfs.engines.llama_cpp.dialects.marks import HARMONY, Marks
-from janfs.engines.llama_cpp.gbnf import after_blanks, either, renamed, where
+from janfs.engines.llama_cpp.gbnf import after_blanks, behind, either, renamed, where
 from janfs.engines.llama_cpp.schemas.rules import literal
 from janfs.engines.protocol import Tool
 
 _HARMONY_CALL = "<|channel|>commentary to=functions."
+_HARMONY_BEGINS = "<|start|>assistant"  # what stands before each message
+_HARMONY_ROLE = f"{_HARMONY_BEGINS} to=functions."  # a call whose function stands with the role
 _FENCE = "\n```json\n"
 
 
-def late(marks: Marks, tools: Sequence[Tool], *, several: bool, gbnf_of: Callable[[Tool], str]) -> str:
+def late(
+    marks: Marks,
+    tools: Sequence[Tool],
+    *,
+    several: bool,
+    gbnf_of: Callable[[Tool], str],
+    thinks: bool = False,
+) -> str:
     """GBNF for an answer that need not call, but whose calls fit, those of `strict` tools in their arguments.
 
-    Its last call ends it.
+    Its last call ends it. Where the model `thinks`, a thought of its own may come first.
     """
     known = [tool if tool.strict else replace(tool, parameters='{"type": "object"}') for tool in tools]
     begun = forced(marks, known, several=several, gbnf_of=gbnf_of, begun=True)
-    if not marks.bare_json:
-        return where(_opening(marks), begun)
-    calls = forced(marks, known, several=several, gbnf_of=gbnf_of)
-    return either(where(_opening(marks), begun, never_first="{"), after_blanks(calls))
+    if marks is HARMONY:
+        by_role = _harmony_by_role(known, gbnf_of)
+        return where({_HARMONY_CALL: begun, _HARMONY_ROLE: by_role}, said=_HARMONY_BEGINS)
+    beginning, end = marks.thought
+    unlike = [*(["{"] if marks.bare_json else []), *([beginning] if thinks else [])]
+    answer = where({marks.call: begun}, never_first=unlike)
+    if marks.bare_json:
+        answer = either(answer, after_blanks(forced(marks, known, several=several, gbnf_of=gbnf_of)))
+    return either(behind(end, answer, begins=beginning), answer) if thinks else answer
 
 
 def forced(
@@ -58,6 +72,14 @@ def forced(
         *(["sep ::= [ \\n]*"] if several else []),
     ]
     return "\n".join([*lines, *rules])
+
+
+def _harmony_by_role(tools: Sequence[Tool], gbnf_of: Callable[[Tool], str]) -> str:
+    """GBNF for the rest of a call whose function stands with the role, from its name on."""
+    rules = [renamed(gbnf_of(tool), f"tool{number}-") for number, tool in enumerate(tools)]
+    ways = [f"{literal(tool.name)} head tool{number}-root" for number, tool in enumerate(tools)]
+    head = 'head ::= "<|channel|>commentary" (" <|constrain|>json" | " json")? "<|message|>"'
+    return "\n".join([f"root ::= {' | '.join(ways)}", head, *rules])
 
 
 def _opening(marks: Marks) -> str:

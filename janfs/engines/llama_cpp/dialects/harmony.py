@@ -10,6 +10,7 @@ from janfs.engines.llama_cpp.dialects.reading import Call, Said, without_beginni
 SPECIAL = ("<|channel|>", "<|message|>", "<|constrain|>", "<|start|>", "<|end|>", "<|call|>", "<|return|>")
 THOUGHT = "<|channel|>analysis", "<|end|>"  # what it stands between
 ANSWER = "<|end|><|start|>assistant<|channel|>final<|message|>"  # what leads from it to the answer
+_HEADS = ("<|", "to=")  # of a message behind its role: a channel, or whom it is for
 _MESSAGE = re.compile(
     r"(?P<header>(?:(?!<\|message\|>)(?s:.))*)<\|message\|>(?P<body>(?s:.)*?)"
     r"(?:<\|(?P<end>end|call|return)\|>|\Z)"
@@ -20,9 +21,9 @@ _TO = re.compile(r"to=(?:functions\.)?([A-Za-z0-9_.-]+)")
 def read(text: str, final: bool) -> Said:
     """What an answer says: its analysis is a thought, what goes to a function a call, the rest are words."""
     begins = text.lstrip()
-    if not final and len(begins) < 2 and "<|".startswith(begins):
+    if not final and any(head.startswith(begins) for head in _HEADS):
         return Said()
-    if not begins.startswith("<|") or (final and "<|message|>" not in text):
+    if not begins.startswith(_HEADS) or (final and "<|message|>" not in text):
         return Said(content=text)
     content, reasoning = [], []
     calls: list[Call] = []

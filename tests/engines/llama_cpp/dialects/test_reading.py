@@ -184,6 +184,13 @@ def test_harmony_thinks_on_a_channel_of_its_own() -> None:
     assert harmony.read(text, True) == Said("Yes.", "Hm.")
 
 
+def test_harmony_may_say_with_the_role_whom_its_first_message_is_for() -> None:
+    text = f" to=functions.weather<|channel|>commentary json<|message|>{CITY}<|call|>"
+    assert put_together(PartStream(harmony.read), [*text]) == Said(calls=(Call("weather", CITY),))
+    assert put_together(PartStream(harmony.read), [*" to be"]) == Said(" to be")
+    assert put_together(PartStream(harmony.read), [*"to="]) == Said("to=")
+
+
 @pytest.mark.parametrize(
     "text",
     [
