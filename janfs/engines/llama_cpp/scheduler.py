@@ -112,7 +112,9 @@ class Scheduler:
         self._waiting: deque[Run] = deque()
         self._live: list[Run] = []  # oldest first
         self._looked = False  # whether the last decode was an image's turn
-        self.chooses_since: float | None = None  # on this thread's clock, while a token is chosen
+        self.chooses_since: float | None = (
+            None  # on this thread's clock, while a grammar is asked for a token
+        )
 
     @property
     def idle(self) -> bool:
@@ -342,7 +344,7 @@ class Scheduler:
         if run.sampling.max_tokens == 0:
             replies += run.end_unsampled(now)
         else:
-            self.chooses_since = time.thread_time()
+            self.chooses_since = time.thread_time() if run.sampling.grammar is not None else None
             try:
                 token, logprob = run.sampler.sample(index)
             except JanfsError as error:
