@@ -1,7 +1,7 @@
 """Answers as typed objects, as `instructor` and the official client get them, from a real, small model."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import openai
 import pytest
@@ -23,6 +23,26 @@ class Person(BaseModel):
     likes: list[str] = Field(max_length=2)
 
 
+class Cat(BaseModel):
+    kind: Literal["cat"] = "cat"
+    lives: int = Field(ge=1, le=9)
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"] = "dog"
+    weight: float = Field(multiple_of=0.5, gt=0, lt=100)
+
+
+class Household(BaseModel):
+    """What pydantic has of JSON Schema beyond the plain types."""
+
+    rooms: int = Field(multiple_of=2, ge=2, le=20)
+    colours: set[Literal["red", "green", "blue"]] = Field(min_length=2)
+    keys: dict[Literal["front", "back"], Annotated[int, Field(ge=0, le=9)]] = Field(min_length=1)
+    ages: dict[Annotated[str, Field(pattern="^[a-z]{1,8}$")], int] = Field(min_length=1, max_length=2)
+    pet: Annotated[Cat | Dog, Field(discriminator="kind")]
+
+
 @pytest.fixture(scope="module")
 def client(service: ServiceProcess) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(
@@ -37,6 +57,21 @@ def test_a_chat_answers_with_an_object(client: openai.OpenAI) -> None:
     )
     assert answer.choices[0].finish_reason == "stop"
     assert isinstance(answer.choices[0].message.parsed, Person)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_object_fits_all_that_its_class_says(client: openai.OpenAI, seed: int) -> None:
+    schema = {"name": "Household", "schema": Household.model_json_schema(), "strict": True}
+    answer = client.chat.completions.create(
+        model=SAMPLE_ID,
+        messages=[{"role": "user", "content": "Describe a household with a pet."}],
+        response_format={"type": "json_schema", "json_schema": schema},
+        max_tokens=300,
+        temperature=1.2,
+        seed=seed,
+    )
+    assert answer.choices[0].finish_reason == "stop"
+    Household.model_validate_json(answer.choices[0].message.content or "")
 
 
 def test_a_response_answers_with_an_object_streamed_or_not(client: openai.OpenAI) -> None:
