@@ -185,6 +185,17 @@ def closed(**properties: Any) -> dict[str, Any]:
             ['{"a": 1}', '{"b": 1}'],
             ["{}", '{"a": 1, "b": 1}'],
         ),
+        ({"oneOf": [{"properties": {"a": {"const": 1}}}]}, ["{}", '{"a": 1}'], ['{"a": 2}']),
+        (
+            {"properties": {f"p{n}": INTEGER for n in range(300)}, "minProperties": 2},
+            ['{"p0": 1, "p299": 2}', '{"p1": 1, "p2": 2, "p3": 3}'],
+            ["{}", '{"p0": 1}', '{"p1": 1, "p0": 2}'],
+        ),
+        (
+            {"additionalProperties": INTEGER, "minProperties": 1, "maxProperties": 1_000_000},
+            ['{"a": 1}', '{"a": 1, "b": 2}'],
+            ["{}"],
+        ),
         (
             {"oneOf": [{"enum": [1, 2]}, {"enum": [True, "a"]}, {"const": None}]},
             ["1", "true", "null"],

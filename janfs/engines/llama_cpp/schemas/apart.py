@@ -14,23 +14,25 @@ from janfs.engines.llama_cpp.schemas.rules import Nothing, Unsayable
 _DEEPEST = 5
 
 
-def all_apart(compiling: Compiling, ways: Sequence[Any]) -> bool:
-    """Whether nothing that is written for one of several schemas can be seen to fit another of them."""
-    return all(_apart(compiling, *pair, _DEEPEST) for pair in permutations(ways, 2))
+def told_apart(compiling: Compiling, ways: Sequence[Any]) -> list[Any] | None:
+    """Several schemas of which nothing that is written for one fits another; None where that cannot be seen.
 
-
-def tagged(compiling: Compiling, ways: Sequence[Any]) -> list[Any]:
-    """The same schemas; where they are of objects that a property tells apart, it must be there."""
-    try:
-        said = [compiling.whole(way) for way in ways]
-    except Unsayable:
+    Where a property would tell them apart that need not be there, it must be.
+    """
+    if _all_apart(compiling, ways):
         return list(ways)
-    of_each = [each.get("properties", {}) for each in said]
-    for name in of_each[0] if of_each else ():
-        values = [each.get(name, True) for each in of_each]
-        if all_apart(compiling, values):
+    try:
+        of_each = [compiling.whole(way).get("properties", {}) for way in ways]
+    except Unsayable:
+        return None
+    for name in of_each[0]:
+        if all(name in each for each in of_each) and _all_apart(compiling, [each[name] for each in of_each]):
             return [{"allOf": [way, {"required": [name]}]} for way in ways]
-    return list(ways)
+    return None
+
+
+def _all_apart(compiling: Compiling, ways: Sequence[Any]) -> bool:
+    return all(_apart(compiling, *pair, _DEEPEST) for pair in permutations(ways, 2))
 
 
 def _apart(compiling: Compiling, one: Any, other: Any, deepest: int) -> bool:

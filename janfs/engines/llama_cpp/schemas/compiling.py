@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from janfs.engines.llama_cpp.schemas.apart import all_apart, tagged
+from janfs.engines.llama_cpp.schemas.apart import told_apart
 from janfs.engines.llama_cpp.schemas.arrays import array_rule
 from janfs.engines.llama_cpp.schemas.constants import constants, listed
 from janfs.engines.llama_cpp.schemas.kinds import written
@@ -79,10 +79,11 @@ class _Compiler:
         if "anyOf" in said:
             return self._one_of(_ways(said, "anyOf"), through)
         if "oneOf" in said:
-            ways = tagged(self, _ways(said, "oneOf"))
-            if self._strict and not all_apart(self, ways):
+            ways = _ways(said, "oneOf")
+            apart = told_apart(self, ways)
+            if apart is None and self._strict:
                 raise Unsayable("'oneOf' whose ways can fit together is not supported; 'anyOf' is")
-            return self._one_of(ways, through)
+            return self._one_of(apart or ways, through)
         if listed(said) is not None:
             return self.rules.add(either(constants(said)))
         kinds = written(said)

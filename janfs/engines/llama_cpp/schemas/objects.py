@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from janfs.engines.llama_cpp.schemas.merging import Schema
-from janfs.engines.llama_cpp.schemas.rules import COMMA, Nothing, Rules, Unsayable, literal
+from janfs.engines.llama_cpp.schemas.rules import (
+    COMMA,
+    MOST_REPEATED,
+    Nothing,
+    Rules,
+    Unsayable,
+    literal,
+    repeated,
+)
 from janfs.engines.llama_cpp.schemas.texts import finds, other_than
 
 _OF_NAMES = {"enum", "const", "pattern", "minLength", "maxLength"}
@@ -174,7 +182,9 @@ class _Counted:
         pair, needed = self._pairs[place]
         found = []
         if self._most is None or count < self._most:
-            follows = self.rest(place + 1, count + 1)
+            # Beyond what there must be, one is as good as another, unless there is a bound.
+            enough = count and self._most is None and count >= self._least
+            follows = self.rest(place + 1, count if enough else count + 1)
             if follows is not None:
                 found.append(f"{COMMA if count else ''}{pair} {follows}")
         without = None if needed else self.rest(place + 1, count)
@@ -184,6 +194,7 @@ class _Counted:
         room = None if self._most is None else self._most - count
         found = [] if count < self._least else ['""']
         if self._others is not None and room != 0 and count + 1 >= self._least:
-            again = f"({COMMA}{self._others}){{0,{'' if room is None else room - 1}}}"
-            found.append(f"{COMMA if count else ''}{self._others} {again}")
+            again = self._rules.add(f"{COMMA}{self._others}")
+            more = None if room is None else min(room - 1, MOST_REPEATED)
+            found.append(f"{COMMA if count else ''}{self._others} {repeated(again, 0, more)}")
         return found
