@@ -176,6 +176,17 @@ def closed(**properties: Any) -> dict[str, Any]:
             ["{}", '{"lives": 9}'],
         ),
         (
+            {  # apart by what else they have, but read by their tag
+                "oneOf": [
+                    {"properties": {"kind": {"const": "cat"}, "lives": INTEGER}, "required": ["lives"]},
+                    {"properties": {"kind": {"const": "dog"}, "tail": TEXT}, "required": ["tail"]},
+                ],
+                "discriminator": {"propertyName": "kind", "mapping": {}},
+            },
+            ['{"kind": "cat", "lives": 9}', '{"kind": "dog", "tail": ""}'],
+            ['{"lives": 9}', '{"kind": "dog", "lives": 9}'],
+        ),
+        (
             {
                 "oneOf": [
                     {"properties": {"a": {}}, "required": ["a"]},

@@ -129,9 +129,14 @@ class _Compiler:
 
 
 def _ways(said: Schema, word: str) -> list[Any]:
-    """The ways of an `anyOf` or `oneOf`, which is taken out of the schema, with what else it says."""
-    ways: list[Any] = said.pop(word)
-    return [{"allOf": [said, way]} if said else way for way in ways]
+    """The ways of an `anyOf` or `oneOf`, which is taken out of the schema, with what else it says.
+
+    What reads the answer goes by the property that OpenAPI's `discriminator` names, so it is written.
+    """
+    ways, named = said.pop(word), said.pop("discriminator", None)
+    tag = named.get("propertyName") if isinstance(named, dict) else None
+    more = [*([said] if said else []), *([{"required": [tag]}] if isinstance(tag, str) else [])]
+    return [{"allOf": [*more, way]} if more else way for way in ways]
 
 
 def _conditions(said: Schema) -> list[Schema]:

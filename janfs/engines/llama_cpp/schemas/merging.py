@@ -16,13 +16,12 @@ _HELD = {
     "additionalProperties", "items", "prefixItems", "additionalItems", "minItems", "maxItems", "minLength",
     "maxLength", "pattern", "format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
     "multipleOf", "nullable", "uniqueItems", "propertyNames", "patternProperties", "minProperties",
-    "maxProperties", "dependentRequired", "dependentSchemas", "dependencies",
+    "maxProperties", "dependentRequired", "dependentSchemas", "dependencies", "discriminator",
 }  # fmt: skip
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 _FORMS = {
-    **dict.fromkeys(
-        ("properties", "patternProperties", "dependentRequired", "dependentSchemas", "dependencies"), dict
-    ),
+    **dict.fromkeys(("properties", "patternProperties"), dict),
+    **dict.fromkeys(("dependentRequired", "dependentSchemas", "dependencies"), dict),
     **dict.fromkeys(("required", "enum", "prefixItems", "anyOf", "oneOf", "allOf"), list),
     **dict.fromkeys(("pattern", "format", "$ref"), str),
     "uniqueItems": bool,
@@ -213,4 +212,5 @@ _MERGED: Mapping[str, Callable[[Any, Any], Any]] = {
     "minProperties": max,
     "maxProperties": min,
     "nullable": lambda one, other: one and other,
+    "discriminator": lambda one, _other: one,
 }
