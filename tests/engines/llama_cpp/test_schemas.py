@@ -547,6 +547,15 @@ def test_objects_have_as_many_properties_as_they_must(
         ({"oneOf": [INTEGER, {"type": "number"}]}, "'oneOf' whose ways can fit together"),
         ({"oneOf": [{"enum": [1, 2]}, {"enum": [2.0, 3]}]}, "'oneOf' whose ways can fit together"),
         ({"oneOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]}, "'oneOf' whose ways can fit"),
+        (
+            {
+                "oneOf": [
+                    {"properties": {"a": {}}, "required": ["a"], "additionalProperties": {}},
+                    {"properties": {"b": {}}, "required": ["b"]},
+                ]
+            },
+            "'oneOf' whose ways can fit together",
+        ),
         ({"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, "'oneOf' whose ways can fit together"),
         ({"oneOf": [TEXT, {"properties": {"a": {}}, "required": ["a"]}]}, "'oneOf' whose ways can fit"),
         ({"type": "integer", "minimum": 2, "maximum": 1}, "nothing fits"),

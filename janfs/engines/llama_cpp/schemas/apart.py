@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from itertools import permutations
-from math import inf
 from typing import Any
 
 from janfs.engines.llama_cpp.schemas.constants import can_be, listed
 from janfs.engines.llama_cpp.schemas.kinds import accepted, written
-from janfs.engines.llama_cpp.schemas.merging import Schema
-from janfs.engines.llama_cpp.schemas.objects import Compiling
+from janfs.engines.llama_cpp.schemas.merging import Schema, ways_of
+from janfs.engines.llama_cpp.schemas.multiples import End
+from janfs.engines.llama_cpp.schemas.numbers import ends
+from janfs.engines.llama_cpp.schemas.objects import Compiling, additional
 from janfs.engines.llama_cpp.schemas.rules import Nothing, Unsayable
 
 _DEEPEST = 5
@@ -46,50 +47,40 @@ def _apart(compiling: Compiling, one: Any, other: Any, deepest: int) -> bool:
         return False
     for word in ("anyOf", "oneOf"):
         if word in mine:
-            return all(_apart(compiling, way, theirs, deepest - 1) for way in _ways(mine, word))
+            return all(_apart(compiling, way, theirs, deepest - 1) for way in ways_of(mine, word))
         if word in theirs:
-            return all(_apart(compiling, mine, way, deepest - 1) for way in _ways(theirs, word))
+            return all(_apart(compiling, mine, way, deepest - 1) for way in ways_of(theirs, word))
     for values, schema in ((listed(mine), theirs), (listed(theirs), mine)):
         if values is not None:
             return not any(can_be(value, schema) for value in values)
-    both = {*written(mine)} & {*accepted(theirs)}
-    if "number" in accepted(theirs) and "integer" in written(mine):
-        both.add("integer")
-    if "number" in written(mine) and "integer" in accepted(theirs):
-        both.add("integer")
-    if both <= {"number", "integer"}:
-        return not both or _numbers_apart(mine, theirs)
-    return both == {"object"} and _objects_apart(compiling, mine, theirs, deepest)
+    both = _with_integers(written(mine)) & _with_integers(accepted(theirs))
+    if both == {"number"}:
+        return _numbers_apart(mine, theirs)
+    return not both or (both == {"object"} and _objects_apart(compiling, mine, theirs, deepest))
 
 
-def _ways(said: Schema, word: str) -> list[Schema]:
-    rest = {name: what for name, what in said.items() if name != word}
-    return [{"allOf": [rest, way]} for way in said[word]]
+def _with_integers(kinds: Sequence[str]) -> set[str]:
+    """The same kinds, an integer being a number."""
+    return {"number" if kind == "integer" else kind for kind in kinds}
 
 
 def _numbers_apart(one: Schema, other: Schema) -> bool:
-    (low, above), (high, below) = _ends(one)
-    (other_low, other_above), (other_high, other_below) = _ends(other)
-    return (
-        high < other_low
-        or other_high < low
-        or (high == other_low and (below or other_above))
-        or (other_high == low and (other_below or above))
-    )
+    (low, high), (other_low, other_high) = ends(one), ends(other)
+    return _is_below(high, other_low) or _is_below(other_high, low)
 
 
-def _ends(said: Schema) -> tuple[tuple[float, bool], tuple[float, bool]]:
-    """The least and the greatest number, and whether it is out of bounds itself."""
-    low, high = said.get("minimum", -inf), said.get("maximum", inf)
-    above, below = said.get("exclusiveMinimum", -inf), said.get("exclusiveMaximum", inf)
-    return (max(low, above), above >= low), (min(high, below), below <= high)
+def _is_below(high: End | None, low: End | None) -> bool:
+    """Whether all numbers up to one bound are below those from another one on."""
+    if high is None or low is None:
+        return False
+    return high.value < low.value or (high.value == low.value and (high.strict or low.strict))
 
 
 def _objects_apart(compiling: Compiling, one: Schema, other: Schema, deepest: int) -> bool:
     mine, theirs = one.get("properties", {}), other.get("properties", {})
     sure, needed = one.get("required", ()), other.get("required", ())
-    only_named = not one.get("additionalProperties", "properties" not in one)
-    if only_named and "patternProperties" not in one and {*needed} - {*mine, *sure}:
+    only_named = additional(one) is False and "patternProperties" not in one
+    if only_named and {*needed} - {*mine, *sure}:
         return True
     if (
         other.get("additionalProperties") is False

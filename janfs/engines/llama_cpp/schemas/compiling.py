@@ -7,7 +7,7 @@ from janfs.engines.llama_cpp.schemas.apart import told_apart
 from janfs.engines.llama_cpp.schemas.arrays import array_rule
 from janfs.engines.llama_cpp.schemas.constants import constants, listed
 from janfs.engines.llama_cpp.schemas.kinds import written
-from janfs.engines.llama_cpp.schemas.merging import Schema, both, check, target
+from janfs.engines.llama_cpp.schemas.merging import Schema, both, check, target, ways_of
 from janfs.engines.llama_cpp.schemas.numbers import number
 from janfs.engines.llama_cpp.schemas.objects import object_rule
 from janfs.engines.llama_cpp.schemas.rules import Nothing, Rules, SchemaError, Unsayable, either
@@ -77,9 +77,9 @@ class _Compiler:
 
     def _value(self, said: Schema, through: frozenset[str]) -> str:
         if "anyOf" in said:
-            return self._one_of(_ways(said, "anyOf"), through)
+            return self._one_of(_tagged(said, "anyOf"), through)
         if "oneOf" in said:
-            ways = _ways(said, "oneOf")
+            ways = _tagged(said, "oneOf")
             apart = told_apart(self, ways)
             if apart is None and self._strict:
                 raise Unsayable("'oneOf' whose ways can fit together is not supported; 'anyOf' is")
@@ -128,15 +128,14 @@ class _Compiler:
         return self.rules.add(either(list(dict.fromkeys(found))))
 
 
-def _ways(said: Schema, word: str) -> list[Any]:
-    """The ways of an `anyOf` or `oneOf`, which is taken out of the schema, with what else it says.
+def _tagged(said: Schema, word: str) -> list[Any]:
+    """The ways of an `anyOf` or `oneOf`, in which the property that OpenAPI's `discriminator` names must be.
 
-    What reads the answer goes by the property that OpenAPI's `discriminator` names, so it is written.
+    What reads the answer goes by it.
     """
-    ways, named = said.pop(word), said.pop("discriminator", None)
+    ways, named = ways_of(said, word), said.get("discriminator")
     tag = named.get("propertyName") if isinstance(named, dict) else None
-    more = [*([said] if said else []), *([{"required": [tag]}] if isinstance(tag, str) else [])]
-    return [{"allOf": [*more, way]} if more else way for way in ways]
+    return [{"allOf": [{"required": [tag]}, way]} for way in ways] if isinstance(tag, str) else ways
 
 
 def _conditions(said: Schema) -> list[Schema]:

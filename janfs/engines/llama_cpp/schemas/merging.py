@@ -83,6 +83,12 @@ def both(one: Schema, other: Schema) -> Schema:
     return found
 
 
+def ways_of(said: Schema, word: str) -> list[Schema]:
+    """The ways of an `anyOf` or `oneOf`, each with what else the schema says."""
+    rest = {name: what for name, what in said.items() if name not in (word, "discriminator")}
+    return [{"allOf": [rest, way]} if rest else way for way in said[word]]
+
+
 def _objects(one: Schema, other: Schema) -> Schema:
     """What two schemas together say of properties, and of those of patterns."""
     found = {}

@@ -1,9 +1,12 @@
 """Numbers between bounds, digit by digit. Pure."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any, NamedTuple
 
-from janfs.engines.llama_cpp.schemas.multiples import LONGEST, MOST_DIGITS, End, Step, multiples, step_of
+from janfs.engines.llama_cpp.schemas.merging import Schema
+from janfs.engines.llama_cpp.schemas.multiples import LONGEST, MOST_DIGITS, End, multiples, step_of
 from janfs.engines.llama_cpp.schemas.rules import Rules, SchemaError, either, literal
 
 _WHOLE = '("0" | [1-9] [0-9]{0,15})'
@@ -18,40 +21,36 @@ class _Bound(NamedTuple):
     strict: bool
 
 
-def number(rules: Rules, schema: dict[str, Any]) -> str:
+def number(rules: Rules, schema: Schema) -> str:
     """A number or, by its type, an integer that fits a schema. Raises `SchemaError`."""
-    low, low_strict = _tightest(schema, "minimum", "exclusiveMinimum", max)
-    high, high_strict = _tightest(schema, "maximum", "exclusiveMaximum", min)
+    low, high = ends(schema)
     whole = schema.get("type") == "integer"
     if "multipleOf" in schema:
         step = step_of(_decimal("multipleOf", schema["multipleOf"]), whole=whole)
-        low_end = None if low is None else End(low, low_strict)
-        high_end = None if high is None else End(high, high_strict)
-        return rules.add(either(_multiples(rules, step, low_end, high_end)))
+        return rules.add(either(_signed(low, high, partial(multiples, rules, step))))
     if low is None and high is None:
         return rules.add(f'"-"? {_WHOLE}' if whole else _FREE)
-    ways = []
-    if high is None or high > 0 or (high == 0 and not high_strict):
-        above = _Bound(0, "", strict=False) if low is None or low < 0 else _bound(low, strict=low_strict)
-        below = None if high is None else _bound(high, strict=high_strict)
-        ways += _positive(above, below, whole=whole)
-    if low is None or low < 0:
-        above = _Bound(0, "", strict=True) if high is None or high >= 0 else _bound(-high, strict=high_strict)
-        below = None if low is None else _bound(-low, strict=low_strict)
-        ways += [f'"-" {way}' for way in _positive(above, below, whole=whole)]
-    return rules.add(either(ways))
+    return rules.add(either(_signed(low, high, partial(_between, whole=whole))))
 
 
-def _tightest(schema: dict[str, Any], name: str, strictly: str, pick: Any) -> tuple[Decimal | None, bool]:
-    """The bound that counts, and whether it may not be met."""
-    bounds: set[tuple[Decimal, bool]] = set()
-    for key, strict in ((name, False), (strictly, True)):
-        if schema.get(key) is not None:
-            bounds.add((_decimal(key, schema[key]), strict))
-    if not bounds:
-        return None, False
-    value = pick(value for value, _ in bounds)
-    return value, (value, True) in bounds
+def ends(schema: Schema) -> tuple[End | None, End | None]:
+    """The bounds of a number that count. Raises `SchemaError`."""
+    return (
+        _tightest(schema, "minimum", "exclusiveMinimum", max),
+        _tightest(schema, "maximum", "exclusiveMaximum", min),
+    )
+
+
+def _tightest(schema: Schema, name: str, strictly: str, pick: Any) -> End | None:
+    found = [
+        End(_decimal(key, schema[key]), strict)
+        for key, strict in ((name, False), (strictly, True))
+        if schema.get(key) is not None
+    ]
+    if not found:
+        return None
+    value = pick(end.value for end in found)
+    return End(value, strict=End(value, strict=True) in found)
 
 
 def _decimal(name: str, said: Any) -> Decimal:
@@ -61,15 +60,15 @@ def _decimal(name: str, said: Any) -> Decimal:
     return Decimal(str(said))
 
 
-def _multiples(rules: Rules, step: Step, low: End | None, high: End | None) -> list[str]:
-    """The ways to write a multiple, positive ones and zero before the negative ones."""
+def _signed(low: End | None, high: End | None, positive: Callable[[End, End | None], list[str]]) -> list[str]:
+    """The ways to write a number between bounds, as those that are `positive`, or zero, are written."""
     zero, ways = Decimal(0), list[str]()
-    if high is None or high.value >= 0:
-        ways += multiples(rules, step, End(zero, strict=False) if low is None or low.value < 0 else low, high)
+    if high is None or high.value > 0 or (high.value == 0 and not high.strict):
+        ways += positive(End(zero, strict=False) if low is None or low.value < 0 else low, high)
     if low is None or low.value < 0:
         nearest = End(zero, strict=True) if high is None or high.value >= 0 else _opposite(high)
         farthest = None if low is None else _opposite(low)
-        ways += [f'"-" {way}' for way in multiples(rules, step, nearest, farthest)]
+        ways += [f'"-" {way}' for way in positive(nearest, farthest)]
     return ways
 
 
@@ -77,11 +76,15 @@ def _opposite(end: End) -> End:
     return end._replace(value=-end.value)
 
 
-def _bound(value: Decimal, *, strict: bool) -> _Bound:
-    whole, _, digits = format(abs(value), "f").partition(".")
+def _between(low: End, high: End | None, *, whole: bool) -> list[str]:
+    return _positive(_bound(low), None if high is None else _bound(high), whole=whole)
+
+
+def _bound(end: End) -> _Bound:
+    whole, _, digits = format(end.value, "f").partition(".")
     if len(whole) > LONGEST or len(digits) > LONGEST:
         raise SchemaError(f"a bound of more than {LONGEST} digits")
-    return _Bound(int(whole), digits.rstrip("0"), strict)
+    return _Bound(int(whole), digits.rstrip("0"), end.strict)
 
 
 def _positive(low: _Bound, high: _Bound | None, *, whole: bool) -> list[str]:

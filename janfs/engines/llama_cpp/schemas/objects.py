@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
+from janfs.engines.llama_cpp.schemas.constants import can_be, listed
 from janfs.engines.llama_cpp.schemas.merging import Schema
 from janfs.engines.llama_cpp.schemas.rules import (
     COMMA,
@@ -68,26 +69,31 @@ def object_rule(compiling: Compiling, said: Schema) -> str:
     return rules.add(f'"{{" space {inner} space "}}"' if inner else '"{" space "}"')
 
 
+def additional(said: Schema) -> Any:
+    """The schema of properties that are neither named nor of a pattern; False where none are written."""
+    return said.get("additionalProperties", "properties" not in said and "patternProperties" not in said)
+
+
 def _members(compiling: Compiling, said: Schema) -> _Members:
     named, required = dict(said.get("properties", {})), dict.fromkeys(said.get("required", []))
     patterns = said.get("patternProperties", {})
-    more = said.get("additionalProperties", "properties" not in said and not patterns)
+    more = additional(said)
     for name in required:
         if name not in named and not any(finds(pattern, name) for pattern in patterns):
             if said.get("additionalProperties") is False:
                 raise Nothing("a property that must be there and may not")
             named[name] = True if more is False else more
     names = _names(compiling.whole(said.get("propertyNames", True)))
-    if any(not _is_one(name, names) for name in required):
+    if any(not can_be(name, names) for name in required):
         raise Nothing("a property that must be there and may not be called so")
-    listed = [names["const"]] if "const" in names else names.get("enum")
-    if listed is not None and more is not False and not patterns:
-        named |= {name: more for name in listed if isinstance(name, str) and name not in named}
+    known = listed(names)
+    if known is not None and more is not False and not patterns:
+        named |= {name: more for name in known if isinstance(name, str) and name not in named}
         more = False
     for pattern, schema in patterns.items():
         for name in [each for each in [*named, *required] if finds(pattern, each)]:
             named[name] = {"allOf": [named[name], schema]} if name in named else schema
-    named = {name: schema for name, schema in named.items() if _is_one(name, names)}
+    named = {name: schema for name, schema in named.items() if can_be(name, names)}
     others = None
     if patterns:
         others = _by_pattern(compiling, patterns, named, names)
@@ -129,16 +135,6 @@ def _names(said: Schema) -> Schema:
     if beyond := names.keys() - _OF_NAMES:
         raise Unsayable(f"'{min(beyond)}' in 'propertyNames' is not supported")
     return names
-
-
-def _is_one(name: str, names: Schema) -> bool:
-    """Whether a name is as names must be."""
-    return (
-        name in names.get("enum", [name])
-        and name == names.get("const", name)
-        and names.get("minLength", 0) <= len(name) <= names.get("maxLength", len(name))
-        and ("pattern" not in names or finds(names["pattern"], name))
-    )
 
 
 def _in_order(rules: Rules, pairs: list[tuple[str, bool]], others: str | None) -> str:

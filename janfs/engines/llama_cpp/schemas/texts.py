@@ -1,7 +1,8 @@
 """Texts of JSON: free ones, those of some length, and those that fit a regular expression. Pure."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from re import _constants as sre  # type: ignore[attr-defined]  # as re reads a pattern; there is no other way
 from re import _parser as reading  # type: ignore[attr-defined]  # the same
 from typing import Any
@@ -78,8 +79,14 @@ def text(rules: Rules, schema: dict[str, Any], *, strict: bool) -> str:
 
 def finds(pattern: str, text: str) -> bool:
     """Whether a regular expression is found in a text. Raises `SchemaError` for what is none."""
-    try:
+    with _reading(pattern):
         return re.search(pattern, text, re.ASCII) is not None
+
+
+@contextmanager
+def _reading(pattern: str) -> Iterator[None]:
+    try:
+        yield
     except (re.error, RecursionError, OverflowError) as error:
         raise SchemaError(f"the pattern '{pattern[:100]}': {error}") from error
 
@@ -109,10 +116,8 @@ class _Pattern:
     """A regular expression as GBNF, of texts as JSON has them. Raises `SchemaError`."""
 
     def __init__(self, rules: Rules, pattern: str, least: int, most: int | None) -> None:
-        try:
+        with _reading(pattern):
             parsed = reading.parse(pattern)
-        except (re.error, RecursionError, OverflowError) as error:
-            raise SchemaError(f"the pattern '{pattern[:100]}': {error}") from error
         self._rules, self._pattern = rules, pattern
         self._character = rules.add(CHARACTER)
         self.body, shortest, longest = self._whole(parsed)
