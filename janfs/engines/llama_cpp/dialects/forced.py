@@ -54,11 +54,7 @@ def forced(
     Where they have `begun`, what opens the first one is there already. `gbnf_of` makes GBNF of a tool's
     arguments.
     """
-    rules: list[str] = []
-    pairs = []
-    for number, tool in enumerate(tools):
-        rules.append(renamed(gbnf_of(tool), f"tool{number}-"))
-        pairs.append((tool.name, f"tool{number}-root"))
+    pairs, rules = _arguments(tools, gbnf_of)
     before, after = (literal(mark) if mark else "" for mark in marks.around)
     if begun and after:
         before, after = "", f"({after})?"  # what stands before the first call need not have been there
@@ -74,10 +70,18 @@ def forced(
     return "\n".join([*lines, *rules])
 
 
+def _arguments(
+    tools: Sequence[Tool], gbnf_of: Callable[[Tool], str]
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Each tool's name with that of the rule for its arguments, and all those rules."""
+    pairs = [(tool.name, f"tool{number}-root") for number, tool in enumerate(tools)]
+    return pairs, [renamed(gbnf_of(tool), f"tool{number}-") for number, tool in enumerate(tools)]
+
+
 def _harmony_by_role(tools: Sequence[Tool], gbnf_of: Callable[[Tool], str]) -> str:
     """GBNF for the rest of a call whose function stands with the role, from its name on."""
-    rules = [renamed(gbnf_of(tool), f"tool{number}-") for number, tool in enumerate(tools)]
-    ways = [f"{literal(tool.name)} head tool{number}-root" for number, tool in enumerate(tools)]
+    pairs, rules = _arguments(tools, gbnf_of)
+    ways = [f"{literal(name)} head {arguments}" for name, arguments in pairs]
     head = 'head ::= "<|channel|>commentary" (" <|constrain|>json" | " json")? "<|message|>"'
     return "\n".join([f"root ::= {' | '.join(ways)}", head, *rules])
 
