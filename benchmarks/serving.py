@@ -30,6 +30,7 @@ from janfs.sample import sample_file
 from tests.support.service import ServiceProcess
 
 SLOTS, CONTEXT, THREADS = 8, 16_384, 2
+SIZES = f"-np {SLOTS} -c {CONTEXT} -t {THREADS} -tb {THREADS}".split()
 ROUNDS = 3
 UNLOADED_FOR = 2.0  # seconds; a model is unloaded because nobody asked for a while
 MODEL = "measured"
@@ -192,9 +193,7 @@ def _cold(server: Served, number: int, *, name: str, pause: float) -> dict[str, 
 
 @contextmanager
 def _llama_server(program: Path, log: Path, *more: str) -> Iterator[Served]:
-    options = [*("-m", str(sample_file())), *("-np", str(SLOTS)), *("-c", str(CONTEXT)), *more]
-    options += ["-t", str(THREADS), "-tb", str(THREADS)]
-    with LlamaServer(program, log, options) as server:
+    with LlamaServer(program, log, ["-m", str(sample_file()), *SIZES, *more]) as server:
         ask(server.port, MODEL, [user("Hello.")], 4)
         yield Served(server.port, MODEL, server.process.pid, lambda: None)
 
@@ -204,9 +203,7 @@ def _router(program: Path, folder: Path) -> Iterator[Served]:
     models = folder / "router" / MODEL
     models.mkdir(parents=True)
     (models / f"{MODEL}.gguf").symlink_to(sample_file())
-    options = [*("--models-dir", str(models.parent)), *("-np", str(SLOTS)), *("-c", str(CONTEXT))]
-    options += ["-t", str(THREADS), "-tb", str(THREADS)]
-    with LlamaServer(program, folder / "router.log", options) as server:
+    with LlamaServer(program, folder / "router.log", ["--models-dir", str(models.parent), *SIZES]) as server:
 
         def unload() -> None:
             if _router_status(server.port) != "unloaded":

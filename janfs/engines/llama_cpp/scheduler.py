@@ -112,9 +112,7 @@ class Scheduler:
         self._waiting: deque[Run] = deque()
         self._live: list[Run] = []  # oldest first
         self._looked = False  # whether the last decode was an image's turn
-        self.chooses_since: float | None = (
-            None  # on this thread's clock, while a grammar is asked for a token
-        )
+        self.chooses_since: float | None = None  # on this thread's clock, while a grammar has a say
 
     @property
     def idle(self) -> bool:
