@@ -16,6 +16,7 @@ MOST_LINES = 250
 LONGER = {
     "janfs/catalogue/fold.py": "one handler an event type, and the table of them",
     "janfs/engines/llama_cpp/client.py": "the whole life of one worker process, as seen from outside",
+    "janfs/engines/llama_cpp/kv_pool.py": "the whole life of a cell, from its first owner to its copy",
     "janfs/engines/llama_cpp/scheduler.py": "the batch loop and what it may see of itself",
     "janfs/engines/protocol.py": "one vocabulary, all declarations",
     "janfs/errors.py": "one tree, all declarations",

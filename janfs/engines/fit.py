@@ -5,11 +5,11 @@ from collections.abc import Callable
 import msgspec
 from msgspec.structs import replace
 
-from janfs.engines.memory import Split, context_of, in_words, need, split
+from janfs.engines.memory import Split, context_of, in_words, need, parts_of, split
 from janfs.engines.protocol import EngineSettings, ModelShape, RunSpec
 from janfs.errors import DoesNotFit
 
-LEAST_CONTEXT = 2048  # tokens: with fewer a chat is over before it has begun
+LEAST_CONTEXT = 2048  # tokens of a request: with fewer a chat is over before it has begun
 _STEP = 256  # tokens
 
 
@@ -45,19 +45,20 @@ def fits(spec: RunSpec, room: Room) -> bool:
 def lowered(spec: RunSpec, room: Room) -> EngineSettings:
     """The spec's settings, with what may be lowered brought down as far as it takes to fit.
 
-    First the context, to `LEAST_CONTEXT` at the lowest, then the layers on the GPU: what does not lie there
-    is slow, a short context is only short. Raises `DoesNotFit`.
+    First the context, to `LEAST_CONTEXT` for a request at the lowest, then the layers on the GPU: what does
+    not lie there is slow, a short context is only short. Raises `DoesNotFit`.
     """
     shape, settings = spec.shape, spec.settings
     if shape is None or _fits(shape, settings, room):
         return settings
     least = settings
-    wanted = context_of(shape, settings)
-    if "ctx_len" in spec.lowerable and wanted > LEAST_CONTEXT:
-        steps = range(LEAST_CONTEXT // _STEP, wanted // _STEP)
-        least = replace(settings, ctx_len=LEAST_CONTEXT)
+    wanted, parts = context_of(shape, settings), parts_of(settings)
+    if "ctx_len" in spec.lowerable and wanted > parts * LEAST_CONTEXT:
+        size = parts * _STEP
+        steps = range(LEAST_CONTEXT // _STEP, wanted // size)
+        least = replace(settings, ctx_len=parts * LEAST_CONTEXT)
         if _fits(shape, least, room):
-            return _most(steps, lambda step: replace(settings, ctx_len=step * _STEP), shape, room)
+            return _most(steps, lambda step: replace(settings, ctx_len=step * size), shape, room)
     if "ngl" in spec.lowerable and room.device is not None:
         layers = range(shape.layers + 1)
         if _fits(shape, replace(least, ngl=0), room):
@@ -68,14 +69,14 @@ def lowered(spec: RunSpec, room: Room) -> EngineSettings:
 def less(spec: RunSpec, tried: EngineSettings, room: Room) -> EngineSettings | None:
     """Settings for another try, after one for which there was less memory than it was thought to take.
 
-    Half the context, `LEAST_CONTEXT` at the lowest, or else half the layers on the GPU, and no more than fits
-    into what is free now. None where nothing may be lowered, or not far enough.
+    Half the context, `LEAST_CONTEXT` for a request at the lowest, or else half the layers on the GPU, and no
+    more than fits into what is free now. None where nothing may be lowered, or not far enough.
     """
     if spec.shape is None:
         return None
-    context = context_of(spec.shape, tried)
-    if "ctx_len" in spec.lowerable and context > LEAST_CONTEXT:
-        half = max(LEAST_CONTEXT, context // 2 // _STEP * _STEP)
+    context, parts = context_of(spec.shape, tried), parts_of(tried)
+    if "ctx_len" in spec.lowerable and context > parts * LEAST_CONTEXT:
+        half = parts * max(LEAST_CONTEXT, context // 2 // (parts * _STEP) * _STEP)
         smaller = replace(tried, ctx_len=half)
     elif "ngl" in spec.lowerable and room.device is not None and tried.ngl != 0:
         layers = spec.shape.layers + 1

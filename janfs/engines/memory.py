@@ -48,8 +48,9 @@ def need(shape: ModelShape, settings: EngineSettings) -> Need:
     rows = min(_LARGEST_BATCH, max(settings.n_batch, settings.n_parallel))
     feed_forward = shape.feed_forward or 4 * shape.width
     activations = _FLOAT * rows * (6 * shape.width + 3 * feed_forward)
-    mask = rows * cells * _FLOAT_AND_HALF
-    scores = rows * cells * shape.heads * _FLOAT_AND_HALF if settings.flash_attn == "off" else 0
+    seen = cells // parts_of(settings)  # by each row
+    mask = rows * seen * _FLOAT_AND_HALF
+    scores = rows * seen * shape.heads * _FLOAT_AND_HALF if settings.flash_attn == "off" else 0
     outputs = 2 * _FLOAT * max(settings.n_parallel, LEAST_OUTPUTS) * shape.vocabulary
     if settings.embedding:  # llama.cpp keeps room for the logits of all that becomes vectors, made or not
         outputs += _FLOAT * rows * shape.vocabulary
@@ -64,8 +65,18 @@ def need(shape: ModelShape, settings: EngineSettings) -> Need:
 
 def context_of(shape: ModelShape, settings: EngineSettings) -> int:
     """The cells that a context gets."""
+    parts = parts_of(settings)
     wanted = settings.ctx_len or shape.trained_context or 0
-    return -(-wanted // _CELL_BLOCK) * _CELL_BLOCK
+    return parts * _rounded_up(-(-wanted // parts))
+
+
+def parts_of(settings: EngineSettings) -> int:
+    """In how many equal parts the cells are shared out."""
+    return 1 if settings.kv_unified else settings.n_parallel
+
+
+def _rounded_up(cells: int) -> int:
+    return -(-cells // _CELL_BLOCK) * _CELL_BLOCK
 
 
 def split(shape: ModelShape, settings: EngineSettings) -> Split:

@@ -39,6 +39,7 @@ settings = st.builds(
     ctx_len=st.integers(0, 1 << 20),
     ngl=st.integers(-1, 250),
     n_parallel=st.integers(1, 256),
+    kv_unified=st.booleans(),
     n_batch=st.integers(1, 4096),
     flash_attn=st.sampled_from(["auto", "on", "off"]),
     cache_type=st.sampled_from(["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]),

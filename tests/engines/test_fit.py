@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from janfs.engines.fit import LEAST_CONTEXT, Room, fits, less, lowered, taken
-from janfs.engines.memory import context_of, need
+from janfs.engines.memory import context_of, need, parts_of
 from janfs.engines.protocol import EngineSettings, ModelShape, RunSpec
 from janfs.errors import DoesNotFit
 from tests.engines.shapes import SMOLLM2, settings, shapes
@@ -46,7 +46,7 @@ def test_what_is_found_fits_and_only_what_may_be_lowered_is_and_never_below_its_
     if fits(spec, room):
         assert not changed, "what fits was lowered"
     if "ctx_len" in changed:
-        assert LEAST_CONTEXT <= found.ctx_len < context_of(shape, wanted)
+        assert parts_of(wanted) * LEAST_CONTEXT <= found.ctx_len < context_of(shape, wanted)
     if "ngl" in changed:
         assert found.ngl >= 0, "layers on no GPU"
 
@@ -64,7 +64,7 @@ def test_a_second_try_takes_less_and_changes_only_what_may_be_lowered(
     assert changed
     assert changed <= lowerable
     if "ctx_len" in changed:
-        assert LEAST_CONTEXT <= found.ctx_len < context_of(shape, tried)
+        assert parts_of(tried) * LEAST_CONTEXT <= found.ctx_len < context_of(shape, tried)
     assert taken(replace(spec, settings=found), Room(0)).host <= taken(spec, Room(0)).host
 
 
@@ -83,12 +83,13 @@ def test_half_the_context_goes_first_then_half_the_layers() -> None:
 def test_no_longer_context_would_have_fitted(
     shape: ModelShape, given: EngineSettings, context: int, part: float
 ) -> None:
-    wanted = replace(given, ctx_len=context)
-    most, least = need(shape, wanted).total, need(shape, replace(given, ctx_len=LEAST_CONTEXT)).total
+    parts = parts_of(given)
+    wanted, shortest = (replace(given, ctx_len=parts * each) for each in (context, LEAST_CONTEXT))
+    most, least = need(shape, wanted).total, need(shape, shortest).total
     spec, room = spec_of(shape, wanted), Room(least + int(part * (most - least)))
     found = lowered(spec, room)
     if found != wanted:
-        longer = replace(found, ctx_len=found.ctx_len + 256)
+        longer = replace(found, ctx_len=found.ctx_len + parts * 256)
         assert not fits(replace(spec, settings=longer), room)
 
 

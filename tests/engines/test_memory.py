@@ -11,6 +11,9 @@ from msgspec.structs import replace
 
 from janfs.catalogue.entries import File
 from janfs.engines.llama_cpp.client import start_worker
+from janfs.engines.llama_cpp.log import Log
+from janfs.engines.llama_cpp.native import NativeModel
+from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.memory import context_of, in_words, need, split
 from janfs.engines.protocol import (
     EngineSettings,
@@ -33,6 +36,8 @@ MARGIN = 1.25  # the estimate is at most so many times what a worker takes whose
 def test_more_of_anything_never_takes_less(shape: ModelShape, given: EngineSettings, name: str) -> None:
     if name == "ctx_len" and given.ctx_len == 0:
         return  # as trained
+    if name == "n_parallel":
+        given = replace(given, kv_unified=True)  # a token would look at a smaller part of the cells
     highest = {"ctx_len": 1 << 21, "n_parallel": 256, "n_batch": 4096}[name]
     assert need(shape, replace(given, **{name: highest})).total >= need(shape, given).total
 
@@ -51,6 +56,16 @@ def test_a_context_is_that_of_the_settings_or_as_trained_in_blocks_of_256() -> N
     assert context_of(SMOLLM2, EngineSettings(ctx_len=0)) == 8192
 
 
+@pytest.mark.parametrize(("ctx_len", "n_parallel"), [(1, 4), (769, 3), (1000, 3), (1024, 4), (1536, 3)])
+def test_parts_of_a_context_are_as_large_as_llama_cpp_makes_them(
+    tiny_model: Path, ctx_len: int, n_parallel: int
+) -> None:
+    apart = EngineSettings(ctx_len=ctx_len, n_parallel=n_parallel, kv_unified=False)
+    log = Log()
+    model = NativeModel(Weights(os.fsencode(tiny_model), apart, log), apart, 1, log)
+    assert context_of(SMOLLM2, apart) == model.memory.n_cells == n_parallel * model.n_ctx
+
+
 def test_the_cache_is_what_llama_cpp_says_it_allocates() -> None:
     """`llama_kv_cache: size = 180.00 MiB (8192 cells, 30 layers)`, and 95.62 MiB with q8_0."""
     assert need(SMOLLM2, EngineSettings(ctx_len=8192)).cache == 180 << 20
@@ -63,7 +78,9 @@ def test_sizes_are_said_in_words() -> None:
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("changes", [{}, {"cache_type": "q8_0", "n_parallel": 16}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{}, {"cache_type": "q8_0", "n_parallel": 16}, {"n_parallel": 3, "kv_unified": False}], ids=str
+)
 def test_a_worker_with_a_full_context_takes_what_was_estimated(
     sample_model: Path, changes: dict[str, object]
 ) -> None:
@@ -127,7 +144,7 @@ async def _compare(path: Path, wanted: EngineSettings) -> None:
         model_id="m", uid="u", engine="llama-cpp", path=str(path), settings=wanted, fingerprint="one"
     )
     engine = await start_worker(spec)
-    prompt = TokenPrompt(tuple(100 + place % 150 for place in range(wanted.ctx_len - 16)))
+    prompt = TokenPrompt(tuple(100 + place % 150 for place in range(engine.info.n_ctx - 16)))
     request = GenerateRequest(request_id="r", prompt=prompt, sampling=SamplingParams(max_tokens=4))
     try:
         async with aclosing(engine.generate(request)) as replies:

@@ -1,8 +1,10 @@
 """What a step may compute of prompts, so that running answers do not wait long. Pure."""
 
 from collections.abc import Sequence
+from typing import Literal
 
-STEP_SECONDS = 0.25  # what a prompt may put between two tokens of somebody else's answer
+STEP_SECONDS = 0.25  # what prompts may put between two tokens of somebody else's answer
+APART_SECONDS = 0.5  # the same where they are computed apart from answers, so that small pieces cost more
 LEAST_CHUNK = 16  # prompt tokens in a step, however slow the machine is
 TILE = 64  # rows that attention takes together, from so many on (GGML_FA_TILE_Q in ggml-cpu/common.h)
 _FIRST_CHUNK = 64  # before anything was measured
@@ -10,9 +12,10 @@ _WEIGHT = 0.3  # of the latest step in the running average
 
 
 class Pace:
-    """How many prompt tokens take `STEP_SECONDS`, learnt from the steps there were."""
+    """How many prompt tokens take `step_seconds`, learnt from the steps there were."""
 
-    def __init__(self) -> None:
+    def __init__(self, step_seconds: float = STEP_SECONDS) -> None:
+        self._step_seconds = step_seconds
         self._seconds_per_token: float | None = None
 
     @property
@@ -20,7 +23,7 @@ class Pace:
         """Prompt tokens for a step in which others decode."""
         if self._seconds_per_token is None:
             return _FIRST_CHUNK
-        return max(LEAST_CHUNK, int(STEP_SECONDS / self._seconds_per_token))
+        return max(LEAST_CHUNK, int(self._step_seconds / self._seconds_per_token))
 
     def saw(self, tokens: int, seconds: float) -> None:
         """Learn from a step that computed so many tokens. Few say nothing: they too cost a whole pass."""
@@ -52,6 +55,27 @@ def shares(missing: Sequence[int], room: int, chunk: int) -> list[int]:
         more = min(lacking - given[place], most, left)
         given[place] += more
         left -= more
+    return given
+
+
+def shares_in_turn(
+    missing: Sequence[int], room: int, chunk: int, first: Literal["oldest", "shortest"]
+) -> list[int]:
+    """The same where each prompt in a batch is computed by itself, so that few should be beside answers.
+
+    What there is for prompts goes to the `first` one, then to others, the shortest before longer ones. Those
+    for whom nothing is left wait.
+    """
+    prompts = sorted((each, place) for place, each in enumerate(missing) if each > 1)
+    if first == "oldest" and prompts:
+        prompts.insert(0, prompts.pop(prompts.index(min(prompts, key=lambda prompt: prompt[1]))))
+    given = [int(each == 1) for each in missing]
+    left = room - sum(given)
+    if any(given):
+        left = min(left, chunk)
+    for lacking, place in prompts:
+        given[place] = min(lacking, left)
+        left -= given[place]
     return given
 
 

@@ -5,7 +5,12 @@ from typing import Protocol
 from janfs.engines.protocol import MAX_PARALLEL
 
 MAX_SEQUENCES = MAX_PARALLEL - 1
-"""Live and finished ones; llama.cpp knows one number more, which moves others about (`NativeModel`)."""
+"""Live and finished ones; llama.cpp knows one number more, which moves others about (`NativeMemory`)."""
+
+MOST_SAVED = 512 << 20
+"""Bytes of all copies of a model's sequences together."""
+LARGE = 8
+"""So many copies at least should find room."""
 
 
 class Saved(Protocol):
@@ -25,8 +30,13 @@ class Memory(Protocol):
     """
 
     @property
-    def n_ctx(self) -> int:
-        """Cells."""
+    def unified(self) -> bool:
+        """Whether all sequences have their cells from one pool, and may share them; or each its own part."""
+        ...
+
+    @property
+    def n_cells(self) -> int:
+        """Cells, of all sequences together."""
         ...
 
     @property
@@ -37,8 +47,13 @@ class Memory(Protocol):
     def share(self, source: int, target: int, start: int, end: int) -> bool:
         """Let `target` have `source`'s cells of the places `start` to `end` instead of its own.
 
-        False where `source` has not kept all of them, as behind a sliding window; then nothing happens.
+        Only where the cache is unified. False where `source` has not kept all of them, as behind a sliding
+        window; then nothing happens.
         """
+        ...
+
+    def can_cut(self, seq: int, start: int) -> bool:
+        """Whether a sequence that has run on can go on from the place `start`; not far behind a window."""
         ...
 
     def cut(self, seq: int, start: int) -> bool:

@@ -1,6 +1,6 @@
 """Who has which cells of the KV cache: a prompt's beginning is computed once, shared, kept, and let go last.
 
-All sequences share one pool of `n_ctx` cells (llama.cpp's unified KV cache); a token that was computed takes
+All sequences share one pool of cells (llama.cpp's unified KV cache); a token that was computed takes
 one. What live sequences publish and finished ones leave behind is in a prefix tree, and sharing it copies
 nothing. The cells of finished sequences are given up when room is needed, those of the longest unused first.
 An image is shared, kept and given up as a whole.
@@ -8,7 +8,7 @@ An image is shared, kept and given up as a whole.
 
 from collections.abc import Sequence
 
-from janfs.engines.llama_cpp.kv_memory import MAX_SEQUENCES, Memory
+from janfs.engines.llama_cpp.kv_memory import LARGE, MAX_SEQUENCES, MOST_SAVED, Memory
 from janfs.engines.llama_cpp.pictures import whole
 from janfs.engines.llama_cpp.prefix_tree import PrefixTree
 from janfs.engines.llama_cpp.shelf import Copy, Shelf
@@ -16,17 +16,19 @@ from janfs.engines.llama_cpp.shelf import Copy, Shelf
 _LEAST_KEPT = 4  # finished sequences, also where only one may live: chats take turns
 _IDLE_CELLS = 256  # llama.cpp looks at cells in blocks of so many
 _WORTH_COPYING = 32  # tokens; fewer are computed as fast
-_MOST_SAVED = 512 << 20  # bytes
-_LARGE = 8  # so many copies at least should find room
 _STEPS = 16  # in so many all could be made: 32 MB take 5 ms, or 100 where the memory is new to this process
 
 
 class KvPool:
-    """The cells of one model. At most `n_live` sequences live at a time; they have the lowest numbers.
+    """The cells of one model, where its memory is `unified`.
 
+    At most `n_live` sequences live at a time; they have the lowest numbers.
     Up to `idle_cells` may be of no use to those. There are `most_saved` bytes of copies at most, and one is
     used where it saves more than `worth_copying` tokens.
     """
+
+    least_shared = 1
+    """Tokens for which it is worth to wait for another sequence that computes them."""
 
     def __init__(
         self,
@@ -35,7 +37,7 @@ class KvPool:
         *,
         idle_cells: int = _IDLE_CELLS,
         worth_copying: int = _WORTH_COPYING,
-        most_saved: int = _MOST_SAVED,
+        most_saved: int = MOST_SAVED,
     ) -> None:
         self._memory = memory
         self._idle_cells = idle_cells
@@ -58,7 +60,7 @@ class KvPool:
     def free(self) -> int:
         """Cells that hold nothing."""
         private = sum(count - self._tree.length(seq) for seq, count in self._computed.items())
-        return self._memory.n_ctx - self._tree.cells - private
+        return self._memory.n_cells - self._tree.cells - private
 
     @property
     def pinned(self) -> int:
@@ -70,10 +72,20 @@ class KvPool:
         """How many tokens of a live sequence have cells."""
         return self._computed[seq]
 
-    def open(self) -> int:
-        """A new live sequence, where `has_seat`."""
+    def crowded(self, lacking: int) -> bool:
+        """Whether live sequences cannot all have what they have and so many more."""
+        return self.pinned + lacking > self._memory.n_cells
+
+    def open(self, tokens: Sequence[int] = (), beyond: int = 0) -> int:
+        """A new live sequence, where `has_seat`, with what was computed of `tokens`.
+
+        It will have `beyond` of them without it, too.
+        """
         seq = self._free_live.pop()
         self._computed[seq] = 0
+        if tokens:
+            self.recall(seq, tokens, beyond)
+            self.adopt(seq, tokens)
         return seq
 
     def adopt(self, seq: int, tokens: Sequence[int]) -> None:
@@ -119,6 +131,11 @@ class KvPool:
         self._computed[seq] = length
         return True
 
+    def prepare(self, cells: int) -> None:
+        """See to it that a decode finds so many free cells, and few that none of it uses."""
+        self.set_aside()
+        self.make_room(cells)
+
     def set_aside(self) -> None:
         """Copy finished sequences out of the cache, if there are many cells that no live one uses.
 
@@ -132,7 +149,7 @@ class KvPool:
             if idle <= self._idle_cells or copied >= self._most_saved // _STEPS:
                 return
             if self._tree.own(seq):
-                size = self._save(seq, self._most_saved // _LARGE)
+                size = self._save(seq, self._most_saved // LARGE)
                 if size is not None:
                     copied += size
                     self._evict(seq)

@@ -44,7 +44,7 @@ def model_params(settings: EngineSettings) -> llama.llama_model_params:
 
 
 def context_params(settings: EngineSettings, threads: int) -> llama.llama_context_params:
-    """For the context, in which all sequences share one KV cache."""
+    """For the context, in which all sequences share one KV cache, or each has a part of it."""
     params = llama.llama_context_default_params()
     params.n_ctx = settings.ctx_len
     params.n_batch = max(settings.n_batch, settings.n_parallel)
@@ -53,7 +53,7 @@ def context_params(settings: EngineSettings, threads: int) -> llama.llama_contex
     # One token of a sequence is sampled at a time. The default, n_batch, cost 80 MB more with a vocabulary
     # of 49,152. A few more let the logprobs of a prompt be told at a bearable pace.
     params.n_outputs_max = max(settings.n_parallel, LEAST_OUTPUTS)
-    params.kv_unified = True
+    params.kv_unified = settings.kv_unified or settings.n_parallel == 1
     params.n_threads = params.n_threads_batch = threads
     params.type_k = params.type_v = _CACHE_TYPES[settings.cache_type]
     params.flash_attn_type = _FLASH_ATTN[settings.flash_attn]

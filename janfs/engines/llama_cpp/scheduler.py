@@ -10,9 +10,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence, Set
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
-from janfs.engines.llama_cpp.budget import Pace, shares
+from janfs.engines.llama_cpp.budget import APART_SECONDS, STEP_SECONDS, Pace, shares, shares_in_turn
 from janfs.engines.llama_cpp.dialects.stream import PartStream
 from janfs.engines.llama_cpp.echo import Echo
 from janfs.engines.llama_cpp.kv_memory import Memory
@@ -20,6 +20,7 @@ from janfs.engines.llama_cpp.kv_pool import KvPool
 from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.prefix_tree import common_length
 from janfs.engines.llama_cpp.run import Run, Sampler
+from janfs.engines.llama_cpp.slot_pool import SlotPool
 from janfs.engines.llama_cpp.text import TextStream
 from janfs.engines.protocol import Finished, Reply, SamplingParams, TokenLogprob
 from janfs.errors import ContextExceeded, EngineError, JanfsError
@@ -45,8 +46,16 @@ class Decoded(Enum):
     ABORTED = "aborted"
 
 
-class Model(Memory, Protocol):
+class Model(Protocol):
     """What the scheduler needs of a loaded model."""
+
+    @property
+    def memory(self) -> Memory: ...
+
+    @property
+    def n_ctx(self) -> int:
+        """The most tokens of one sequence."""
+        ...
 
     @property
     def n_batch(self) -> int:
@@ -107,8 +116,10 @@ class Scheduler:
         self._cancelled = cancelled
         self._continuous = continuous
         self._clock = clock
-        self._pool = KvPool(model, n_parallel)
-        self._pace = Pace()
+        self._unified = model.memory.unified
+        self._pool = (KvPool if self._unified else SlotPool)(model.memory, n_parallel)
+        self._pace = Pace(STEP_SECONDS if self._unified else APART_SECONDS)
+        self._turn: Literal["oldest", "shortest"] = "shortest"  # whose prompt went first, if they take turns
         self._waiting: deque[Run] = deque()
         self._live: list[Run] = []  # oldest first
         self._looked = False  # whether the last decode was an image's turn
@@ -157,7 +168,7 @@ class Scheduler:
         """
         if len(tokens) >= self._model.n_ctx:
             raise ContextExceeded(len(tokens), self._model.n_ctx, param=param)
-        caching = caching and self._model.can_share
+        caching = caching and self._model.memory.can_share
         run = Run(request_id, list(tokens), len(tokens), sampling, TextStream(stop), caching=caching)
         run.parts, run.shown, run.echo, run.pictures = parts, shown, echo, pictures
         run.caching = run.caching and not run.scores  # what others computed has no logits any more
@@ -181,16 +192,14 @@ class Scheduler:
         for run in self._live:
             self._follow(run)
         self._send_back_what_does_not_fit()
-        if self._live:
-            self._pool.set_aside()
         looking = self._looking()
         if looking is not None:
             return self._look(looking)
-        given = shares([self._missing(run) for run in self._live], self._model.n_batch, self._pace.chunk)
-        given = self._within_outputs(given)
+        given = self._within_outputs(self._shares())
         batch: list[Entry] = []
         sampled: list[tuple[Run, int]] = []  # whose last token is in the batch, and where
-        for run, count in zip(self._live, given, strict=True):
+        # With a part of the cache for each, llama.cpp takes only neighbours in this order together.
+        for run, count in sorted(zip(self._live, given, strict=True), key=lambda each: each[0].seq):
             start = self._pool.computed(run.seq)
             last = len(run.tokens) - 1
             batch += [
@@ -200,7 +209,7 @@ class Scheduler:
                 sampled.append((run, len(batch) - 1))
         if not batch:
             return []
-        self._pool.make_room(len(batch))
+        self._pool.prepare(len(batch))
         began = self._clock()
         try:
             outcome = self._model.decode(batch)
@@ -219,6 +228,14 @@ class Scheduler:
             self._computed(run, count)
         return [event for run, index in sampled for event in self._sample(run, index, now)]
 
+    def _shares(self) -> list[int]:
+        """How many tokens of each live request are computed now."""
+        missing, room, chunk = list(map(self._missing, self._live)), self._model.n_batch, self._pace.chunk
+        if self._unified:
+            return shares(missing, room, chunk)
+        self._turn = "oldest" if self._turn == "shortest" else "shortest"
+        return shares_in_turn(missing, room, chunk, self._turn)
+
     def _looking(self) -> Run | None:
         """The request whose image is computed now. Images take turns with words where both wait."""
         self._looked = not self._looked
@@ -233,7 +250,7 @@ class Scheduler:
         picture = run.picture_at(place)
         assert picture is not None
         count = min(picture.end - place, self._model.n_batch)
-        self._pool.make_room(count)
+        self._pool.prepare(count)
         try:
             outcome = self._model.look(picture, place - picture.start, count, run.seq)
         except EngineError as error:
@@ -254,17 +271,15 @@ class Scheduler:
         while self._waiting and self._pool.has_seat:
             run = self._waiting[0]
             self._choose_leader(run, self._live)
-            if self._live and self._claimed() + len(run.tokens) - run.shared + headroom > self._model.n_ctx:
+            needed = len(run.tokens) - run.shared + headroom
+            if self._live and self._pool.crowded(self._lacking() + needed):
                 return  # in order: a small request never overtakes a big one for good
             self._waiting.popleft()
-            run.seq = self._pool.open()
             run.n_base = len(run.tokens) - 1
+            run.seq = self._pool.open(run.base if run.caching else (), run.shared)
             run.began = self._clock() if run.began is None else run.began
             run.sampler = run.sampler or self._model.sampler(run.sampling, run.tokens)
             self._live.append(run)
-            if run.caching:
-                self._pool.recall(run.seq, run.base, run.shared)
-                self._pool.adopt(run.seq, run.base)
 
     def _choose_leader(self, run: Run, older: Sequence[Run]) -> None:
         """Let a request follow the one among `older` that has most in common with it."""
@@ -273,31 +288,31 @@ class Scheduler:
             return
         for other in older:
             common = common_length(other.base, run.tokens[:-1]) if other.caching else 0
-            if common > run.shared:
+            if common >= max(run.shared + 1, self._pool.least_shared):
                 run.leader, run.shared = other, common
 
     def _follow(self, run: Run) -> None:
         """Take what the leader has computed, and part from it when that is all that they share."""
         if run.leader is None:
             return
-        self._pool.adopt(run.seq, run.base)
         if max(map(self._pool.computed, (run.leader.seq, run.seq))) >= run.shared:
+            self._pool.adopt(run.seq, run.base)
             run.leader = None
 
     def _missing(self, run: Run) -> int:
         """Tokens that a live request is to compute now: one while it writes, none while it follows."""
         return 0 if run.leader else run.words_from(self._pool.computed(run.seq))
 
-    def _claimed(self) -> int:
-        """Cells that the live requests have, and those that they need for the tokens they know of."""
+    def _lacking(self) -> int:
+        """Cells that live requests need beside those they have, for the tokens they know of."""
         lacking = 0
         for run in self._live:
             known = max(self._pool.computed(run.seq), run.shared if run.leader else 0)
             lacking += len(run.tokens) - known
-        return self._pool.pinned + lacking
+        return lacking
 
     def _send_back_what_does_not_fit(self) -> None:
-        while len(self._live) > 1 and self._claimed() > self._model.n_ctx:
+        while len(self._live) > 1 and self._pool.crowded(self._lacking()):
             self._send_back(self._live[-1])
 
     def _send_back(self, run: Run) -> None:
@@ -385,9 +400,10 @@ class Scheduler:
     def _leave(self, run: Run) -> None:
         """Take the sequence of a live request; those that followed it look for somebody else."""
         self._live.remove(run)
+        followers = [place for place, other in enumerate(self._live) if other.leader is run]
+        for place in followers:
+            self._pool.adopt(self._live[place].seq, self._live[place].base)
         self._pool.close(run.seq, run.tokens if run.caching else ())
         run.seq, run.leader = -1, None
-        for place, other in enumerate(self._live):
-            if other.leader is run:
-                self._pool.adopt(other.seq, other.base)
-                self._choose_leader(other, self._live[:place])
+        for place in followers:
+            self._choose_leader(self._live[place], self._live[:place])

@@ -1,7 +1,6 @@
-"""What tests of grammars have in common: llama.cpp's own reading of them."""
+"""llama.cpp in the process of the tests: small models, and its own reading of grammars."""
 
 import ctypes
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,18 +9,28 @@ import pytest
 
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native import NativeModel
-from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import EngineSettings, SamplingParams
+from tests.engines.llama_cpp.native_models import load
 
 Allows = Callable[[str, str], bool]
 
 
 @pytest.fixture(scope="module")
-def allows(tiny_model: Path) -> Iterator[Allows]:
+def log() -> Iterator[Log]:
+    yield Log()
+    llama.llama_log_set(llama.llama_log_callback(), ctypes.c_void_p(0))  # it ends before the process does
+
+
+@pytest.fixture
+def tiny(tiny_model: Path, log: Log) -> NativeModel:
+    return load(tiny_model, log)
+
+
+@pytest.fixture(scope="module")
+def allows(tiny_model: Path, log: Log) -> Allows:
     """Whether a grammar allows a text, from its beginning to its end."""
-    log, small = Log(), EngineSettings(ctx_len=64, n_parallel=1)
-    vocabulary = Weights(os.fsencode(tiny_model), small, log)
-    model = NativeModel(vocabulary, small, 1, log)
+    model = load(tiny_model, log, EngineSettings(ctx_len=64, n_parallel=1))
+    vocabulary = model.weights
 
     def allows(grammar: str, text: str) -> bool:
         sampler = model.grammars.sampler(SamplingParams(grammar=grammar))
@@ -40,5 +49,4 @@ def allows(tiny_model: Path) -> Iterator[Allows]:
         finally:
             llama.llama_sampler_free(sampler)
 
-    yield allows
-    llama.llama_log_set(llama.llama_log_callback(), ctypes.c_void_p(0))
+    return allows

@@ -51,10 +51,12 @@ class FakeCopy(NamedTuple):
 
 
 class FakeMemory:
-    """Cells that sequences share, counted as llama.cpp counts them."""
+    """Cells that sequences share, counted as llama.cpp counts them; or `n_slots` parts, one for each."""
 
-    def __init__(self, n_ctx: int = 64, *, can_share: bool = True) -> None:
-        self.n_ctx = n_ctx
+    def __init__(self, n_cells: int = 64, *, can_share: bool = True, n_slots: int = 1) -> None:
+        self.n_cells = n_cells
+        self.unified = n_slots == 1
+        self.n_ctx = n_cells // n_slots
         self.can_share = can_share
         self.cells: dict[int, list[Cell]] = {}
         self.n_saved = 0  # cells
@@ -68,11 +70,16 @@ class FakeMemory:
         cells = self.cells.setdefault(seq, [])
         assert place == len(cells), f"place {place} of sequence {seq} after {len(cells)} cells"
         cells.append(Cell(_after(cells[-1].value if cells else _START, token), to_come))
-        assert self.used <= self.n_ctx, f"{self.used} cells used, of {self.n_ctx}"
+        self._check_there_is_room(seq)
         return cells[-1]
+
+    def _check_there_is_room(self, seq: int) -> None:
+        used = self.used if self.unified else len(self.cells[seq])
+        assert used <= self.n_ctx, f"{used} cells used, of {self.n_ctx}"
 
     def share(self, source: int, target: int, start: int, end: int) -> bool:
         assert self.can_share
+        assert self.unified
         assert source != target
         assert 0 <= target < MAX_SEQUENCES
         if self.sharing_refused:
@@ -85,6 +92,10 @@ class FakeMemory:
         assert len(cells) >= start, "a hole in the target"
         cells[start:end] = shared
         return True
+
+    def can_cut(self, seq: int, start: int) -> bool:
+        self._check_no_image_is_torn(seq, start)
+        return self.can_share and not self.sharing_refused
 
     def cut(self, seq: int, start: int) -> bool:
         if self.can_share:
@@ -101,6 +112,7 @@ class FakeMemory:
 
     def save(self, seq: int, start: int, most: int) -> "FakeCopy | None":
         self._check_no_image_is_torn(seq, start)
+        assert self.unified or start == 0, "a slot is copied whole"
         own = self.cells[seq][start:]
         if self.saving_refused or len(own) > most:
             return None
@@ -111,9 +123,9 @@ class FakeMemory:
         assert isinstance(saved, FakeCopy)
         before = self.cells.get(seq, [])
         assert len(before) == saved.start, "restored over what it has, or behind a hole"
-        assert self.used + len(saved.values) <= self.n_ctx, "no room was made"
         if not self.restoring_refused:
             self.cells[seq] = [*before, *(Cell(*each) for each in saved.values)]
+            self._check_there_is_room(seq)
         return not self.restoring_refused
 
 
@@ -133,8 +145,10 @@ class FakeSampler:
 
 
 class FakeModel(FakeMemory):
-    def __init__(self, n_ctx: int = 64, n_batch: int = 16, *, can_share: bool = True) -> None:
-        super().__init__(n_ctx, can_share=can_share)
+    def __init__(
+        self, n_ctx: int = 64, n_batch: int = 16, *, can_share: bool = True, n_slots: int = 1
+    ) -> None:
+        super().__init__(n_ctx * n_slots, can_share=can_share, n_slots=n_slots)
         self.n_batch = n_batch
         self.n_outputs = 64
         self.logits: dict[int, int] = {}
@@ -142,6 +156,10 @@ class FakeModel(FakeMemory):
         self.next_outcome: Decoded | EngineError = Decoded.OK
         self.batches: list[list[Entry]] = []
         self.looks: list[int] = []  # rows of images that were computed
+
+    @property
+    def memory(self) -> FakeMemory:
+        return self
 
     @property
     def n_computed(self) -> int:
@@ -152,6 +170,8 @@ class FakeModel(FakeMemory):
         assert 0 < len(batch) <= self.n_batch, f"a batch of {len(batch)}, of at most {self.n_batch}"
         assert not self.logits, "logits of the last batch were not sampled"
         assert sum(entry.logits for entry in batch) <= self.n_outputs, "more outputs than there is room for"
+        seqs = [entry.seq for entry in batch]
+        assert seqs == sorted(seqs), "llama.cpp takes apart what is not in order"
         self.batches.append(list(batch))
         outcome, self.next_outcome = self.next_outcome, Decoded.OK
         if isinstance(outcome, EngineError):

@@ -1,8 +1,19 @@
+from typing import Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from janfs.engines.llama_cpp.budget import LEAST_CHUNK, STEP_SECONDS, TILE, Pace, shares, whole_tiles
+from janfs.engines.llama_cpp.budget import (
+    APART_SECONDS,
+    LEAST_CHUNK,
+    STEP_SECONDS,
+    TILE,
+    Pace,
+    shares,
+    shares_in_turn,
+    whole_tiles,
+)
 
 missing = st.lists(st.integers(0, 300), max_size=8)
 
@@ -26,6 +37,24 @@ def test_a_step_is_shared_out(missing: list[int], room: int, chunk: int) -> None
         assert share >= min(each, (taken - len(prompts)) // 2), "the oldest has not its half"
 
 
+@given(missing, st.integers(8, 200), st.integers(1, 200), st.sampled_from(["oldest", "shortest"]))
+def test_prompts_that_are_computed_apart_take_turns(
+    missing: list[int], room: int, chunk: int, first: Literal["oldest", "shortest"]
+) -> None:
+    given = shares_in_turn(missing, room, chunk, first)
+    assert sum(given) <= room
+    assert all(share <= each for share, each in zip(given, missing, strict=True))
+    prompts = [(share, each) for share, each in zip(given, missing, strict=True) if each > 1]
+    writing = missing.count(1)
+    assert given.count(1) >= writing, "somebody who writes goes idle"
+    most = min(room - writing, chunk) if writing else room
+    assert sum(share for share, _ in prompts) == min(most, sum(each for _, each in prompts))
+    assert sum(0 < share < each for share, each in prompts) <= 1, "a piece of more than one was computed"
+    if prompts:
+        share, each = prompts[0] if first == "oldest" else min(prompts, key=lambda prompt: prompt[1])
+        assert share == min(each, most) or first == "shortest"
+
+
 @given(st.integers(0, 3000))
 def test_no_rows_are_paid_for_in_vain(rows: int) -> None:
     fewer = whole_tiles(rows)
@@ -42,12 +71,13 @@ def test_nothing_is_measured_where_only_a_few_tokens_were_computed() -> None:
     assert pace.chunk == before
 
 
+@pytest.mark.parametrize("step_seconds", [STEP_SECONDS, APART_SECONDS])
 @pytest.mark.parametrize("seconds_per_token", [0.0001, 0.001, 0.01])
-def test_the_chunk_follows_the_machine(seconds_per_token: float) -> None:
-    pace = Pace()
+def test_the_chunk_follows_the_machine(seconds_per_token: float, step_seconds: float) -> None:
+    pace = Pace(step_seconds)
     for _ in range(20):
         pace.saw(pace.chunk, 10 * seconds_per_token * pace.chunk)
     for _ in range(20):
         pace.saw(pace.chunk, seconds_per_token * pace.chunk)
-    expected = max(LEAST_CHUNK, STEP_SECONDS / seconds_per_token)
+    expected = max(LEAST_CHUNK, step_seconds / seconds_per_token)
     assert expected * 0.95 <= pace.chunk <= expected * 1.05

@@ -1,9 +1,7 @@
-import ctypes
 import inspect
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,9 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from janfs.engines.llama_cpp import candidates, grammar, native, parameters, pooled, sampling, weights
+from janfs.engines.llama_cpp import (
+    candidates,
+    grammar,
+    native,
+    native_memory,
+    parameters,
+    pooled,
+    sampling,
+    weights,
+)
 from janfs.engines.llama_cpp import log as log_module
-from janfs.engines.llama_cpp.kv_memory import MAX_SEQUENCES
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native import NativeModel
 from janfs.engines.llama_cpp.pictures import Picture
@@ -27,32 +33,14 @@ from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import CacheType, EngineSettings, SamplingParams
 from janfs.errors import EngineError, InvalidInput, LoadFailed
+from tests.engines.llama_cpp.native_models import GREEDY, SMALL, TEXT, answers, go_on, load
 from tests.engines.tiny_model import N_EMBD, write_tiny_adapter
 from tests.support.bert import tiny_bert, write_bert
-
-SMALL = EngineSettings(ctx_len=256, n_parallel=2, n_batch=256)
-
-
-@pytest.fixture(scope="module")
-def log() -> Iterator[Log]:
-    yield Log()
-    llama.llama_log_set(llama.llama_log_callback(), ctypes.c_void_p(0))  # it ends before the process does
-
-
-def load(path: Path, log: Log, settings: EngineSettings = SMALL, *adapters: Path) -> NativeModel:
-    loaded = Weights(os.fsencode(path), settings, log)
-    loaded.adapt([os.fsencode(adapter) for adapter in adapters])
-    return NativeModel(loaded, settings, 1, log)
 
 
 @pytest.fixture(scope="module")
 def sample(sample_model: Path, log: Log) -> NativeModel:
     return load(sample_model, log)
-
-
-@pytest.fixture
-def tiny(tiny_model: Path, log: Log) -> NativeModel:
-    return load(tiny_model, log)
 
 
 def prompt(tokens: list[int], seq: int = 0) -> list[Entry]:
@@ -100,7 +88,7 @@ def test_the_longest_token_comes_out_whole(sample: NativeModel) -> None:
 def test_a_context_that_is_full_says_so_and_stays_usable(tiny: NativeModel) -> None:
     assert tiny.decode(prompt([5] * 256)) is Decoded.OK
     assert tiny.decode([Entry(5, 256, 0, True)]) is Decoded.FULL
-    tiny.release(0)
+    tiny.memory.release(0)
     assert tiny.decode(prompt([5])) is Decoded.OK
 
 
@@ -115,7 +103,7 @@ def test_an_abort_ends_a_decode_and_the_next_one_is_as_ever(tiny: NativeModel) -
     tiny.abort(True)
     assert tiny.decode(prompt([5] * 64)) is Decoded.ABORTED
     tiny.abort(False)
-    tiny.release(0)
+    tiny.memory.release(0)
     assert tiny.decode(prompt([5] * 64)) is Decoded.OK
 
 
@@ -133,10 +121,7 @@ def first(model: NativeModel, params: SamplingParams, tokens: list[int]) -> int:
         return sampler.sample(len(tokens) - 1).token
     finally:
         sampler.close()
-        model.release(0)
-
-
-GREEDY = SamplingParams(temperature=0)
+        model.memory.release(0)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +143,7 @@ def test_the_likeliest_token_is_the_one_that_llama_cpps_chain_takes(
     for token in range(3, tiny.weights.n_vocab):
         assert tiny.decode(prompt([1, token])) is Decoded.OK
         assert sampler.sample(1).token == llama.llama_sampler_sample(chain, tiny._ctx, 1), f"after {token}"
-        tiny.release(0)
+        tiny.memory.release(0)
     sampler.close()
     llama.llama_sampler_free(chain)
 
@@ -202,7 +187,7 @@ def test_a_seed_gives_the_same_tokens_again_and_another_one_others(tiny: NativeM
         sampler = tiny.sampler(params, [])
         tokens = [sampler.sample(1).token for _ in range(20)]
         sampler.close()
-        tiny.release(0)
+        tiny.memory.release(0)
         return tokens
 
     assert drawn(42) == drawn(42)
@@ -220,7 +205,7 @@ def test_as_many_tokens_are_left_to_choose_from_as_are_to_be_kept(
         sampler = tiny.sampler(params, [])
         tokens = {sampler.sample(1).token for _ in range(40)}
         sampler.close()
-        tiny.release(0)
+        tiny.memory.release(0)
         return tokens
 
     assert len(drawn(0)) == 1
@@ -244,7 +229,7 @@ def test_logprobs_are_the_softmax_of_the_logits(tiny: NativeModel) -> None:
     sampler = tiny.sampler(SamplingParams(temperature=0, logprobs=5), [])
     token, logprob = sampler.sample(1)
     sampler.close()
-    tiny.release(0)
+    tiny.memory.release(0)
     assert token == first(tiny, GREEDY, [1, 5]), "asking for logprobs changes the answer"
     assert logprob is not None
     assert (logprob.token, logprob.logprob) == (token, pytest.approx(expected[token], abs=1e-4))
@@ -265,7 +250,7 @@ def test_a_grammar_binds_every_token(tiny: NativeModel, temperature: float) -> N
         tokens.append(token)
         text += tiny.piece(token)
     sampler.close()
-    tiny.release(0)
+    tiny.memory.release(0)
     assert text in (b"abc", b"abd")
 
 
@@ -277,7 +262,7 @@ def test_a_grammar_that_no_token_fits_is_the_callers_mistake(tiny: NativeModel) 
     with pytest.raises(InvalidInput, match="fits the grammar"):
         sampler.sample(0)
     sampler.close()
-    tiny.release(0)
+    tiny.memory.release(0)
 
 
 def test_what_is_no_grammar_is_refused(tiny: NativeModel) -> None:
@@ -366,168 +351,6 @@ def test_every_way_of_loading_can_be_used(tiny_model: Path, log: Log, use_mmap: 
     assert load(tiny_model, log, chosen).n_ctx == 256
 
 
-def go_on(model: NativeModel, seq: int, tokens: list[int], start: int) -> int:
-    """Compute the tokens from the place `start` on; the likeliest that follows them."""
-    last = len(tokens) - 1
-    batch = [Entry(tokens[at], at, seq, at == last) for at in range(start, len(tokens))]
-    assert model.decode(batch) is Decoded.OK
-    sampler = model.sampler(GREEDY, tokens)
-    token = sampler.sample(len(batch) - 1)
-    sampler.close()
-    return token
-
-
-TEXT = [1, *(3 + n % 250 for n in range(0, 600, 7))]  # 87 tokens
-
-
-def answers(model: NativeModel) -> list[int]:
-    """What follows each beginning of a text of more than 40 tokens, computed from its first token."""
-    found = []
-    for length in range(40, len(TEXT)):
-        found.append(go_on(model, 0, TEXT[:length], 0))
-        model.release(0)
-    return found
-
-
-@pytest.mark.parametrize("kind", ["tiny_model", "windowed_model"])
-def test_shared_cells_are_as_good_as_ones_own(kind: str, request: pytest.FixtureRequest, log: Log) -> None:
-    model = load(request.getfixturevalue(kind), log)
-    assert model.can_share
-    expected = answers(model)
-    assert len(set(expected)) > 5, "the answers say nothing of the prompt"
-    go_on(model, 0, TEXT, 0)
-    kept = MAX_SEQUENCES - 1
-    assert kept >= SMALL.n_parallel, "a number that no batch may have, but the memory knows"
-    assert model.share(0, kept, 0, len(TEXT))
-    model.release(0)
-    for length, answer in zip(range(40, len(TEXT)), expected, strict=True):
-        assert model.share(kept, 1, 0, length - 1)
-        assert go_on(model, 1, TEXT[:length], length - 1) == answer
-        model.release(1)
-
-
-@pytest.mark.parametrize("number", [1, MAX_SEQUENCES - 1], ids=["one that batches have", "a finished one"])
-def test_a_copy_is_as_good_as_what_it_was_made_of(tiny: NativeModel, number: int) -> None:
-    expected = []
-    for length in (60, len(TEXT)):
-        tiny.release(0)
-        expected.append(go_on(tiny, 0, TEXT[:length], 0))
-    assert tiny.share(0, number, 0, len(TEXT))
-    tiny.release(0)
-    goes_on = [*TEXT[:40], 9, 9, 9]
-    assert tiny.share(number, 0, 0, 40)
-    live = go_on(tiny, 0, goes_on, 40)
-    saved = tiny.save(number, 0, 2**20)
-    assert saved is not None
-    assert tiny.save(number, 0, saved.nbytes - 1) is None, "more than is wanted"
-    assert tiny.cut(0, 42)
-    assert go_on(tiny, 0, goes_on, 42) == live, "who lives beside what is copied is not as it was"
-    assert tiny.cut(number, 59), "what was copied is not as it was"
-    for seq in (0, number):
-        tiny.release(seq)
-    go_on(tiny, 0, [9] * 100, 0)  # overwrites the cells
-    for length, answer in zip((60, len(TEXT)), expected, strict=True):
-        assert tiny.restore(1, saved)
-        assert tiny.cut(1, length - 1)
-        assert go_on(tiny, 1, TEXT[:length], length - 1) == answer
-        tiny.release(1)
-
-
-@pytest.mark.parametrize("number", [0, MAX_SEQUENCES - 1], ids=["one that batches have", "a finished one"])
-def test_a_copy_of_an_end_comes_back_behind_its_beginning(tiny: NativeModel, number: int) -> None:
-    expected = go_on(tiny, 0, TEXT, 0)
-    assert tiny.share(0, 1, 0, 60)
-    if number:
-        assert tiny.share(0, number, 0, len(TEXT))
-    whole, end = (tiny.save(number, start, 2**20) for start in (0, 60))
-    assert whole is not None
-    assert end is not None
-    assert end.nbytes < whole.nbytes / 2, "more than the end was copied"
-    for seq in {0, number}:
-        tiny.release(seq)
-    go_on(tiny, 0, [9] * 100, 0)  # overwrites the cells
-    tiny.release(0)
-    for _ in range(2):
-        assert tiny.share(1, 0, 0, 60)
-        assert tiny.restore(0, end)
-        assert tiny.cut(0, len(TEXT) - 1)
-        assert go_on(tiny, 0, TEXT, len(TEXT) - 1) == expected
-        tiny.release(0)
-    assert go_on(tiny, 1, TEXT, 60) == expected, "the beginning that others have is not as it was"
-
-
-def test_a_copy_for_which_there_is_no_room_leaves_what_is_before_it(tiny: NativeModel) -> None:
-    expected = go_on(tiny, 0, TEXT, 0)
-    end = tiny.save(0, 60, 2**20)
-    assert end is not None
-    assert tiny.cut(0, 60)
-    go_on(tiny, 1, [9] * (tiny.n_ctx - len(TEXT) + 1), 0)
-    assert not tiny.restore(0, end)
-    tiny.release(1)
-    assert tiny.cut(0, 60)
-    assert go_on(tiny, 0, TEXT, 60) == expected
-
-
-def test_a_copy_for_which_there_is_no_room_does_not_come_back(tiny: NativeModel) -> None:
-    go_on(tiny, 0, TEXT, 0)
-    saved = tiny.save(0, 0, 2**20)
-    tiny.release(0)
-    go_on(tiny, 1, [9] * (tiny.n_ctx - len(TEXT) + 1), 0)
-    assert not tiny.restore(0, saved)
-    assert tiny.cut(1, 50)
-    assert tiny.restore(0, saved), "what is there was not in order any more"
-
-
-def test_behind_a_window_no_copy_is_made(windowed_model: Path, log: Log) -> None:
-    model = load(windowed_model, log)
-    go_on(model, 0, TEXT, 0)
-    assert model.save(0, 0, 2**20) is None
-
-
-def test_a_part_that_was_computed_twice_can_be_given_up_for_the_others(tiny: NativeModel) -> None:
-    expected = go_on(tiny, 0, TEXT, 0)
-    other = go_on(tiny, 1, [*TEXT[:60], 5, 6, 7], 0)
-    assert tiny.share(0, 1, 20, 60)
-    assert tiny.cut(1, 62)
-    assert go_on(tiny, 1, [*TEXT[:60], 5, 6, 7], 62) == other
-    tiny.release(1)
-    assert tiny.cut(0, 86)
-    assert go_on(tiny, 0, TEXT, 86) == expected
-
-
-def test_behind_a_window_a_cell_that_is_gone_is_not_shared(windowed_model: Path, log: Log) -> None:
-    three = msgspec.structs.replace(SMALL, n_parallel=3)
-    model = load(windowed_model, log, three)
-    go_on(model, 0, [5] * 100, 0)
-    go_on(model, 1, [6] * 100, 0)
-    go_on(model, 2, [7] * 50, 0)
-    model.release(1)
-    go_on(model, 1, [8] * 104, 0)  # more than came free: takes 4 cells that the third cannot see any more
-    assert model.share(0, 5, 0, 20)
-    assert not model.share(2, 6, 0, 10), "its first cells were given away"
-    assert not model.share(2, 5, 2, 50), "this would leave a hole"
-    assert model.share(2, 6, 0, 50)
-
-
-def test_what_is_cut_to_before_its_window_shares_nothing(windowed_model: Path, log: Log) -> None:
-    model = load(windowed_model, log)
-    go_on(model, 0, [5] * 60, 0)
-    go_on(model, 1, [6] * 190, 0)
-    model.release(0)
-    assert model.cut(1, 150)
-    go_on(model, 0, [7] * 106, 0)  # takes 46 cells that the other one cannot see any more
-    assert model.cut(1, 40)
-    assert not model.share(1, 5, 0, 40), "what its next token would see is gone"
-
-
-def test_a_recurrent_state_is_neither_shared_nor_cut(recurrent_model: Path, log: Log) -> None:
-    model = load(recurrent_model, log)
-    assert not model.can_share
-    assert len(set(answers(model))) > 1
-    go_on(model, 0, TEXT, 0)
-    assert not model.cut(0, 50)
-
-
 def test_an_adapter_changes_the_answers(
     tiny: NativeModel, tiny_model: Path, tmp_path: Path, log: Log
 ) -> None:
@@ -568,7 +391,10 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     templated_model: Path, windowed_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
     recorder = Recorder()
-    modules = (weights, native, parameters, sampling, candidates, grammar, pooled, log_module)
+    modules = (
+        *(weights, native, native_memory, parameters, sampling, candidates, grammar, pooled),
+        log_module,
+    )
     for module in modules:
         monkeypatch.setattr(module, "llama", recorder)
     own_log = Log()
@@ -591,9 +417,9 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     assert model.look(image, 0, 2, 1) is Decoded.OK
     windowed = load(windowed_model, own_log)
     go_on(windowed, 0, TEXT, 0)
-    assert windowed.share(0, 1, 0, len(TEXT))
-    assert (copy := model.save(0, 0, 2**20)) is not None
-    assert model.restore(1, copy)
+    assert windowed.memory.share(0, 1, 0, len(TEXT))
+    assert (copy := model.memory.save(0, 0, 2**20)) is not None
+    assert model.memory.restore(1, copy)
     short = msgspec.structs.replace(SMALL, n_batch=16)
     texts = PooledModel(model.weights, short, 1, own_log)
     assert len(texts.compute([TEXT])[0]) == 4 * N_EMBD

@@ -89,10 +89,11 @@ class Batching(RuleBasedStateMachine):
     """Requests come, go and are cancelled; decodes fail; and each request gets what it would get alone."""
 
     can_share = True
+    n_slots = 1
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = FakeModel(N_CTX, n_batch=8, can_share=self.can_share)
+        self.model = FakeModel(N_CTX, n_batch=8, can_share=self.can_share, n_slots=self.n_slots)
         self.model.n_outputs = N_PARALLEL + 2
         self.scheduler = Scheduler(self.model, n_parallel=N_PARALLEL)
         self.expected: dict[str, tuple[str, Finished, list[TokenLogprob]]] = {}
@@ -179,14 +180,15 @@ class Batching(RuleBasedStateMachine):
     @invariant()
     def nothing_is_held_for_who_has_ended(self) -> None:
         assert self.scheduler.live <= set(self.expected)
-        live = [seq for seq in self.model.cells if seq < N_PARALLEL]
-        assert len(live) <= len(self.scheduler.live), "cells of a sequence that nobody has"
+        if self.n_slots == 1:
+            live = [seq for seq in self.model.cells if seq < N_PARALLEL]
+            assert len(live) <= len(self.scheduler.live), "cells of a sequence that nobody has"
         open_samplers = sum(not sampler.closed for sampler in self.model.samplers)
         assert open_samplers <= len(self.expected), "a sampler was leaked"
 
     @invariant()
     def every_cell_is_accounted_for(self) -> None:
-        assert self.scheduler.free_cells == N_CTX - self.model.used
+        assert self.scheduler.free_cells == self.model.n_cells - self.model.used
 
     def teardown(self) -> None:
         self.model.next_outcome = Decoded.OK
@@ -198,8 +200,15 @@ class Batching(RuleBasedStateMachine):
         assert self.scheduler.idle, f"not all requests ended within {bound} steps: {sorted(self.expected)}"
         assert not self.expected, f"no end was heard of {sorted(self.expected)}"
         assert all(sampler.closed for sampler in self.model.samplers)
-        assert self.scheduler.free_cells == N_CTX - self.model.used
-        assert not [seq for seq in self.model.cells if seq < N_PARALLEL], "a live sequence was leaked"
+        assert self.scheduler.free_cells == self.model.n_cells - self.model.used
+        if self.n_slots == 1:
+            assert not [seq for seq in self.model.cells if seq < N_PARALLEL], "a live sequence was leaked"
+
+
+class BatchingInSlots(Batching):
+    """The same where each sequence has a part of the cells for itself."""
+
+    n_slots = N_PARALLEL
 
 
 class BatchingWithoutSharing(Batching):
@@ -214,6 +223,18 @@ class BatchingWithoutSharing(Batching):
 
 TestBatchingWithoutSharing = BatchingWithoutSharing.TestCase
 TestBatchingWithoutSharing.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+
+
+class BatchingInSlotsWithoutSharing(BatchingWithoutSharing):
+    """And both."""
+
+    n_slots = N_PARALLEL
+
+
+TestBatchingInSlotsWithoutSharing = BatchingInSlotsWithoutSharing.TestCase
+TestBatchingInSlotsWithoutSharing.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestBatchingInSlots = BatchingInSlots.TestCase
+TestBatchingInSlots.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 TestBatching = Batching.TestCase
 TestBatching.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 
@@ -426,6 +447,62 @@ def test_the_oldest_prompt_is_not_put_off_by_shorter_ones() -> None:
         if "long" in {request_id for request_id, _ in scheduler.step()}:
             return
     raise AssertionError("60 steps did not get 1,000 tokens computed, at half of 64 a step")
+
+
+def in_slots(count: int, n_batch: int = 64) -> tuple[FakeModel, Scheduler]:
+    """A model whose sequences have 1,024 cells each."""
+    model = FakeModel(n_ctx=1024, n_batch=n_batch, n_slots=count)
+    return model, Scheduler(model, n_parallel=count)
+
+
+def test_in_slots_a_prompt_has_a_slots_cells_and_no_more() -> None:
+    model, scheduler = in_slots(3)
+    with pytest.raises(ContextExceeded) as caught:
+        scheduler.submit("long", [1] * 1024, ONCE, ())
+    assert caught.value.n_ctx == 1024
+    for number in range(3):
+        scheduler.submit(str(number), [number + 1] * 1023, ONCE, ())
+    ends = [timeless(replies[-1]) for replies in drain(scheduler).values()]
+    assert ends == [Finished("length", Usage(1023, 1, 0))] * 3
+    assert model.used == 3 * 1023
+
+
+def test_in_slots_what_prompts_have_in_common_is_computed_once_too() -> None:
+    model, scheduler = in_slots(8, n_batch=32)
+    for number in range(8):
+        scheduler.submit(str(number), [1] * 100 + [number + 2] * 5, ONCE, ())
+        if number == 3:
+            scheduler.step()
+    heard = drain(scheduler)
+    assert model.n_computed == 100 + 8 * 5
+    cached = [heard[str(number)][-1].usage.cached_tokens for number in range(8)]  # type: ignore[attr-defined]
+    assert cached == [0] + [100] * 7
+
+
+def test_in_slots_the_next_turn_of_a_chat_computes_only_what_is_new() -> None:
+    model, scheduler = in_slots(2)
+    first = [1, 2, 3] * 20
+    assert ask(scheduler, first).usage.cached_tokens == 0
+    assert ask(scheduler, [9 % 8] * 60).usage.cached_tokens == 0
+    assert ask(scheduler, [*first, 1, 2]).usage.cached_tokens == 60
+    assert model.n_saved == 0, "there was a slot for each"
+
+
+def test_in_slots_prompts_are_computed_in_few_pieces_beside_answers_and_none_is_put_off() -> None:
+    model, scheduler = in_slots(4)
+    scheduler.submit("writes", [1], SamplingParams(max_tokens=200, ignore_eos=True), ())
+    scheduler.step()
+    scheduler.submit("long", [2] * 1000, ONCE, ())
+    ended: list[str] = []
+    for step in range(60):
+        scheduler.submit(f"short {step}", [step % 6 + 2, *[step + 2] * 70], ONCE, (), caching=False)
+        before = len(model.batches)
+        ended += [request_id for request_id, reply in scheduler.step() if isinstance(reply, Finished)]
+        pieces = {entry.seq for batch in model.batches[before:] for entry in batch}
+        assert len(pieces) <= 4
+        if "long" in ended:
+            return
+    raise AssertionError("60 steps did not get 1,000 tokens computed, at every second step of 63")
 
 
 def test_without_continuous_batching_a_request_waits_for_the_running_ones() -> None:

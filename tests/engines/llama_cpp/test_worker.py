@@ -89,6 +89,15 @@ def client(sample_spec: Callable[..., RunSpec]) -> Iterator[Client]:
         runner.run(engine.close(0, "the tests are over"))
 
 
+@pytest.fixture(scope="module", params=[True, False], ids=["one cache for all", "a cache for each"])
+def either(request: pytest.FixtureRequest, sample_spec: Callable[..., RunSpec]) -> Iterator[Client]:
+    """A worker of each kind."""
+    with asyncio.Runner() as runner:
+        engine = runner.run(start_worker(sample_spec(kv_unified=request.param)))
+        yield Client(runner, engine)
+        runner.run(engine.close(0, "the tests are over"))
+
+
 @pytest.fixture(scope="module")
 def oracle(sample_model: Path) -> Llama:
     """llama-cpp-python's own loop, one sequence."""
@@ -122,18 +131,18 @@ def as_told(deltas: list[str], end: Finished) -> tuple[str, str, int, int]:
 
 
 @pytest.mark.model
-def test_greedy_answers_are_the_oracles_alone_and_in_company(client: Client, oracle: Llama) -> None:
+def test_greedy_answers_are_the_oracles_alone_and_in_company(either: Client, oracle: Llama) -> None:
     expected = [oracle_says(oracle, prompt) for prompt in PROMPTS]
     assert {reason for _, reason, _, _ in expected} == {"stop", "length"}, "the prompts show too little"
-    alone = [as_told(*client.run(client.answer(TextPrompt(prompt)))) for prompt in PROMPTS]
+    alone = [as_told(*either.run(either.answer(TextPrompt(prompt)))) for prompt in PROMPTS]
     assert alone == expected
 
     async def together() -> list[tuple[str, str, int, int]]:
         # Twice as many as there are sequences, so that some join while others are half way.
-        answers = await asyncio.gather(*(client.answer(TextPrompt(prompt)) for prompt in PROMPTS * 2))
+        answers = await asyncio.gather(*(either.answer(TextPrompt(prompt)) for prompt in PROMPTS * 2))
         return [as_told(*answer) for answer in answers]
 
-    assert client.run(together()) == expected * 2
+    assert either.run(together()) == expected * 2
 
 
 SYSTEM = "<|im_start|>system\n" + " ".join(
@@ -148,35 +157,35 @@ def asking(question: str) -> str:
 
 @pytest.mark.model
 def test_greedy_answers_are_the_oracles_with_and_without_a_cached_prefix(
-    client: Client, oracle: Llama
+    either: Client, oracle: Llama
 ) -> None:
     expected = [oracle_says(oracle, asking(question)) for question in QUESTIONS]
 
     async def together() -> list[tuple[list[str], Finished]]:
-        return list(await asyncio.gather(*(client.answer(TextPrompt(asking(each))) for each in QUESTIONS)))
+        return list(await asyncio.gather(*(either.answer(TextPrompt(asking(each))) for each in QUESTIONS)))
 
     # At once: one computes what they share, the others have it from there. Again: all of it is there.
     for least in (70, 90):
-        answers = client.run(together())
+        answers = either.run(together())
         assert [as_told(*answer) for answer in answers] == expected
         assert sorted(end.usage.cached_tokens for _, end in answers)[1] >= least
     prompt = TextPrompt(asking(QUESTIONS[0]))
-    deltas, end = client.run(client.answer(prompt, cache_prompt=False))
+    deltas, end = either.run(either.answer(prompt, cache_prompt=False))
     assert as_told(deltas, end) == expected[0]
     assert end.usage.cached_tokens == 0
 
 
 @pytest.mark.model
 def test_the_next_turn_of_a_chat_is_the_oracles_and_computes_only_what_is_new(
-    client: Client, oracle: Llama
+    either: Client, oracle: Llama
 ) -> None:
     chat = asking(QUESTIONS[0])
     for question in QUESTIONS[1:]:
-        deltas, end = client.run(client.answer(TextPrompt(chat)))
+        deltas, end = either.run(either.answer(TextPrompt(chat)))
         known = end.usage.prompt_tokens + end.usage.completion_tokens
         chat += "".join(deltas) + f"<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n"
         chat += "<|im_start|>assistant\n"
-        answer = client.run(client.answer(TextPrompt(chat)))
+        answer = either.run(either.answer(TextPrompt(chat)))
         assert as_told(*answer) == oracle_says(oracle, chat)
         assert answer[1].usage.cached_tokens >= known - 2, "the last turn was computed again"
 
@@ -223,9 +232,10 @@ def test_a_chat_that_had_to_make_room_comes_back_from_its_copy_until_that_is_giv
     run_tiny(tiny_model, scenario)
 
 
+@pytest.mark.parametrize("kv_unified", [True, False], ids=["one cache for all", "a cache for each"])
 @pytest.mark.parametrize("kind", ["tiny_model", "windowed_model", "recurrent_model"])
 def test_whatever_the_memory_answers_do_not_depend_on_who_else_asks(
-    kind: str, request: pytest.FixtureRequest
+    kind: str, kv_unified: bool, request: pytest.FixtureRequest
 ) -> None:
     """Few cells for many requests that begin alike: prefixes are shared, given up and computed again."""
     prompts = [(1, *range(3, 3 + shared), *range(100 + n, 140 + n)) for n in range(3) for shared in (30, 80)]
@@ -240,7 +250,7 @@ def test_whatever_the_memory_answers_do_not_depend_on_who_else_asks(
         for _ in range(3):
             assert await asyncio.gather(*(answer(engine, prompt) for prompt in prompts)) == alone
 
-    run_tiny(request.getfixturevalue(kind), scenario, ctx_len=256, n_parallel=4)
+    run_tiny(request.getfixturevalue(kind), scenario, ctx_len=256, n_parallel=4, kv_unified=kv_unified)
 
 
 @pytest.mark.model
