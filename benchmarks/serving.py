@@ -4,7 +4,7 @@ Both serve the same requests in turn, several rounds, and what counts is the rat
 new in every round, so that nothing is in anybody's cache but what the round itself has put there.
 
 llama-server gives each slot a cache of its own, an eighth of the context. It can also have one for all, as we
-do, and is asked a second time like that where it matters.
+do, and is asked a second time like that where it matters. So can we have a cache for each (`kv_unified`).
 """
 
 import itertools
@@ -35,6 +35,8 @@ ROUNDS = 3
 UNLOADED_FOR = 2.0  # seconds; a model is unloaded because nobody asked for a while
 MODEL = "measured"
 ALIKE = ", one cache for all"
+APART = ", a cache for each"
+WAVES = {1: 4, 4: 2, 8: 1}  # by clients: each takes long enough that a moment of the machine's does not count
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,18 @@ def run(where: Path | None = None, rounds: int = ROUNDS) -> list[Row]:
         tempfile.TemporaryDirectory(dir=where) as folder,
         _llama_server(program, Path(folder) / "llama-server.log") as theirs,
         _llama_server(program, Path(folder) / "alike.log", "--kv-unified") as alike,
-        _janfs(Path(folder)) as ours,
+        _janfs(Path(folder) / "unified") as ours,
+        _janfs(Path(folder) / "apart", kv_unified=False) as apart,
     ):
+        pairs = {"": (ours, theirs), APART: (apart, theirs)}
         for number in range(rounds):
-            for clients in (1, 4, 8):
-                peers = {"": theirs} | ({ALIKE: alike} if clients > 1 else {})
-                found += _in_turn(partial(_throughput, clients=clients), number, ours, peers)
+            for clients in WAVES:
+                more = {ALIKE: (ours, alike)} if clients > 1 else {}
+                found += _in_turn(partial(_throughput, clients=clients), number, pairs | more)
             for scenario in (_shared_prompt, _long_prompt, _second_turn):
-                found += _in_turn(scenario, number, ours, {"": theirs})
-        found.append(_shown(Measured("memory", 0, _memory(ours), _memory(theirs), 0)))
+                found += _in_turn(scenario, number, pairs)
+        for kind, (one, other) in pairs.items():
+            found.append(_shown(Measured(f"memory{kind}", 0, _memory(one), _memory(other), 0)))
     with (
         tempfile.TemporaryDirectory(dir=where) as folder,
         _router(program, Path(folder)) as router,
@@ -83,7 +88,7 @@ def run(where: Path | None = None, rounds: int = ROUNDS) -> list[Row]:
         for number in range(rounds):
             for name, pause in (("cold", UNLOADED_FOR), ("cold at once", 0.0)):
                 cold = partial(_cold, name=name, pause=pause)
-                found += _in_turn(cold, number, ours, {"": router}, lasting=False)
+                found += _in_turn(cold, number, {"": (ours, router)}, lasting=False)
     _keep_rounds(found)
     return _rows(found)
 
@@ -91,24 +96,23 @@ def run(where: Path | None = None, rounds: int = ROUNDS) -> list[Row]:
 def _in_turn(
     scenario: Callable[[Served, int], dict[str, float]],
     number: int,
-    ours: Served,
-    peers: dict[str, Served],
+    pairs: dict[str, tuple[Served, Served]],
     *,
     lasting: bool = True,
 ) -> list[Measured]:
-    """A scenario's figures of ours and of each peer, whose names end as the key of that peer says.
+    """A scenario's figures of ours and theirs, whose names end as the key of the pair says.
 
     Unless their processes are `lasting`, nobody knows what others had of the machine.
     """
-    servers = [ours, *peers.values()]
+    servers = list({id(server): server for pair in pairs.values() for server in pair}.values())
     # Who goes first changes, as the machine may get slower or faster all the while.
     first = number % len(servers)
     began = _cpu(*servers) if lasting else None
     figures = {id(server): scenario(server, number) for server in servers[first:] + servers[:first]}
     busy = _share_of_others(began, _cpu(*servers)) if began is not None else 0
     return [
-        _shown(Measured(f"{name}{kind}", number, value, figures[id(peer)][name], busy))
-        for kind, peer in peers.items()
+        _shown(Measured(f"{name}{kind}", number, value, figures[id(theirs)][name], busy))
+        for kind, (ours, theirs) in pairs.items()
         for name, value in figures[id(ours)].items()
     ]
 
@@ -124,9 +128,10 @@ def _shown(measured: Measured) -> Measured:
 
 def _throughput(server: Served, number: int, *, clients: int) -> dict[str, float]:
     """Tokens a second of several clients with prompts of 120 words that have nothing in common."""
-    prompts = [[user(words(120, (number, clients, client)))] for client in range(clients)]
-    began = time.perf_counter()
-    answers = at_once([partial(ask, server.port, server.model, prompt, 64) for prompt in prompts])
+    answers, began = list[Streamed](), time.perf_counter()
+    for wave in range(WAVES[clients]):
+        prompts = [[user(words(120, (number, clients, wave, client)))] for client in range(clients)]
+        answers += at_once([partial(ask, server.port, server.model, prompt, 64) for prompt in prompts])
     return {f"tokens/s, {clients}": _tokens(answers) / (time.perf_counter() - began)}
 
 
@@ -215,11 +220,11 @@ def _router(program: Path, folder: Path) -> Iterator[Served]:
 
 
 @contextmanager
-def _janfs(folder: Path) -> Iterator[Served]:
+def _janfs(folder: Path, **more: Any) -> Iterator[Served]:
     model = folder / "root" / "models" / MODEL
     model.mkdir(parents=True)
     shutil.copyfile(sample_file(), model / f"{MODEL}.gguf")
-    engine = {"ctx_len": CONTEXT, "n_parallel": SLOTS, "cpu_threads": THREADS}
+    engine = {"ctx_len": CONTEXT, "n_parallel": SLOTS, "cpu_threads": THREADS, **more}
     (model / "model.json").write_text(json.dumps({"engine_parameters": engine}))
     with ServiceProcess(folder / "root") as service:
         service.wait_ready()
@@ -272,21 +277,25 @@ def _share_of_others(before: tuple[float, float], after: tuple[float, float]) ->
 
 
 def _rows(found: list[Measured]) -> list[Row]:
-    targets: dict[str, tuple[str, float | None, bool]] = {
+    asked: dict[str, tuple[str, float | None, bool]] = {
         "tokens/s, 1": ("tokens/s, 1 client", 1.0, True),
         "tokens/s, 4": ("tokens/s, 4 clients", 1.0, True),
         "tokens/s, 8": ("tokens/s, 8 clients", 1.0, True),
-        f"tokens/s, 4{ALIKE}": ("… beside llama-server with one cache for all, 4 clients", None, True),
-        f"tokens/s, 8{ALIKE}": ("… 8 clients", None, True),
         "shared tokens/s": ("one system prompt, 8 clients: tokens/s", 2.5, True),
         "shared first p99": ("… first token, p99", 0.3, False),
         "shared first p50": ("… first token, p50", None, False),
         "gap p99": ("gap between tokens while a long prompt arrives, p99", 0.5, False),
         "long first": ("… first token of the long prompt", None, False),
         "second turn": ("second turn of a chat, first token", 1.0, False),
+        "memory": ("memory", 1.2, False),
+    }
+    targets = {
+        **asked,
         "cold": ("first answer of a model that is not loaded (router mode)", 1.0, False),
         "cold at once": ("… asked again at once, half a second after the last", None, False),
-        "memory": ("memory", 1.2, False),
+        **{f"{key}{APART}": (f"a cache for each: {name}", *mark) for key, (name, *mark) in asked.items()},
+        f"tokens/s, 4{ALIKE}": ("beside llama-server with one cache for all, 4 clients", None, True),
+        f"tokens/s, 8{ALIKE}": ("… 8 clients", None, True),
     }
     rows = []
     for key, (name, target, higher) in targets.items():
@@ -303,7 +312,7 @@ def _rows(found: list[Measured]) -> list[Row]:
 
 def _figure(key: str, values: list[float]) -> str:
     value = median(values)
-    if key == "memory":
+    if key.startswith("memory"):
         return f"{value / 2**20:,.0f} MiB"
     return f"{value:.1f}" if "tokens/s" in key else f"{value:.3f} s"
 
