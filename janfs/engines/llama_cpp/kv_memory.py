@@ -53,7 +53,7 @@ class Memory(Protocol):
         ...
 
     def can_cut(self, seq: int, start: int) -> bool:
-        """Whether a sequence that has run on can go on from the place `start`; not far behind a window."""
+        """Whether a sequence still has what a token at the place `start` sees; behind a window it may not."""
         ...
 
     def cut(self, seq: int, start: int) -> bool:
