@@ -52,13 +52,12 @@ def lowered(spec: RunSpec, room: Room) -> EngineSettings:
     if shape is None or _fits(shape, settings, room):
         return settings
     least = settings
-    wanted, parts = context_of(shape, settings), parts_of(settings)
-    if "ctx_len" in spec.lowerable and wanted > parts * LEAST_CONTEXT:
-        size = parts * _STEP
-        steps = range(LEAST_CONTEXT // _STEP, wanted // size)
-        least = replace(settings, ctx_len=parts * LEAST_CONTEXT)
+    wanted, shortest, step = context_of(shape, settings), *_floor_and_step(settings)
+    if "ctx_len" in spec.lowerable and wanted > shortest:
+        steps = range(shortest // step, wanted // step)
+        least = replace(settings, ctx_len=shortest)
         if _fits(shape, least, room):
-            return _most(steps, lambda step: replace(settings, ctx_len=step * size), shape, room)
+            return _most(steps, lambda count: replace(settings, ctx_len=count * step), shape, room)
     if "ngl" in spec.lowerable and room.device is not None:
         layers = range(shape.layers + 1)
         if _fits(shape, replace(least, ngl=0), room):
@@ -74,9 +73,9 @@ def less(spec: RunSpec, tried: EngineSettings, room: Room) -> EngineSettings | N
     """
     if spec.shape is None:
         return None
-    context, parts = context_of(spec.shape, tried), parts_of(tried)
-    if "ctx_len" in spec.lowerable and context > parts * LEAST_CONTEXT:
-        half = parts * max(LEAST_CONTEXT, context // 2 // (parts * _STEP) * _STEP)
+    context, shortest, step = context_of(spec.shape, tried), *_floor_and_step(tried)
+    if "ctx_len" in spec.lowerable and context > shortest:
+        half = max(shortest, context // 2 // step * step)
         smaller = replace(tried, ctx_len=half)
     elif "ngl" in spec.lowerable and room.device is not None and tried.ngl != 0:
         layers = spec.shape.layers + 1
@@ -87,6 +86,12 @@ def less(spec: RunSpec, tried: EngineSettings, room: Room) -> EngineSettings | N
         return lowered(replace(spec, settings=smaller), room)
     except DoesNotFit:
         return None
+
+
+def _floor_and_step(settings: EngineSettings) -> tuple[int, int]:
+    """The shortest context of all requests together, and by how much it is lowered at a time, in tokens."""
+    parts = parts_of(settings)
+    return parts * LEAST_CONTEXT, parts * _STEP
 
 
 def _fits(shape: ModelShape, settings: EngineSettings, room: Room) -> bool:

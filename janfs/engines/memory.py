@@ -65,18 +65,14 @@ def need(shape: ModelShape, settings: EngineSettings) -> Need:
 
 def context_of(shape: ModelShape, settings: EngineSettings) -> int:
     """The cells that a context gets."""
-    parts = parts_of(settings)
+    block = parts_of(settings) * _CELL_BLOCK
     wanted = settings.ctx_len or shape.trained_context or 0
-    return parts * _rounded_up(-(-wanted // parts))
+    return -(-wanted // block) * block
 
 
 def parts_of(settings: EngineSettings) -> int:
     """In how many equal parts the cells are shared out."""
     return 1 if settings.kv_unified else settings.n_parallel
-
-
-def _rounded_up(cells: int) -> int:
-    return -(-cells // _CELL_BLOCK) * _CELL_BLOCK
 
 
 def split(shape: ModelShape, settings: EngineSettings) -> Split:

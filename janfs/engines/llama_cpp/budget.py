@@ -67,8 +67,9 @@ def shares_in_turn(
     for whom nothing is left wait.
     """
     prompts = sorted((each, place) for place, each in enumerate(missing) if each > 1)
-    if first == "oldest" and prompts:
-        prompts.insert(0, prompts.pop(prompts.index(min(prompts, key=lambda prompt: prompt[1]))))
+    if first == "oldest":
+        oldest = min((place for _, place in prompts), default=None)
+        prompts.sort(key=lambda prompt: prompt[1] != oldest)
     given = [int(each == 1) for each in missing]
     left = room - sum(given)
     if any(given):

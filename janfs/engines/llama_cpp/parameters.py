@@ -2,7 +2,7 @@
 
 import llama_cpp as llama
 
-from janfs.engines.memory import LEAST_OUTPUTS
+from janfs.engines.memory import LEAST_OUTPUTS, parts_of
 from janfs.engines.protocol import EngineSettings, Pooling
 
 _CACHE_TYPES = {
@@ -53,7 +53,7 @@ def context_params(settings: EngineSettings, threads: int) -> llama.llama_contex
     # One token of a sequence is sampled at a time. The default, n_batch, cost 80 MB more with a vocabulary
     # of 49,152. A few more let the logprobs of a prompt be told at a bearable pace.
     params.n_outputs_max = max(settings.n_parallel, LEAST_OUTPUTS)
-    params.kv_unified = settings.kv_unified or settings.n_parallel == 1
+    params.kv_unified = parts_of(settings) == 1
     params.n_threads = params.n_threads_batch = threads
     params.type_k = params.type_v = _CACHE_TYPES[settings.cache_type]
     params.flash_attn_type = _FLASH_ATTN[settings.flash_attn]
