@@ -1,27 +1,24 @@
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from janfs.engines.llama_cpp.kv_memory import MAX_SEQUENCES
 from janfs.engines.llama_cpp.kv_pool import KvPool
 from janfs.engines.protocol import MAX_PARALLEL
 from tests.engines.llama_cpp.fake_model import FakeMemory
+from tests.engines.llama_cpp.pool_machine import PoolMachine
 
 N_LIVE, N_CTX = 3, 40
 texts = st.lists(st.integers(1, 2), min_size=1, max_size=16)
 
 
-class Pooling(RuleBasedStateMachine):
+class Pooling(PoolMachine):
     """Sequences come, compute, publish and go; every cell and every number of a sequence is somebody's."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.memory = FakeMemory(N_CTX)
-        self.pool = KvPool(self.memory, N_LIVE, idle_cells=4, worth_copying=1, most_saved=80)
-        self.live: dict[int, list[int]] = {}
-
-    def some(self, data: st.DataObject) -> int:
-        return data.draw(st.sampled_from(sorted(self.live)))
+        memory = FakeMemory(N_CTX)
+        self.pool = KvPool(memory, N_LIVE, idle_cells=4, worth_copying=1, most_saved=80)
+        super().__init__(memory, self.pool)
 
     @precondition(lambda self: self.pool.has_seat)
     @rule(tokens=texts)
@@ -55,33 +52,9 @@ class Pooling(RuleBasedStateMachine):
         self.pool.adopt(seq, self.live[seq])
         assert self.pool.computed(seq) >= before
 
-    @precondition(lambda self: self.live)
-    @rule(data=st.data(), keep=st.booleans())
-    def close(self, data: st.DataObject, keep: bool) -> None:
-        seq = self.some(data)
-        tokens = self.live.pop(seq)
-        self.pool.close(seq, tokens if keep else ())
-
-    @rule(refused=st.booleans())
-    def the_window_moves_on(self, refused: bool) -> None:
-        self.memory.sharing_refused = refused
-
-    @rule(saving=st.booleans(), restoring=st.booleans())
-    def memory_runs_short(self, saving: bool, restoring: bool) -> None:
-        self.memory.saving_refused, self.memory.restoring_refused = saving, restoring
-
     @rule()
     def set_aside(self) -> None:
         self.pool.set_aside()
-
-    def what_it_has_is_right(self, seq: int) -> None:
-        alone = FakeMemory(N_CTX)
-        for at, token in enumerate(self.live[seq][: self.pool.computed(seq)]):
-            alone.add(0, at, token)
-        found, expected = (
-            [cell.value for cell in m.cells.get(n, [])] for m, n in ((self.memory, seq), (alone, 0))
-        )
-        assert found == expected, "these are another text's cells"
 
     @rule(cells=st.integers(0, N_CTX))
     def make_room(self, cells: int) -> None:

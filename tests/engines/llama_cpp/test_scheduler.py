@@ -326,8 +326,9 @@ def ask(scheduler: Scheduler, prompt: list[int], sampling: SamplingParams = ONCE
     return end
 
 
-def test_what_requests_share_is_computed_once_also_while_it_is_computed() -> None:
-    model = FakeModel(n_ctx=1024, n_batch=32)
+@pytest.mark.parametrize("n_slots", [1, 8], ids=["one cache for all", "a cache for each"])
+def test_what_requests_share_is_computed_once_also_while_it_is_computed(n_slots: int) -> None:
+    model = FakeModel(n_ctx=1024, n_batch=32, n_slots=n_slots)
     scheduler = Scheduler(model, n_parallel=8)
     for number in range(8):
         scheduler.submit(str(number), [1] * 100 + [number + 2] * 5, ONCE, ())
@@ -465,18 +466,6 @@ def test_in_slots_a_prompt_has_a_slots_cells_and_no_more() -> None:
     ends = [timeless(replies[-1]) for replies in drain(scheduler).values()]
     assert ends == [Finished("length", Usage(1023, 1, 0))] * 3
     assert model.used == 3 * 1023
-
-
-def test_in_slots_what_prompts_have_in_common_is_computed_once_too() -> None:
-    model, scheduler = in_slots(8, n_batch=32)
-    for number in range(8):
-        scheduler.submit(str(number), [1] * 100 + [number + 2] * 5, ONCE, ())
-        if number == 3:
-            scheduler.step()
-    heard = drain(scheduler)
-    assert model.n_computed == 100 + 8 * 5
-    cached = [heard[str(number)][-1].usage.cached_tokens for number in range(8)]  # type: ignore[attr-defined]
-    assert cached == [0] + [100] * 7
 
 
 def test_in_slots_the_next_turn_of_a_chat_computes_only_what_is_new() -> None:

@@ -1,9 +1,10 @@
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from janfs.engines.llama_cpp.slot_pool import SlotPool
 from tests.engines.llama_cpp.fake_model import FakeMemory
+from tests.engines.llama_cpp.pool_machine import PoolMachine
 
 N_LIVE, N_SLOT = 3, 60
 texts = st.lists(st.sampled_from([[1] * 12, [2] * 12, [1] * 11 + [3], [2]]), min_size=1, max_size=4).map(
@@ -11,17 +12,13 @@ texts = st.lists(st.sampled_from([[1] * 12, [2] * 12, [1] * 11 + [3], [2]]), min
 )
 
 
-class Slots(RuleBasedStateMachine):
+class Slots(PoolMachine):
     """Sequences come, compute, publish and go; each has what its own text stands for."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.memory = FakeMemory(N_LIVE * N_SLOT, n_slots=N_LIVE)
-        self.pool = SlotPool(self.memory, N_LIVE, most_saved=400)
-        self.live: dict[int, list[int]] = {}
-
-    def some(self, data: st.DataObject) -> int:
-        return data.draw(st.sampled_from(sorted(self.live)))
+        memory = FakeMemory(N_LIVE * N_SLOT, n_slots=N_LIVE)
+        self.pool = SlotPool(memory, N_LIVE, most_saved=400)
+        super().__init__(memory, self.pool)
 
     @precondition(lambda self: self.pool.has_seat)
     @rule(tokens=texts, caching=st.booleans())
@@ -58,21 +55,6 @@ class Slots(RuleBasedStateMachine):
         self.pool.adopt(seq, self.live[seq][:-1])
         assert self.pool.computed(seq) >= before or self.memory.restoring_refused
 
-    @precondition(lambda self: self.live)
-    @rule(data=st.data(), keep=st.booleans())
-    def close(self, data: st.DataObject, keep: bool) -> None:
-        seq = self.some(data)
-        tokens = self.live.pop(seq)
-        self.pool.close(seq, tokens if keep else ())
-
-    @rule(refused=st.booleans())
-    def the_window_moves_on(self, refused: bool) -> None:
-        self.memory.sharing_refused = refused
-
-    @rule(saving=st.booleans(), restoring=st.booleans())
-    def memory_runs_short(self, saving: bool, restoring: bool) -> None:
-        self.memory.saving_refused, self.memory.restoring_refused = saving, restoring
-
     @rule()
     def give_up_what_is_kept(self) -> None:
         self.pool.forget_kept()
@@ -84,14 +66,8 @@ class Slots(RuleBasedStateMachine):
 
     @invariant()
     def a_live_sequence_has_what_it_computed_of_its_own_text(self) -> None:
-        for seq, tokens in self.live.items():
-            alone = FakeMemory(N_SLOT)
-            for at, token in enumerate(tokens[: self.pool.computed(seq)]):
-                alone.add(0, at, token)
-            found, expected = (
-                [cell.value for cell in m.cells.get(n, [])] for m, n in ((self.memory, seq), (alone, 0))
-            )
-            assert found == expected, "these are another text's cells"
+        for seq in self.live:
+            self.what_it_has_is_right(seq)
 
     def teardown(self) -> None:
         for seq in list(self.live):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,21 +81,25 @@ class Client:
         return [delta.text for delta in deltas if isinstance(delta, TextDelta)], end
 
 
-@pytest.fixture(scope="module")
-def client(sample_spec: Callable[..., RunSpec]) -> Iterator[Client]:
+@contextmanager
+def working(spec: RunSpec) -> Iterator[Client]:
     with asyncio.Runner() as runner:
-        engine = runner.run(start_worker(sample_spec()))
+        engine = runner.run(start_worker(spec))
         yield Client(runner, engine)
         runner.run(engine.close(0, "the tests are over"))
+
+
+@pytest.fixture(scope="module")
+def client(sample_spec: Callable[..., RunSpec]) -> Iterator[Client]:
+    with working(sample_spec()) as client:
+        yield client
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["one cache for all", "a cache for each"])
 def either(request: pytest.FixtureRequest, sample_spec: Callable[..., RunSpec]) -> Iterator[Client]:
     """A worker of each kind."""
-    with asyncio.Runner() as runner:
-        engine = runner.run(start_worker(sample_spec(kv_unified=request.param)))
-        yield Client(runner, engine)
-        runner.run(engine.close(0, "the tests are over"))
+    with working(sample_spec(kv_unified=request.param)) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
