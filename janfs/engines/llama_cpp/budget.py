@@ -5,6 +5,7 @@ from typing import Literal
 
 STEP_SECONDS = 0.25  # what prompts may put between two tokens of somebody else's answer
 APART_SECONDS = 0.5  # the same where they are computed apart from answers, so that small pieces cost more
+MOST_APART = 8  # times that long a step may get where many wait for their prompts and few write
 LEAST_CHUNK = 16  # prompt tokens in a step, however slow the machine is
 TILE = 64  # rows that attention takes together, from so many on (GGML_FA_TILE_Q in ggml-cpu/common.h)
 _FIRST_CHUNK = 64  # before anything was measured
@@ -64,7 +65,9 @@ def shares_in_turn(
     """The same where each prompt in a batch is computed by itself, so that few should be beside answers.
 
     What there is for prompts goes to the `first` one, then to others, the shortest before longer ones. Those
-    for whom nothing is left wait.
+    for whom nothing is left wait. While anyone writes it is a `chunk`; more where many wait and few write, by
+    two chunks for each who waits, shared by those who write: a step costs passes over the weights, and when
+    eight come at once, seven should not pay that for every word of the first.
     """
     prompts = sorted((each, place) for place, each in enumerate(missing) if each > 1)
     if first == "oldest":
@@ -72,8 +75,8 @@ def shares_in_turn(
         prompts.sort(key=lambda prompt: prompt[1] != oldest)
     given = [int(each == 1) for each in missing]
     left = room - sum(given)
-    if any(given):
-        left = min(left, chunk)
+    if writing := sum(given):
+        left = min(left, int(chunk * min(MOST_APART, max(1, 2 * len(prompts) / writing))))
     for lacking, place in prompts:
         given[place] = min(lacking, left)
         left -= given[place]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from janfs.engines.llama_cpp.budget import (
     APART_SECONDS,
     LEAST_CHUNK,
+    MOST_APART,
     STEP_SECONDS,
     TILE,
     Pace,
@@ -47,12 +48,29 @@ def test_prompts_that_are_computed_apart_take_turns(
     prompts = [(share, each) for share, each in zip(given, missing, strict=True) if each > 1]
     writing = missing.count(1)
     assert given.count(1) >= writing, "somebody who writes goes idle"
-    most = min(room - writing, chunk) if writing else room
-    assert sum(share for share, _ in prompts) == min(most, sum(each for _, each in prompts))
+    taken, wanted = sum(share for share, _ in prompts), sum(each for _, each in prompts)
+    most = room - writing
+    if writing:
+        least, most = min(most, chunk), min(most, max(chunk, 2 * chunk * len(prompts) // writing))
+        assert min(least, wanted) <= taken <= min(most, MOST_APART * chunk), "who writes waits too long"
+    else:
+        assert taken == min(most, wanted)
     assert sum(0 < share < each for share, each in prompts) <= 1, "a piece of more than one was computed"
     if prompts:
         share, each = prompts[0] if first == "oldest" else min(prompts, key=lambda prompt: prompt[1])
-        assert share == min(each, most) or first == "shortest"
+        assert share == min(each, taken), "somebody else's turn"
+
+
+@pytest.mark.parametrize(
+    ("writing", "waiting", "chunks"),
+    [(1, 1, 2), (4, 1, 1), (4, 4, 2), (5, 3, 6 / 5), (2, 6, 6), (1, 7, MOST_APART)],
+)
+def test_the_more_wait_for_those_who_write_the_more_is_done_for_them_at_a_time(
+    writing: int, waiting: int, chunks: float
+) -> None:
+    given = shares_in_turn([1] * writing + [1000] * waiting, 10_000, 90, "shortest")
+    assert given[:writing] == [1] * writing
+    assert sum(given[writing:]) == int(90 * chunks)
 
 
 @given(st.integers(0, 3000))
