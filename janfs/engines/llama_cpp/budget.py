@@ -76,7 +76,7 @@ def shares_in_turn(
     given = [int(each == 1) for each in missing]
     left = room - sum(given)
     if writing := sum(given):
-        left = min(left, int(chunk * min(MOST_APART, max(1, 2 * len(prompts) / writing))))
+        left = min(left, MOST_APART * chunk, max(chunk, 2 * chunk * len(prompts) // writing))
     for lacking, place in prompts:
         given[place] = min(lacking, left)
         left -= given[place]

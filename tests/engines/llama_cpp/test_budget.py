@@ -51,10 +51,8 @@ def test_prompts_that_are_computed_apart_take_turns(
     taken, wanted = sum(share for share, _ in prompts), sum(each for _, each in prompts)
     most = room - writing
     if writing:
-        least, most = min(most, chunk), min(most, max(chunk, 2 * chunk * len(prompts) // writing))
-        assert min(least, wanted) <= taken <= min(most, MOST_APART * chunk), "who writes waits too long"
-    else:
-        assert taken == min(most, wanted)
+        most = min(most, MOST_APART * chunk, max(chunk, 2 * chunk * len(prompts) // writing))
+    assert taken == min(most, wanted), "those who write wait too long, or for too little"
     assert sum(0 < share < each for share, each in prompts) <= 1, "a piece of more than one was computed"
     if prompts:
         share, each = prompts[0] if first == "oldest" else min(prompts, key=lambda prompt: prompt[1])
