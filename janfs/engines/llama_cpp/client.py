@@ -46,7 +46,8 @@ class LlamaCppEngine:
         self._unused.set()
         self._sign_of_life = asyncio.Event()
         self._watching = asyncio.ensure_future(self._watch())
-        self._exit = asyncio.ensure_future(self._receive())
+        self._exit = asyncio.ensure_future(self._end())
+        process.incoming.listen(self._hear)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Reply]:
         """See `Engine.generate`."""
@@ -113,13 +114,16 @@ class LlamaCppEngine:
         self._process.hang_up()
         await self.wait()
 
-    async def _receive(self) -> EngineExit:
-        """Hand events to their calls until the worker's end, then end the calls."""
-        async for event in self._process.events():
-            self._sign_of_life.set()
-            call = self._calls.get(event.id) if not isinstance(event, wire.Ready) else None
-            if call is not None:  # None: cancelled while this was on its way
-                call.put_nowait(event)
+    def _hear(self, event: wire.Event) -> None:
+        """Hand an event to its call."""
+        self._sign_of_life.set()
+        call = self._calls.get(event.id) if not isinstance(event, wire.Ready) else None
+        if call is not None:  # None: cancelled while this was on its way
+            call.put_nowait(event)
+
+    async def _end(self) -> EngineExit:
+        """Wait for the worker's end, and end the calls with it."""
+        await self._process.incoming.closed.wait()
         self._watching.cancel()
         end = await self._process.reap()
         crashed = WorkerCrashed(f"The engine {describe_exit(end)}")
@@ -221,13 +225,13 @@ async def start_worker(
         adapters = tuple(map(os.fsencode, spec.adapters))
         projector = os.fsencode(spec.projector) if spec.projector is not None else None
         process.send(wire.Load(os.fsencode(spec.path), spec.settings, adapters, projector))
-        async for event in process.events():
-            if isinstance(event, wire.Ready):
-                seconds = time.monotonic() - began  # all that a person waits for, not only the worker's part
-                info = msgspec.structs.replace(event.info, load_seconds=seconds)
-                return LlamaCppEngine(process, info, patience)
-            if isinstance(event, wire.Failure):
-                raise memory_failure.told(wire.error_of(event))
+        event = await process.incoming.first()
+        if isinstance(event, wire.Ready):
+            seconds = time.monotonic() - began  # all that a person waits for, not only the worker's part
+            info = msgspec.structs.replace(event.info, load_seconds=seconds)
+            return LlamaCppEngine(process, info, patience)
+        if isinstance(event, wire.Failure):
+            raise memory_failure.told(wire.error_of(event))
         end = await process.reap()
         raise memory_failure.died(end, by_us=process.killed)
     except BaseException:  # also when cancelled: nobody else will end it

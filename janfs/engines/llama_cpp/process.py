@@ -6,7 +6,6 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +13,7 @@ import structlog
 
 import janfs
 from janfs.engines.llama_cpp import wire
+from janfs.engines.llama_cpp.incoming import Incoming
 from janfs.engines.llama_cpp.waiting import waiting_policy
 from janfs.engines.protocol import EngineExit
 
@@ -29,12 +29,12 @@ class WorkerProcess:
     def __init__(
         self,
         process: asyncio.subprocess.Process,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        socket_: asyncio.Transport,
+        incoming: Incoming,
     ) -> None:
         self._process = process
-        self._reader = reader
-        self._writer = writer
+        self._socket = socket_
+        self.incoming = incoming
         self.killed = False  # by us
         self._lines: deque[str] = deque(maxlen=_STDERR_LINES)
         self._stderr = asyncio.ensure_future(self._keep_stderr())
@@ -42,7 +42,8 @@ class WorkerProcess:
     @classmethod
     async def spawn(cls) -> Self:
         ours, theirs = socket.socketpair()
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        loop = asyncio.get_running_loop()
+        transport, incoming = await loop.create_unix_connection(Incoming, sock=ours)
         try:
             # The last await before the process has an owner: cancelled in here, asyncio ends it.
             process = await asyncio.create_subprocess_exec(
@@ -56,28 +57,17 @@ class WorkerProcess:
                 env=worker_environment(),
             )
         except BaseException:
-            writer.close()
+            transport.close()
             raise
         finally:
             theirs.close()
-        return cls(process, reader, writer)
+        return cls(process, transport, incoming)
 
     def send(self, command: wire.Command | wire.Load) -> None:
         """Queue a command; without effect when the worker is gone, as its end says enough."""
         frame = wire.encode_command(command)
-        if not self._writer.is_closing():
-            self._writer.write(frame)
-
-    async def events(self) -> AsyncGenerator[wire.Event]:
-        """Events until the worker ends or closes its socket."""
-        try:
-            while True:
-                header = await self._reader.readexactly(wire.HEADER.size)
-                payload = await self._reader.readexactly(wire.HEADER.unpack(header)[0])
-                for event in wire.decode_events(payload):
-                    yield event
-        except (asyncio.IncompleteReadError, ConnectionResetError):
-            return
+        if not self._socket.is_closing():
+            self._socket.write(frame)
 
     @property
     def pid(self) -> int:
@@ -95,7 +85,7 @@ class WorkerProcess:
 
     def hang_up(self) -> None:
         """Close the socket, at which the worker ends by itself."""
-        self._writer.close()
+        self._socket.close()
 
     def kill(self, reason: str | None = None) -> None:
         """End the process at once. The reason stands below the last lines that it wrote."""

@@ -185,7 +185,7 @@ def decode_command(payload: bytes) -> Command:
     return _commands.decode(payload)
 
 
-def decode_events(payload: bytes) -> list[Event]:
+def decode_events(payload: bytes | bytearray) -> list[Event]:
     return _events.decode(payload)
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from janfs.engines.llama_cpp import client, process
 from janfs.engines.llama_cpp.client import LlamaCppEngine, start_worker
+from janfs.engines.llama_cpp.incoming import Incoming
 from janfs.engines.llama_cpp.process import WorkerProcess
 from janfs.engines.llama_cpp.progress import doings
 from janfs.engines.pool import EnginePool
@@ -142,9 +143,9 @@ def test_a_process_that_a_disk_does_not_let_go_of_is_not_waited_for_for_good(
 
     async def scenario() -> None:
         ours, theirs = socket.socketpair()
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        connection = await asyncio.get_running_loop().create_unix_connection(Incoming, sock=ours)
         stuck = Stuck()
-        end = await WorkerProcess(stuck, reader, writer).reap()  # type: ignore[arg-type]
+        end = await WorkerProcess(stuck, *connection).reap()  # type: ignore[arg-type]
         assert (end.signal, stuck.kills) == ("SIGKILL", 1)
         assert "hangs" in end.stderr_tail[-1]
         theirs.close()
