@@ -72,8 +72,10 @@ class Run(msgspec.Struct, eq=False):
 
     def words_from(self, at: int) -> int:
         """How many tokens stand from a place up to the next image."""
-        next_one = next((each.start for each in self.pictures if at < each.end), len(self.tokens))
-        return max(0, next_one - at)
+        ends = len(self.tokens)
+        if self.pictures:
+            ends = next((each.start for each in self.pictures if at < each.end), ends)
+        return max(0, ends - at)
 
     @property
     def n_generated(self) -> int:

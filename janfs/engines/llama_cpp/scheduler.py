@@ -195,7 +195,9 @@ class Scheduler:
         looking = self._looking()
         if looking is not None:
             return self._look(looking)
-        given = self._within_outputs(self._shares())
+        given = self._shares()
+        if any(run.scores for run in self._live):
+            given = self._within_outputs(given)
         batch: list[Entry] = []
         sampled: list[tuple[Run, int]] = []  # whose last token is in the batch, and where
         # With a part of the cache for each, llama.cpp takes only neighbours in this order together.
@@ -231,6 +233,8 @@ class Scheduler:
     def _shares(self) -> list[int]:
         """How many tokens of each live request are computed now."""
         missing, room, chunk = list(map(self._missing, self._live)), self._model.n_batch, self._pace.chunk
+        if max(missing, default=0) <= 1:
+            return missing
         if self._unified:
             return shares(missing, room, chunk)
         self._turn = "oldest" if self._turn == "shortest" else "shortest"
@@ -238,6 +242,8 @@ class Scheduler:
 
     def _looking(self) -> Run | None:
         """The request whose image is computed now. Images take turns with words where both wait."""
+        if not any(run.pictures for run in self._live):
+            return None
         self._looked = not self._looked
         if not self._looked and any(map(self._missing, self._live)):
             return None
@@ -334,6 +340,8 @@ class Scheduler:
     def _score(self, batch: Sequence[Entry]) -> None:
         """Take the logprobs of prompts' tokens out of a batch that was computed."""
         runs = {run.seq: run for run in self._live if run.scores}
+        if not runs:
+            return
         for index, (_, place, seq, _) in enumerate(batch):
             run = runs.get(seq)
             if run is not None and run.is_scored(place):
@@ -342,10 +350,11 @@ class Scheduler:
                 run.prompt_logprobs.append(logprob)
 
     def _computed(self, run: Run, count: int) -> None:
+        start = self._pool.computed(run.seq)
         if count and run.n_cached is None:
-            run.n_cached = self._pool.computed(run.seq)
+            run.n_cached = start
         self._pool.advance(run.seq, count)
-        if run.caching:
+        if run.caching and start < run.n_base:  # what follows is nobody else's yet
             self._pool.publish(run.seq, run.base)
 
     def _sample(self, run: Run, index: int, now: float) -> list[Event]:
