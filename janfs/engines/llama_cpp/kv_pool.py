@@ -14,7 +14,8 @@ from janfs.engines.llama_cpp.prefix_tree import PrefixTree
 from janfs.engines.llama_cpp.shelf import Copy, Shelf
 
 _LEAST_KEPT = 4  # finished sequences, also where only one may live: chats take turns
-_IDLE_CELLS = 256  # llama.cpp looks at cells in blocks of so many
+_BLOCK = 256  # cells; llama.cpp looks at whole ones, and shares out two or more of them among its threads
+_IDLE_CELLS = _BLOCK
 _WORTH_COPYING = 32  # tokens; fewer are computed as fast
 _STEPS = 16  # in so many all could be made: 32 MB take 5 ms, or 100 where the memory is new to this process
 
@@ -133,20 +134,24 @@ class KvPool:
 
     def prepare(self, cells: int) -> None:
         """See to it that a decode finds so many free cells, and few that none of it uses."""
-        self.set_aside()
+        self.set_aside(coming=cells)
         self.make_room(cells)
 
-    def set_aside(self) -> None:
+    def set_aside(self, coming: int = 0) -> None:
         """Copy finished sequences out of the cache, if there are many cells that no live one uses.
 
         For each new token attention looks at every cell up to the last in use, if only to see that it is
         masked; so they leave before new ones come to lie behind them. Some at a time, so that nobody waits
         long; and none that is large, as it would take the place of many.
+
+        Before a prompt that is computed alone all leave, unless one block takes both: its cells are shared
+        out among the threads, and who gets idle ones has nothing to do.
         """
-        copied = 0
+        alone, copied = len(self._computed) == 1 and coming > 1, 0
         for seq in list(self._kept):
             idle = self._tree.cells - self._tree.held_by(self._computed)
-            if idle <= self._idle_cells or copied >= self._most_saved // _STEPS:
+            few = 0 if alone and self._memory.n_cells - self.free + coming > _BLOCK else self._idle_cells
+            if idle <= few or copied >= self._most_saved // _STEPS:
                 return
             if self._tree.own(seq):
                 size = self._save(seq, self._most_saved // LARGE)

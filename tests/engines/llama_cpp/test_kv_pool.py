@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
@@ -194,6 +195,25 @@ def test_all_that_nobody_uses_leaves_before_newcomers_come_to_lie_behind_it() ->
     assert memory.used == 360, "there was something to do already"
     pool.set_aside()
     assert memory.used == 90
+
+
+@pytest.mark.parametrize(
+    ("others", "coming", "left"),
+    [
+        pytest.param(0, 165, 0, id="a prompt alone has the cache to itself"),
+        pytest.param(0, 56, 200, id="unless one block takes both"),
+        pytest.param(0, 1, 200, id="or it has begun to write"),
+        pytest.param(1, 165, 200, id="or others compute, too"),
+    ],
+)
+def test_idle_cells_leave_before_a_prompt_that_is_computed_alone(others: int, coming: int, left: int) -> None:
+    memory = FakeMemory(1000)
+    pool = KvPool(memory, 4, most_saved=10_000)
+    finished(pool, memory, [1] * 200)
+    for _ in range(1 + others):
+        pool.open()
+    pool.prepare(coming)
+    assert memory.used == left
 
 
 def test_not_much_more_is_copied_in_a_step_than_is_bearable() -> None:
