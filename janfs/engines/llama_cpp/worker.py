@@ -14,48 +14,23 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
-
-import msgspec
 
 from janfs.engines.free_memory import give_back
 from janfs.engines.llama_cpp import wire
 from janfs.engines.llama_cpp.channel import Channel
 from janfs.engines.llama_cpp.cores import available_cores, fair_part
 from janfs.engines.llama_cpp.dialects.stream import PartStream
-from janfs.engines.llama_cpp.echo import Echo, echo_of
 from janfs.engines.llama_cpp.embedding import Embedded, EmbeddingQueue
-from janfs.engines.llama_cpp.embedding_input import input_tokens
 from janfs.engines.llama_cpp.ending import die_with, end_process
-from janfs.engines.llama_cpp.grammar import STACK, gbnf_of
+from janfs.engines.llama_cpp.grammar import STACK
+from janfs.engines.llama_cpp.intake import Intake, Item, Texts, Writing
 from janfs.engines.llama_cpp.limits import deepen_stacks
 from janfs.engines.llama_cpp.loading import Loaded, load
 from janfs.engines.llama_cpp.log import Log
-from janfs.engines.llama_cpp.prompt import Prepared, chat_text, check_tokens, prepare
 from janfs.engines.llama_cpp.scheduler import Scheduler
 from janfs.engines.llama_cpp.waiting import waiting_of_this_process
-from janfs.engines.protocol import ChatPrompt, EngineSettings, PlainText, Reply, SamplingParams
-from janfs.errors import InvalidInput, JanfsError
-
-
-class _Texts(NamedTuple):
-    id: str
-    texts: list[list[int]]
-    param: str
-
-
-class _Submit(NamedTuple):
-    id: str
-    sampling: SamplingParams
-    prepared: Prepared
-    stop: tuple[str, ...]
-    caching: bool
-    echo: Echo | None
-    param: str
-
-
-_Item = _Submit | _Texts | wire.Cancel | wire.Share | wire.Spare
-"""What the thread that computes is told."""
+from janfs.engines.protocol import EngineSettings, Reply
+from janfs.errors import JanfsError
 
 
 class Worker:
@@ -63,8 +38,8 @@ class Worker:
 
     def __init__(self, channel: Channel, loaded: Loaded, settings: EngineSettings) -> None:
         self._channel = channel
-        self._weights, self._writing, self._pooled, self._chat, _, self._projector, self._form = loaded
-        self._caching = settings.caching_enabled
+        self._writing, self._pooled = loaded.writing, loaded.pooled
+        self._intake = Intake(loaded, caching=settings.caching_enabled)
         self._threads = settings.cpu_threads  # as somebody wants it to be
         n_parallel, continuous = settings.n_parallel, settings.cont_batching
         self._cancelled: set[str] = set()  # read, but not yet known to the scheduler
@@ -76,7 +51,7 @@ class Worker:
         self._embeddings = EmbeddingQueue(self._pooled) if self._pooled is not None else None
         self._waiting = waiting_of_this_process()
         self._commands: queue.SimpleQueue[wire.Command] = queue.SimpleQueue()
-        self._computing: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._computing: queue.SimpleQueue[Item] = queue.SimpleQueue()
 
     def run(self) -> None:
         """Never returns: the reader ends the process when the channel closes."""
@@ -116,48 +91,11 @@ class Worker:
             os._exit(1)
 
     def _prepare(self, command: wire.Command) -> None:
-        match command:
-            case wire.Generate(id_, request):
-                if self._writing is None:
-                    raise InvalidInput(
-                        "This model makes vectors of texts; it cannot write any.", param="model"
-                    )
-                sampling = request.sampling
-                form = gbnf_of(sampling) or self._form
-                prepared = prepare(request.prompt, self._weights, self._chat, form, self._projector)
-                sampling = msgspec.structs.replace(
-                    sampling, grammar=prepared.grammar, json_schema=None, thoughts=prepared.thoughts
-                )
-                self._writing.check(sampling)
-                stop = (*sampling.stop, *prepared.stop)
-                caching = self._caching and request.cache_prompt
-                echo = echo_of(request.prompt, prepared.tokens, self._weights) if request.echo else None
-                param = "messages" if isinstance(request.prompt, ChatPrompt) else "prompt"
-                self._computing.put(_Submit(id_, sampling, prepared, stop, caching, echo, param))
-            case wire.Embed(id_, inputs):
-                if self._pooled is None:
-                    raise InvalidInput(
-                        'This model writes text. With "embedding": true among the engine_parameters of its '
-                        "model.json it makes embeddings too.",
-                        param="model",
-                    )
-                pooling = self._pooled.pooling
-                texts = [input_tokens(each, self._weights, pooling) for each in inputs]
-                self._computing.put(_Texts(id_, texts, "documents" if pooling == "rank" else "input"))
-            case wire.Cancel() | wire.Share() | wire.Spare():
-                self._computing.put(command)
-            case wire.Tokenize(id_, asked):
-                if isinstance(asked, PlainText):
-                    tokens = self._weights.tokenize(asked.text, whole=asked.whole, special=asked.special)
-                else:
-                    tokens = prepare(asked, self._weights, self._chat, None, self._projector).tokens
-                self._channel.send([wire.Tokens(id_, tuple(tokens))])
-            case wire.Spell(id_, given):
-                known = check_tokens(given, self._weights.n_vocab, param="tokens")
-                spelled = tuple(self._weights.piece(token, special=True) for token in known)
-                self._channel.send([wire.Pieces(id_, spelled)])
-            case wire.ApplyTemplate(id_, chat):
-                self._channel.send([wire.Rendered(id_, chat_text(chat, self._chat))])
+        made = self._intake.take(command)
+        if isinstance(made, Item):
+            self._computing.put(made)
+        else:
+            self._channel.send([made])
 
     def _compute(self) -> None:
         while True:
@@ -177,7 +115,7 @@ class Worker:
     def _idle(self) -> bool:
         return all(line is None or line.idle for line in (self._scheduler, self._embeddings))
 
-    def _take(self, item: _Item) -> None:
+    def _take(self, item: Item) -> None:
         try:
             match item:
                 case wire.Cancel(id_):
@@ -193,9 +131,9 @@ class Worker:
                     freed = self._scheduler.spare() if self._scheduler else 0
                     give_back()
                     self._channel.send([wire.Spared(id_, freed)])
-                case _Texts(id_, texts, param) if self._embeddings:
+                case Texts(id_, texts, param) if self._embeddings:
                     self._embeddings.submit(id_, texts, param=param)
-                case _Submit() if self._scheduler:
+                case Writing() if self._scheduler:
                     tokens, _, read, shown, _, pictures, _ = item.prepared
                     self._scheduler.submit(
                         item.id,

@@ -1,0 +1,100 @@
+"""What a worker is asked, made ready for the thread that computes: prompts become tokens."""
+
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from janfs.engines.llama_cpp import wire
+from janfs.engines.llama_cpp.echo import Echo, echo_of
+from janfs.engines.llama_cpp.embedding_input import input_tokens
+from janfs.engines.llama_cpp.grammar import gbnf_of
+from janfs.engines.llama_cpp.loading import Loaded
+from janfs.engines.llama_cpp.prompt import Prepared, chat_text, check_tokens, prepare
+from janfs.engines.protocol import ChatPrompt, PlainText, SamplingParams
+from janfs.errors import InvalidInput
+
+
+class Writing(NamedTuple):
+    """A text to be written. `param` is what a prompt that is too long is refused by."""
+
+    id: str
+    sampling: SamplingParams
+    prepared: Prepared
+    stop: tuple[str, ...]
+    caching: bool
+    echo: Echo | None
+    param: str
+
+
+class Texts(NamedTuple):
+    """Texts to be made vectors of, in tokens."""
+
+    id: str
+    texts: list[list[int]]
+    param: str
+
+
+Item = Writing | Texts | wire.Cancel | wire.Share | wire.Spare
+"""What the thread that computes is told."""
+
+
+class Intake:
+    """Takes commands. For the main thread: it alone can put a time limit on a template."""
+
+    def __init__(self, loaded: Loaded, *, caching: bool) -> None:
+        self._weights, self._writing, self._pooled, self._chat, _, self._projector, self._form = loaded
+        self._caching = caching
+
+    def take(self, command: wire.Command) -> Item | wire.Event:
+        """What is to be computed, or the answer where nothing is. Raises `JanfsError` for what cannot be."""
+        match command:
+            case wire.Generate():
+                return self._text(command)
+            case wire.Embed():
+                return self._texts(command)
+            case wire.Tokenize(id_, asked):
+                if isinstance(asked, PlainText):
+                    tokens = self._weights.tokenize(asked.text, whole=asked.whole, special=asked.special)
+                else:
+                    tokens = prepare(asked, self._weights, self._chat, None, self._projector).tokens
+                return wire.Tokens(id_, tuple(tokens))
+            case wire.Spell(id_, given):
+                known = check_tokens(given, self._weights.n_vocab, param="tokens")
+                return wire.Pieces(id_, tuple(self._weights.piece(token, special=True) for token in known))
+            case wire.ApplyTemplate(id_, chat):
+                return wire.Rendered(id_, chat_text(chat, self._chat))
+            case wire.Ping():
+                return wire.Pong()
+            case wire.Cancel() | wire.Share() | wire.Spare():
+                return command
+
+    def _text(self, command: wire.Generate) -> Writing:
+        if self._writing is None:
+            raise InvalidInput("This model makes vectors of texts; it cannot write any.", param="model")
+        request = command.request
+        sampling = request.sampling
+        form = gbnf_of(sampling) or self._form
+        prepared = prepare(request.prompt, self._weights, self._chat, form, self._projector)
+        sampling = replace(sampling, grammar=prepared.grammar, json_schema=None, thoughts=prepared.thoughts)
+        self._writing.check(sampling)
+        echo = echo_of(request.prompt, prepared.tokens, self._weights) if request.echo else None
+        return Writing(
+            command.id,
+            sampling,
+            prepared,
+            (*sampling.stop, *prepared.stop),
+            self._caching and request.cache_prompt,
+            echo,
+            "messages" if isinstance(request.prompt, ChatPrompt) else "prompt",
+        )
+
+    def _texts(self, command: wire.Embed) -> Texts:
+        if self._pooled is None:
+            raise InvalidInput(
+                'This model writes text. With "embedding": true among the engine_parameters of its '
+                "model.json it makes embeddings too.",
+                param="model",
+            )
+        pooling = self._pooled.pooling
+        texts = [input_tokens(each, self._weights, pooling) for each in command.inputs]
+        return Texts(command.id, texts, "documents" if pooling == "rank" else "input")
