@@ -32,6 +32,7 @@ from tests.support.service import ServiceProcess
 SLOTS, CONTEXT, THREADS = 8, 16_384, 2
 SIZES = f"-np {SLOTS} -c {CONTEXT} -t {THREADS} -tb {THREADS}".split()
 ROUNDS = 3
+READING = 1.0  # seconds that a person takes before asking on, at least
 UNLOADED_FOR = 2.0  # seconds; a model is unloaded because nobody asked for a while
 MODEL = "measured"
 ALIKE = ", one cache for all"
@@ -173,14 +174,19 @@ def _long_prompt(server: Served, number: int) -> dict[str, float]:
 
 
 def _second_turn(server: Served, number: int) -> dict[str, float]:
-    """Seconds to the first token of a chat's second turn; the first had 300 words."""
-    firsts = []
+    """Seconds to the first token of a chat's second turn; the first had 300 words.
+
+    A person takes `READING` seconds before that is asked, a program none.
+    """
+    firsts: dict[str, list[float]] = {"second turn": [], "second turn at once": []}
     for chat in range(3):
-        messages = [user(words(300, ("chat", number, chat)))]
-        answer = ask(server.port, server.model, messages, 32)
-        messages += [{"role": "assistant", "content": answer.text}, user(words(12, (number, chat)))]
-        firsts.append(ask(server.port, server.model, messages, 8).first)
-    return {"second turn": median(firsts)}
+        for name, pause in (("second turn", READING), ("second turn at once", 0.0)):
+            messages = [user(words(300, (name, number, chat)))]
+            answer = ask(server.port, server.model, messages, 32)
+            messages += [{"role": "assistant", "content": answer.text}, user(words(12, (number, chat)))]
+            time.sleep(pause)
+            firsts[name].append(ask(server.port, server.model, messages, 8).first)
+    return {name: median(found) for name, found in firsts.items()}
 
 
 def _cold(server: Served, number: int, *, name: str, pause: float) -> dict[str, float]:
@@ -286,7 +292,8 @@ def _rows(found: list[Measured]) -> list[Row]:
         "shared first p50": ("… first token, p50", None, False),
         "gap p99": ("gap between tokens while a long prompt arrives, p99", 0.5, False),
         "long first": ("… first token of the long prompt", None, False),
-        "second turn": ("second turn of a chat, first token", 1.0, False),
+        "second turn": ("second turn of a chat, asked a second after the answer, first token", 1.0, False),
+        "second turn at once": ("… asked at once", 1.0, False),
         "memory": ("memory", 1.2, False),
     }
     targets = {

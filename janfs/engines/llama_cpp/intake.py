@@ -5,13 +5,14 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from janfs.engines.llama_cpp import wire
+from janfs.engines.llama_cpp.ahead import Turn, may_go_on, opening
 from janfs.engines.llama_cpp.echo import Echo, echo_of
 from janfs.engines.llama_cpp.embedding_input import input_tokens
 from janfs.engines.llama_cpp.grammar import gbnf_of
 from janfs.engines.llama_cpp.loading import Loaded
 from janfs.engines.llama_cpp.prompt import Prepared, chat_text, check_tokens, prepare
 from janfs.engines.protocol import ChatPrompt, PlainText, SamplingParams
-from janfs.errors import InvalidInput
+from janfs.errors import InvalidInput, JanfsError
 
 
 class Writing(NamedTuple):
@@ -22,8 +23,9 @@ class Writing(NamedTuple):
     prepared: Prepared
     stop: tuple[str, ...]
     caching: bool
-    echo: Echo | None
-    param: str
+    echo: Echo | None = None
+    param: str = "prompt"
+    chat: ChatPrompt | None = None  # where another turn may follow that can go on with this one
 
 
 class Texts(NamedTuple):
@@ -68,6 +70,17 @@ class Intake:
             case wire.Cancel() | wire.Share() | wire.Spare():
                 return command
 
+    def ahead(self, id_: str, turn: Turn) -> Writing | None:
+        """The beginning of the next turn, to be computed and not answered; None where there is none."""
+        assert self._writing is not None
+        try:
+            tokens = opening(turn, self._weights, self._chat)
+        except JanfsError:  # nobody has asked; who does ask will be told what the template says
+            return None
+        if len(tokens) >= self._writing.n_ctx:
+            return None
+        return Writing(id_, SamplingParams(max_tokens=0), Prepared(tokens), (), caching=True)
+
     def _text(self, command: wire.Generate) -> Writing:
         if self._writing is None:
             raise InvalidInput("This model makes vectors of texts; it cannot write any.", param="model")
@@ -78,14 +91,17 @@ class Intake:
         sampling = replace(sampling, grammar=prepared.grammar, json_schema=None, thoughts=prepared.thoughts)
         self._writing.check(sampling)
         echo = echo_of(request.prompt, prepared.tokens, self._weights) if request.echo else None
+        caching = self._caching and request.cache_prompt and self._writing.memory.can_share
+        chat = request.prompt if isinstance(request.prompt, ChatPrompt) else None
         return Writing(
             command.id,
             sampling,
             prepared,
             (*sampling.stop, *prepared.stop),
-            self._caching and request.cache_prompt,
+            caching,
             echo,
-            "messages" if isinstance(request.prompt, ChatPrompt) else "prompt",
+            "prompt" if chat is None else "messages",
+            chat if chat is not None and caching and may_go_on(chat) else None,
         )
 
     def _texts(self, command: wire.Embed) -> Texts:

@@ -77,6 +77,10 @@ class KvPool:
         """Whether live sequences cannot all have what they have and so many more."""
         return self.pinned + lacking > self._memory.n_cells
 
+    def known(self, tokens: Sequence[int]) -> int:
+        """How many of these, from the first on, a sequence has computed that others may go on with."""
+        return self._tree.match(tokens).length
+
     def open(self, tokens: Sequence[int] = (), beyond: int = 0) -> int:
         """A new live sequence, where `has_seat`, with what was computed of `tokens`.
 

@@ -103,6 +103,11 @@ def chat_text(prompt: ChatPrompt, chat: ChatFormat) -> str:
     return text + (last.content if goes_on else "")
 
 
+def chat_tokens(prompt: ChatPrompt, vocabulary: Vocabulary, chat: ChatFormat) -> list[int]:
+    """The tokens of a chat without images. Raises what the template raises."""
+    return _from_text(chat_text(prompt, chat), vocabulary)
+
+
 def _from_chat(
     prompt: ChatPrompt, vocabulary: Vocabulary, chat: ChatFormat, form: str | None, eyes: Eyes | None
 ) -> Prepared:

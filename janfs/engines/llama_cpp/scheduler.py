@@ -145,6 +145,10 @@ class Scheduler:
         """Cells of the KV cache that hold nothing."""
         return self._pool.free
 
+    def lacking(self, tokens: Sequence[int]) -> int:
+        """How many of these a request would have to compute, as far as it is known now."""
+        return len(tokens) - self._pool.known(tokens)
+
     def submit(
         self,
         request_id: str,

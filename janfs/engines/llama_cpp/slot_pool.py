@@ -56,6 +56,10 @@ class SlotPool:
         """How many tokens of a live sequence have cells."""
         return self._computed[seq]
 
+    def known(self, tokens: Sequence[int]) -> int:
+        """How many of these, from the first on, a sequence has computed that others may go on with."""
+        return max(_common(text, tokens) for text in self._texts.values())
+
     def open(self, tokens: Sequence[int] = (), beyond: int = 0) -> int:
         """A new live sequence, where `has_seat`, with what was computed of `tokens`.
 

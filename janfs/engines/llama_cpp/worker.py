@@ -6,6 +6,7 @@ beyond a request ends the process; the host tells its requests.
 """
 
 import faulthandler
+import itertools
 import os
 import queue
 import signal
@@ -13,10 +14,12 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 
 from janfs.engines.free_memory import give_back
 from janfs.engines.llama_cpp import wire
+from janfs.engines.llama_cpp.ahead import SILENCE, WORTH, Turn, Turns
 from janfs.engines.llama_cpp.channel import Channel
 from janfs.engines.llama_cpp.cores import available_cores, fair_part
 from janfs.engines.llama_cpp.dialects.stream import PartStream
@@ -50,7 +53,11 @@ class Worker:
             )
         self._embeddings = EmbeddingQueue(self._pooled) if self._pooled is not None else None
         self._waiting = waiting_of_this_process()
-        self._commands: queue.SimpleQueue[wire.Command] = queue.SimpleQueue()
+        self._turns = Turns()
+        self._ended: deque[Turn] = deque(maxlen=n_parallel)  # chats whose next turn may be begun
+        self._ahead: set[str] = set()  # what is computed without being asked for
+        self._counting = itertools.count()
+        self._commands: queue.SimpleQueue[wire.Command | Turn] = queue.SimpleQueue()
         self._computing: queue.SimpleQueue[Item] = queue.SimpleQueue()
 
     def run(self) -> None:
@@ -60,7 +67,7 @@ class Worker:
         self._computes_on = time.pthread_getcpuclockid(compute.ident or 0)
         threading.Thread(target=self._read, name="read", daemon=True).start()
         while True:
-            command = self._commands.get()
+            command = self._next()
             try:
                 self._prepare(command)
             except JanfsError as error:
@@ -68,20 +75,47 @@ class Worker:
 
     def _read(self) -> None:
         while (frame := self._channel.receive()) is not None:
-            command = wire.decode_command(frame)
-            if isinstance(command, wire.Ping):
-                self._end_if_stuck(command.patience)
-                self._channel.send([wire.Pong()])
-                continue
-            if isinstance(command, wire.Cancel):
-                self._cancelled.add(command.id)
-                # A long prompt that nobody wants any more need not be computed to its end. Should another
-                # request join that very batch, it is computed again: waste, but not a wrong answer.
-                # What is not live yet, the scheduler finds among the cancelled before it decodes.
-                if self._writing and self._scheduler and self._scheduler.unwanted:
-                    self._writing.abort(True)
+            match command := wire.decode_command(frame):
+                case wire.Ping(patience):
+                    self._end_if_stuck(patience)
+                    self._channel.send([wire.Pong()])
+                    continue
+                case wire.Cancel(id_):
+                    self._give_up(id_)
+                case wire.Generate() | wire.Embed():  # who asks goes before what nobody has asked for
+                    for id_ in tuple(self._ahead):
+                        self._give_up(id_)
+                        self._commands.put(wire.Cancel(id_))
             self._commands.put(command)
         os._exit(0)
+
+    def _give_up(self, request_id: str) -> None:
+        """Break off what is computed if that was for this request alone."""
+        self._cancelled.add(request_id)
+        # A long prompt that nobody wants any more need not be computed to its end. Should another
+        # request join that very batch, it is computed again: waste, but not a wrong answer.
+        # What is not live yet, the scheduler finds among the cancelled before it decodes.
+        if self._writing and self._scheduler and self._scheduler.unwanted:
+            self._writing.abort(True)
+
+    def _next(self) -> wire.Command:
+        """The next command. In the silence after an answer what will follow on it is begun."""
+        while True:
+            try:
+                heard = self._commands.get(timeout=SILENCE if self._ended else None)
+            except queue.Empty:
+                if self._idle:
+                    self._go_ahead(self._ended.pop())
+                continue
+            if not isinstance(heard, Turn):
+                return heard
+            self._ended.append(heard)
+
+    def _go_ahead(self, turn: Turn) -> None:
+        item = self._intake.ahead(f"ahead {next(self._counting)}", turn)
+        if item is not None and self._commands.empty():
+            self._ahead.add(item.id)
+            self._computing.put(item)
 
     def _end_if_stuck(self, patience: float) -> None:
         """A grammar can take for ever over one token, in C, where nothing can break it off."""
@@ -102,13 +136,22 @@ class Worker:
             while self._idle or not self._computing.empty():
                 self._take(self._computing.get())
             events: list[wire.Event] = []
+            turns: list[Turn] = []
             writes = self._scheduler is not None and not self._scheduler.idle
             if self._writing and self._scheduler and writes:
                 self._writing.abort(False)
-                events += [_to_wire(request_id, reply) for request_id, reply in self._scheduler.step()]
+                for request_id, reply in self._scheduler.step():
+                    if request_id in self._ahead:
+                        self._ahead.discard(request_id)
+                        continue
+                    events.append(_to_wire(request_id, reply))
+                    if (turn := self._turns.hear(request_id, reply)) is not None:
+                        turns.append(turn)
             if self._embeddings:
                 events += map(_to_vectors, self._embeddings.step(beside=writes))
             self._channel.send(events)
+            for turn in turns:
+                self._commands.put(turn)
             self._waiting.computed()
 
     @property
@@ -123,6 +166,8 @@ class Worker:
                         if line is not None:
                             line.cancel(id_)
                     self._cancelled.discard(id_)
+                    self._ahead.discard(id_)
+                    self._turns.forget(id_)
                 case wire.Share(engines) if self._threads is None:
                     for context in (self._writing, self._pooled):
                         if context is not None:
@@ -135,6 +180,9 @@ class Worker:
                     self._embeddings.submit(id_, texts, param=param)
                 case Writing() if self._scheduler:
                     tokens, _, read, shown, _, pictures, _ = item.prepared
+                    if item.id in self._ahead and self._scheduler.lacking(tokens) not in WORTH:
+                        self._ahead.discard(item.id)
+                        return
                     self._scheduler.submit(
                         item.id,
                         tokens,
@@ -147,6 +195,8 @@ class Worker:
                         pictures=pictures,
                         param=item.param,
                     )
+                    if item.chat is not None:
+                        self._turns.begin(item.id, item.chat)
         except JanfsError as error:
             self._channel.send([wire.failure(item.id, error)])
 

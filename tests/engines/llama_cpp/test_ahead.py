@@ -1,0 +1,173 @@
+"""What is computed of a chat's next turn while nobody waits."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from llama_cpp import Llama
+
+from janfs.engines.llama_cpp.ahead import SILENCE, Turn, Turns, may_go_on, opening
+from janfs.engines.llama_cpp.chat import turns
+from janfs.engines.llama_cpp.client import LlamaCppEngine, start_worker
+from janfs.engines.llama_cpp.prompt import chat_tokens
+from janfs.engines.protocol import (
+    CallDelta,
+    ChatMessage,
+    ChatPrompt,
+    Finished,
+    FinishReason,
+    GenerateRequest,
+    Image,
+    ReasoningDelta,
+    Reply,
+    RunSpec,
+    SamplingParams,
+    TextDelta,
+    TextPrompt,
+    Usage,
+)
+from janfs.errors import EngineError, InvalidInput, JanfsError
+from tests.engines.llama_cpp.test_prompt import CHAT, Letters, spell
+from tests.support.patience import PATIENCE
+
+USER = ChatMessage("user", "hi")
+ASKED = ChatPrompt((USER,))
+
+
+def ended(reason: FinishReason) -> Finished:
+    return Finished(reason, Usage(1, 1))
+
+
+def heard(replies: list[Reply | JanfsError]) -> list[Turn | None]:
+    written = Turns()
+    written.begin("a", ASKED)
+    return [written.hear("a", reply) for reply in replies]
+
+
+@given(st.lists(st.text()), st.sampled_from(["stop", "length"]))
+def test_an_answer_is_put_together_and_told_at_its_end(parts: list[str], reason: FinishReason) -> None:
+    replies: list[Reply | JanfsError] = [ReasoningDelta("Hm."), *map(TextDelta, parts), ended(reason)]
+    *before, last = heard(replies)
+    assert set(before) == {None}
+    assert last == Turn(ASKED, "".join(parts))
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        pytest.param([CallDelta(0, "f", "{}"), ended("tool_calls")], id="a call"),
+        pytest.param([TextDelta("x"), CallDelta(0, "f", "{}"), ended("stop")], id="a call behind words"),
+        pytest.param([TextDelta("x"), EngineError("broken")], id="an error"),
+    ],
+)
+def test_no_question_is_awaited_after(replies: list[Reply | JanfsError]) -> None:
+    assert set(heard([*replies, ended("stop")])) == {None}
+
+
+def test_only_chats_are_followed_and_none_that_was_given_up() -> None:
+    written = Turns()
+    written.begin("a", ASKED)
+    written.forget("a")
+    written.forget("unknown")
+    assert [written.hear(each, ended("stop")) for each in ("a", "unknown")] == [None, None]
+
+
+def test_what_cannot_be_gone_on_with_unasked() -> None:
+    image = ChatMessage("user", "see", images=(Image(0, b"", "messages[0]"),))
+    assert may_go_on(ASKED)
+    assert not may_go_on(ChatPrompt((USER, ChatMessage("assistant", "hel")))), "the answer is not at its end"
+    assert not may_go_on(ChatPrompt((image, ChatMessage("assistant", "I do."), USER)))
+
+
+@given(st.text(), st.text(), st.text())
+def test_the_next_turn_begins_so_whatever_is_asked(said: str, answer: str, question: str) -> None:
+    chat = turns("", "\nUser: ", "\nAssistant:")
+    turn = Turn(ChatPrompt((ChatMessage("user", said),)), answer)
+    known = opening(turn, Letters(), chat)
+    messages = (*turn.chat.messages, ChatMessage("assistant", answer), ChatMessage("user", question))
+    following = chat_tokens(ChatPrompt(messages), Letters(), chat)
+    assert following[: len(known)] == known
+    assert spell(known).endswith(f"{said}\nAssistant:{answer}\nUser: ")
+
+
+def test_a_template_that_refuses_a_further_turn_says_so() -> None:
+    def render(messages: object, tools: object = ()) -> str:
+        raise InvalidInput("One turn is enough.")
+
+    with pytest.raises(InvalidInput):
+        opening(Turn(ASKED, "x"), Letters(), CHAT._replace(render=render))
+
+
+@pytest.fixture(params=[True, False], ids=["one cache for all", "a cache for each"])
+def engine(
+    request: pytest.FixtureRequest, sample_spec: Callable[..., RunSpec]
+) -> Iterator[tuple[asyncio.Runner, LlamaCppEngine]]:
+    with asyncio.Runner() as runner:
+        engine = runner.run(start_worker(sample_spec(kv_unified=request.param)))
+        yield runner, engine
+        runner.run(engine.close(0, "the tests are over"))
+
+
+async def answered(engine: LlamaCppEngine, messages: tuple[ChatMessage, ...]) -> tuple[str, Finished]:
+    request = GenerateRequest(
+        request_id="r", prompt=ChatPrompt(messages), sampling=SamplingParams(temperature=0, max_tokens=12)
+    )
+    async with asyncio.timeout(PATIENCE):
+        *parts, end = [reply async for reply in engine.generate(request)]
+    assert isinstance(end, Finished)
+    return "".join(part.text for part in parts if isinstance(part, TextDelta)), end
+
+
+@pytest.mark.model
+def test_what_precedes_the_next_question_is_there_before_it_comes(
+    engine: tuple[asyncio.Runner, LlamaCppEngine],
+) -> None:
+    async def left_to_compute(country: str, silence: float) -> tuple[int, int]:
+        """Of a second turn, asked after a while; beside it, what the question and the answer's head take."""
+        asked = ChatMessage("user", f"What is the capital of {country}? Answer with one word.")
+        text, _ = await answered(engine[1], (asked,))
+        await asyncio.sleep(silence)
+        question = ChatMessage("user", "And of Italy?")
+        messages = (asked, ChatMessage("assistant", text), question)
+        _, end = await answered(engine[1], messages)
+        whole = await engine[1].apply_template(ChatPrompt(messages))
+        rest = await engine[1].tokenize(TextPrompt(whole[whole.index(question.content) :]))
+        return end.usage.prompt_tokens - end.usage.cached_tokens, len(rest)
+
+    at_once, rest = engine[0].run(left_to_compute("France", 0))
+    assert at_once > rest, "there is nothing that could be computed ahead"
+    silence = 2 * SILENCE
+    for country in ("Spain", "Japan", "Egypt", "Peru", "Chile"):
+        if engine[0].run(left_to_compute(country, silence))[0] <= rest:
+            return
+        silence *= 3
+    pytest.fail(f"nothing was computed in a silence of {silence / 3:.1f} seconds")
+
+
+@pytest.mark.model
+def test_whenever_the_next_question_comes_it_is_answered_as_the_oracle_does(
+    engine: tuple[asyncio.Runner, LlamaCppEngine], sample_model: object
+) -> None:
+    oracle = Llama(
+        str(sample_model), n_ctx=512, n_threads=1, n_threads_batch=1, flash_attn=True, verbose=False
+    )
+    random_ = random.Random(4)
+    messages: tuple[ChatMessage, ...] = ()
+
+    async def asked(question: str) -> tuple[str, str]:
+        nonlocal messages
+        messages = (*messages, ChatMessage("user", question))
+        text, _ = await answered(engine[1], messages)
+        prompt = await engine[1].apply_template(ChatPrompt(messages))
+        messages = (*messages, ChatMessage("assistant", text))
+        # About when what follows is begun, so that it is met before, within and after.
+        await asyncio.sleep(SILENCE * random_.uniform(0.9, 1.4))
+        return text, prompt
+
+    for country in ("France", "Germany", "Japan", "Italy", "Spain"):
+        text, prompt = engine[0].run(asked(f"What is the capital of {country}?"))
+        expected = oracle.create_completion(prompt, max_tokens=12, temperature=0.0, repeat_penalty=1.0)
+        assert text == expected["choices"][0]["text"]
