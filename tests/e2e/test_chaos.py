@@ -5,9 +5,10 @@ import json
 import os
 import resource
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -25,8 +26,21 @@ GROWN = 96 << 20  # bytes that a service and its workers may have more after the
 LONG = 100_000  # words: more than any test waits for
 
 
+APART = {"kv_unified": False, "ctx_len": 8192}  # 2,048 tokens for each of four requests
+either_cache = pytest.mark.parametrize(
+    "more", [{}, APART], ids=["one cache for all", "a cache for each"], indirect=True
+)
+
+
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[ServiceProcess]:
+def more(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Further engine parameters of both models."""
+    found: dict[str, Any] = getattr(request, "param", {})
+    return found
+
+
+@pytest.fixture
+def service(tmp_path: Path, more: dict[str, Any]) -> Iterator[ServiceProcess]:
     """A service with the models `one` and `two`, both loaded."""
     for name in ("one", "two"):
         folder = tmp_path / "jan/models" / name
@@ -34,7 +48,7 @@ def service(tmp_path: Path) -> Iterator[ServiceProcess]:
         os.link(sample_file(), folder / f"{name}.gguf") if _same_disk(tmp_path) else (
             folder / f"{name}.gguf"
         ).write_bytes(sample_file().read_bytes())
-        settings(tmp_path / "jan", name)
+        settings(tmp_path / "jan", name, **more)
     with ServiceProcess(tmp_path / "jan", "--hashing", "off") as service:
         for name in ("one", "two"):
             service.wait_model(name)
@@ -107,6 +121,7 @@ async def idle(service: ServiceProcess) -> None:
     await until(quiet, "requests are left")
 
 
+@either_cache
 @pytest.mark.parametrize("harm", [kill, starve])
 def test_a_worker_that_dies_takes_its_own_streams_and_no_others(
     service: ServiceProcess, harm: Callable[[int], None]
@@ -142,6 +157,7 @@ def test_clients_that_vanish_leave_nothing_behind(service: ServiceProcess) -> No
     run(service, lambda client: vanishing(service, client, clients=60, rounds=2))
 
 
+@either_cache
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_two_hundred_clients_that_vanish_again_and_again_leave_nothing_behind(
@@ -177,16 +193,25 @@ def test_a_model_is_swapped_under_load_and_nobody_notices(service: ServiceProces
     run(service, lambda client: editing(service, client, edits=3))
 
 
+@either_cache
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_a_model_is_swapped_fifty_times_under_load_and_nobody_notices(service: ServiceProcess) -> None:
-    run(service, lambda client: editing(service, client, edits=50))
+def test_a_model_is_swapped_fifty_times_under_load_and_nobody_notices(
+    service: ServiceProcess, more: dict[str, Any]
+) -> None:
+    run(service, lambda client: editing(service, client, edits=50, more=more))
 
 
-async def editing(service: ServiceProcess, client: httpx.AsyncClient, *, edits: int) -> None:
+async def editing(
+    service: ServiceProcess,
+    client: httpx.AsyncClient,
+    *,
+    edits: int,
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     other = loaded(service)["two"]["pid"]
     await idle(service)
-    start = memory(service)
+    start, parts = memory(service), 1 if more.get("kv_unified", True) else 4
     steady = Listener(client, "two", 20 * edits)
     answers: list[Listener] = []
     stopping = asyncio.Event()
@@ -198,7 +223,7 @@ async def editing(service: ServiceProcess, client: httpx.AsyncClient, *, edits: 
             await asyncio.wait([one.task])
 
     async def swap(name: str, context: int) -> None:
-        settings(service.root, name, ctx_len=context)
+        settings(service.root, name, **{**more, "ctx_len": context * parts})
         await until(lambda: loaded(service).get(name, {}).get("context") == context, "it is swapped")
 
     asking = [asyncio.create_task(ask()) for _ in range(3)]
