@@ -9,7 +9,7 @@ from janfs.engines.llama_cpp.chat import ChatFormat
 from janfs.engines.llama_cpp.dialects import harmony
 from janfs.engines.llama_cpp.dialects.forced import forced, late
 from janfs.engines.llama_cpp.dialects.marks import HARMONY, Marks
-from janfs.engines.llama_cpp.dialects.reading import Reader, one_call, only_calls, reader
+from janfs.engines.llama_cpp.dialects.reading import Reader, one_call, only_calls, reader, within_thought
 from janfs.engines.llama_cpp.dialects.tagged import text_arguments
 from janfs.engines.llama_cpp.gbnf import behind, either
 from janfs.engines.llama_cpp.grammar import gbnf_of_tool
@@ -44,8 +44,8 @@ class Prepared(NamedTuple):
     """Tokens, at least one, and what comes with the format of the prompt.
 
     `stop` strings end the answer; `read` tells thoughts and calls in it from words, None where it is only
-    words; `shown` are special tokens whose text it needs for that; a `grammar` (GBNF) binds the answer, and
-    `thoughts` what is thought before it.
+    words; `begun` is what it goes on with, and `shown` are special tokens whose text it needs for that; a
+    `grammar` (GBNF) binds the answer, and `thoughts` what is thought before it.
     """
 
     tokens: list[int]
@@ -55,6 +55,7 @@ class Prepared(NamedTuple):
     grammar: str | None = None
     pictures: tuple[Picture, ...] = ()
     thoughts: Thoughts | None = None
+    begun: str = ""
 
 
 class Eyes(Protocol):
@@ -97,10 +98,16 @@ def check_tokens(tokens: Sequence[int], n_vocab: int, *, param: str = "prompt") 
 
 def chat_text(prompt: ChatPrompt, chat: ChatFormat) -> str:
     """A chat as one text, up to where the answer begins, or where the assistant's last one goes on."""
+    begun = _begun(prompt)
+    messages = prompt.messages if begun is None else prompt.messages[:-1]
+    return chat.render(messages, prompt.tools) + (begun or "")
+
+
+def _begun(prompt: ChatPrompt) -> str | None:
+    """The beginning of the answer, where there is one in the prompt."""
     last = prompt.messages[-1]
     goes_on = last.role == "assistant" and not last.tool_calls and len(prompt.messages) > 1
-    text = chat.render(prompt.messages[:-1] if goes_on else prompt.messages, prompt.tools)
-    return text + (last.content if goes_on else "")
+    return last.content if goes_on else None
 
 
 def chat_tokens(prompt: ChatPrompt, vocabulary: Vocabulary, chat: ChatFormat) -> list[int]:
@@ -120,7 +127,9 @@ def _from_chat(
         tokens = _from_text(text, vocabulary)
     if not prompt.tools and not chat.thinks:
         return Prepared(tokens, chat.stop, grammar=form, pictures=pictures)
-    marks, thinking = chat.marks, text.rstrip().endswith(chat.marks.thought[0])
+    marks, begun = chat.marks, _begun(prompt) or ""
+    thinking = text.removesuffix(begun).rstrip().endswith(marks.thought[0])
+    thinks_on = within_thought(begun, marks, thinking=thinking)
     if form is not None and marks.bare_json:
         marks = replace(marks, bare_json=False)  # an answer of JSON is no call, so a call says what it is
     if marks is HARMONY:
@@ -144,14 +153,14 @@ def _from_chat(
             prompt.tools,
             several=prompt.parallel,
             gbnf_of=gbnf_of_tool,
-            thinks=chat.thinks and not thinking,
+            thinks=chat.thinks and not thinks_on,
         )
-    if grammar is not None and thinking and marks is not HARMONY:
+    if grammar is not None and thinks_on and marks is not HARMONY:
         grammar = behind(marks.thought[1], grammar)
     thoughts = None
     if chat.thinks and prompt.most_thought is not None:
-        thoughts = _bound(prompt.most_thought, vocabulary, marks, begun=thinking)
-    return Prepared(tokens, chat.stop, read, shown, grammar, pictures, thoughts)
+        thoughts = _bound(prompt.most_thought, vocabulary, marks, begun=thinks_on)
+    return Prepared(tokens, chat.stop, read, shown, grammar, pictures, thoughts, begun)
 
 
 def _bound(most: int, vocabulary: Vocabulary, marks: Marks, *, begun: bool) -> Thoughts:

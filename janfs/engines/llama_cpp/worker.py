@@ -179,20 +179,20 @@ class Worker:
                 case Texts(id_, texts, param) if self._embeddings:
                     self._embeddings.submit(id_, texts, param=param)
                 case Writing() if self._scheduler:
-                    tokens, _, read, shown, _, pictures, _ = item.prepared
-                    if item.id in self._ahead and self._scheduler.lacking(tokens) not in WORTH:
+                    made = item.prepared
+                    if item.id in self._ahead and self._scheduler.lacking(made.tokens) not in WORTH:
                         self._ahead.discard(item.id)
                         return
                     self._scheduler.submit(
                         item.id,
-                        tokens,
+                        made.tokens,
                         item.sampling,
                         item.stop,
                         caching=item.caching,
-                        parts=PartStream(read) if read is not None else None,
-                        shown=shown,
+                        parts=PartStream(made.read, made.begun) if made.read is not None else None,
+                        shown=made.shown,
                         echo=item.echo,
-                        pictures=pictures,
+                        pictures=made.pictures,
                         param=item.param,
                     )
                     if item.chat is not None:

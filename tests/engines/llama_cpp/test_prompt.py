@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from janfs.engines.llama_cpp.chat import ChatFormat
 from janfs.engines.llama_cpp.dialects.marks import HARMONY, family_of
-from janfs.engines.llama_cpp.dialects.reading import Call, Said
+from janfs.engines.llama_cpp.dialects.reading import Call, Said, within_thought
 from janfs.engines.llama_cpp.gbnf import behind
 from janfs.engines.llama_cpp.prompt import prepare
 from janfs.engines.protocol import ChatMessage, ChatPrompt, TextPrompt, TokenPrompt, Tool
@@ -15,6 +15,7 @@ from janfs.errors import InvalidInput
 CHAT = ChatFormat(
     lambda messages, tools=(): "^" + "".join(message.content for message in messages), ("stop here",)
 )
+USER = ChatMessage("user", "hi")
 BOS = ord("^")
 
 
@@ -143,6 +144,35 @@ def test_a_bound_on_thoughts_is_told_with_what_ends_one(begun: bool) -> None:
     assert prepare(asked, Letters(), CHAT).thoughts is None, "it does not think at all"
     free = ChatPrompt(asked.messages)
     assert prepare(free, Letters(), THINKS).thoughts is None
+
+
+@pytest.mark.parametrize(
+    ("head", "begun", "goes_on"),
+    [
+        ("", "<think>\nHm", True),
+        ("", "<think>\nHm</think>Yes", False),
+        ("", "Yes", False),
+        ("<think>\n", "Hm", True),
+        ("<think>\n", "Hm</think>Yes", False),
+    ],
+)
+def test_a_thought_that_an_answer_was_begun_with_is_gone_on_with(
+    head: str, begun: str, goes_on: bool
+) -> None:
+    chat = ChatFormat(lambda messages, tools=(): "^" + head, thinks=True)
+    asked = ChatPrompt((USER, ChatMessage("assistant", begun)), most_thought=5)
+    form = 'root ::= "yes"'
+    prepared = prepare(asked, Letters(), chat, form)
+    assert spell(prepared.tokens) == f"^{head}{begun}"
+    assert prepared.begun == begun
+    assert prepared.thoughts is not None
+    assert prepared.thoughts.begun is goes_on
+    assert prepared.grammar == (behind("</think>", form) if goes_on else form)
+    assert prepared.read is not None
+    thinks = within_thought(begun, chat.marks, thinking=bool(head))
+    assert thinks is goes_on
+    said = prepared.read(begun + "</think>Done", True)
+    assert said.content == ("Done" if goes_on else f"{begun.rpartition('</think>')[2]}</think>Done")
 
 
 def test_gpt_oss_goes_from_its_analysis_to_its_answer() -> None:

@@ -442,6 +442,23 @@ def test_an_answer_is_gone_on_with(client: Client) -> None:
     assert text.lstrip().startswith("four"), text
 
 
+@pytest.mark.model
+def test_a_call_that_was_begun_is_told_whole(client: Client) -> None:
+    begun = 'I look.\n<tool_call>\n{"name": "weather", "arguments": {"city": "'
+    chat = ChatPrompt(
+        (ChatMessage("user", "How is it in Rome?"), ChatMessage("assistant", begun)), (WEATHER,)
+    )
+    request = GenerateRequest(request_id="c", prompt=chat, sampling=GREEDY)
+
+    async def told() -> list[Reply]:
+        return [reply async for reply in client.engine.generate(request)]
+
+    first, *others, _ = client.run(told())
+    assert isinstance(first, CallDelta)
+    assert (first.name, first.arguments[:10]) == ("weather", '{"city": "')
+    assert not any(isinstance(part, TextDelta) and "I look" in part.text for part in others)
+
+
 def test_a_seed_gives_the_same_answer_again(tiny_model: Path) -> None:
     """From engines of their own: where cells lie, and in which batches they came, moves logits."""
 

@@ -72,6 +72,11 @@ def only_calls(read: Reader) -> Reader:
     return lambda text, final: read(text, final)._replace(content="")
 
 
+def within_thought(text: str, marks: Marks, *, thinking: bool) -> bool:
+    """Whether what follows on a text is still a thought; `thinking` if it began with one."""
+    return _thought(text, marks, thinking=thinking, final=True)[1] is None
+
+
 def _thought(text: str, marks: Marks, *, thinking: bool, final: bool) -> tuple[str, str | None]:
     """The thought at the beginning of a text and what follows it; None while that has not begun."""
     beginning, end = marks.thought

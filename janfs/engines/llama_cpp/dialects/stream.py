@@ -1,5 +1,7 @@
 """An answer as it comes, as parts: words, thoughts and calls. Pure."""
 
+from itertools import takewhile
+
 from janfs.engines.llama_cpp.dialects.reading import Reader, Said
 from janfs.engines.protocol import CallDelta, ReasoningDelta, TextDelta
 
@@ -7,11 +9,15 @@ Part = TextDelta | ReasoningDelta | CallDelta
 
 
 class PartStream:
-    """Tells, of a text that grows, what each piece adds to what it says."""
+    """Tells, of a text that grows, what each piece adds to what it says.
 
-    def __init__(self, read: Reader) -> None:
+    Who has `begun` it knows the words and thoughts of that; a call in it is told all the same, and whole.
+    """
+
+    def __init__(self, read: Reader, begun: str = "") -> None:
         self._read = read
-        self._text = ""
+        self._text = begun
+        self._known = read(begun, True) if begun else Said()
         self._told = Said()
 
     @property
@@ -37,10 +43,10 @@ class PartStream:
         before, now = self._told, self._read(self._text, final)
         self._told = now
         parts: list[Part] = []
-        if len(now.reasoning) > len(before.reasoning):
-            parts.append(ReasoningDelta(now.reasoning[len(before.reasoning) :]))
-        if len(now.content) > len(before.content):
-            parts.append(TextDelta(now.content[len(before.content) :]))
+        if reasoning := _new(now.reasoning, before.reasoning, self._known.reasoning):
+            parts.append(ReasoningDelta(reasoning))
+        if content := _new(now.content, before.content, self._known.content):
+            parts.append(TextDelta(content))
         for number, call in enumerate(now.calls):
             known = before.calls[number] if number < len(before.calls) else None
             if known is None:
@@ -48,3 +54,9 @@ class PartStream:
             elif len(call.arguments) > len(known.arguments):
                 parts.append(CallDelta(number, None, call.arguments[len(known.arguments) :]))
         return parts
+
+
+def _new(text: str, told: str, known: str) -> str:
+    """What a text says beyond what was told of it, and what else is known if it begins so."""
+    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, known, strict=False)))
+    return text[max(len(told), common) :]

@@ -109,6 +109,32 @@ def test_however_an_answer_is_cut_it_says_the_same(name: str, cuts: list[int]) -
     assert put_together(PartStream(reads(name)), pieces) == reads(name)(text, True)
 
 
+@pytest.mark.parametrize("name", WRITTEN)
+@given(data=st.data())
+def test_of_an_answer_that_was_begun_only_what_is_new_is_told_but_calls_are_told_whole(
+    name: str, data: st.DataObject
+) -> None:
+    text, whole = WRITTEN[name], reads(name)(WRITTEN[name], True)
+    begun = text[: data.draw(st.integers(0, len(text) - 1))]
+    told = put_together(PartStream(reads(name), begun), [*text[len(begun) :]])
+    assert told.calls == whole.calls
+    assert whole.content.endswith(told.content)
+    words = len(whole.content) - len(told.content)
+    assert reads(name)(begun, True).content[:words] == whole.content[:words], "words are missing"
+    if whole.content in begun:
+        assert told.content == "", "words were told that the client has sent itself"
+
+
+def test_a_thought_that_was_begun_is_gone_on_with() -> None:
+    read = reads("hermes")
+    told = put_together(PartStream(read, "<think>\nHm "), ["yes.", "</think>", "\n", "Yes", "."])
+    assert told == Said("Yes.", "yes.")
+    told = put_together(PartStream(read, "<think>\nHm.</think>\nWell, "), ["ye", "s."])
+    assert told == Said("yes.")
+    told = put_together(PartStream(read, "<thi"), ["nk>Hm.</think>Yes."])
+    assert told == Said("Yes.", "Hm.")
+
+
 MARKS = [mark for name in ("deepseek", "mistral-args", "hermes") for mark in FAMILIES[name].special]
 TAGS = [
     "<function=time>",
