@@ -1,0 +1,53 @@
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from janfs.engines.llama_cpp.grammar import gbnf_of_schema
+from tests.engines.llama_cpp.conftest import Allows
+from tests.engines.llama_cpp.schemas.examples import assert_just
+
+PATTERNS = [
+    r"^a+$", r"^[a-c]{2,3}$", r"^\d+(\.\d+)?$", r"a", r"^a", r"c$", r"^(ab|c)*$", r"^a$|^b", r"^(?:a|b)c?$",
+    r"^[^ab]$", r"^\w-\S$", r"^.$", r"^a{0}b$", r"^a*?b$", r"^[\d.-]+$", r"^$", r"^\D\W$", r"^a|b$",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("schema", "fitting", "others"),
+    [
+        ({"enum": ["ab", "b", 1], "pattern": "^a"}, ['"ab"', "1"], ['"b"']),
+        ({"type": ["string", "null"], "maxLength": 1}, ['"a"', "null"], ['"ab"', "1"]),
+        ({"type": "string", "format": "date"}, ['"2024-12-31"'], ['"2024-13-01"', '"soon"']),
+        (
+            {"type": "string", "format": "date-time"},
+            ['"2024-12-31T23:59:59Z"', '"2024-12-31T23:59:59.123+01:00"'],
+            ['"2024-12-31"'],
+        ),
+        ({"type": "string", "format": "email"}, ['"a.b+c@d-e.org"'], ['"a@b"', '"@b.org"']),
+        ({"type": "string", "format": "ipv4"}, ['"255.0.10.1"'], ['"256.0.0.1"', '"1.2.3"']),
+        ({"type": "string", "format": "uuid"}, ['"00000000-0000-4000-8000-00000000000a"'], ['"0"']),
+        ({"type": "string", "format": "of our own"}, ['"x"'], ["1"]),
+        (
+            {"type": "string", "maxLength": 2},
+            ['"\\n\\""', '"\\u00e4b"', '"\\ud83d\\ude00b"'],
+            ['"abc"', '"\\ud83d"', '"\n"'],
+        ),
+        ({"type": "string", "pattern": '^[^a]"?$'}, ['"b"', '"\\\\\\""', '"\\n"'], ['"a"', '"bc"', '"""']),
+    ],
+)
+def test_just_what_fits_is_allowed(
+    allows: Allows, schema: Any, fitting: list[str], others: list[str]
+) -> None:
+    assert_just(allows, schema, fitting, others)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@given(text=st.text("abc01. -_", max_size=5))
+@settings(max_examples=40, deadline=None)
+def test_texts_are_those_that_their_pattern_finds(allows: Allows, pattern: str, text: str) -> None:
+    grammar = gbnf_of_schema(json.dumps({"type": "string", "pattern": pattern}))
+    assert allows(grammar, json.dumps(text)) == (re.search(pattern, text) is not None)
