@@ -182,10 +182,10 @@ class EnginePool:
             self._share_out()
 
     def _share_out(self) -> None:
-        """Tell those that compute how many they are."""
-        at_work = [each.engine for each in self._places if each.refs and each.engine is not None]
-        for engine in at_work:
-            engine.share(len(at_work))
+        """Tell each engine how many compute at once, itself counted, also if it does not."""
+        loaded = [(each.engine, each.refs > 0) for each in self._places if each.engine is not None]
+        for engine, works in loaded:
+            engine.share(sum(others for _, others in loaded) + (not works))
 
     def _let_rest(self, instance: Instance) -> None:
         """Unload it after a while, unless somebody comes; or now, if its room is waited for."""

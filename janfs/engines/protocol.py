@@ -499,7 +499,7 @@ class Engine(Protocol):
         ...
 
     def share(self, engines: int) -> None:
-        """Take a fair part of the machine, now that so many engines compute at once."""
+        """Take a fair part of the machine: so many engines compute at once, with this one if it does."""
         ...
 
     async def wait(self) -> EngineExit:

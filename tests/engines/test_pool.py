@@ -214,9 +214,10 @@ def test_engines_that_compute_at_once_share_the_machine() -> None:
             await until(lambda: len(bench.factory.alive) == 3, "all are loaded")
             idle, *busy = bench.factory.alive
             await until(lambda: [each.sharing for each in busy] == [2, 2], "both know of each other")
-            assert idle.sharing == 1, "one that rests was counted"
+            assert idle.sharing == 3, "one that rests does not know that it would be the third"
             long[0].cancel()
             await until(lambda: busy[1].sharing == 1, "one has the machine for itself")
+            assert (idle.sharing, busy[0].sharing) == (2, 2)
 
     run(scenario, max_loaded=3)
 

@@ -87,7 +87,7 @@ class Ping(msgspec.Struct, frozen=True, tag="ping"):
 
 
 class Share(msgspec.Struct, frozen=True, tag="share"):
-    """So many engines compute at once; without an answer."""
+    """So many engines compute at once, this one counted; without an answer."""
 
     engines: int
     id: str = ""

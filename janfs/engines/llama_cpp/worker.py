@@ -45,6 +45,7 @@ class Worker:
         self._intake = Intake(loaded, caching=settings.caching_enabled)
         self._threads = settings.cpu_threads  # as somebody wants it to be
         n_parallel, continuous = settings.n_parallel, settings.cont_batching
+        self._others = 0  # engines of other models that compute
         self._cancelled: set[str] = set()  # read, but not yet known to the scheduler
         self._scheduler: Scheduler | None = None
         if self._writing is not None:
@@ -104,7 +105,7 @@ class Worker:
             try:
                 heard = self._commands.get(timeout=SILENCE if self._ended else None)
             except queue.Empty:
-                if self._idle:
+                if self._idle and not self._others:
                     self._go_ahead(self._ended.pop())
                 continue
             if not isinstance(heard, Turn):
@@ -168,9 +169,10 @@ class Worker:
                     self._cancelled.discard(id_)
                     self._ahead.discard(id_)
                     self._turns.forget(id_)
-                case wire.Share(engines) if self._threads is None:
+                case wire.Share(engines):
+                    self._others = engines - 1
                     for context in (self._writing, self._pooled):
-                        if context is not None:
+                        if context is not None and self._threads is None:
                             context.use_threads(fair_part(available_cores(), engines))
                 case wire.Spare(id_):
                     freed = self._scheduler.spare() if self._scheduler else 0

@@ -125,8 +125,9 @@ async def answered(engine: LlamaCppEngine, messages: tuple[ChatMessage, ...]) ->
 def test_what_precedes_the_next_question_is_there_before_it_comes(
     engine: tuple[asyncio.Runner, LlamaCppEngine],
 ) -> None:
-    async def left_to_compute(country: str, silence: float) -> tuple[int, int]:
+    async def left_to_compute(country: str, silence: float, sharing: int = 1) -> tuple[int, int]:
         """Of a second turn, asked after a while; beside it, what the question and the answer's head take."""
+        engine[1].share(sharing)
         asked = ChatMessage("user", f"What is the capital of {country}? Answer with one word.")
         text, _ = await answered(engine[1], (asked,))
         await asyncio.sleep(silence)
@@ -139,6 +140,8 @@ def test_what_precedes_the_next_question_is_there_before_it_comes(
 
     at_once, rest = engine[0].run(left_to_compute("France", 0))
     assert at_once > rest, "there is nothing that could be computed ahead"
+    beside, _ = engine[0].run(left_to_compute("Italy", 4 * SILENCE, sharing=2))
+    assert beside > rest, "it was computed while another model answers"
     silence = 2 * SILENCE
     for country in ("Spain", "Japan", "Egypt", "Peru", "Chile"):
         if engine[0].run(left_to_compute(country, silence))[0] <= rest:
