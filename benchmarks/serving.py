@@ -33,6 +33,7 @@ SLOTS, CONTEXT, THREADS = 8, 16_384, 2
 SIZES = f"-np {SLOTS} -c {CONTEXT} -t {THREADS} -tb {THREADS}".split()
 ROUNDS = 3
 READING = 1.0  # seconds that a person takes before asking on, at least
+QUIET = 2.0  # seconds in which ours begins the next turns, so that it takes nothing from whoever is next
 UNLOADED_FOR = 2.0  # seconds; a model is unloaded because nobody asked for a while
 MODEL = "measured"
 ALIKE = ", one cache for all"
@@ -109,7 +110,10 @@ def _in_turn(
     # Who goes first changes, as the machine may get slower or faster all the while.
     first = number % len(servers)
     began = _cpu(*servers) if lasting else None
-    figures = {id(server): scenario(server, number) for server in servers[first:] + servers[:first]}
+    figures = {}
+    for server in servers[first:] + servers[:first]:
+        figures[id(server)] = scenario(server, number)
+        time.sleep(QUIET)
     busy = _share_of_others(began, _cpu(*servers)) if began is not None else 0
     return [
         _shown(Measured(f"{name}{kind}", number, value, figures[id(theirs)][name], busy))
