@@ -128,6 +128,14 @@ def test_the_longest_unused_is_given_up_first() -> None:
     assert finished(pool, memory, two) == 0
 
 
+def test_it_is_known_how_much_of_a_prompt_was_computed() -> None:
+    memory = FakeMemory(100)
+    pool = KvPool(memory, 2)
+    assert pool.known([1, 1]) == 0
+    finished(pool, memory, [1] * 10)
+    assert [pool.known(tokens) for tokens in ([1] * 12, [1, 1, 2], [2])] == [10, 2, 0]
+
+
 def test_no_more_is_given_up_than_is_needed_and_from_the_end() -> None:
     memory = FakeMemory(30)
     pool = KvPool(memory, 1)

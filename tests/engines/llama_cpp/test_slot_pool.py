@@ -107,6 +107,14 @@ def finished(pool: SlotPool, memory: FakeMemory, tokens: list[int]) -> tuple[int
     return seq, known
 
 
+def test_it_is_known_how_much_of_a_prompt_was_computed() -> None:
+    pool, memory = slots(2)
+    assert pool.known([1, 1]) == 0
+    finished(pool, memory, [1] * 10)
+    begin(pool, memory, [2] * 5)
+    assert [pool.known(tokens) for tokens in ([1] * 12, [2, 2, 1], [3])] == [10, 2, 0]
+
+
 def test_a_chat_goes_on_in_its_slot_and_nothing_is_copied() -> None:
     pool, memory = slots(3)
     chats = [[number] * 50 for number in range(3)]
