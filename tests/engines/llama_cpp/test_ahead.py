@@ -11,7 +11,6 @@ from llama_cpp import Llama
 
 from janfs.engines.llama_cpp.ahead import SILENCE, Turn, Turns, may_go_on, opening
 from janfs.engines.llama_cpp.chat import turns
-from janfs.engines.llama_cpp.client import LlamaCppEngine, start_worker
 from janfs.engines.llama_cpp.prompt import chat_tokens
 from janfs.engines.protocol import (
     CallDelta,
@@ -19,7 +18,6 @@ from janfs.engines.protocol import (
     ChatPrompt,
     Finished,
     FinishReason,
-    GenerateRequest,
     Image,
     ReasoningDelta,
     Reply,
@@ -31,7 +29,7 @@ from janfs.engines.protocol import (
 )
 from janfs.errors import EngineError, InvalidInput, JanfsError
 from tests.engines.llama_cpp.test_prompt import CHAT, Letters, spell
-from tests.support.patience import PATIENCE
+from tests.engines.llama_cpp.test_worker import Client, working
 
 USER = ChatMessage("user", "hi")
 ASKED = ChatPrompt((USER,))
@@ -102,49 +100,38 @@ def test_a_template_that_refuses_a_further_turn_says_so() -> None:
 
 
 @pytest.fixture(params=[True, False], ids=["one cache for all", "a cache for each"])
-def engine(
-    request: pytest.FixtureRequest, sample_spec: Callable[..., RunSpec]
-) -> Iterator[tuple[asyncio.Runner, LlamaCppEngine]]:
-    with asyncio.Runner() as runner:
-        engine = runner.run(start_worker(sample_spec(kv_unified=request.param)))
-        yield runner, engine
-        runner.run(engine.close(0, "the tests are over"))
+def client(request: pytest.FixtureRequest, sample_spec: Callable[..., RunSpec]) -> Iterator[Client]:
+    with working(sample_spec(kv_unified=request.param)) as client:
+        yield client
 
 
-async def answered(engine: LlamaCppEngine, messages: tuple[ChatMessage, ...]) -> tuple[str, Finished]:
-    request = GenerateRequest(
-        request_id="r", prompt=ChatPrompt(messages), sampling=SamplingParams(temperature=0, max_tokens=12)
-    )
-    async with asyncio.timeout(PATIENCE):
-        *parts, end = [reply async for reply in engine.generate(request)]
-    assert isinstance(end, Finished)
-    return "".join(part.text for part in parts if isinstance(part, TextDelta)), end
+async def answered(client: Client, messages: tuple[ChatMessage, ...]) -> tuple[str, Finished]:
+    texts, end = await client.answer(ChatPrompt(messages), SamplingParams(temperature=0, max_tokens=12))
+    return "".join(texts), end
 
 
 @pytest.mark.model
-def test_what_precedes_the_next_question_is_there_before_it_comes(
-    engine: tuple[asyncio.Runner, LlamaCppEngine],
-) -> None:
+def test_what_precedes_the_next_question_is_there_before_it_comes(client: Client) -> None:
     async def left_to_compute(country: str, silence: float, sharing: int = 1) -> tuple[int, int]:
         """Of a second turn, asked after a while; beside it, what the question and the answer's head take."""
-        engine[1].share(sharing)
+        client.engine.share(sharing)
         asked = ChatMessage("user", f"What is the capital of {country}? Answer with one word.")
-        text, _ = await answered(engine[1], (asked,))
+        text, _ = await answered(client, (asked,))
         await asyncio.sleep(silence)
         question = ChatMessage("user", "And of Italy?")
         messages = (asked, ChatMessage("assistant", text), question)
-        _, end = await answered(engine[1], messages)
-        whole = await engine[1].apply_template(ChatPrompt(messages))
-        rest = await engine[1].tokenize(TextPrompt(whole[whole.index(question.content) :]))
+        _, end = await answered(client, messages)
+        whole = await client.engine.apply_template(ChatPrompt(messages))
+        rest = await client.engine.tokenize(TextPrompt(whole[whole.index(question.content) :]))
         return end.usage.prompt_tokens - end.usage.cached_tokens, len(rest)
 
-    at_once, rest = engine[0].run(left_to_compute("France", 0))
+    at_once, rest = client.run(left_to_compute("France", 0))
     assert at_once > rest, "there is nothing that could be computed ahead"
-    beside, _ = engine[0].run(left_to_compute("Italy", 4 * SILENCE, sharing=2))
+    beside, _ = client.run(left_to_compute("Italy", 4 * SILENCE, sharing=2))
     assert beside > rest, "it was computed while another model answers"
     silence = 2 * SILENCE
     for country in ("Spain", "Japan", "Egypt", "Peru", "Chile"):
-        if engine[0].run(left_to_compute(country, silence))[0] <= rest:
+        if client.run(left_to_compute(country, silence))[0] <= rest:
             return
         silence *= 3
     pytest.fail(f"nothing was computed in a silence of {silence / 3:.1f} seconds")
@@ -152,7 +139,7 @@ def test_what_precedes_the_next_question_is_there_before_it_comes(
 
 @pytest.mark.model
 def test_whenever_the_next_question_comes_it_is_answered_as_the_oracle_does(
-    engine: tuple[asyncio.Runner, LlamaCppEngine], sample_model: object
+    client: Client, sample_model: object
 ) -> None:
     oracle = Llama(
         str(sample_model), n_ctx=512, n_threads=1, n_threads_batch=1, flash_attn=True, verbose=False
@@ -163,14 +150,14 @@ def test_whenever_the_next_question_comes_it_is_answered_as_the_oracle_does(
     async def asked(question: str) -> tuple[str, str]:
         nonlocal messages
         messages = (*messages, ChatMessage("user", question))
-        text, _ = await answered(engine[1], messages)
-        prompt = await engine[1].apply_template(ChatPrompt(messages))
+        text, _ = await answered(client, messages)
+        prompt = await client.engine.apply_template(ChatPrompt(messages))
         messages = (*messages, ChatMessage("assistant", text))
         # About when what follows is begun, so that it is met before, within and after.
         await asyncio.sleep(SILENCE * random_.uniform(0.9, 1.4))
         return text, prompt
 
     for country in ("France", "Germany", "Japan", "Italy", "Spain"):
-        text, prompt = engine[0].run(asked(f"What is the capital of {country}?"))
+        text, prompt = client.run(asked(f"What is the capital of {country}?"))
         expected = oracle.create_completion(prompt, max_tokens=12, temperature=0.0, repeat_penalty=1.0)
         assert text == expected["choices"][0]["text"]
