@@ -91,7 +91,8 @@ class Intake:
         sampling = replace(sampling, grammar=prepared.grammar, json_schema=None, thoughts=prepared.thoughts)
         self._writing.check(sampling)
         echo = echo_of(request.prompt, prepared.tokens, self._weights) if request.echo else None
-        caching = self._caching and request.cache_prompt and self._writing.memory.can_share
+        caching = self._caching and request.cache_prompt
+        goes_on = caching and self._writing.memory.can_share
         chat = request.prompt if isinstance(request.prompt, ChatPrompt) else None
         return Writing(
             command.id,
@@ -101,7 +102,7 @@ class Intake:
             caching,
             echo,
             "prompt" if chat is None else "messages",
-            chat if chat is not None and caching and may_go_on(chat) else None,
+            chat if chat is not None and goes_on and may_go_on(chat) else None,
         )
 
     def _texts(self, command: wire.Embed) -> Texts:

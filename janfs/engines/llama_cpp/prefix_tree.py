@@ -164,8 +164,8 @@ class PrefixTree:
             node = parent
 
 
-def common_length(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two beginnings have in common."""
+def common_length(one: Sequence[object], other: Sequence[object]) -> int:
+    """How many tokens, or characters, two beginnings have in common."""
     least, at = min(len(one), len(other)), 0
     while at < least and one[at : at + _STRIDE] == other[at : at + _STRIDE]:
         at += _STRIDE

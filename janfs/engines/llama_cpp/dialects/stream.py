@@ -1,8 +1,7 @@
 """An answer as it comes, as parts: words, thoughts and calls. Pure."""
 
-from itertools import takewhile
-
 from janfs.engines.llama_cpp.dialects.reading import Reader, Said
+from janfs.engines.llama_cpp.prefix_tree import common_length
 from janfs.engines.protocol import CallDelta, ReasoningDelta, TextDelta
 
 Part = TextDelta | ReasoningDelta | CallDelta
@@ -58,5 +57,4 @@ class PartStream:
 
 def _new(text: str, told: str, known: str) -> str:
     """What a text says beyond what was told of it, and what else is known if it begins so."""
-    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, known, strict=False)))
-    return text[max(len(told), common) :]
+    return text[max(len(told), common_length(text, known)) :]
