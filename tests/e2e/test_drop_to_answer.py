@@ -145,7 +145,7 @@ def test_a_worker_that_is_killed_takes_only_its_own_requests_with_it(start: Star
 def test_greedy_answers_are_llama_cpps_own_whatever_was_started_anew(
     start: Start, sample_model: Path
 ) -> None:
-    # What comes next is clearly the likeliest: see tests/engines/llama_cpp/test_worker.py.
+    # What comes next is clearly the likeliest: see tests/engines/llama_cpp/test_answers.py.
     prompts = ("2 4 6 8 10 12", "1, 2, 3, 4, 5, 6,")
     oracle = Llama(str(sample_model), n_ctx=512, n_threads=1, flash_attn=True, verbose=False)
 

@@ -1,4 +1,4 @@
-"""llama.cpp in the process of the tests: small models, and its own reading of grammars."""
+"""llama.cpp in the process of the tests and in workers, and its own reading of grammars."""
 
 import ctypes
 from collections.abc import Callable, Iterator
@@ -6,11 +6,13 @@ from pathlib import Path
 
 import llama_cpp as llama
 import pytest
+from llama_cpp import Llama
 
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native import NativeModel
-from janfs.engines.protocol import EngineSettings, SamplingParams
+from janfs.engines.protocol import EngineSettings, RunSpec, SamplingParams
 from tests.engines.llama_cpp.native_models import load
+from tests.engines.llama_cpp.working import Client, working
 
 Allows = Callable[[str, str], bool]
 
@@ -50,3 +52,22 @@ def allows(tiny_model: Path, log: Log) -> Allows:
             llama.llama_sampler_free(sampler)
 
     return allows
+
+
+@pytest.fixture(scope="module")
+def client(sample_spec: Callable[..., RunSpec]) -> Iterator[Client]:
+    with working(sample_spec()) as client:
+        yield client
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["one cache for all", "a cache for each"])
+def either(request: pytest.FixtureRequest, sample_spec: Callable[..., RunSpec]) -> Iterator[Client]:
+    """A worker of each kind."""
+    with working(sample_spec(kv_unified=request.param)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def oracle(sample_model: Path) -> Llama:
+    """llama-cpp-python's own loop, one sequence."""
+    return Llama(str(sample_model), n_ctx=512, n_threads=1, n_threads_batch=1, flash_attn=True, verbose=False)

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -21,7 +20,6 @@ from janfs.engines.protocol import (
     Image,
     ReasoningDelta,
     Reply,
-    RunSpec,
     SamplingParams,
     TextDelta,
     TextPrompt,
@@ -29,7 +27,7 @@ from janfs.engines.protocol import (
 )
 from janfs.errors import EngineError, InvalidInput, JanfsError
 from tests.engines.llama_cpp.test_prompt import CHAT, Letters, spell
-from tests.engines.llama_cpp.test_worker import Client, working
+from tests.engines.llama_cpp.working import Client
 
 USER = ChatMessage("user", "hi")
 ASKED = ChatPrompt((USER,))
@@ -99,39 +97,33 @@ def test_a_template_that_refuses_a_further_turn_says_so() -> None:
         opening(Turn(ASKED, "x"), Letters(), CHAT._replace(render=render))
 
 
-@pytest.fixture(params=[True, False], ids=["one cache for all", "a cache for each"])
-def client(request: pytest.FixtureRequest, sample_spec: Callable[..., RunSpec]) -> Iterator[Client]:
-    with working(sample_spec(kv_unified=request.param)) as client:
-        yield client
-
-
 async def answered(client: Client, messages: tuple[ChatMessage, ...]) -> tuple[str, Finished]:
     texts, end = await client.answer(ChatPrompt(messages), SamplingParams(temperature=0, max_tokens=12))
     return "".join(texts), end
 
 
 @pytest.mark.model
-def test_what_precedes_the_next_question_is_there_before_it_comes(client: Client) -> None:
+def test_what_precedes_the_next_question_is_there_before_it_comes(either: Client) -> None:
     async def left_to_compute(country: str, silence: float, sharing: int = 1) -> tuple[int, int]:
         """Of a second turn, asked after a while; beside it, what the question and the answer's head take."""
-        client.engine.share(sharing)
+        either.engine.share(sharing)
         asked = ChatMessage("user", f"What is the capital of {country}? Answer with one word.")
-        text, _ = await answered(client, (asked,))
+        text, _ = await answered(either, (asked,))
         await asyncio.sleep(silence)
         question = ChatMessage("user", "And of Italy?")
         messages = (asked, ChatMessage("assistant", text), question)
-        _, end = await answered(client, messages)
-        whole = await client.engine.apply_template(ChatPrompt(messages))
-        rest = await client.engine.tokenize(TextPrompt(whole[whole.index(question.content) :]))
+        _, end = await answered(either, messages)
+        whole = await either.engine.apply_template(ChatPrompt(messages))
+        rest = await either.engine.tokenize(TextPrompt(whole[whole.index(question.content) :]))
         return end.usage.prompt_tokens - end.usage.cached_tokens, len(rest)
 
-    at_once, rest = client.run(left_to_compute("France", 0))
+    at_once, rest = either.run(left_to_compute("France", 0))
     assert at_once > rest, "there is nothing that could be computed ahead"
-    beside, _ = client.run(left_to_compute("Italy", 4 * SILENCE, sharing=2))
+    beside, _ = either.run(left_to_compute("Italy", 4 * SILENCE, sharing=2))
     assert beside > rest, "it was computed while another model answers"
     silence = 2 * SILENCE
     for country in ("Spain", "Japan", "Egypt", "Peru", "Chile"):
-        if client.run(left_to_compute(country, silence))[0] <= rest:
+        if either.run(left_to_compute(country, silence))[0] <= rest:
             return
         silence *= 3
     pytest.fail(f"nothing was computed in a silence of {silence / 3:.1f} seconds")
@@ -139,25 +131,22 @@ def test_what_precedes_the_next_question_is_there_before_it_comes(client: Client
 
 @pytest.mark.model
 def test_whenever_the_next_question_comes_it_is_answered_as_the_oracle_does(
-    client: Client, sample_model: object
+    either: Client, oracle: Llama
 ) -> None:
-    oracle = Llama(
-        str(sample_model), n_ctx=512, n_threads=1, n_threads_batch=1, flash_attn=True, verbose=False
-    )
     random_ = random.Random(4)
     messages: tuple[ChatMessage, ...] = ()
 
     async def asked(question: str) -> tuple[str, str]:
         nonlocal messages
         messages = (*messages, ChatMessage("user", question))
-        text, _ = await answered(client, messages)
-        prompt = await client.engine.apply_template(ChatPrompt(messages))
+        text, _ = await answered(either, messages)
+        prompt = await either.engine.apply_template(ChatPrompt(messages))
         messages = (*messages, ChatMessage("assistant", text))
         # About when what follows is begun, so that it is met before, within and after.
         await asyncio.sleep(SILENCE * random_.uniform(0.9, 1.4))
         return text, prompt
 
     for country in ("France", "Germany", "Japan", "Italy", "Spain"):
-        text, prompt = client.run(asked(f"What is the capital of {country}?"))
+        text, prompt = either.run(asked(f"What is the capital of {country}?"))
         expected = oracle.create_completion(prompt, max_tokens=12, temperature=0.0, repeat_penalty=1.0)
         assert text == expected["choices"][0]["text"]

@@ -11,7 +11,7 @@ import pytest
 from janfs.engines.llama_cpp.spare import SpareWorkers
 from janfs.engines.protocol import TextPrompt
 from janfs.errors import LoadFailed
-from tests.engines.llama_cpp.test_worker import alive, child_pids, spec_for
+from tests.engines.llama_cpp.working import alive, child_pids, spec_for
 from tests.support.streams import until
 
 
