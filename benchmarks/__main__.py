@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import appends, folder, replay, service, serving, startup, tools
+from benchmarks import appends, caches, folder, replay, service, serving, startup, tools
 from benchmarks.report import Row, keep, machine, print_table
 from janfs import logs
 
@@ -37,6 +37,7 @@ def main() -> None:
         "walk": functools.partial(folder.walk, given.dir),
         "large": functools.partial(folder.large, given.dir),
         "tools": functools.partial(tools.run, given.dir),
+        "caches": caches.run,
         "serving": functools.partial(serving.run, given.dir, given.rounds),
     }
     unknown = set(given.names) - set(runs)
