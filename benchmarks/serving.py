@@ -38,7 +38,7 @@ UNLOADED_FOR = 2.0  # seconds; a model is unloaded because nobody asked for a wh
 MODEL = "measured"
 ALIKE = ", one cache for all"
 APART = ", a cache for each"
-WAVES = {1: 4, 4: 2, 8: 1}  # by clients: each takes long enough that a moment of the machine's does not count
+WAVES = {1: 6, 4: 4, 8: 3}  # by clients: each takes long enough that a moment of the machine's does not count
 
 
 @dataclass(frozen=True)
