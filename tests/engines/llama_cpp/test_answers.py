@@ -18,7 +18,6 @@ from janfs.engines.protocol import (
     Finished,
     GenerateRequest,
     Prompt,
-    Reply,
     SamplingParams,
     TextDelta,
     TextPrompt,
@@ -80,8 +79,6 @@ def test_greedy_answers_are_the_oracles_alone_and_in_company(either: Client, ora
 SYSTEM = "<|im_start|>system\n" + " ".join(
     f"Rule {number}: answer in short plain words." for number in range(8)
 )
-
-
 QUESTIONS = tuple(f"What is the capital of {country}?" for country in ("France", "Germany", "Japan"))
 
 
@@ -152,10 +149,7 @@ def test_an_echoed_prompts_logprobs_are_the_oracles(
         echo=True,
     )
 
-    async def replies() -> list[Reply]:
-        return [reply async for reply in client.engine.generate(request)]
-
-    echoed, end = client.run(replies())
+    echoed, end = client.run(client.replies(request))
     assert isinstance(echoed, TextDelta)
     assert echoed.text == (text * 2 if as_tokens else text)
     assert [each.token for each in echoed.logprobs] == list(computed)
@@ -231,12 +225,8 @@ def test_an_answer_that_is_bound_to_a_schema_fits_it_in_any_company(client: Clie
 def test_logprobs_come_with_their_text_and_change_nothing(client: Client) -> None:
     prompt = TextPrompt(PROMPTS[2])
     looking = msgspec.structs.replace(GREEDY, logprobs=3, stop=("9, 1",))
-
-    async def replies() -> list[Any]:
-        request = GenerateRequest(request_id="l", prompt=prompt, sampling=looking)
-        return [reply async for reply in client.engine.generate(request)]
-
-    *deltas, end = client.run(replies())
+    request = GenerateRequest(request_id="l", prompt=prompt, sampling=looking)
+    *deltas, end = client.run(client.replies(request))
     shown = "".join(delta.text for delta in deltas)
     assert "".join(client.run(client.answer(prompt))[0]).startswith(shown)
     assert end.logprobs == (), "tokens of the stop string are told"
@@ -257,18 +247,16 @@ WEATHER = Tool(
 
 @pytest.mark.model
 def test_a_model_that_must_call_calls_with_arguments_that_fit(client: Client) -> None:
-    chat = ChatPrompt((ChatMessage("user", "How is the weather in Rome?"),), (WEATHER, Tool("time")), True)
+    question = ChatMessage("user", "How is the weather in Rome?")
+    chat = ChatPrompt((question,), (WEATHER, Tool("time")), True, parallel=False)
 
-    chat = msgspec.structs.replace(chat, parallel=False)
-    sampling = msgspec.structs.replace(GREEDY, max_tokens=60)
+    def called(max_tokens: int) -> list[Any]:
+        sampling = msgspec.structs.replace(GREEDY, max_tokens=max_tokens)
+        return client.run(client.replies(GenerateRequest(request_id="c", prompt=chat, sampling=sampling)))
 
-    async def called(sampling: SamplingParams) -> list[Any]:
-        request = GenerateRequest(request_id="c", prompt=chat, sampling=sampling)
-        return [reply async for reply in client.engine.generate(request)]
-
-    (end,) = client.run(called(msgspec.structs.replace(sampling, max_tokens=2)))
+    (end,) = called(2)
     assert end.finish_reason == "length", "what was cut off in its head is neither a call nor words"
-    *parts, end = client.run(called(sampling))
+    *parts, end = called(60)
     assert end.finish_reason == "tool_calls"
     assert all(isinstance(part, CallDelta) for part in parts), parts
     assert parts[0].name in ("weather", "time")
@@ -287,12 +275,8 @@ def test_a_model_that_may_call_calls_or_answers_in_the_form_it_is_bound_to(
     schema = json.dumps({"type": "object", "properties": {"sky": {"enum": ["blue"]}}, "required": ["sky"]})
     token, *_ = client.run(client.engine.tokenize(TextPrompt(leaning)))
     sampling = msgspec.structs.replace(GREEDY, max_tokens=60, json_schema=schema, logit_bias=((token, 50.0),))
-
-    async def said() -> list[Any]:
-        request = GenerateRequest(request_id="b", prompt=chat, sampling=sampling)
-        return [reply async for reply in client.engine.generate(request)]
-
-    *parts, end = client.run(said())
+    request = GenerateRequest(request_id="b", prompt=chat, sampling=sampling)
+    *parts, end = client.run(client.replies(request))
     if calls:
         assert end.finish_reason == "tool_calls"
         assert json.loads("".join(part.arguments for part in parts))["city"] in ("Paris", "Rome")
@@ -316,11 +300,7 @@ def test_a_call_that_was_begun_is_told_whole(client: Client) -> None:
         (ChatMessage("user", "How is it in Rome?"), ChatMessage("assistant", begun)), (WEATHER,)
     )
     request = GenerateRequest(request_id="c", prompt=chat, sampling=GREEDY)
-
-    async def told() -> list[Reply]:
-        return [reply async for reply in client.engine.generate(request)]
-
-    first, *others, _ = client.run(told())
+    first, *others, _ = client.run(client.replies(request))
     assert isinstance(first, CallDelta)
     assert (first.name, first.arguments[:10]) == ("weather", '{"city": "')
     assert not any(isinstance(part, TextDelta) and "I look" in part.text for part in others)

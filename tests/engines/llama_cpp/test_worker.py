@@ -31,14 +31,7 @@ from janfs.engines.protocol import (
     TokenPrompt,
 )
 from janfs.errors import ContextExceeded, EngineError, InvalidInput, LoadFailed
-from tests.engines.llama_cpp.working import (
-    GREEDY,
-    alive,
-    child_pids,
-    run_tiny,
-    spec_for,
-    wait_for_end,
-)
+from tests.engines.llama_cpp.working import GREEDY, alive, child_pids, run_tiny, spec_for, wait_for_end
 from tests.engines.tiny_model import write_tiny_adapter
 from tests.support.bert import Bert, rank_of
 from tests.support.patience import PATIENCE

@@ -46,9 +46,13 @@ class Client:
         request = GenerateRequest(
             request_id=f"r{self._count}", prompt=prompt, sampling=sampling, cache_prompt=cache_prompt
         )
-        *deltas, end = [reply async for reply in self.engine.generate(request)]
+        *deltas, end = await self.replies(request)
         assert isinstance(end, Finished)
         return [delta.text for delta in deltas if isinstance(delta, TextDelta)], end
+
+    async def replies(self, request: GenerateRequest) -> list[Any]:
+        """All that is said to a request, as it is told."""
+        return [reply async for reply in self.engine.generate(request)]
 
 
 @contextmanager
