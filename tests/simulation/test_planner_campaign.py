@@ -21,7 +21,7 @@ from tests.fakes.filesystem import FakeFileSystem
 from tests.pipeline.hands import Photo, photo
 from tests.simulation.organisation import Organisation
 from tests.simulation.person import ELSEWHERE, Person, Rearranger
-from tests.simulation.seeds import run_seeds
+from tests.simulation.seeds import parts, run_seeds
 
 FAT = 2 * 10**9  # ns: the step of its time stamps
 MOST_EVENTS = 60  # of ours for each file; a bound that only a defect reaches
@@ -181,9 +181,9 @@ def difference(one: EndState, other: EndState) -> str:
     return f"in ours{''.join(lines(one - other))}\n in another{''.join(lines(other - one))}"
 
 
-@pytest.mark.parametrize("first", range(0, 2_000, 50))  # many tests, for a file of few is begun last
-def test_a_tree_changed_from_both_sides_comes_to_rest_in_any_order(first: int) -> None:
-    run_seeds(check, range(first, first + 50))
+@pytest.mark.parametrize("seeds", parts(range(2_000), 50), ids=str)  # a file of few tests is begun last
+def test_a_tree_changed_from_both_sides_comes_to_rest_in_any_order(seeds: range) -> None:
+    run_seeds(check, seeds)
 
 
 @pytest.mark.long
