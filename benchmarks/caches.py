@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from benchmarks.report import Row, median
+from benchmarks.serving import CONTEXT, THREADS
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native import NativeModel
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
@@ -22,7 +23,7 @@ from janfs.engines.protocol import EngineSettings
 from janfs.sample import sample_file
 
 CASES = ((4, 190), (8, 40), (8, 100), (8, 190), (8, 400))  # sequences, tokens of each
-SEQUENCES, CONTEXT, THREADS = 16, 16_384, 2
+SEQUENCES = 2 * max(count for count, _ in CASES)  # the unused ones, too
 STEPS, ROUNDS = 40, 2
 
 
@@ -35,14 +36,13 @@ def run() -> list[Row]:
     apart = NativeModel(weights, replace(settings, kv_unified=False), THREADS, log)
     rows: list[Row] = []
     for count, length in CASES:
-        tokens = random.Random(length)
-        idle = range(count, 2 * count)
+        chance = random.Random(length)
         seconds: dict[NativeModel, list[float]] = {one: [], crowded: [], apart: []}
         for _ in range(ROUNDS):
-            for model, first in ((one, ()), (crowded, idle), (apart, ())):
-                _fill(model, [*first, *range(count)], length, tokens)
+            for model, unused in ((one, ()), (crowded, range(count, 2 * count)), (apart, ())):
+                _fill(model, [*unused, *range(count)], length, chance)
             for place, model in itertools.product(range(length, length + STEPS), seconds):
-                batch = [Entry(tokens.randrange(weights.n_vocab), place, seq, True) for seq in range(count)]
+                batch = [Entry(chance.randrange(weights.n_vocab), place, seq, True) for seq in range(count)]
                 seconds[model].append(_decode(model, batch))
         name = f"{count} sequences of {length} tokens"
         rows += [
@@ -53,13 +53,13 @@ def run() -> list[Row]:
     return rows
 
 
-def _fill(model: NativeModel, seqs: Sequence[int], length: int, tokens: random.Random) -> None:
-    """Begin these sequences anew, with so many tokens each."""
+def _fill(model: NativeModel, seqs: Sequence[int], length: int, chance: random.Random) -> None:
+    """Empty the cache, and begin these sequences with so many tokens each."""
+    vocabulary = model.weights.n_vocab
     for seq in range(SEQUENCES):
         model.memory.release(seq)
     for seq in seqs:
-        vocabulary = model.weights.n_vocab
-        _decode(model, [Entry(tokens.randrange(vocabulary), at, seq, False) for at in range(length)])
+        _decode(model, [Entry(chance.randrange(vocabulary), at, seq, False) for at in range(length)])
 
 
 def _decode(model: NativeModel, batch: Sequence[Entry]) -> float:
