@@ -1,10 +1,14 @@
-from collections.abc import Callable
+import ctypes
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gguf
+import llama_cpp as llama
 import pytest
+from llama_cpp import mtmd_cpp as mtmd
 
 from janfs.engines import loader
+from janfs.engines.llama_cpp.log import Log
 from janfs.engines.protocol import EngineSettings, RunSpec
 from tests.engines.tiny_model import (
     write_tiny_model,
@@ -12,6 +16,15 @@ from tests.engines.tiny_model import (
     write_tiny_recurrent_model,
 )
 from tests.support.bert import Bert, tiny_bert, write_bert
+
+
+@pytest.fixture(scope="session")
+def log() -> Iterator[Log]:
+    """The one of this process: llama.cpp calls what it was given last, and that has to live for as long."""
+    yield Log()
+    nobody, nothing = llama.llama_log_callback(), ctypes.c_void_p(0)
+    llama.llama_log_set(nobody, nothing)
+    mtmd.mtmd_helper_log_set(nobody, nothing)
 
 
 @pytest.fixture(scope="session")

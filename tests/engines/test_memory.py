@@ -58,10 +58,9 @@ def test_a_context_is_that_of_the_settings_or_as_trained_in_blocks_of_256() -> N
 
 @pytest.mark.parametrize(("ctx_len", "n_parallel"), [(1, 4), (769, 3), (1000, 3), (1024, 4), (1536, 3)])
 def test_parts_of_a_context_are_as_large_as_llama_cpp_makes_them(
-    tiny_model: Path, ctx_len: int, n_parallel: int
+    tiny_model: Path, log: Log, ctx_len: int, n_parallel: int
 ) -> None:
     apart = EngineSettings(ctx_len=ctx_len, n_parallel=n_parallel, kv_unified=False)
-    log = Log()
     model = NativeModel(Weights(os.fsencode(tiny_model), apart, log), apart, 1, log)
     assert context_of(SMOLLM2, apart) == model.memory.n_cells == n_parallel * model.n_ctx
 

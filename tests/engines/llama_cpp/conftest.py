@@ -17,12 +17,6 @@ from tests.engines.llama_cpp.working import Client, working
 Allows = Callable[[str, str], bool]
 
 
-@pytest.fixture(scope="module")
-def log() -> Iterator[Log]:
-    yield Log()
-    llama.llama_log_set(llama.llama_log_callback(), ctypes.c_void_p(0))  # it ends before the process does
-
-
 @pytest.fixture
 def tiny(tiny_model: Path, log: Log) -> NativeModel:
     return load(tiny_model, log)

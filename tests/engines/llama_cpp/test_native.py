@@ -388,7 +388,13 @@ class Recorder(ModuleType):
 
 
 def test_every_function_of_llama_cpp_that_is_used_can_be_called(
-    templated_model: Path, windowed_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Log
+    templated_model: Path,
+    windowed_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    request: pytest.FixtureRequest,
+    log: Log,
 ) -> None:
     recorder = Recorder()
     modules = (
@@ -398,6 +404,7 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     for module in modules:
         monkeypatch.setattr(module, "llama", recorder)
     own_log = Log()
+    request.addfinalizer(lambda _until_then=own_log: llama.llama_log_set(log.callback, None))
     model = load(templated_model, own_log, SMALL, write_tiny_adapter(tmp_path / "style.gguf"))
     assert model.weights.description
     assert model.weights.chat_template == "a template"
@@ -434,4 +441,3 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
     }
     assert len(functions) > 25, "the search in the source finds too little to be right"
     assert functions - recorder.called == set()
-    llama.llama_log_set(own_log.callback, None)  # `own_log` ends here

@@ -1,12 +1,10 @@
 """Vectors of real files, against what numpy makes of the same weights."""
 
-import ctypes
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
-import llama_cpp as llama
 import numpy as np
 import pytest
 
@@ -35,12 +33,6 @@ TEXTS = (
     "paris is the capital of france.",
     "the embeddings of unrelated sentences point elsewhere.",
 )
-
-
-@pytest.fixture(scope="module")
-def log() -> Iterator[Log]:
-    yield Log()
-    llama.llama_log_set(llama.llama_log_callback(), ctypes.c_void_p(0))  # it ends before the process does
 
 
 def loaded(path: Path, log: Log, **settings: object) -> Loaded:

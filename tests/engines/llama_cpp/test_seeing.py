@@ -2,7 +2,7 @@
 
 import ctypes
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,14 +51,6 @@ KINDS = [
     "at once",
     "at once and aligned",
 ]
-
-
-@pytest.fixture(scope="module")
-def log() -> Iterator[Log]:
-    yield Log()
-    nobody, nothing = llama.llama_log_callback(), ctypes.c_void_p(0)  # it ends before the process does
-    llama.llama_log_set(nobody, nothing)
-    mtmd.mtmd_helper_log_set(nobody, nothing)
 
 
 class Files(NamedTuple):
