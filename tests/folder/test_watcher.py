@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, Mask, WatchDescriptor
+from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD, Mask, WatchDescriptor
 
 from janfs.folder import paths
 from janfs.folder.watch import probe as probing
@@ -406,8 +406,6 @@ def test_folders_beyond_the_limit_are_told_and_tried_again(root: Path) -> None:
 def test_a_watcher_that_cannot_watch_all_says_so_and_polls(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from watchdog.observers.inotify_c import InotifyFD
-
     whole = InotifyFD.add_callback
 
     def refuse_old(self: InotifyFD, path: bytes, *rest: object) -> WatchDescriptor:
@@ -450,6 +448,40 @@ def test_a_folder_that_may_not_be_read_is_told(root: Path) -> None:
     tree = WatchedTree(Refusing(10), root, ["models"], lambda path: None)  # type: ignore[arg-type]
     tree.watch_all()
     assert {path: type(error) for path, error in tree.failed().items()} == {"models/old": PermissionError}
+
+
+def test_a_folder_that_was_gone_when_it_was_to_be_watched_is_watched_once_it_is_back(root: Path) -> None:
+    """It may come back with the number of the one that went, as new folders of ext4 do."""
+
+    class Late(Scarce):
+        def add_callback(self, path: bytes, *_: object) -> WatchDescriptor:
+            if not self.given and path.endswith(b"models"):
+                self.given += 1
+                raise FileNotFoundError(path)
+            return super().add_callback(path)
+
+    tree = WatchedTree(Late(10), root, ["models"], lambda path: None)  # type: ignore[arg-type]
+    tree.watch_all()
+    assert tree.replaced(), "nobody will ever look at it again"
+    tree.watch_all()
+    assert not tree.replaced(), "it is walked again and again"
+
+
+def test_a_file_in_a_folders_place_is_looked_at_once(root: Path) -> None:
+    shutil.rmtree(root / "models")
+    (root / "models").write_bytes(b"")
+    reader = InotifyFD()
+    reader.start()
+    try:
+        tree = WatchedTree(reader, root, ["models"], lambda path: None)
+        tree.watch_all()
+        assert not tree.replaced(), "it is walked again and again"
+        (root / "models").unlink()
+        (root / "models").mkdir()
+        assert tree.replaced()
+    finally:
+        reader.stop()
+        reader.join()
 
 
 def test_an_event_of_an_unknown_watch_says_nothing(root: Path) -> None:

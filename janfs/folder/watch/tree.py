@@ -3,6 +3,7 @@
 import errno
 import itertools
 import os
+import stat
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -117,6 +118,8 @@ class WatchedTree:
                 below = self._list(folder)
             except (FileNotFoundError, NotADirectoryError):  # gone already, or no folder any more
                 below = []
+                if folder in self._tops:  # its number may be taken by the one that comes in its place
+                    self._identities[folder] = None
             except OSError as error:
                 with self._lock:
                     self._failed[folder] = error
@@ -160,4 +163,4 @@ class WatchedTree:
             found = os.stat(self._at(folder))  # noqa: PTH116 - the path is bytes
         except OSError:  # not there, or not to be reached: either way, not what was walked
             return None
-        return found.st_dev, found.st_ino
+        return (found.st_dev, found.st_ino) if stat.S_ISDIR(found.st_mode) else None
