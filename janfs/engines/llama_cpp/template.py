@@ -57,8 +57,9 @@ class ChatTemplate:
             EngineError, TemplateError, SyntaxError, TypeError, ValueError, LookupError, AttributeError,
             ArithmeticError, RecursionError, MemoryError,
         ) as error:  # fmt: skip
+            what = str(error) or type(error).__name__
             raise EngineError(
-                f"The model's chat template failed: {error}. A prompt_template in model.json takes its place."
+                f"The model's chat template failed: {what}. A prompt_template in model.json takes its place."
             ) from error
 
 
