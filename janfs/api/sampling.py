@@ -11,7 +11,8 @@ from janfs.engines.protocol import GenerateRequest, Prompt, SamplingParams
 from janfs.errors import InvalidInput, UnsupportedParameter
 
 _IN_MODEL_JSON = {"typical_p": "typ_p"}  # another name for the same thing
-_BOUND = ("logit_bias", "grammar", "json_schema", "logprobs", "thoughts")  # taken from the request alone
+# Taken from the request alone.
+_BOUND = ("logit_bias", "grammar", "json_schema", "logprobs", "thoughts", "said")
 _PLAIN = tuple(name for name in SamplingParams.__struct_fields__ if name not in _BOUND)
 
 

@@ -166,7 +166,9 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     which leave `min_keep` tokens to choose from at least.
     `logit_bias` adds to tokens' logits. A `grammar` (GBNF) or a `json_schema` (its text) binds the answer.
     `logprobs` asks for the logarithms of the chosen tokens' probabilities, and so many of the likeliest.
-    `thoughts` bounds a thought; it follows from the prompt, and nobody else says it.
+    `thoughts` bounds a thought, and the tokens that are `said` belong to the answer already: the grammar goes
+    on behind them if it allows them, and begins anew otherwise. Both follow from the prompt, and nobody else
+    says them.
     """
 
     temperature: float = 0.7
@@ -193,6 +195,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     json_schema: str | None = None
     logprobs: int | None = None
     thoughts: Thoughts | None = None
+    said: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _within("temperature", self.temperature, 0, 2)

@@ -1,9 +1,12 @@
 """Grammars that bind an answer: GBNF as it is given, or made of a JSON Schema. Compiled ones are kept."""
 
+import ctypes
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any, cast
 
 import llama_cpp as llama
 
@@ -61,6 +64,26 @@ class Grammars:
                 llama.llama_sampler_free(self._compiled.popitem(last=False)[1])
         self._compiled.move_to_end(text)
         return found
+
+
+def fits(grammar: object, token: int) -> bool:
+    """Whether a sampler's grammar allows a token next."""
+    one = llama.llama_token_data(id=token, logit=1.0, p=0.0)
+    alone: Any = llama.llama_token_data_array(data=ctypes.pointer(one), size=1, selected=-1, sorted=False)
+    llama.llama_sampler_apply(grammar, ctypes.byref(alone))
+    return bool(one.logit != float("-inf"))
+
+
+def gone_on(grammar: object, tokens: Sequence[int]) -> object:
+    """A sampler's grammar behind these tokens, where it allows them all; it takes the place of the other."""
+    further = llama.llama_sampler_clone(grammar)
+    for token in tokens:
+        if not fits(further, token):
+            llama.llama_sampler_free(further)
+            return grammar
+        llama.llama_sampler_accept(further, token)
+    llama.llama_sampler_free(grammar)
+    return cast("object", further)
 
 
 def gbnf_of(params: SamplingParams) -> str | None:

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from janfs.engines.llama_cpp.chat import ChatFormat
 from janfs.engines.llama_cpp.dialects import harmony
-from janfs.engines.llama_cpp.dialects.forced import forced, late
+from janfs.engines.llama_cpp.dialects.forced import call_begun, forced, late
 from janfs.engines.llama_cpp.dialects.marks import HARMONY, Marks
-from janfs.engines.llama_cpp.dialects.reading import Reader, one_call, only_calls, reader, within_thought
+from janfs.engines.llama_cpp.dialects.reading import Reader, behind_thought, one_call, only_calls, reader
 from janfs.engines.llama_cpp.dialects.tagged import text_arguments
 from janfs.engines.llama_cpp.gbnf import behind, either
 from janfs.engines.llama_cpp.grammar import gbnf_of_tool
@@ -39,13 +39,18 @@ class Vocabulary(Protocol):
         """The tokens of a text, special tokens recognised, nothing added."""
         ...
 
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """The bytes of a token; of a special one only if they are asked for."""
+        ...
+
 
 class Prepared(NamedTuple):
     """Tokens, at least one, and what comes with the format of the prompt.
 
     `stop` strings end the answer; `read` tells thoughts and calls in it from words, None where it is only
     words; `begun` is what it goes on with, and `shown` are special tokens whose text it needs for that; a
-    `grammar` (GBNF) binds the answer, and `thoughts` what is thought before it.
+    `grammar` (GBNF) binds the answer with what is `said` of it (see `SamplingParams`), and `thoughts` what is
+    thought before it.
     """
 
     tokens: list[int]
@@ -56,6 +61,7 @@ class Prepared(NamedTuple):
     pictures: tuple[Picture, ...] = ()
     thoughts: Thoughts | None = None
     begun: str = ""
+    said: tuple[int, ...] = ()
 
 
 class Eyes(Protocol):
@@ -125,11 +131,13 @@ def _from_chat(
     else:
         text = chat_text(prompt, chat)
         tokens = _from_text(text, vocabulary)
-    if not prompt.tools and not chat.thinks:
-        return Prepared(tokens, chat.stop, grammar=form, pictures=pictures)
     marks, begun = chat.marks, _begun(prompt) or ""
+    if not prompt.tools and not chat.thinks:
+        said = _said(begun, tokens, vocabulary) if form is not None else ()
+        return Prepared(tokens, chat.stop, grammar=form, pictures=pictures, said=said)
     thinking = text.removesuffix(begun).rstrip().endswith(marks.thought[0])
-    thinks_on = within_thought(begun, marks, thinking=thinking)
+    answered = behind_thought(begun, marks, thinking=thinking)
+    thinks_on = answered is None
     if form is not None and marks.bare_json:
         marks = replace(marks, bare_json=False)  # an answer of JSON is no call, so a call says what it is
     if marks is HARMONY:
@@ -147,6 +155,7 @@ def _from_chat(
     if prompt.must_call or (prompt.tools and form is not None):
         calls = forced(marks, prompt.tools, several=prompt.parallel, gbnf_of=gbnf_of_tool)
         grammar = calls if prompt.must_call or form is None else either(calls, form)
+        answered = call_begun(answered or "", marks)
     if grammar is None and any(tool.strict for tool in prompt.tools):
         grammar = late(
             marks,
@@ -160,7 +169,20 @@ def _from_chat(
     thoughts = None
     if chat.thinks and prompt.most_thought is not None:
         thoughts = _bound(prompt.most_thought, vocabulary, marks, begun=thinks_on)
-    return Prepared(tokens, chat.stop, read, shown, grammar, pictures, thoughts, begun)
+    said = _said(answered or "", tokens, vocabulary) if grammar is not None else ()
+    return Prepared(tokens, chat.stop, read, shown, grammar, pictures, thoughts, begun, said)
+
+
+def _said(text: str, tokens: Sequence[int], vocabulary: Vocabulary) -> tuple[int, ...]:
+    """The tokens, at best the last of these, that spell a text; none if there are no such."""
+    wanted, start, size = text.encode(), len(tokens), 0
+    while size < len(wanted) and start and tokens[start - 1] >= 0:
+        start -= 1
+        size += len(vocabulary.piece(tokens[start], special=True))
+    for found in (tokens[start:], vocabulary.tokenize(text)):
+        if b"".join(vocabulary.piece(token, special=True) for token in found) == wanted:
+            return tuple(found)
+    return ()
 
 
 def _bound(most: int, vocabulary: Vocabulary, marks: Marks, *, begun: bool) -> Thoughts:

@@ -2,12 +2,12 @@
 
 import ctypes
 from collections.abc import Sequence
-from typing import Any
 
 import llama_cpp as llama
 
 from janfs.engines.llama_cpp.candidates import Candidates
 from janfs.engines.llama_cpp.choice import Chosen
+from janfs.engines.llama_cpp.grammar import fits, gone_on
 from janfs.engines.protocol import SamplingParams
 from janfs.errors import InvalidInput
 
@@ -67,23 +67,24 @@ class CloseSampler:
     """
 
     def __init__(
-        self, candidates: Candidates, chain: object, grammar: object | None, logprobs: int | None
+        self, candidates: Candidates, chain: object, params: SamplingParams, grammar: object | None
     ) -> None:
         self._candidates = candidates
         self._chain = chain
         self._grammar = grammar
-        self._logprobs = logprobs
+        self._said = params.said
+        self._logprobs = params.logprobs
 
     def sample(self, index: int) -> Chosen:
         """As `ChainSampler.sample`. Raises `InvalidInput` when nothing fits the grammar."""
         token = self._choose(index)
-        if self._grammar is not None and not self._fits(token):
+        if not self._fits(token):
             token = self._choose(index, self._grammar)
         return self._take(index, token)
 
     def follow(self, index: int, token: int) -> Chosen:
         """Choose this token if it fits the grammar; otherwise one that does."""
-        if self._grammar is not None and not self._fits(token):
+        if not self._fits(token):
             return self.sample(index)
         return self._take(index, token)
 
@@ -111,10 +112,11 @@ class CloseSampler:
         return int(all_tokens.data[all_tokens.selected].id)
 
     def _fits(self, token: int) -> bool:
-        one = llama.llama_token_data(id=token, logit=1.0, p=0.0)
-        alone: Any = llama.llama_token_data_array(data=ctypes.pointer(one), size=1, selected=-1, sorted=False)
-        llama.llama_sampler_apply(self._grammar, ctypes.byref(alone))
-        return bool(one.logit != float("-inf"))
+        if self._grammar is None:
+            return True
+        if self._said:
+            self._grammar, self._said = gone_on(self._grammar, self._said), ()
+        return fits(self._grammar, token)
 
 
 def is_greedy(params: SamplingParams, chain: object, banned: Sequence[int]) -> bool:

@@ -306,6 +306,32 @@ def test_a_call_that_was_begun_is_told_whole(client: Client) -> None:
     assert not any(isinstance(part, TextDelta) and "I look" in part.text for part in others)
 
 
+@pytest.mark.model
+@pytest.mark.parametrize("must_call", [True, False])
+def test_a_call_that_was_begun_fits_its_schema(client: Client, must_call: bool) -> None:
+    begun = 'I look.\n<tool_call>\n{"name": "weather", "arguments": {"city": "'
+    messages = (ChatMessage("user", "How is it in Berlin?"), ChatMessage("assistant", begun))
+    tools = (Tool("time"), msgspec.structs.replace(WEATHER, strict=True))
+    chat = ChatPrompt(messages, tools, must_call, parallel=False)
+    request = GenerateRequest(request_id="c", prompt=chat, sampling=GREEDY)
+    *parts, end = client.run(client.replies(request))
+    assert end.finish_reason == "tool_calls"
+    calls = [part for part in parts if isinstance(part, CallDelta)]
+    assert {part.name for part in calls if part.name} == {"weather"}
+    assert json.loads("".join(part.arguments for part in calls))["city"] in ("Paris", "Rome")
+
+
+@pytest.mark.model
+def test_a_bound_answer_that_was_begun_fits_as_a_whole(client: Client) -> None:
+    begun = '{"sky": "'
+    schema = json.dumps({"type": "object", "properties": {"sky": {"enum": ["blue"]}}, "required": ["sky"]})
+    chat = ChatPrompt((ChatMessage("user", "How is the sky?"), ChatMessage("assistant", begun)))
+    bound = msgspec.structs.replace(GREEDY, json_schema=schema)
+    assert json.loads(begun + "".join(client.run(client.answer(chat, bound))[0])) == {"sky": "blue"}
+    words = ChatPrompt((chat.messages[0], ChatMessage("assistant", "Here it is: ")))
+    assert json.loads("".join(client.run(client.answer(words, bound))[0])) == {"sky": "blue"}
+
+
 def test_a_seed_gives_the_same_answer_again(tiny_model: Path) -> None:
     """From engines of their own: where cells lie, and in which batches they came, moves logits."""
 

@@ -240,18 +240,33 @@ def test_logprobs_are_the_softmax_of_the_logits(tiny: NativeModel) -> None:
 @pytest.mark.parametrize("temperature", [0, 1.5])
 def test_a_grammar_binds_every_token(tiny: NativeModel, temperature: float) -> None:
     params = SamplingParams(temperature=temperature, grammar='root ::= "ab" ("c" | "d")', seed=3)
-    tiny.check(params)
-    sampler, text, tokens = tiny.sampler(params, []), b"", [1]
+    assert written(tiny, params, [1]) in (b"abc", b"abd")
+
+
+def written(model: NativeModel, params: SamplingParams, tokens: list[int]) -> bytes:
+    """What a model writes behind some tokens, to its end."""
+    model.check(params)
+    sampler, text = model.sampler(params, tokens), b""
+    batch = prompt(tokens)
     while True:
-        assert tiny.decode([Entry(tokens[-1], len(tokens) - 1, 0, True)]) is Decoded.OK
-        token = sampler.sample(0).token
-        if tiny.is_end(token):
+        assert model.decode(batch) is Decoded.OK
+        token = sampler.sample(len(batch) - 1).token
+        if model.is_end(token):
             break
-        tokens.append(token)
-        text += tiny.piece(token)
+        batch = [Entry(token, batch[-1].place + 1, 0, True)]
+        text += model.piece(token)
     sampler.close()
-    tiny.memory.release(0)
-    assert text in (b"abc", b"abd")
+    model.memory.release(0)
+    return text
+
+
+@pytest.mark.parametrize(("said", "texts"), [("a", (b"bc", b"bd")), ("abd", (b"",)), ("b", (b"abc", b"abd"))])
+def test_a_grammar_goes_on_behind_what_is_said_where_it_allows_that(
+    tiny: NativeModel, said: str, texts: tuple[bytes, ...]
+) -> None:
+    tokens = tuple(tiny.weights.tokenize(said))
+    params = SamplingParams(temperature=1.5, grammar='root ::= "ab" ("c" | "d")', seed=3, said=tokens)
+    assert written(tiny, params, [1, *tokens]) in texts
 
 
 def test_a_grammar_that_no_token_fits_is_the_callers_mistake(tiny: NativeModel) -> None:

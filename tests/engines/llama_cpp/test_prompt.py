@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from janfs.engines.llama_cpp.chat import ChatFormat
 from janfs.engines.llama_cpp.dialects.marks import HARMONY, family_of
-from janfs.engines.llama_cpp.dialects.reading import Call, Said, within_thought
+from janfs.engines.llama_cpp.dialects.reading import Call, Said, behind_thought
 from janfs.engines.llama_cpp.gbnf import behind
 from janfs.engines.llama_cpp.prompt import prepare
 from janfs.engines.protocol import ChatMessage, ChatPrompt, TextPrompt, TokenPrompt, Tool
@@ -29,6 +29,22 @@ class Letters(Struct):
 
     def tokenize(self, text: str) -> list[int]:
         return list(map(ord, text))
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        assert special or token != BOS
+        return chr(token).encode()
+
+
+class Merging(Letters, kw_only=True):
+    """The same, but ">{" is one token, and each text is led by something."""
+
+    leads: str = ""
+
+    def tokenize(self, text: str) -> list[int]:
+        return list(map(ord, (self.leads + text).replace(">{", "\x01")))
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        return b">{" if token == 1 else chr(token).encode()
 
 
 def spell(tokens: list[int]) -> str:
@@ -100,7 +116,7 @@ def test_who_must_call_is_bound_by_a_grammar() -> None:
     prompt = ChatPrompt((ChatMessage("user", "hi"),), (Tool("x"),), must_call=True)
     grammar = prepare(prompt, Letters(), CHAT).grammar
     assert grammar is not None
-    assert '\\"name\\": \\"x\\"' in grammar
+    assert '"\\"x\\","' in grammar
 
 
 def test_an_answer_that_is_bound_may_be_a_call_instead() -> None:
@@ -109,7 +125,7 @@ def test_an_answer_that_is_bound_may_be_a_call_instead() -> None:
     both = prepare(free, Letters(), CHAT, form).grammar
     assert both is not None
     assert '"yes" | "no"' in both
-    assert '\\"name\\": \\"x\\"' in both
+    assert '"\\"x\\","' in both
     called = prepare(replace(free, must_call=True), Letters(), CHAT, form).grammar
     assert called == prepare(replace(free, must_call=True), Letters(), CHAT).grammar, "who must call, calls"
     for other in (replace(free, tools=()), TextPrompt("hi"), TokenPrompt((1,))):
@@ -169,10 +185,34 @@ def test_a_thought_that_an_answer_was_begun_with_is_gone_on_with(
     assert prepared.thoughts.begun is goes_on
     assert prepared.grammar == (behind("</think>", form) if goes_on else form)
     assert prepared.read is not None
-    thinks = within_thought(begun, chat.marks, thinking=bool(head))
-    assert thinks is goes_on
+    answered = behind_thought(begun, chat.marks, thinking=bool(head))
+    assert answered == (None if goes_on else "Yes")
+    assert spell(list(prepared.said)) == (answered or "")
     said = prepared.read(begun + "</think>Done", True)
     assert said.content == ("Done" if goes_on else f"{begun.rpartition('</think>')[2]}</think>Done")
+
+
+@pytest.mark.parametrize(
+    ("head", "leads", "said"),
+    [("<", "", "{a"), (">", "", "{a"), ("<", " ", "{a"), (">", " ", "")],
+    ids=["as the prompt ends", "by itself", "as the prompt ends, not by itself", "not at all"],
+)
+def test_what_an_answer_was_begun_with_is_said_where_tokens_spell_it(
+    head: str, leads: str, said: str
+) -> None:
+    chat = ChatFormat(lambda messages, tools=(): "^" + head)
+    asked = ChatPrompt((USER, ChatMessage("assistant", "{a")))
+    prepared = prepare(asked, Merging(leads=leads), chat, 'root ::= "{ab"')
+    assert spell(list(prepared.said)) == said
+    assert prepare(asked, Merging(leads=leads), chat).said == (), "nothing binds it"
+
+
+def test_of_an_answer_that_must_call_only_the_call_is_said() -> None:
+    call = '<tool_call>\n{"name": "x"'
+    asked = ChatPrompt((USER, ChatMessage("assistant", f"I look. {call}")), (Tool("x", strict=True),))
+    assert spell(list(prepare(asked, Letters(), CHAT).said)) == f"I look. {call}"
+    for bound, form in ((replace(asked, must_call=True), None), (asked, 'root ::= "yes"')):
+        assert spell(list(prepare(bound, Letters(), CHAT, form).said)) == call
 
 
 def test_gpt_oss_goes_from_its_analysis_to_its_answer() -> None:

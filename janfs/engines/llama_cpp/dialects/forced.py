@@ -66,8 +66,17 @@ def forced(
         f"call ::= {' | '.join(_call(marks, *pair) for pair in pairs)}",
         *([f"first ::= {' | '.join(_call(marks, *pair, opened=_opening(marks)) for pair in pairs)}"] * begun),
         *(["sep ::= [ \\n]*"] if several else []),
+        'gap ::= (" " | "\\n")?',
     ]
     return "\n".join([*lines, *rules])
+
+
+def call_begun(text: str, marks: Marks) -> str:
+    """The end of a text that begins a call as `forced` spells it; the whole text where none begins."""
+    if marks.bare_json:
+        return text.removeprefix(marks.call).lstrip()
+    at = text.find(marks.around[0] or _opening(marks))
+    return text[max(0, at) :]
 
 
 def _arguments(
@@ -104,6 +113,6 @@ def _call(marks: Marks, name: str, arguments: str, *, opened: str = "") -> str:
         return f'{begin(f"{marks.call}{marks.prefix}{name}{_FENCE}")} {arguments} "\\n```"{end}'
     if marks.separator:
         return f"{begin(marks.call + name + marks.separator)} {arguments}{end}"
-    opening = "" if marks.bare_json else marks.call
-    head = f'{opening}{{"name": {json.dumps(name)}, {json.dumps(marks.arguments)}: '
-    return f'{begin(head)} {arguments} "}}"{end}'
+    opening = "" if marks.bare_json or opened else f"{literal(marks.call)} gap "
+    head = " gap ".join(map(literal, ('{"name":', f"{json.dumps(name)},", f"{json.dumps(marks.arguments)}:")))
+    return f'{opening}{head} gap {arguments} "}}"{end and f" gap{end}"}'

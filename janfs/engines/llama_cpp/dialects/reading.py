@@ -72,9 +72,9 @@ def only_calls(read: Reader) -> Reader:
     return lambda text, final: read(text, final)._replace(content="")
 
 
-def within_thought(text: str, marks: Marks, *, thinking: bool) -> bool:
-    """Whether what follows on a text is still a thought; `thinking` if it began with one."""
-    return _thought(text, marks, thinking=thinking, final=True)[1] is None
+def behind_thought(text: str, marks: Marks, *, thinking: bool) -> str | None:
+    """What a text says after its thought; None if it is one to its end. `thinking` if it began with one."""
+    return _thought(text, marks, thinking=thinking, final=True)[1]
 
 
 def _thought(text: str, marks: Marks, *, thinking: bool, final: bool) -> tuple[str, str | None]:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from janfs.engines.llama_cpp.dialects.forced import forced
+from janfs.engines.llama_cpp.dialects.forced import call_begun, forced
 from janfs.engines.llama_cpp.dialects.reading import Call
 from janfs.engines.llama_cpp.grammar import gbnf_of_tool
 from janfs.engines.protocol import Tool
@@ -70,6 +70,15 @@ def test_what_the_grammar_allows_is_read_as_calls_of_the_tools(name: str, severa
             assert Call(call.name, json.dumps(json.loads(call.arguments))) in allowed, text
         counts.add(len(said.calls))
     assert counts == ({1, 2} if several and not FAMILIES[name].one_call else {1})
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_call_that_was_begun_is_found_behind_words(name: str) -> None:
+    marks = FAMILIES[name]
+    call = written_by(forced(marks, TOOLS, several=False, gbnf_of=gbnf_of_tool), 1)
+    words = marks.call if marks.bare_json else "I look.\n"
+    assert call_begun(words + call, marks) == call_begun(call, marks) == call
+    assert call_begun("I look.", marks) == "I look."
 
 
 def test_one_tool_is_enough() -> None:
