@@ -19,8 +19,8 @@ test:
 
 # A process for each core, for tests wait as much as they compute; a file's tests stay together, as they share
 # services and models. With what it loads and starts a process takes up to 1.7 GB, hence four of them at most. One that
-# a test hung in is replaced once, for its file begins anew with that test; where it hung is told before it ends.
-SPREAD = -n logical --maxprocesses 4 --dist loadfile --max-worker-restart 1 -o faulthandler_timeout=590
+# a test ends is not replaced, for xdist would wait for the new one without end; where a test hung is told before.
+SPREAD = -n logical --maxprocesses 4 --dist loadfile --max-worker-restart 0 -o faulthandler_timeout=590
 
 test-long:
 	@scripts/setup dev
