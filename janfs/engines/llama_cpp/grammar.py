@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import llama_cpp as llama
 
@@ -76,14 +76,14 @@ def fits(grammar: object, token: int) -> bool:
 
 def gone_on(grammar: object, tokens: Sequence[int]) -> object:
     """A sampler's grammar behind these tokens, where it allows them all; it takes the place of the other."""
-    further = llama.llama_sampler_clone(grammar)
+    further: object = llama.llama_sampler_clone(grammar)
     for token in tokens:
         if not fits(further, token):
             llama.llama_sampler_free(further)
             return grammar
         llama.llama_sampler_accept(further, token)
     llama.llama_sampler_free(grammar)
-    return cast("object", further)
+    return further
 
 
 def gbnf_of(params: SamplingParams) -> str | None:

@@ -114,7 +114,7 @@ class CloseSampler:
     def _fits(self, token: int) -> bool:
         if self._grammar is None:
             return True
-        if self._said:
+        if self._said:  # not before, for who waits for a choice looks whether it ever ends
             self._grammar, self._said = gone_on(self._grammar, self._said), ()
         return fits(self._grammar, token)
 

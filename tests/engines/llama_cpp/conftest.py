@@ -1,6 +1,5 @@
 """llama.cpp in the process of the tests and in workers, and its own reading of grammars."""
 
-import ctypes
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import llama_cpp as llama
 import pytest
 from llama_cpp import Llama
 
+from janfs.engines.llama_cpp.grammar import fits
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native import NativeModel
 from janfs.engines.protocol import EngineSettings, RunSpec, SamplingParams
@@ -32,12 +32,7 @@ def allows(tiny_model: Path, log: Log) -> Allows:
         sampler = model.grammars.sampler(SamplingParams(grammar=grammar))
         try:
             for token in [*vocabulary.tokenize(text), vocabulary.eos]:
-                one = llama.llama_token_data(id=token, logit=1.0, p=0.0)
-                alone = llama.llama_token_data_array(
-                    data=ctypes.pointer(one), size=1, selected=-1, sorted=False
-                )
-                llama.llama_sampler_apply(sampler, ctypes.byref(alone))
-                if one.logit == float("-inf"):
+                if not fits(sampler, token):
                     return False
                 if token != vocabulary.eos:
                     llama.llama_sampler_accept(sampler, token)
