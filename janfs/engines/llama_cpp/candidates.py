@@ -7,9 +7,9 @@ from typing import Any
 import llama_cpp as llama
 import numpy as np
 
+from janfs.engines.llama_cpp.constraint import TOKEN_DATA, token_data_array
+from janfs.engines.llama_cpp.token_tree import Tokens
 from janfs.engines.protocol import Likely, TokenLogprob
-
-_FIELDS = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama.h: llama_token_data
 
 
 class Candidates:
@@ -17,19 +17,22 @@ class Candidates:
 
     def __init__(self, ctx: object, n_vocab: int, text_of: Callable[[int], bytes]) -> None:
         self._ctx = ctx
-        self._n_vocab = n_vocab
         self._row = ctypes.c_float * n_vocab
         self._text_of = text_of
-        self._array = np.empty(n_vocab, _FIELDS)
+        self._array = np.empty(n_vocab, TOKEN_DATA)
         self._ids = np.arange(n_vocab, dtype=np.int32)
 
-    def fill(self, index: int) -> Any:
-        """llama.cpp's array of all tokens, with the logits of the last batch's entry `index`."""
-        self._array["id"] = self._ids
-        self._array["logit"] = self._logits(index)
-        self._array["p"] = 0
-        data = self._array.ctypes.data_as(ctypes.POINTER(llama.llama_token_data))
-        return llama.llama_token_data_array(data=data, size=self._n_vocab, selected=-1, sorted=False)
+    def fill(self, index: int, tokens: Tokens | None = None) -> Any:
+        """llama.cpp's array of tokens, of all or of these, with the logits of the last batch's entry `index`.
+
+        It is good until the next one is asked for.
+        """
+        logits = self._logits(index)
+        filled = self._array if tokens is None else self._array[: len(tokens)]
+        filled["id"] = self._ids if tokens is None else tokens
+        filled["logit"] = logits if tokens is None else logits[tokens]
+        filled["p"] = 0
+        return token_data_array(filled)
 
     def likeliest(self, index: int, banned: Sequence[int] = ()) -> int:
         """The token with the highest logit in the last batch's entry `index`, of equal ones the first.
@@ -43,11 +46,6 @@ class Candidates:
             logits[banned] = -np.inf
             likeliest = int(logits.argmax())
         return likeliest
-
-    @property
-    def none_left(self) -> bool:
-        """Whether every token of the array was ruled out."""
-        return bool(np.isneginf(self._array["logit"]).all())
 
     def logprob(self, index: int, token: int, count: int) -> TokenLogprob:
         """The natural logarithm of a token's probability, and the `count` likeliest.

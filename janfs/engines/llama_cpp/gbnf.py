@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 # A literal, a set of characters, a comment, a count, a token by its name or number, the name of a rule.
 _WORD = re.compile(
-    r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|#[^\n]*|(?P<count>\{(?:[^}#]|#[^\n]*)*\})|<[^>\n]*>'
+    r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|#[^\n]*|(?P<count>\{(?:[^}#]|#[^\n]*)*\})|(?P<token><[^>\n]*>)'
     r"|(?P<name>[A-Za-z0-9-]+)",
     re.DOTALL,
 )
@@ -29,6 +29,11 @@ def wrong_count(grammar: str) -> str | None:
             return f"the count {count[:40]} ends before it begins"
         total += max(bounds, default=0)
     return None if total <= MOST_REPEATED else f"its counts repeat more than {MOST_REPEATED:,} times together"
+
+
+def names_tokens(grammar: str) -> bool:
+    """Whether a grammar names tokens by what they are, not only by their text."""
+    return any(word["token"] for word in _WORD.finditer(grammar))
 
 
 def either(one: str, other: str) -> str:

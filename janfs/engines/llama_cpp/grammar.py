@@ -1,22 +1,14 @@
-"""Grammars that bind an answer: GBNF as it is given, or made of a JSON Schema. Compiled ones are kept."""
+"""The texts of grammars that bind an answer: GBNF as it is given, or made of a JSON Schema."""
 
-import ctypes
 import json
 import threading
-from collections import OrderedDict
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
-import llama_cpp as llama
-
-from janfs.engines.llama_cpp.gbnf import wrong_count
 from janfs.engines.llama_cpp.limits import LimitExceeded, limited
 from janfs.engines.llama_cpp.schemas.compiling import grammar_of
 from janfs.engines.protocol import SamplingParams, Tool
 from janfs.errors import InvalidInput
 
-KEPT = 32  # compiled grammars
 KEPT_TEXTS = 512  # of schemas; a request may bring a tool for each
 MAX_SCHEMA = 2**18  # characters
 MAX_GRAMMAR = 2**19  # characters
@@ -24,66 +16,6 @@ STACK = 2**27  # bytes; where rules lead to rules llama.cpp calls itself, to 2**
 MAX_DEPTH = 64  # llama.cpp's parser calls itself for each bracket, on a stack that can end
 MAX_SECONDS = 2.0
 MAX_MEMORY = 256 * 2**20  # bytes
-
-
-class Grammars:
-    """Makes samplers that let only fitting tokens through. May be used by several threads."""
-
-    def __init__(self, vocabulary: object) -> None:
-        self._vocabulary = vocabulary
-        self._compiled: OrderedDict[str, object] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def check(self, params: SamplingParams) -> None:
-        """Compile what a request asks for. Raises `InvalidInput` if it cannot be; use the main thread."""
-        text = gbnf_of(params)
-        if text is not None:
-            with self._lock:
-                self._get(text)
-
-    def sampler(self, params: SamplingParams) -> object | None:
-        """A fresh sampler, which is the caller's to free; None where a request asks for no grammar."""
-        text = gbnf_of(params)
-        if text is None:
-            return None
-        with self._lock:
-            fresh: object = llama.llama_sampler_clone(self._get(text))
-            return fresh
-
-    def _get(self, text: str) -> object:
-        found = self._compiled.get(text)
-        if found is None:
-            wrong = wrong_count(text)
-            if wrong is not None:
-                raise InvalidInput(f"'grammar' cannot be used: {wrong}.", param="grammar")
-            found = llama.llama_sampler_init_grammar(self._vocabulary, text.encode(), b"root")
-            if not found:
-                raise InvalidInput("'grammar' is no GBNF that llama.cpp can read.", param="grammar")
-            self._compiled[text] = found
-            if len(self._compiled) > KEPT:
-                llama.llama_sampler_free(self._compiled.popitem(last=False)[1])
-        self._compiled.move_to_end(text)
-        return found
-
-
-def fits(grammar: object, token: int) -> bool:
-    """Whether a sampler's grammar allows a token next."""
-    one = llama.llama_token_data(id=token, logit=1.0, p=0.0)
-    alone: Any = llama.llama_token_data_array(data=ctypes.pointer(one), size=1, selected=-1, sorted=False)
-    llama.llama_sampler_apply(grammar, ctypes.byref(alone))
-    return bool(one.logit != float("-inf"))
-
-
-def gone_on(grammar: object, tokens: Sequence[int]) -> object:
-    """A sampler's grammar behind these tokens, where it allows them all; it takes the place of the other."""
-    further: object = llama.llama_sampler_clone(grammar)
-    for token in tokens:
-        if not fits(further, token):
-            llama.llama_sampler_free(further)
-            return grammar
-        llama.llama_sampler_accept(further, token)
-    llama.llama_sampler_free(grammar)
-    return further
 
 
 def gbnf_of(params: SamplingParams) -> str | None:

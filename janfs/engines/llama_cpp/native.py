@@ -12,7 +12,7 @@ import llama_cpp as llama
 import numpy as np
 
 from janfs.engines.llama_cpp.candidates import Candidates
-from janfs.engines.llama_cpp.grammar import Grammars
+from janfs.engines.llama_cpp.constraint import Constraints
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native_memory import NativeMemory
 from janfs.engines.llama_cpp.parameters import context_params
@@ -46,7 +46,7 @@ class NativeModel:
             raise LoadFailed(log.reason())
         weights.apply_adapters(self._ctx)
         self.memory = NativeMemory(self._ctx, weights, unified=bool(params.kv_unified))
-        self.grammars = Grammars(weights.vocabulary)
+        self.constraints = Constraints(weights)
         self._batch = llama.llama_batch_init(params.n_batch, 0, 1)
         self._abort_flag = _set_abort_flag(self._ctx)
         self.n_batch = int(llama.llama_n_batch(self._ctx))  # no more than the context that was asked for
@@ -108,7 +108,7 @@ class NativeModel:
         """Raises `InvalidInput` for what this model cannot be asked; compiles a grammar. Main thread only."""
         biased = [token for token, _ in params.logit_bias]
         check_tokens(biased, self.weights.n_vocab, param="logit_bias")
-        self.grammars.check(params)
+        self.constraints.check(params)
 
     def logprob(self, index: int, token: int, count: int) -> TokenLogprob:
         return self._candidates.logprob(index, token, count)
@@ -125,11 +125,11 @@ class NativeModel:
         self, params: SamplingParams, prompt: Sequence[int]
     ) -> ChainSampler | GreedySampler | CloseSampler:
         banned = banned_tokens(params, self.weights.end_tokens)
-        grammar = self.grammars.sampler(params)
+        constraint = self.constraints.of(params)
         words = [token for token in prompt if token >= 0]  # the others stand for images
         chain = sampler_chain(params, words, self.n_ctx, self.weights.n_vocab, banned)
-        if grammar is not None or params.logprobs is not None:
-            return CloseSampler(self._candidates, chain, params, grammar)
+        if constraint is not None or params.logprobs is not None:
+            return CloseSampler(self._candidates, chain, params, constraint)
         if is_greedy(params, chain, banned):
             return GreedySampler(self._candidates, chain, banned)
         return ChainSampler(self._ctx, chain)

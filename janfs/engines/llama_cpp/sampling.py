@@ -7,7 +7,8 @@ import llama_cpp as llama
 
 from janfs.engines.llama_cpp.candidates import Candidates
 from janfs.engines.llama_cpp.choice import Chosen
-from janfs.engines.llama_cpp.grammar import fits, gone_on
+from janfs.engines.llama_cpp.constraint import Constraint
+from janfs.engines.llama_cpp.token_tree import Tokens
 from janfs.engines.protocol import SamplingParams
 from janfs.errors import InvalidInput
 
@@ -67,30 +68,34 @@ class CloseSampler:
     """
 
     def __init__(
-        self, candidates: Candidates, chain: object, params: SamplingParams, grammar: object | None
+        self,
+        candidates: Candidates,
+        chain: object,
+        params: SamplingParams,
+        constraint: Constraint | None,
     ) -> None:
         self._candidates = candidates
         self._chain = chain
-        self._grammar = grammar
+        self._constraint = constraint
         self._said = params.said
         self._logprobs = params.logprobs
 
     def sample(self, index: int) -> Chosen:
         """As `ChainSampler.sample`. Raises `InvalidInput` when nothing fits the grammar."""
         token = self._choose(index)
-        if not self._fits(token):
-            token = self._choose(index, self._grammar)
+        if self._constraint is not None and not self._fits(self._constraint, token):
+            token = self._choose(index, self._allowed(self._constraint))
         return self._take(index, token)
 
     def follow(self, index: int, token: int) -> Chosen:
         """Choose this token if it fits the grammar; otherwise one that does."""
-        if not self._fits(token):
+        if self._constraint is not None and not self._fits(self._constraint, token):
             return self.sample(index)
         return self._take(index, token)
 
     def _take(self, index: int, token: int) -> Chosen:
-        if self._grammar is not None:
-            llama.llama_sampler_accept(self._grammar, token)
+        if self._constraint is not None:
+            self._constraint.take(token)
         llama.llama_sampler_accept(self._chain, token)
         if self._logprobs is None:
             return Chosen(token)
@@ -99,24 +104,25 @@ class CloseSampler:
     def close(self) -> None:
         """Free the chain and the grammar."""
         llama.llama_sampler_free(self._chain)
-        if self._grammar is not None:
-            llama.llama_sampler_free(self._grammar)
+        if self._constraint is not None:
+            self._constraint.close()
 
-    def _choose(self, index: int, grammar: object | None = None) -> int:
-        all_tokens = self._candidates.fill(index)
-        if grammar is not None:
-            llama.llama_sampler_apply(grammar, ctypes.byref(all_tokens))
-            if self._candidates.none_left:
-                raise InvalidInput("No token of this model fits the grammar here.", param="grammar")
-        llama.llama_sampler_apply(self._chain, ctypes.byref(all_tokens))
-        return int(all_tokens.data[all_tokens.selected].id)
+    def _choose(self, index: int, among: Tokens | None = None) -> int:
+        candidates = self._candidates.fill(index, among)
+        llama.llama_sampler_apply(self._chain, ctypes.byref(candidates))
+        return int(candidates.data[candidates.selected].id)
 
-    def _fits(self, token: int) -> bool:
-        if self._grammar is None:
-            return True
+    def _allowed(self, constraint: Constraint) -> Tokens:
+        allowed = constraint.allowed()
+        if not len(allowed):
+            raise InvalidInput("No token of this model fits the grammar here.", param="grammar")
+        return allowed
+
+    def _fits(self, constraint: Constraint, token: int) -> bool:
         if self._said:  # not before, for who waits for a choice looks whether it ever ends
-            self._grammar, self._said = gone_on(self._grammar, self._said), ()
-        return fits(self._grammar, token)
+            constraint.go_on(self._said)
+            self._said = ()
+        return constraint.allows(token)
 
 
 def is_greedy(params: SamplingParams, chain: object, banned: Sequence[int]) -> bool:

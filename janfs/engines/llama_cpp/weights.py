@@ -147,6 +147,15 @@ class Weights:
                 return buffer.raw[:size]
             room = -size
 
+    def pieces(self) -> list[bytes]:
+        """The bytes of every token, special ones spelled out."""
+        room, spell, vocabulary, found = 64, llama.llama_token_to_piece, self.vocabulary, []
+        buffer = ctypes.create_string_buffer(room)  # one for all: most of the time goes into making others
+        for token in range(self.n_vocab):
+            size = spell(vocabulary, token, buffer, room, 0, True)
+            found.append(buffer.raw[:size] if size >= 0 else self.piece(token, special=True))
+        return found
+
     def special_text(self, token: int) -> str:
         """How a special token is spelled in a template; empty for -1, none."""
         return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""

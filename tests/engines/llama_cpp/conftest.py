@@ -3,11 +3,9 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import llama_cpp as llama
 import pytest
 from llama_cpp import Llama
 
-from janfs.engines.llama_cpp.grammar import fits
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native import NativeModel
 from janfs.engines.protocol import EngineSettings, RunSpec, SamplingParams
@@ -23,22 +21,28 @@ def tiny(tiny_model: Path, log: Log) -> NativeModel:
 
 
 @pytest.fixture(scope="module")
+def sample(sample_model: Path, log: Log) -> NativeModel:
+    return load(sample_model, log)
+
+
+@pytest.fixture(scope="module")
 def allows(tiny_model: Path, log: Log) -> Allows:
     """Whether a grammar allows a text, from its beginning to its end."""
     model = load(tiny_model, log, EngineSettings(ctx_len=64, n_parallel=1))
     vocabulary = model.weights
 
     def allows(grammar: str, text: str) -> bool:
-        sampler = model.grammars.sampler(SamplingParams(grammar=grammar))
+        constraint = model.constraints.of(SamplingParams(grammar=grammar))
+        assert constraint is not None
         try:
             for token in [*vocabulary.tokenize(text), vocabulary.eos]:
-                if not fits(sampler, token):
+                if not constraint.allows(token):
                     return False
                 if token != vocabulary.eos:
-                    llama.llama_sampler_accept(sampler, token)
+                    constraint.take(token)
             return True
         finally:
-            llama.llama_sampler_free(sampler)
+            constraint.close()
 
     return allows
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from janfs.engines.llama_cpp.dialects.forced import late
 from janfs.engines.llama_cpp.dialects.marks import HARMONY, Marks
-from janfs.engines.llama_cpp.gbnf import after_blanks, behind, either, where
+from janfs.engines.llama_cpp.gbnf import after_blanks, behind, either, names_tokens, where
 from janfs.engines.llama_cpp.grammar import gbnf_of_schema, gbnf_of_tool
 from janfs.engines.protocol import Tool
 from janfs.errors import InvalidInput
@@ -25,6 +25,19 @@ OTHER = """root ::= item+
 item ::= "[" ws? "]"
 ws ::= "\\n"
 """
+
+
+@pytest.mark.parametrize(
+    ("grammar", "named"),
+    [
+        ("root ::= <[7]>", True),
+        ('root ::= "a" !<think>', True),
+        ('root ::= "<[7]>"', False),
+        ('root ::= [<a>] "b" # <[7]>', False),
+    ],
+)
+def test_a_token_is_named_between_angle_brackets(grammar: str, *, named: bool) -> None:
+    assert names_tokens(grammar) is named
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from janfs.engines.llama_cpp import (
     candidates,
-    grammar,
+    constraint,
     native,
     native_memory,
     parameters,
@@ -36,11 +36,6 @@ from janfs.errors import EngineError, InvalidInput, LoadFailed
 from tests.engines.llama_cpp.native_models import GREEDY, SMALL, TEXT, answers, go_on, load
 from tests.engines.tiny_model import N_EMBD, write_tiny_adapter
 from tests.support.bert import tiny_bert, write_bert
-
-
-@pytest.fixture(scope="module")
-def sample(sample_model: Path, log: Log) -> NativeModel:
-    return load(sample_model, log)
 
 
 def prompt(tokens: list[int], seq: int = 0) -> list[Entry]:
@@ -413,7 +408,7 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
 ) -> None:
     recorder = Recorder()
     modules = (
-        *(weights, native, native_memory, parameters, sampling, candidates, grammar, pooled),
+        *(weights, native, native_memory, parameters, sampling, candidates, constraint, pooled),
         log_module,
     )
     for module in modules:
@@ -431,7 +426,7 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
         SamplingParams(mirostat=1),
         SamplingParams(mirostat=2),
         SamplingParams(dynatemp_range=0.5, logprobs=2),
-        *(SamplingParams(grammar=f'root ::= "{number}"') for number in range(grammar.KEPT + 1)),
+        *(SamplingParams(grammar=f'root ::= "{number}"') for number in range(constraint.KEPT + 1)),
     ]
     for params in (everything, GREEDY, *others):
         model.piece(first(model, params, model.weights.tokenize("once upon a time")))
