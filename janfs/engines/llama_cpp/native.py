@@ -129,7 +129,7 @@ class NativeModel:
         words = [token for token in prompt if token >= 0]  # the others stand for images
         chain = sampler_chain(params, words, self.n_ctx, self.weights.n_vocab, banned)
         if constraint is not None or params.logprobs is not None:
-            return CloseSampler(self._candidates, chain, params, constraint)
+            return CloseSampler(self._candidates, chain, params, constraint, banned)
         if is_greedy(params, chain, banned):
             return GreedySampler(self._candidates, chain, banned)
         return ChainSampler(self._ctx, chain)

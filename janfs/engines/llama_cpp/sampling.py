@@ -4,6 +4,7 @@ import ctypes
 from collections.abc import Sequence
 
 import llama_cpp as llama
+import numpy as np
 
 from janfs.engines.llama_cpp.candidates import Candidates
 from janfs.engines.llama_cpp.choice import Chosen
@@ -64,7 +65,8 @@ class CloseSampler:
     """A chain for requests that look closer: bound by a grammar, or asking for probabilities.
 
     A grammar is slow on a whole vocabulary, so the chain chooses without it first, and chooses again among
-    what the grammar allows only when that choice does not fit, as llama.cpp's own server does.
+    what the grammar allows only when that choice does not fit, as llama.cpp's own server does. It never gives
+    llama.cpp's grammar a token that does not fit, which would end the process.
     """
 
     def __init__(
@@ -73,10 +75,12 @@ class CloseSampler:
         chain: object,
         params: SamplingParams,
         constraint: Constraint | None,
+        banned: Sequence[int],
     ) -> None:
         self._candidates = candidates
         self._chain = chain
         self._constraint = constraint
+        self._banned = np.array(banned, np.int32)
         self._said = params.said
         self._logprobs = params.logprobs
 
@@ -114,9 +118,11 @@ class CloseSampler:
 
     def _allowed(self, constraint: Constraint) -> Tokens:
         allowed = constraint.allowed()
-        if not len(allowed):
-            raise InvalidInput("No token of this model fits the grammar here.", param="grammar")
-        return allowed
+        left = np.setdiff1d(allowed, self._banned, assume_unique=True)
+        if not len(left):
+            but = ", of those that logit_bias leaves" if len(allowed) else ""
+            raise InvalidInput(f"No token of this model fits the grammar here{but}.", param="grammar")
+        return left
 
     def _fits(self, constraint: Constraint, token: int) -> bool:
         if self._said:  # not before, for who waits for a choice looks whether it ever ends

@@ -275,6 +275,32 @@ def test_a_grammar_that_no_token_fits_is_the_callers_mistake(tiny: NativeModel) 
     tiny.memory.release(0)
 
 
+@pytest.mark.parametrize(
+    "how", [{"temperature": 0}, {"temperature": 1}, {"typical_p": 0.5}, {"mirostat": 1}, {"mirostat": 2}]
+)
+def test_of_the_tokens_that_fit_none_is_chosen_that_a_bias_forbids(
+    tiny: NativeModel, how: dict[str, Any]
+) -> None:
+    params = SamplingParams(grammar="root ::= [abc]", logit_bias=forbid(tiny, "ab"), seed=1, **how)
+    assert written(tiny, params, [1]) == b"c"
+
+
+def test_a_bias_that_forbids_all_that_fits_is_the_callers_mistake(tiny: NativeModel) -> None:
+    """llama.cpp ends the process over a token that does not fit."""
+    with pytest.raises(InvalidInput, match="logit_bias"):
+        written(tiny, SamplingParams(grammar="root ::= [ab]", logit_bias=forbid(tiny, "ab")), [1])
+    tiny.memory.release(0)
+
+
+def forbid(model: NativeModel, letters: str) -> tuple[tuple[int, float], ...]:
+    """A bias against every token that is one of these letters."""
+    return tuple(
+        (token, -100)
+        for token, piece in enumerate(model.weights.pieces())
+        if piece and piece in letters.encode()
+    )
+
+
 def test_what_is_no_grammar_is_refused(tiny: NativeModel) -> None:
     deep = "root ::= " + "(" * 1000 + '"a"' + ")" * 1000
     for grammar_text in ("root ::= (", "no root", 'root ::= root "a"', deep, 'root ::= "\0"\0'):
