@@ -132,7 +132,9 @@ class Instance:
         self.enter(Phase.STOPPING if self._draining.is_set() else Phase.RUNNING)
         self.ready.set_result(engine)
         exit_ = asyncio.ensure_future(engine.wait())
-        await _first(exit_, self._draining.wait())
+        await _first(exit_, self._draining.wait(), engine.worn())
+        if not (exit_.done() or self._draining.is_set()):
+            self.drain("a grammar without end takes a processor", replaced=True)
         self.enter(Phase.STOPPING)
         if not exit_.done():
             await _first(exit_, self._unused.wait(), self._cut.wait())

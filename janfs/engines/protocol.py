@@ -505,6 +505,10 @@ class Engine(Protocol):
         """Take a fair part of the machine: so many engines compute at once, with this one if it does."""
         ...
 
+    async def worn(self) -> None:
+        """Wait until a fresh one should take its place, though it answers those who have it."""
+        ...
+
     async def wait(self) -> EngineExit:
         """Wait until the engine has ended, for whatever reason."""
         ...

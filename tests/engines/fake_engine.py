@@ -56,6 +56,7 @@ class FakeEngine:
             description="a fake",
         )
         self._error: JanfsError | None = None
+        self.wear = asyncio.Event()
         self._exit: asyncio.Future[EngineExit] = asyncio.get_running_loop().create_future()
 
     @property
@@ -120,6 +121,9 @@ class FakeEngine:
 
     def share(self, engines: int) -> None:
         self.sharing = engines
+
+    async def worn(self) -> None:
+        await self.wear.wait()
 
     async def wait(self) -> EngineExit:
         return await asyncio.shield(self._exit)

@@ -123,6 +123,24 @@ def test_a_changed_fingerprint_goes_to_a_fresh_engine_while_old_requests_finish(
     assert reasons == ["its settings changed", "janfs is shutting down"]
 
 
+def test_an_engine_that_is_worn_leaves_its_place_to_a_fresh_one_while_its_requests_finish() -> None:
+    async def scenario(bench: Bench) -> None:
+        old = asyncio.create_task(bench.ask("a", words=150))
+        await until(lambda: bench.pool.state("uid-a").active == 1, "the old request runs")
+        bench.factory.engines[0].wear.set()
+        await until(lambda: bench.pool.state("uid-a").state == "stopping", "the pool has heard of it")
+        await bench.ask("a")
+        assert not old.done(), "the old request should still be running on the old engine"
+        assert len(bench.factory.alive) == 2
+        await old
+        await until(lambda: not bench.pool.leaving(), "the old engine is gone")
+        assert bench.factory.alive == bench.factory.engines[1:]
+
+    bench = run(scenario, max_loaded=1)
+    reasons = [fact.reason for fact in bench.facts if isinstance(fact, EngineStopped)]
+    assert reasons == ["a grammar without end takes a processor", "janfs is shutting down"]
+
+
 def test_the_idle_model_that_was_unused_longest_makes_room() -> None:
     async def scenario(bench: Bench) -> None:
         for name in ("a", "b", "a", "c"):

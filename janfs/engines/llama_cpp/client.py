@@ -42,6 +42,7 @@ class LlamaCppEngine:
         self._commands = 0
         self._sharing = 1
         self._closed: EngineError | None = None  # why no more is taken
+        self._worn = asyncio.Event()
         self._unused = asyncio.Event()
         self._unused.set()
         self._sign_of_life = asyncio.Event()
@@ -99,6 +100,10 @@ class LlamaCppEngine:
             self._sharing = engines
             self._process.send(wire.Share(engines))
 
+    async def worn(self) -> None:
+        """See `Engine.worn`."""
+        await self._worn.wait()
+
     async def wait(self) -> EngineExit:
         """See `Engine.wait`."""
         return await asyncio.shield(self._exit)
@@ -117,6 +122,8 @@ class LlamaCppEngine:
     def _hear(self, event: wire.Event) -> None:
         """Hand an event to its call."""
         self._sign_of_life.set()
+        if isinstance(event, wire.Worn):
+            self._worn.set()
         call = self._calls.get(event.id) if not isinstance(event, wire.Ready) else None
         if call is not None:  # None: cancelled while this was on its way
             call.put_nowait(event)
@@ -134,15 +141,14 @@ class LlamaCppEngine:
     async def _watch(self) -> None:
         """End a process that gives no sign of life while somebody waits for it: stopped, or stuck for good.
 
-        Its reader answers at once, however long a step takes, so that one that computes is never ended; but
-        it ends itself over a grammar under which not even one token is found in as long a time.
+        Its reader answers at once, however long a step takes, so that one that computes is never ended.
         """
         while True:
             await asyncio.sleep(self._patience / 4)
             if not self._calls:
                 continue
             self._sign_of_life.clear()
-            self._process.send(wire.Ping(self._patience))
+            self._process.send(wire.Ping())
             try:
                 async with asyncio.timeout(self._patience):
                     await self._sign_of_life.wait()

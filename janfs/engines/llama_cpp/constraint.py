@@ -2,68 +2,105 @@
 
 import ctypes
 import threading
+import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import llama_cpp as llama
 import numpy as np
 
+from janfs.engines.llama_cpp.aside import Aside
 from janfs.engines.llama_cpp.gbnf import names_tokens, wrong_count
 from janfs.engines.llama_cpp.grammar import gbnf_of
+from janfs.engines.llama_cpp.limits import LimitExceeded
 from janfs.engines.llama_cpp.token_tree import Mask, Tokens, TokenTree
 from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import SamplingParams
 from janfs.errors import InvalidInput
 
 KEPT = 32  # compiled grammars
+MAX_SECONDS = 3.0  # for one answer of llama.cpp's about a grammar; 0.03 were the most that a sound one took
 
 TOKEN_DATA = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 """llama.h: llama_token_data"""
 
+_T = TypeVar("_T")
+
 
 class Constraint:
-    """What an answer is bound to, as far as it was written."""
+    """What an answer is bound to, as far as it was written.
 
-    def __init__(self, sampler: object, every: Tokens, tree: TokenTree | None) -> None:
+    llama.cpp may never come to an end with a grammar that can be read in very many ways: all that it is asked
+    is asked `aside`. Methods raise `InvalidInput` where that takes too long; of no use any more then.
+    """
+
+    def __init__(self, sampler: object, every: Tokens, tree: TokenTree | None, aside: Aside) -> None:
         self._sampler = sampler
         self._every = every
         self._tree = tree
+        self._aside = aside
+        self._left = False  # what llama.cpp still works on
 
-    def allows(self, token: int) -> bool:
-        """Whether the answer may go on with a token."""
-        return bool(self._which(np.array([token], np.int32))[0])
+    def take(self, token: int) -> bool:
+        """Go on with a token if that is allowed; whether it was."""
+        return self._ask(lambda: self._take(self._sampler, token))
 
     def allowed(self) -> Tokens:
         """All tokens with which the answer may go on, by their numbers."""
-        if self._tree is not None:
-            return self._tree.fitting(self._which)
-        return self._every[self._which(self._every)]
+        return self._ask(self._allowed)
 
-    def take(self, token: int) -> None:
-        """The answer goes on with a token that is allowed."""
-        llama.llama_sampler_accept(self._sampler, token)
+    def which(self, tokens: Tokens) -> Mask:
+        """With which of these tokens the answer may go on."""
+        return self._ask(lambda: self._which(self._sampler, tokens))
 
     def go_on(self, tokens: Sequence[int]) -> None:
         """The answer begins with these tokens, if they are all allowed."""
-        before, self._sampler = self._sampler, llama.llama_sampler_clone(self._sampler)
-        for token in tokens:
-            if not self.allows(token):
-                before, self._sampler = self._sampler, before
-                break
-            self.take(token)
-        llama.llama_sampler_free(before)
+        further: object = llama.llama_sampler_clone(self._sampler)
+        if self._ask(lambda: all(self._take(further, token) for token in tokens)):
+            self._sampler, further = further, self._sampler
+        llama.llama_sampler_free(further)
 
     def close(self) -> None:
         """Free what llama.cpp has of it."""
-        llama.llama_sampler_free(self._sampler)
+        if not self._left:
+            llama.llama_sampler_free(self._sampler)
 
-    def _which(self, tokens: Tokens) -> Mask:
+    def _ask(self, question: Callable[[], _T]) -> _T:
+        try:
+            return in_time(self._aside, question)
+        except InvalidInput:
+            self._left = True
+            raise
+
+    def _allowed(self) -> Tokens:
+        if self._tree is not None:
+            return self._tree.fitting(lambda tokens: self._which(self._sampler, tokens))
+        return self._every[self._which(self._sampler, self._every)]
+
+    def _take(self, sampler: object, token: int) -> bool:
+        allowed = bool(self._which(sampler, np.array([token], np.int32))[0])
+        if allowed:
+            llama.llama_sampler_accept(sampler, token)
+        return allowed
+
+    def _which(self, sampler: object, tokens: Tokens) -> Mask:
         asked = np.empty(len(tokens), TOKEN_DATA)
         asked["id"], asked["logit"], asked["p"] = tokens, 1, 0
-        llama.llama_sampler_apply(self._sampler, ctypes.byref(token_data_array(asked)))
+        llama.llama_sampler_apply(sampler, ctypes.byref(token_data_array(asked)))
         allowed: Mask = asked["logit"] > 0
         return allowed
+
+
+def in_time(aside: Aside, question: Callable[[], _T]) -> _T:
+    """What llama.cpp says to a question about a grammar. Raises `InvalidInput` where that takes too long."""
+    try:
+        return aside.call(question)
+    except LimitExceeded as error:
+        raise InvalidInput(
+            f"The answer's grammar can be read in too many ways: {error} to find what it allows.",
+            param="grammar",
+        ) from error
 
 
 def token_data_array(data: "np.ndarray[Any, np.dtype[np.void]]") -> Any:
@@ -72,13 +109,17 @@ def token_data_array(data: "np.ndarray[Any, np.dtype[np.void]]") -> Any:
     return llama.llama_token_data_array(data=pointer, size=len(data), selected=-1, sorted=False)
 
 
-class _Compiled(NamedTuple):
-    sampler: object
-    names_tokens: bool
+class _Compiled:
+    """A grammar as llama.cpp has it, until nobody holds it any more."""
+
+    def __init__(self, sampler: object, *, names_tokens: bool) -> None:
+        self.sampler = sampler
+        self.names_tokens = names_tokens
+        weakref.finalize(self, llama.llama_sampler_free, sampler).atexit = False
 
 
 class Constraints:
-    """Compiles the grammars that requests ask for, and keeps them. May be used by several threads."""
+    """Compiles the grammars that requests ask for, and keeps them. One thread checks, another one asks."""
 
     def __init__(self, weights: Weights) -> None:
         self._weights = weights
@@ -86,36 +127,46 @@ class Constraints:
         self._tree: TokenTree | None = None  # most models never need one
         self._compiled: OrderedDict[str, _Compiled] = OrderedDict()
         self._lock = threading.Lock()
+        self._checking = Aside("grammars are compiled", MAX_SECONDS)
+        self._asking = Aside("grammars are asked", MAX_SECONDS)
+
+    @property
+    def left(self) -> int:
+        """How many grammars llama.cpp works on in vain, each in a thread of its own."""
+        return self._checking.left + self._asking.left
 
     def check(self, params: SamplingParams) -> None:
         """Compile what a request asks for. Raises `InvalidInput` if it cannot be; use the main thread."""
         text = gbnf_of(params)
         if text is not None:
-            with self._lock:
-                self._get(text)
+            self._get(text, self._checking)
 
     def of(self, params: SamplingParams) -> Constraint | None:
         """A fresh one, which is the caller's to close; None where a request asks for no grammar."""
         text = gbnf_of(params)
         if text is None:
             return None
-        with self._lock:
-            compiled = self._get(text)
-            fresh: object = llama.llama_sampler_clone(compiled.sampler)
-            return Constraint(fresh, self._every, None if compiled.names_tokens else self._tree)
+        compiled = self._get(text, self._asking)
+        tree = None if compiled.names_tokens else self._tree
+        return Constraint(llama.llama_sampler_clone(compiled.sampler), self._every, tree, self._asking)
 
-    def _get(self, text: str) -> _Compiled:
-        found = self._compiled.get(text)
-        if found is None:
-            wrong = wrong_count(text)
-            if wrong is not None:
-                raise InvalidInput(f"'grammar' cannot be used: {wrong}.", param="grammar")
-            sampler = llama.llama_sampler_init_grammar(self._weights.vocabulary, text.encode(), b"root")
-            if not sampler:
-                raise InvalidInput("'grammar' is no GBNF that llama.cpp can read.", param="grammar")
-            self._tree = self._tree or TokenTree(self._weights.pieces(), frozenset(self._weights.end_tokens))
-            found = self._compiled[text] = _Compiled(sampler, names_tokens(text))
+    def _get(self, text: str, aside: Aside) -> _Compiled:
+        with self._lock:
+            found = self._compiled.get(text)
+            if found is not None:
+                self._compiled.move_to_end(text)
+                return found
+        wrong = wrong_count(text)
+        if wrong is not None:
+            raise InvalidInput(f"'grammar' cannot be used: {wrong}.", param="grammar")
+        vocabulary, data = self._weights.vocabulary, text.encode()
+        sampler = in_time(aside, lambda: llama.llama_sampler_init_grammar(vocabulary, data, b"root"))
+        if not sampler:
+            raise InvalidInput("'grammar' is no GBNF that llama.cpp can read.", param="grammar")
+        self._tree = self._tree or TokenTree(self._weights.pieces(), frozenset(self._weights.end_tokens))
+        made = _Compiled(sampler, names_tokens=names_tokens(text))
+        with self._lock:
+            self._compiled[text] = made
             if len(self._compiled) > KEPT:
-                llama.llama_sampler_free(self._compiled.popitem(last=False)[1].sampler)
-        self._compiled.move_to_end(text)
-        return found
+                self._compiled.popitem(last=False)
+        return made

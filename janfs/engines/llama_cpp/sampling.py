@@ -86,19 +86,12 @@ class CloseSampler:
 
     def sample(self, index: int) -> Chosen:
         """As `ChainSampler.sample`. Raises `InvalidInput` when nothing fits the grammar."""
-        token = self._choose(index)
-        if self._constraint is not None and not self._fits(self._constraint, token):
-            token = self._choose(index, self._allowed(self._constraint))
-        return self._take(index, token)
+        return self.follow(index, self._choose(index))
 
     def follow(self, index: int, token: int) -> Chosen:
         """Choose this token if it fits the grammar; otherwise one that does."""
         if self._constraint is not None and not self._fits(self._constraint, token):
-            return self.sample(index)
-        return self._take(index, token)
-
-    def _take(self, index: int, token: int) -> Chosen:
-        if self._constraint is not None:
+            token = self._choose(index, self._allowed(self._constraint))
             self._constraint.take(token)
         llama.llama_sampler_accept(self._chain, token)
         if self._logprobs is None:
@@ -125,10 +118,10 @@ class CloseSampler:
         return left
 
     def _fits(self, constraint: Constraint, token: int) -> bool:
-        if self._said:  # not before, for who waits for a choice looks whether it ever ends
+        if self._said:
             constraint.go_on(self._said)
             self._said = ()
-        return constraint.allows(token)
+        return constraint.take(token)
 
 
 def is_greedy(params: SamplingParams, chain: object, banned: Sequence[int]) -> bool:

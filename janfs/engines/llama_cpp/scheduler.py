@@ -123,7 +123,6 @@ class Scheduler:
         self._waiting: deque[Run] = deque()
         self._live: list[Run] = []  # oldest first
         self._looked = False  # whether the last decode was an image's turn
-        self.chooses_since: float | None = None  # on this thread's clock, while a grammar has a say
 
     @property
     def idle(self) -> bool:
@@ -370,13 +369,10 @@ class Scheduler:
         if run.sampling.max_tokens == 0:
             replies += run.end_unsampled(now)
         else:
-            self.chooses_since = time.thread_time() if run.sampling.grammar is not None else None
             try:
                 token, logprob = run.sampler.sample(index)
             except JanfsError as error:
                 return [self._fail(run, error)]
-            finally:
-                self.chooses_since = None
             piece = model.piece(token, special=token in run.shown)
             ends, n_ctx = model.is_end(token), model.n_ctx
             replies += run.take(token, piece, logprob, ends=ends, n_ctx=n_ctx, now=now)

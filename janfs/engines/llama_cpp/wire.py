@@ -77,12 +77,8 @@ class ApplyTemplate(msgspec.Struct, frozen=True, tag="apply-template"):
 
 
 class Ping(msgspec.Struct, frozen=True, tag="ping"):
-    """Answered by `Pong` at once, whatever the worker computes.
+    """Answered by `Pong` at once, whatever the worker computes."""
 
-    A worker that has looked for one token for longer than the `patience`, in seconds, ends instead.
-    """
-
-    patience: float
     id: str = ""
 
 
@@ -110,6 +106,12 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
 class Pong(msgspec.Struct, frozen=True, tag="pong"):
     """The worker lives."""
+
+    id: str = ""
+
+
+class Worn(msgspec.Struct, frozen=True, tag="worn"):
+    """The worker answers, but something in it takes a processor for good: it should be replaced."""
 
     id: str = ""
 
@@ -160,7 +162,7 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
     sizes: tuple[int, int] | None = None
 
 
-Event = Ready | Pong | Answer | Vectors | Tokens | Pieces | Rendered | Spared | Failure
+Event = Ready | Pong | Worn | Answer | Vectors | Tokens | Pieces | Rendered | Spared | Failure
 
 _encoder = msgspec.msgpack.Encoder()
 _loads: msgspec.msgpack.Decoder[Load] = msgspec.msgpack.Decoder(Load)

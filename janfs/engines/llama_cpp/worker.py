@@ -13,7 +13,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 
@@ -34,6 +33,8 @@ from janfs.engines.llama_cpp.scheduler import Scheduler
 from janfs.engines.llama_cpp.waiting import waiting_of_this_process
 from janfs.engines.protocol import EngineSettings, Reply
 from janfs.errors import JanfsError
+
+_MOST_LEFT = 2  # grammars that each take a processor while the last answers are written
 
 
 class Worker:
@@ -63,22 +64,19 @@ class Worker:
 
     def run(self) -> None:
         """Never returns: the reader ends the process when the channel closes."""
-        compute = threading.Thread(target=self._compute, name="compute", daemon=True)
-        compute.start()
-        self._computes_on = time.pthread_getcpuclockid(compute.ident or 0)
+        threading.Thread(target=self._compute, name="compute", daemon=True).start()
         threading.Thread(target=self._read, name="read", daemon=True).start()
         while True:
             command = self._next()
             try:
                 self._prepare(command)
             except JanfsError as error:
-                self._channel.send([wire.failure(command.id, error)])
+                self._channel.send([wire.failure(command.id, error), *self._wear()])
 
     def _read(self) -> None:
         while (frame := self._channel.receive()) is not None:
             match command := wire.decode_command(frame):
-                case wire.Ping(patience):
-                    self._end_if_stuck(patience)
+                case wire.Ping():
                     self._channel.send([wire.Pong()])
                     continue
                 case wire.Cancel(id_):
@@ -118,12 +116,13 @@ class Worker:
             self._ahead.add(item.id)
             self._computing.put(item)
 
-    def _end_if_stuck(self, patience: float) -> None:
-        """A grammar can take for ever over one token, in C, where nothing can break it off."""
-        since = self._scheduler.chooses_since if self._scheduler is not None else None
-        if since is not None and time.clock_gettime(self._computes_on) - since > patience:
-            print(f"no token that fits the grammar was found in {patience:g} seconds", file=sys.stderr)
+    def _wear(self) -> list[wire.Event]:
+        """Ask to be replaced where grammars without end have been left behind; end where they are many."""
+        left = self._writing.constraints.left if self._writing is not None else 0
+        if left > _MOST_LEFT:
+            print(f"llama.cpp comes to no end with {left} grammars", file=sys.stderr)
             os._exit(1)
+        return [wire.Worn()] if left else []
 
     def _prepare(self, command: wire.Command) -> None:
         made = self._intake.take(command)
@@ -150,7 +149,7 @@ class Worker:
                         turns.append(turn)
             if self._embeddings:
                 events += map(_to_vectors, self._embeddings.step(beside=writes))
-            self._channel.send(events)
+            self._channel.send([*events, *self._wear()])
             for turn in turns:
                 self._commands.put(turn)
             self._waiting.computed()

@@ -35,12 +35,7 @@ def allows(tiny_model: Path, log: Log) -> Allows:
         constraint = model.constraints.of(SamplingParams(grammar=grammar))
         assert constraint is not None
         try:
-            for token in [*vocabulary.tokenize(text), vocabulary.eos]:
-                if not constraint.allows(token):
-                    return False
-                if token != vocabulary.eos:
-                    constraint.take(token)
-            return True
+            return all(map(constraint.take, [*vocabulary.tokenize(text), vocabulary.eos]))
         finally:
             constraint.close()
 

@@ -12,7 +12,8 @@ import pytest
 from janfs.engines.llama_cpp.client import start_worker
 from janfs.engines.llama_cpp.grammar import MAX_GRAMMAR
 from janfs.engines.protocol import GenerateRequest, RunSpec, SamplingParams, TextDelta, TextPrompt
-from janfs.errors import WorkerCrashed
+from janfs.errors import InvalidInput, WorkerCrashed
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.model
 
@@ -68,19 +69,51 @@ def test_a_grammar_may_lead_from_rule_to_rule_as_deep_as_it_is_long(
     asyncio.run(scenario())
 
 
-def test_a_grammar_without_end_ends_its_worker(
-    sample_spec: Callable[..., RunSpec],
+HALVES = [f"x{number} ::= x{number + 1} x{number + 1}" for number in range(40)]
+ENDLESS = {  # to llama.cpp, which looks at every way in which a text may be read
+    "asked": 'root ::= ("a"? "b"?){500}',
+    "compiled": "\n".join(["root ::= x0", *HALVES, 'x40 ::= "a"?']),
+}
+
+
+@pytest.mark.parametrize("when", ENDLESS)
+def test_a_grammar_without_end_is_refused_and_its_worker_is_to_be_replaced(
+    sample_spec: Callable[..., RunSpec], when: str
 ) -> None:
-    rules = [f'r{number} ::= r{number + 1} "x"?' for number in range(4000)]  # each may end or go on
-    grammar = "\n".join(["root ::= r0", *rules, 'r4000 ::= "a"'])
-    sampling = SamplingParams(max_tokens=9, grammar=grammar)
-    bound = GenerateRequest(request_id="bound", prompt=TextPrompt("1, 2, 3,"), sampling=sampling)
+    sampling = SamplingParams(max_tokens=9, grammar=ENDLESS[when])
+    bound = GenerateRequest(request_id="bound", prompt=TextPrompt("a b a b a b"), sampling=sampling)
 
     async def scenario() -> None:
-        engine = await start_worker(sample_spec(ctx_len=512), patience=2.0)
-        with pytest.raises(WorkerCrashed, match="no token that fits the grammar was found in 2 seconds"):
+        engine = await start_worker(sample_spec(ctx_len=512))
+        async with aclosing(engine.generate(LONG)) as others:
+            await anext(others)
             async with aclosing(engine.generate(bound)) as replies:
-                [_ async for _ in replies]
+                with pytest.raises(InvalidInput, match="too many ways") as refused:
+                    [_ async for _ in replies]
+            assert refused.value.param == "grammar"
+            async with asyncio.timeout(PATIENCE):
+                await engine.worn()
+            for _ in range(3):
+                assert isinstance(await anext(others), TextDelta), "another one's answer has ended"
+        await engine.close(0, "done")
+        assert (await engine.wait()).code == 0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.long
+def test_a_worker_ends_when_grammars_without_end_take_many_processors(
+    sample_spec: Callable[..., RunSpec],
+) -> None:
+    sampling = SamplingParams(grammar=ENDLESS["compiled"])
+    bound = GenerateRequest(request_id="bound", prompt=TextPrompt("a"), sampling=sampling)
+
+    async def scenario() -> None:
+        engine = await start_worker(sample_spec(ctx_len=512))
+        for message in ("too many ways", "too many ways", "comes to no end with 3 grammars"):
+            async with aclosing(engine.generate(bound)) as replies:
+                with pytest.raises((InvalidInput, WorkerCrashed), match=message):
+                    await anext(replies)
         assert (await engine.wait()).code == 1
 
     asyncio.run(scenario())
