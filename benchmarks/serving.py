@@ -38,6 +38,23 @@ UNLOADED_FOR = 2.0  # seconds; a model is unloaded because nobody asked for a wh
 MODEL = "measured"
 ALIKE = ", one cache for all"
 APART = ", a cache for each"
+TAG = {"enum": ["tall", "small", "young", "old", "kind", "proud"]}
+PERSON = {  # of one length, so that both write as much
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "pattern": "^[A-Z]{3}-[0-9]{4}$"},
+        "born": {"type": "string", "format": "date"},
+        "tags": {"type": "array", "items": TAG, "minItems": 6, "maxItems": 6},
+        "address": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "minLength": 8, "maxLength": 16}, "flat": TAG},
+            "required": ["city", "flat"],
+            "additionalProperties": False,
+        },
+    },
+    "required": ["id", "born", "tags", "address"],
+    "additionalProperties": False,
+}
 WAVES = {1: 6, 4: 4, 8: 3}  # by clients: each takes long enough that a moment of the machine's does not count
 
 
@@ -78,7 +95,7 @@ def run(where: Path | None = None, rounds: int = ROUNDS) -> list[Row]:
             for clients in WAVES:
                 more = {ALIKE: (ours, alike)} if clients > 1 else {}
                 found += _in_turn(partial(_throughput, clients=clients), number, pairs | more)
-            for scenario in (_shared_prompt, _long_prompt, _second_turn):
+            for scenario in (_shared_prompt, _long_prompt, _second_turn, _bound):
                 found += _in_turn(scenario, number, pairs)
         for kind, (one, other) in pairs.items():
             found.append(_shown(Measured(f"memory{kind}", 0, _memory(one), _memory(other), 0)))
@@ -193,6 +210,20 @@ def _second_turn(server: Served, number: int) -> dict[str, float]:
     return {name: median(found) for name, found in firsts.items()}
 
 
+def _bound(server: Served, number: int) -> dict[str, float]:
+    """Tokens a second of 8 clients whose answers are bound to a schema, two each, of 90 tokens or so."""
+    format_ = {"type": "json_schema", "json_schema": {"name": "person", "schema": PERSON, "strict": True}}
+    more = {"response_format": format_, "ignore_eos": False}
+
+    def client(place: int) -> list[Streamed]:
+        asked = [user(f"A person, with these tags: {words(8, (number, place, wave))}") for wave in range(2)]
+        return [ask(server.port, server.model, [each], 160, **more) for each in asked]
+
+    began = time.perf_counter()
+    answers = list(itertools.chain(*at_once([partial(client, place) for place in range(8)])))
+    return {"bound tokens/s": _tokens(answers) / (time.perf_counter() - began)}
+
+
 def _cold(server: Served, number: int, *, name: str, pause: float) -> dict[str, float]:
     """Seconds from a request for a model that is not loaded to its first token; the median of three.
 
@@ -298,6 +329,7 @@ def _rows(found: list[Measured]) -> list[Row]:
         "long first": ("… first token of the long prompt", None, False),
         "second turn": ("second turn of a chat, asked a second after the answer, first token", 1.0, False),
         "second turn at once": ("… asked at once", 1.0, False),
+        "bound tokens/s": ("eight answers bound to a JSON schema: tokens/s", None, True),
         "memory": ("memory", 1.2, False),
     }
     targets = {
