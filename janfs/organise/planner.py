@@ -153,7 +153,7 @@ def _tend(catalogue: Catalogue, model: Model, files: list[File], policy: Policy,
     parts = _lone_parts(model.folder, own, found, policy)
     if parts and manifest is None:
         return _pair(catalogue, parts[0])
-    return _generate(catalogue, model, found, retry)
+    return _generate(catalogue, model, found, policy, retry)
 
 
 def _first_to_stay(catalogue: Catalogue, each: Group) -> tuple[bool, int, str]:
@@ -199,7 +199,9 @@ def _is_by_itself(catalogue: Catalogue, owner: Model, projector: File) -> bool:
     return owner.status == "part" and groups.named(manifest, "mmproj") != paths.shown_name(projector.path)
 
 
-def _generate(catalogue: Catalogue, model: Model, found: list[Group], retry: bool) -> Step | None:
+def _generate(
+    catalogue: Catalogue, model: Model, found: list[Group], policy: Policy, retry: bool
+) -> Step | None:
     """The model.json for the binary, once all its shards are there: if there is none, or if the one that was
     generated would be another now.
     """
@@ -208,6 +210,8 @@ def _generate(catalogue: Catalogue, model: Model, found: list[Group], retry: boo
     files = files_in(catalogue, model.folder) + files_of(catalogue, model.uid)
     if written is None and any(paths.is_manifest(file.path) for file in files):
         return None  # one is yet to move in
+    if path in policy.unfinished:
+        return None  # somebody writes one
     stuck = model.stuck if written is None else written.stuck
     if (stuck is not None and not retry) or model.binary is None:
         return None

@@ -56,7 +56,7 @@ class Organiser:
         self._publish = publish
         self._enough = enough
         self._organise = organise
-        self._held: set[str] = set()
+        self._held: set[str] = set()  # places to look at again: what arrives may go without trace
         self._parts: set[str] = set()  # places of parts that wait for a model, or of a model for its part
         self._keeps: dict[str, set[str]] = {}  # by file: places that are as they should be while it is there
         self._emptied = emptied
@@ -140,7 +140,7 @@ class Organiser:
                 if _claim(step, claimed):
                     decisions += [Draft(uid, event, cause=step.cause) for uid, event in step.events]
                 continue
-            if place in policy.held:
+            if place in policy.held or paths.join(place, paths.MANIFEST) in policy.unfinished:
                 self._held.add(place)
             if step is None and pairing.is_waiting(self._catalogue, place, self._files_at(place)):
                 self._parts.add(place)

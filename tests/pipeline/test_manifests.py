@@ -214,6 +214,26 @@ class TestWhatIsLeftAlone:
         assert (document(model)["name"], document(model)["metadata"]["author"]) == ("M", "another")
         check_at_rest(model)
 
+    @pytest.mark.parametrize("end", ["written", "removed"])
+    def test_a_place_where_somebody_writes_the_first_one(self, world: World, end: str) -> None:
+        """Theirs is waited for without a word in the log. If it goes again, ours takes the place."""
+        writer = world.fs.start_write(PATH)
+        writer.write(b'{"name": ')
+        world.fs.put("models/a/a.gguf", gguf("a"))
+        world.wait(4000)
+        world.restart()
+        world.wait(70)
+        assert world.model("a").reason is None
+        assert not {"write-planned", "write-failed"} & set(world.events())
+        if end == "removed":
+            world.fs.remove(PATH)
+        else:
+            writer.write(b'"Mine"}')
+        writer.close()
+        world.wait(70)
+        assert document(world)["name"] == ("Mine" if end == "written" else "a")
+        check_at_rest(world)
+
 
 class TestOwnWrites:
     def test_they_are_not_taken_for_someone_s_edit(self, model: World) -> None:
