@@ -31,7 +31,7 @@ def limited(seconds: float, memory: int) -> Iterator[None]:
     the process after fifteen times `seconds` by the wall's clock, with a traceback on stderr.
     """
     deadline = time.thread_time() + seconds
-    ceiling = _anonymous_memory() + memory
+    ceiling = anonymous_memory() + memory
     over = False
 
     def look(_signal: int, _frame: FrameType | None) -> None:
@@ -40,7 +40,7 @@ def limited(seconds: float, memory: int) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, _INTERVAL)  # first: what is raised in a finalizer is lost
         if time.thread_time() > deadline:
             raise LimitExceeded(f"it took more than {seconds:g} seconds")
-        if _anonymous_memory() > ceiling:
+        if anonymous_memory() > ceiling:
             raise LimitExceeded(f"it took more than {memory >> 20} MiB of memory")
 
     before = signal.signal(signal.SIGALRM, look)
@@ -62,7 +62,7 @@ def deepen_stacks(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_STACK, (size if most < 0 else min(size, most), most))
 
 
-def _anonymous_memory() -> int:
+def anonymous_memory() -> int:
     """Resident bytes that are not of a file: weights mapped in meanwhile do not count. See proc(5)."""
     _, resident, shared, *_ = Path("/proc/self/statm").read_text().split()
     return (int(resident) - int(shared)) * _PAGE

@@ -26,7 +26,7 @@ from janfs.engines.llama_cpp.embedding import Embedded, EmbeddingQueue
 from janfs.engines.llama_cpp.ending import die_with, end_process
 from janfs.engines.llama_cpp.grammar import STACK
 from janfs.engines.llama_cpp.intake import Intake, Item, Texts, Writing
-from janfs.engines.llama_cpp.limits import deepen_stacks
+from janfs.engines.llama_cpp.limits import anonymous_memory, deepen_stacks
 from janfs.engines.llama_cpp.loading import Loaded, load
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.scheduler import Scheduler
@@ -35,6 +35,7 @@ from janfs.engines.protocol import EngineSettings, Reply
 from janfs.errors import JanfsError
 
 _MOST_LEFT = 2  # grammars that each take a processor while the last answers are written
+_MOST_GROWN = 2**30  # bytes that they may take meanwhile
 
 
 class Worker:
@@ -55,6 +56,7 @@ class Worker:
             )
         self._embeddings = EmbeddingQueue(self._pooled) if self._pooled is not None else None
         self._waiting = waiting_of_this_process()
+        self._grown_from = 0  # bytes, when the first grammar was left behind
         self._turns = Turns()
         self._ended: deque[Turn] = deque(maxlen=n_parallel)  # chats whose next turn may be begun
         self._ahead: set[str] = set()  # what is computed without being asked for
@@ -117,12 +119,17 @@ class Worker:
             self._computing.put(item)
 
     def _wear(self) -> list[wire.Event]:
-        """Ask to be replaced where grammars without end have been left behind; end where they are many."""
+        """Ask to be replaced where grammars without end were left behind; end where they take too much."""
         left = self._writing.constraints.left if self._writing is not None else 0
-        if left > _MOST_LEFT:
-            print(f"llama.cpp comes to no end with {left} grammars", file=sys.stderr)
+        if not left:
+            return []
+        memory = anonymous_memory()
+        self._grown_from = self._grown_from or memory
+        if left > _MOST_LEFT or memory - self._grown_from > _MOST_GROWN:
+            taken = (memory - self._grown_from) >> 20
+            print(f"grammars that llama.cpp comes to no end with: {left}, and {taken} MiB", file=sys.stderr)
             os._exit(1)
-        return [wire.Worn()] if left else []
+        return [wire.Worn()]
 
     def _prepare(self, command: wire.Command) -> None:
         made = self._intake.take(command)

@@ -105,16 +105,36 @@ def test_a_grammar_without_end_is_refused_and_its_worker_is_to_be_replaced(
 def test_a_worker_ends_when_grammars_without_end_take_many_processors(
     sample_spec: Callable[..., RunSpec],
 ) -> None:
+    sampling = SamplingParams(grammar=ENDLESS["asked"])
+    bound = GenerateRequest(request_id="bound", prompt=TextPrompt("a b a b"), sampling=sampling)
+
+    async def scenario() -> None:
+        engine = await start_worker(sample_spec(ctx_len=512))
+        for message in ("too many ways", "too many ways", "comes to no end with: 3"):
+            async with aclosing(engine.generate(bound)) as replies:
+                with pytest.raises((InvalidInput, WorkerCrashed), match=message):
+                    [_ async for _ in replies]
+        assert (await engine.wait()).code == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.long
+def test_a_worker_ends_when_a_grammar_without_end_takes_the_memory(
+    sample_spec: Callable[..., RunSpec],
+) -> None:
     sampling = SamplingParams(grammar=ENDLESS["compiled"])
     bound = GenerateRequest(request_id="bound", prompt=TextPrompt("a"), sampling=sampling)
 
     async def scenario() -> None:
-        engine = await start_worker(sample_spec(ctx_len=512))
-        for message in ("too many ways", "too many ways", "comes to no end with 3 grammars"):
+        engine = await start_worker(sample_spec(ctx_len=8192))
+        async with aclosing(engine.generate(LONG)) as others:
+            await anext(others)
             async with aclosing(engine.generate(bound)) as replies:
-                with pytest.raises((InvalidInput, WorkerCrashed), match=message):
+                with pytest.raises(InvalidInput, match="too many ways"):
                     await anext(replies)
-        assert (await engine.wait()).code == 1
+            with pytest.raises(WorkerCrashed, match=r"no end with: 1, and 1\d{3} MiB"):
+                [_ async for _ in others]
 
     asyncio.run(scenario())
 
