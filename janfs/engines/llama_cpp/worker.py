@@ -156,7 +156,8 @@ class Worker:
                         turns.append(turn)
             if self._embeddings:
                 events += map(_to_vectors, self._embeddings.step(beside=writes))
-            self._channel.send([*events, *self._wear()])
+            events += self._wear()
+            self._channel.send(events)
             for turn in turns:
                 self._commands.put(turn)
             self._waiting.computed()

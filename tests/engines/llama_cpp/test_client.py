@@ -24,6 +24,12 @@ LONG = GenerateRequest(
 )
 
 
+def bound_to(grammar: str, prompt: str) -> GenerateRequest:
+    """A request for a short answer that fits a grammar."""
+    sampling = SamplingParams(max_tokens=9, grammar=grammar)
+    return GenerateRequest(request_id="bound", prompt=TextPrompt(prompt), sampling=sampling)
+
+
 def test_a_worker_that_stands_still_is_ended_and_its_requests_are_told(
     sample_spec: Callable[..., RunSpec],
 ) -> None:
@@ -56,8 +62,7 @@ def test_a_grammar_may_lead_from_rule_to_rule_as_deep_as_it_is_long(
 ) -> None:
     rules = [f"r{number} ::= {'(' * 60}r{number + 1}{')' * 60}?" for number in range(MAX_GRAMMAR // 140)]
     grammar = "\n".join(["root ::= r0", *rules, f'r{len(rules)} ::= "a"'])
-    sampling = SamplingParams(max_tokens=9, grammar=grammar)
-    deep = GenerateRequest(request_id="deep", prompt=TextPrompt("1, 2, 3,"), sampling=sampling)
+    deep = bound_to(grammar, "1, 2, 3,")
 
     async def scenario() -> None:
         engine = await start_worker(sample_spec(ctx_len=512))
@@ -80,8 +85,7 @@ ENDLESS = {  # to llama.cpp, which looks at every way in which a text may be rea
 def test_a_grammar_without_end_is_refused_and_its_worker_is_to_be_replaced(
     sample_spec: Callable[..., RunSpec], when: str
 ) -> None:
-    sampling = SamplingParams(max_tokens=9, grammar=ENDLESS[when])
-    bound = GenerateRequest(request_id="bound", prompt=TextPrompt("a b a b a b"), sampling=sampling)
+    bound = bound_to(ENDLESS[when], "a b a b a b")
 
     async def scenario() -> None:
         engine = await start_worker(sample_spec(ctx_len=512))
@@ -105,8 +109,7 @@ def test_a_grammar_without_end_is_refused_and_its_worker_is_to_be_replaced(
 def test_a_worker_ends_when_grammars_without_end_take_many_processors(
     sample_spec: Callable[..., RunSpec],
 ) -> None:
-    sampling = SamplingParams(grammar=ENDLESS["asked"])
-    bound = GenerateRequest(request_id="bound", prompt=TextPrompt("a b a b"), sampling=sampling)
+    bound = bound_to(ENDLESS["asked"], "a b a b")
 
     async def scenario() -> None:
         engine = await start_worker(sample_spec(ctx_len=512))
@@ -123,8 +126,7 @@ def test_a_worker_ends_when_grammars_without_end_take_many_processors(
 def test_a_worker_ends_when_a_grammar_without_end_takes_the_memory(
     sample_spec: Callable[..., RunSpec],
 ) -> None:
-    sampling = SamplingParams(grammar=ENDLESS["compiled"])
-    bound = GenerateRequest(request_id="bound", prompt=TextPrompt("a"), sampling=sampling)
+    bound = bound_to(ENDLESS["compiled"], "a")
 
     async def scenario() -> None:
         engine = await start_worker(sample_spec(ctx_len=8192))
