@@ -75,7 +75,9 @@ class Model(Protocol):
         """Compute `count` rows of a sequence's image from row `start` on. Raises as `decode` does."""
         ...
 
-    def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> Sampler: ...
+    def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> Sampler:
+        """What chooses the tokens of an answer. Raises `InvalidInput` when its grammar takes too long."""
+        ...
 
     def logprob(self, index: int, token: int, count: int) -> TokenLogprob:
         """How likely a token was by the logits of the last decode's entry `index`; the `count` likeliest."""
@@ -189,9 +191,10 @@ class Scheduler:
 
     def step(self) -> list[Event]:
         """Admit, decode once, sample. Returns what there is to tell, in order."""
-        self._admit()
-        if self.unwanted:
-            return []
+        refused = self._admit()
+        return refused if self.unwanted else [*refused, *self._compute()]
+
+    def _compute(self) -> list[Event]:
         for run in self._live:
             self._follow(run)
         self._send_back_what_does_not_fit()
@@ -272,9 +275,11 @@ class Scheduler:
             self._computed(run, count)
         return []
 
-    def _admit(self) -> None:
+    def _admit(self) -> list[Event]:
+        """Take in who waits, in order. Tells of those whose sampler cannot be made."""
+        refused: list[Event] = []
         if not self._continuous and self._live:
-            return
+            return refused
         # Room to grow in, so that an admitted request is not sent back within a few steps.
         headroom = self._model.n_ctx // 16
         while self._waiting and self._pool.has_seat:
@@ -282,13 +287,18 @@ class Scheduler:
             self._choose_leader(run, self._live)
             needed = len(run.tokens) - run.shared + headroom
             if self._live and self._pool.crowded(self._lacking() + needed):
-                return  # in order: a small request never overtakes a big one for good
+                break  # in order: a small request never overtakes a big one for good
+            try:
+                run.sampler = run.sampler or self._model.sampler(run.sampling, run.tokens)
+            except JanfsError as error:
+                refused.append(self._fail(run, error))
+                continue
             self._waiting.popleft()
             run.n_base = len(run.tokens) - 1
             run.seq = self._pool.open(run.base if run.caching else (), run.shared)
             run.began = self._clock() if run.began is None else run.began
-            run.sampler = run.sampler or self._model.sampler(run.sampling, run.tokens)
             self._live.append(run)
+        return refused
 
     def _choose_leader(self, run: Run, older: Sequence[Run]) -> None:
         """Let a request follow the one among `older` that has most in common with it."""

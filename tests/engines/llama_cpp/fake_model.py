@@ -9,7 +9,7 @@ from janfs.engines.llama_cpp.kv_memory import MAX_SEQUENCES, Saved
 from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.protocol import SamplingParams, TokenLogprob
-from janfs.errors import EngineError
+from janfs.errors import EngineError, InvalidInput
 
 END = 0
 PIECES = [b"", b"a", b"b", b"ab", "é".encode()[:1], "é".encode()[1:], b" ", b"\xff"]
@@ -154,6 +154,7 @@ class FakeModel(FakeMemory):
         self.logits: dict[int, int] = {}
         self.samplers: list[FakeSampler] = []
         self.next_outcome: Decoded | EngineError = Decoded.OK
+        self.next_sampler_fails = False
         self.batches: list[list[Entry]] = []
         self.looks: list[int] = []  # rows of images that were computed
 
@@ -191,6 +192,9 @@ class FakeModel(FakeMemory):
         return TokenLogprob(token, PIECES[token], -float(self.logits.pop(index)))
 
     def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> FakeSampler:
+        fails, self.next_sampler_fails = self.next_sampler_fails, False
+        if fails:
+            raise InvalidInput("The grammar takes too long.")
         return FakeSampler(self)
 
     def piece(self, token: int, *, special: bool = False) -> bytes:

@@ -13,7 +13,7 @@ from janfs.engines.llama_cpp.echo import Echo
 from janfs.engines.llama_cpp.pictures import Picture, placeholders, whole
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry, Scheduler
 from janfs.engines.protocol import Finished, SamplingParams, Spent, TextDelta, TokenLogprob, Usage
-from janfs.errors import ContextExceeded, EngineError, JanfsError
+from janfs.errors import ContextExceeded, EngineError, InvalidInput, JanfsError
 from tests.engines.llama_cpp.fake_model import END, PIECES, FakeModel, next_token
 
 N_CTX, N_PARALLEL = 64, 3
@@ -152,6 +152,10 @@ class Batching(RuleBasedStateMachine):
     def next_decode_goes_wrong(self, outcome: Decoded | EngineError) -> None:
         self.model.next_outcome = outcome
 
+    @rule()
+    def next_sampler_fails(self) -> None:
+        self.model.next_sampler_fails = True
+
     @rule(refused=st.booleans())
     def the_window_moves_on(self, refused: bool) -> None:
         self.model.sharing_refused = refused
@@ -192,6 +196,7 @@ class Batching(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.model.next_outcome = Decoded.OK
+        self.model.next_sampler_fails = False
         bound = 2 + len(self.expected) * N_CTX * 4
         for _ in range(bound):
             if self.scheduler.idle:
@@ -526,6 +531,21 @@ def test_a_failing_decode_fails_the_requests_in_it_and_not_those_that_wait() -> 
     heard = drain(scheduler)
     assert isinstance(heard["in it"][-1], JanfsError)
     assert isinstance(heard["waits"][-1], Finished)
+
+
+def test_a_request_whose_sampler_cannot_be_made_fails_alone() -> None:
+    model = FakeModel()
+    scheduler = Scheduler(model, n_parallel=2)
+    answer = SamplingParams(max_tokens=4, ignore_eos=True)
+    scheduler.submit("writes", [1], answer, ())
+    scheduler.step()
+    for request_id in ("fails", "follows"):
+        scheduler.submit(request_id, [1, 2], answer, ())
+    model.next_sampler_fails = True
+    heard = drain(scheduler)
+    assert [type(reply) for reply in heard["fails"]] == [InvalidInput]
+    assert isinstance(heard["writes"][-1], Finished)
+    assert isinstance(heard["follows"][-1], Finished)
 
 
 def test_when_llama_cpp_has_no_room_even_for_one_the_request_fails() -> None:
