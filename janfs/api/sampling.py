@@ -12,7 +12,7 @@ from janfs.errors import InvalidInput, UnsupportedParameter
 
 _IN_MODEL_JSON = {"typical_p": "typ_p"}  # another name for the same thing
 # Taken from the request alone.
-_BOUND = ("logit_bias", "grammar", "json_schema", "logprobs", "thoughts", "said")
+_BOUND = ("logit_bias", "grammar", "json_schema", "logprobs")
 _PLAIN = tuple(name for name in SamplingParams.__struct_fields__ if name not in _BOUND)
 
 

@@ -141,19 +141,6 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.fingerprint} {self.grammar_stamp or ''}"
 
 
-class Thoughts(msgspec.Struct, frozen=True):
-    """A bound on an answer's thought: after `most` tokens it is ended, with the tokens `closing`.
-
-    A thought stands between `begins` and `ends`; the prompt may have `begun` it.
-    """
-
-    most: int
-    begins: str
-    ends: str
-    closing: tuple[int, ...]
-    begun: bool
-
-
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """How the next token is chosen, and when to end. Raises `InvalidInput`, naming the field, out of range.
 
@@ -166,9 +153,6 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     which leave `min_keep` tokens to choose from at least.
     `logit_bias` adds to tokens' logits. A `grammar` (GBNF) or a `json_schema` (its text) binds the answer.
     `logprobs` asks for the logarithms of the chosen tokens' probabilities, and so many of the likeliest.
-    `thoughts` bounds a thought, and the tokens that are `said` belong to the answer already: the grammar goes
-    on behind them if it allows them, and begins anew otherwise. Both follow from the prompt, and nobody else
-    says them.
     """
 
     temperature: float = 0.7
@@ -194,8 +178,6 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     grammar: str | None = None
     json_schema: str | None = None
     logprobs: int | None = None
-    thoughts: Thoughts | None = None
-    said: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _within("temperature", self.temperature, 0, 2)

@@ -53,10 +53,8 @@ def test_each_field_is_the_requests_else_the_models_else_built_in(
 
 def test_every_sampling_field_can_be_asked_for_and_set_in_model_json() -> None:
     fields = set(SamplingParams.__struct_fields__)
-    assert fields - {"logprobs", "thoughts", "said"} <= set(GenerationFields.__struct_fields__), (
-        "a field cannot be asked for"
-    )
-    plain = fields - {"logit_bias", "grammar", "json_schema", "logprobs", "thoughts", "said"}
+    assert fields - {"logprobs"} <= set(GenerationFields.__struct_fields__), "a field cannot be asked for"
+    plain = fields - {"logit_bias", "grammar", "json_schema", "logprobs"}
     assert {IN_MODEL_JSON.get(name, name) for name in plain} <= set(MODEL_PARAMETERS), "not in model.json"
     assert plain == set(_values), "a sampling field is not tested here"
 

@@ -56,6 +56,8 @@ class Constraint:
 
     def go_on(self, tokens: Sequence[int]) -> None:
         """The answer begins with these tokens, if they are all allowed."""
+        if not tokens:
+            return
         further: object = llama.llama_sampler_clone(self._sampler)
         if self._ask(lambda: all(self._take(further, token) for token in tokens)):
             self._sampler, further = further, self._sampler
@@ -141,14 +143,19 @@ class Constraints:
         if text is not None:
             self._get(text, self._checking)
 
-    def of(self, params: SamplingParams) -> Constraint | None:
-        """A fresh one, which is the caller's to close; None where a request asks for no grammar."""
+    def of(self, params: SamplingParams, said: Sequence[int] = ()) -> Constraint | None:
+        """A fresh one, which is the caller's to close; None where a request asks for no grammar.
+
+        It goes on behind what is `said` if that is allowed. Raises `InvalidInput` where that takes too long.
+        """
         text = gbnf_of(params)
         if text is None:
             return None
         compiled = self._get(text, self._asking)
         tree = None if compiled.names_tokens else self._tree
-        return Constraint(llama.llama_sampler_clone(compiled.sampler), self._every, tree, self._asking)
+        made = Constraint(llama.llama_sampler_clone(compiled.sampler), self._every, tree, self._asking)
+        made.go_on(said)
+        return made
 
     def _get(self, text: str, aside: Aside) -> _Compiled:
         with self._lock:

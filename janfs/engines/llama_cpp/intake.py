@@ -88,13 +88,7 @@ class Intake:
         sampling = request.sampling
         form = gbnf_of(sampling) or self._form
         prepared = prepare(request.prompt, self._weights, self._chat, form, self._projector)
-        sampling = replace(
-            sampling,
-            grammar=prepared.grammar,
-            json_schema=None,
-            thoughts=prepared.thoughts,
-            said=prepared.said,
-        )
+        sampling = replace(sampling, grammar=prepared.grammar, json_schema=None)
         self._writing.check(sampling)
         echo = echo_of(request.prompt, prepared.tokens, self._weights) if request.echo else None
         caching = self._caching and request.cache_prompt

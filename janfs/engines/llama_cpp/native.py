@@ -13,6 +13,7 @@ import numpy as np
 
 from janfs.engines.llama_cpp.candidates import Candidates
 from janfs.engines.llama_cpp.constraint import Constraints
+from janfs.engines.llama_cpp.guidance import UNGUIDED, Guidance
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native_memory import NativeMemory
 from janfs.engines.llama_cpp.parameters import context_params
@@ -114,18 +115,18 @@ class NativeModel:
         return self._candidates.logprob(index, token, count)
 
     def sampler(
-        self, params: SamplingParams, prompt: Sequence[int]
+        self, params: SamplingParams, prompt: Sequence[int], guidance: Guidance = UNGUIDED
     ) -> ChainSampler | GreedySampler | CloseSampler | ThoughtBound:
-        free = self._sampler(params, prompt)
-        if params.thoughts is None:
+        free = self._sampler(params, prompt, guidance.said)
+        if guidance.thoughts is None:
             return free
-        return ThoughtBound(free, params.thoughts, lambda token: self.piece(token, special=True))
+        return ThoughtBound(free, guidance.thoughts, lambda token: self.piece(token, special=True))
 
     def _sampler(
-        self, params: SamplingParams, prompt: Sequence[int]
+        self, params: SamplingParams, prompt: Sequence[int], said: Sequence[int]
     ) -> ChainSampler | GreedySampler | CloseSampler:
         banned = banned_tokens(params, self.weights.end_tokens)
-        constraint = self.constraints.of(params)
+        constraint = self.constraints.of(params, said)
         words = [token for token in prompt if token >= 0]  # the others stand for images
         chain = sampler_chain(params, words, self.n_ctx, self.weights.n_vocab, banned)
         if constraint is not None or params.logprobs is not None:

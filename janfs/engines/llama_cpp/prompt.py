@@ -13,8 +13,9 @@ from janfs.engines.llama_cpp.dialects.reading import Reader, behind_thought, one
 from janfs.engines.llama_cpp.dialects.tagged import text_arguments
 from janfs.engines.llama_cpp.gbnf import behind, either
 from janfs.engines.llama_cpp.grammar import gbnf_of_tool
+from janfs.engines.llama_cpp.guidance import UNGUIDED, Guidance, Thoughts
 from janfs.engines.llama_cpp.pictures import Picture, Read, marked
-from janfs.engines.protocol import ChatPrompt, Image, Prompt, TextPrompt, Thoughts, TokenPrompt
+from janfs.engines.protocol import ChatPrompt, Image, Prompt, TextPrompt, TokenPrompt
 from janfs.errors import InvalidInput
 
 
@@ -49,8 +50,7 @@ class Prepared(NamedTuple):
 
     `stop` strings end the answer; `read` tells thoughts and calls in it from words, None where it is only
     words; `begun` is what it goes on with, and `shown` are special tokens whose text it needs for that; a
-    `grammar` (GBNF) binds the answer with what is `said` of it (see `SamplingParams`), and `thoughts` what is
-    thought before it.
+    `grammar` (GBNF) binds the answer.
     """
 
     tokens: list[int]
@@ -59,9 +59,8 @@ class Prepared(NamedTuple):
     shown: frozenset[int] = frozenset()
     grammar: str | None = None
     pictures: tuple[Picture, ...] = ()
-    thoughts: Thoughts | None = None
     begun: str = ""
-    said: tuple[int, ...] = ()
+    guidance: Guidance = UNGUIDED
 
 
 class Eyes(Protocol):
@@ -134,7 +133,7 @@ def _from_chat(
     marks, begun = chat.marks, _begun(prompt) or ""
     if not prompt.tools and not chat.thinks:
         said = _said(begun, tokens, vocabulary) if form is not None else ()
-        return Prepared(tokens, chat.stop, grammar=form, pictures=pictures, said=said)
+        return Prepared(tokens, chat.stop, grammar=form, pictures=pictures, guidance=Guidance(said))
     thinking = text.removesuffix(begun).rstrip().endswith(marks.thought[0])
     answered = behind_thought(begun, marks, thinking=thinking)
     thinks_on = answered is None
@@ -170,7 +169,7 @@ def _from_chat(
     if chat.thinks and prompt.most_thought is not None:
         thoughts = _bound(prompt.most_thought, vocabulary, marks, begun=thinks_on)
     said = _said(answered or "", tokens, vocabulary) if grammar is not None else ()
-    return Prepared(tokens, chat.stop, read, shown, grammar, pictures, thoughts, begun, said)
+    return Prepared(tokens, chat.stop, read, shown, grammar, pictures, begun, Guidance(said, thoughts))
 
 
 def _said(text: str, tokens: Sequence[int], vocabulary: Vocabulary) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import msgspec
 from janfs.engines.llama_cpp.choice import Chosen
 from janfs.engines.llama_cpp.dialects.stream import Part, PartStream
 from janfs.engines.llama_cpp.echo import Echo
+from janfs.engines.llama_cpp.guidance import UNGUIDED, Guidance
 from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.text import TextStream
 from janfs.engines.protocol import (
@@ -59,6 +60,7 @@ class Run(msgspec.Struct, eq=False):
     parts: PartStream | None = None  # tells thoughts and calls from words, where there may be some
     pictures: tuple[Picture, ...] = ()  # in the prompt, in order
     shown: frozenset[int] = frozenset()  # special tokens that it has to see
+    guidance: Guidance = UNGUIDED
     echo: Echo | None = None  # what is still to be told before the answer
     prompt_logprobs: list[TokenLogprob] = []  # of the prompt's tokens from the second on, as far as known
 

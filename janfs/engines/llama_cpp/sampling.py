@@ -81,7 +81,6 @@ class CloseSampler:
         self._chain = chain
         self._constraint = constraint
         self._banned = np.array(banned, np.int32)
-        self._said = params.said
         self._logprobs = params.logprobs
 
     def sample(self, index: int) -> Chosen:
@@ -90,7 +89,7 @@ class CloseSampler:
 
     def follow(self, index: int, token: int) -> Chosen:
         """Choose this token if it fits the grammar; otherwise one that does."""
-        if self._constraint is not None and not self._fits(self._constraint, token):
+        if self._constraint is not None and not self._constraint.take(token):
             token = self._choose(index, self._allowed(self._constraint))
             self._constraint.take(token)
         llama.llama_sampler_accept(self._chain, token)
@@ -116,12 +115,6 @@ class CloseSampler:
             but = ", of those that logit_bias leaves" if len(allowed) else ""
             raise InvalidInput(f"No token of this model fits the grammar here{but}.", param="grammar")
         return left
-
-    def _fits(self, constraint: Constraint, token: int) -> bool:
-        if self._said:
-            constraint.go_on(self._said)
-            self._said = ()
-        return constraint.take(token)
 
 
 def is_greedy(params: SamplingParams, chain: object, banned: Sequence[int]) -> bool:

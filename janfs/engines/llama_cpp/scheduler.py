@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, Protocol
 from janfs.engines.llama_cpp.budget import APART_SECONDS, STEP_SECONDS, Pace, shares, shares_in_turn
 from janfs.engines.llama_cpp.dialects.stream import PartStream
 from janfs.engines.llama_cpp.echo import Echo
+from janfs.engines.llama_cpp.guidance import UNGUIDED, Guidance
 from janfs.engines.llama_cpp.kv_memory import Memory
 from janfs.engines.llama_cpp.kv_pool import KvPool
 from janfs.engines.llama_cpp.pictures import Picture
@@ -75,7 +76,7 @@ class Model(Protocol):
         """Compute `count` rows of a sequence's image from row `start` on. Raises as `decode` does."""
         ...
 
-    def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> Sampler:
+    def sampler(self, params: SamplingParams, prompt: Sequence[int], guidance: Guidance) -> Sampler:
         """What chooses the tokens of an answer. Raises `InvalidInput` when its grammar takes too long."""
         ...
 
@@ -160,6 +161,7 @@ class Scheduler:
         caching: bool = True,
         parts: PartStream | None = None,
         shown: frozenset[int] = frozenset(),
+        guidance: Guidance = UNGUIDED,
         echo: Echo | None = None,
         pictures: tuple[Picture, ...] = (),
         param: str = "prompt",
@@ -176,6 +178,7 @@ class Scheduler:
         caching = caching and self._model.memory.can_share
         run = Run(request_id, list(tokens), len(tokens), sampling, TextStream(stop), caching=caching)
         run.parts, run.shown, run.echo, run.pictures = parts, shown, echo, pictures
+        run.guidance = guidance
         run.caching = run.caching and not run.scores  # what others computed has no logits any more
         self._waiting.append(run)
 
@@ -289,7 +292,7 @@ class Scheduler:
             if self._live and self._pool.crowded(self._lacking() + needed):
                 break  # in order: a small request never overtakes a big one for good
             try:
-                run.sampler = run.sampler or self._model.sampler(run.sampling, run.tokens)
+                run.sampler = run.sampler or self._model.sampler(run.sampling, run.tokens, run.guidance)
             except JanfsError as error:
                 refused.append(self._fail(run, error))
                 continue

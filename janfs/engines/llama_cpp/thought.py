@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from janfs.engines.llama_cpp.choice import Chosen
-from janfs.engines.protocol import Thoughts
+from janfs.engines.llama_cpp.guidance import Thoughts
 
 
 class Obedient(Protocol):

@@ -200,6 +200,7 @@ class Worker:
                         caching=item.caching,
                         parts=PartStream(made.read, made.begun) if made.read is not None else None,
                         shown=made.shown,
+                        guidance=made.guidance,
                         echo=item.echo,
                         pictures=made.pictures,
                         param=item.param,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from janfs.engines.llama_cpp.choice import Chosen
+from janfs.engines.llama_cpp.guidance import Guidance
 from janfs.engines.llama_cpp.kv_memory import MAX_SEQUENCES, Saved
 from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
@@ -191,7 +192,7 @@ class FakeModel(FakeMemory):
         """Says as a logprob what the logits are, which depend on the whole prefix."""
         return TokenLogprob(token, PIECES[token], -float(self.logits.pop(index)))
 
-    def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> FakeSampler:
+    def sampler(self, params: SamplingParams, prompt: Sequence[int], guidance: Guidance) -> FakeSampler:
         fails, self.next_sampler_fails = self.next_sampler_fails, False
         if fails:
             raise InvalidInput("The grammar takes too long.")

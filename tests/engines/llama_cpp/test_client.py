@@ -8,10 +8,19 @@ from collections.abc import Callable
 from contextlib import aclosing, suppress
 
 import pytest
+from msgspec.structs import replace
 
 from janfs.engines.llama_cpp.client import start_worker
 from janfs.engines.llama_cpp.grammar import MAX_GRAMMAR
-from janfs.engines.protocol import GenerateRequest, RunSpec, SamplingParams, TextDelta, TextPrompt
+from janfs.engines.protocol import (
+    ChatMessage,
+    ChatPrompt,
+    GenerateRequest,
+    RunSpec,
+    SamplingParams,
+    TextDelta,
+    TextPrompt,
+)
 from janfs.errors import InvalidInput, WorkerCrashed
 from tests.support.patience import PATIENCE
 
@@ -81,11 +90,21 @@ ENDLESS = {  # to llama.cpp, which looks at every way in which a text may be rea
 }
 
 
-@pytest.mark.parametrize("when", ENDLESS)
+@pytest.mark.parametrize(
+    "bound",
+    [
+        bound_to(ENDLESS["compiled"], "a b a b"),
+        bound_to(ENDLESS["asked"], "a b a b"),
+        replace(
+            bound_to(ENDLESS["asked"], ""),
+            prompt=ChatPrompt((ChatMessage("user", "a b"), ChatMessage("assistant", "ab" * 9))),
+        ),
+    ],
+    ids=["compiled", "asked", "begun"],
+)
 def test_a_grammar_without_end_is_refused_and_its_worker_is_to_be_replaced(
-    sample_spec: Callable[..., RunSpec], when: str
+    sample_spec: Callable[..., RunSpec], bound: GenerateRequest
 ) -> None:
-    bound = bound_to(ENDLESS[when], "a b a b a b")
 
     async def scenario() -> None:
         engine = await start_worker(sample_spec(ctx_len=512))

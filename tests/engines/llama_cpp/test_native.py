@@ -24,6 +24,7 @@ from janfs.engines.llama_cpp import (
     weights,
 )
 from janfs.engines.llama_cpp import log as log_module
+from janfs.engines.llama_cpp.guidance import UNGUIDED, Guidance
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native import NativeModel
 from janfs.engines.llama_cpp.pictures import Picture
@@ -238,10 +239,12 @@ def test_a_grammar_binds_every_token(tiny: NativeModel, temperature: float) -> N
     assert written(tiny, params, [1]) in (b"abc", b"abd")
 
 
-def written(model: NativeModel, params: SamplingParams, tokens: list[int]) -> bytes:
+def written(
+    model: NativeModel, params: SamplingParams, tokens: list[int], guidance: Guidance = UNGUIDED
+) -> bytes:
     """What a model writes behind some tokens, to its end."""
     model.check(params)
-    sampler, text = model.sampler(params, tokens), b""
+    sampler, text = model.sampler(params, tokens, guidance), b""
     batch = prompt(tokens)
     while True:
         assert model.decode(batch) is Decoded.OK
@@ -260,8 +263,8 @@ def test_a_grammar_goes_on_behind_what_is_said_where_it_allows_that(
     tiny: NativeModel, said: str, texts: tuple[bytes, ...]
 ) -> None:
     tokens = tuple(tiny.weights.tokenize(said))
-    params = SamplingParams(temperature=1.5, grammar='root ::= "ab" ("c" | "d")', seed=3, said=tokens)
-    assert written(tiny, params, [1, *tokens]) in texts
+    params = SamplingParams(temperature=1.5, grammar='root ::= "ab" ("c" | "d")', seed=3)
+    assert written(tiny, params, [1, *tokens], Guidance(tokens)) in texts
 
 
 def test_a_grammar_that_no_token_fits_is_the_callers_mistake(tiny: NativeModel) -> None:

@@ -148,7 +148,7 @@ THINKS = CHAT._replace(thinks=True)
 @pytest.mark.parametrize("begun", [True, False])
 def test_a_bound_on_thoughts_is_told_with_what_ends_one(begun: bool) -> None:
     asked = ChatPrompt((ChatMessage("user", "hi<think>" if begun else "hi"),), most_thought=5)
-    thoughts = prepare(asked, Letters(), THINKS).thoughts
+    thoughts = prepare(asked, Letters(), THINKS).guidance.thoughts
     assert thoughts is not None
     assert (thoughts.most, thoughts.begins, thoughts.ends, thoughts.begun) == (
         5,
@@ -157,9 +157,9 @@ def test_a_bound_on_thoughts_is_told_with_what_ends_one(begun: bool) -> None:
         begun,
     )
     assert spell(list(thoughts.closing)) == "\n</think>\n\n"
-    assert prepare(asked, Letters(), CHAT).thoughts is None, "it does not think at all"
+    assert prepare(asked, Letters(), CHAT).guidance.thoughts is None, "it does not think at all"
     free = ChatPrompt(asked.messages)
-    assert prepare(free, Letters(), THINKS).thoughts is None
+    assert prepare(free, Letters(), THINKS).guidance.thoughts is None
 
 
 @pytest.mark.parametrize(
@@ -181,13 +181,13 @@ def test_a_thought_that_an_answer_was_begun_with_is_gone_on_with(
     prepared = prepare(asked, Letters(), chat, form)
     assert spell(prepared.tokens) == f"^{head}{begun}"
     assert prepared.begun == begun
-    assert prepared.thoughts is not None
-    assert prepared.thoughts.begun is goes_on
+    assert prepared.guidance.thoughts is not None
+    assert prepared.guidance.thoughts.begun is goes_on
     assert prepared.grammar == (behind("</think>", form) if goes_on else form)
     assert prepared.read is not None
     answered = behind_thought(begun, chat.marks, thinking=bool(head))
     assert answered == (None if goes_on else "Yes")
-    assert spell(list(prepared.said)) == (answered or "")
+    assert spell(list(prepared.guidance.said)) == (answered or "")
     said = prepared.read(begun + "</think>Done", True)
     assert said.content == ("Done" if goes_on else f"{begun.rpartition('</think>')[2]}</think>Done")
 
@@ -203,29 +203,29 @@ def test_what_an_answer_was_begun_with_is_said_where_tokens_spell_it(
     chat = ChatFormat(lambda messages, tools=(): "^" + head)
     asked = ChatPrompt((USER, ChatMessage("assistant", "{a")))
     prepared = prepare(asked, Merging(leads=leads), chat, 'root ::= "{ab"')
-    assert spell(list(prepared.said)) == said
-    assert prepare(asked, Merging(leads=leads), chat).said == (), "nothing binds it"
+    assert spell(list(prepared.guidance.said)) == said
+    assert prepare(asked, Merging(leads=leads), chat).guidance.said == (), "nothing binds it"
 
 
 def test_of_an_answer_that_must_call_only_the_call_is_said() -> None:
     call = '<tool_call>\n{"name": "x"'
     asked = ChatPrompt((USER, ChatMessage("assistant", f"I look. {call}")), (Tool("x", strict=True),))
-    assert spell(list(prepare(asked, Letters(), CHAT).said)) == f"I look. {call}"
+    assert spell(list(prepare(asked, Letters(), CHAT).guidance.said)) == f"I look. {call}"
     for bound, form in ((replace(asked, must_call=True), None), (asked, 'root ::= "yes"')):
-        assert spell(list(prepare(bound, Letters(), CHAT, form).said)) == call
+        assert spell(list(prepare(bound, Letters(), CHAT, form).guidance.said)) == call
 
 
 def test_gpt_oss_goes_from_its_analysis_to_its_answer() -> None:
     chat = THINKS._replace(marks=HARMONY)
     asked = ChatPrompt((ChatMessage("user", "hi"),), most_thought=5)
     prepared = prepare(asked, Letters(), chat)
-    assert prepared.thoughts is not None
-    closing = spell(list(prepared.thoughts.closing))
+    assert prepared.guidance.thoughts is not None
+    closing = spell(list(prepared.guidance.thoughts.closing))
     assert prepared.read is not None
     told = prepared.read(f"<|channel|>analysis<|message|>Hm{closing}Yes.", True)
     assert told == Said("Yes.", "Hm")
-    assert "<|channel|>analysis<|message|>".startswith(prepared.thoughts.begins)
-    assert closing.startswith(prepared.thoughts.ends)
+    assert "<|channel|>analysis<|message|>".startswith(prepared.guidance.thoughts.begins)
+    assert closing.startswith(prepared.guidance.thoughts.ends)
 
 
 def test_who_wants_one_call_gets_one() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from janfs.engines.llama_cpp.choice import Chosen
 from janfs.engines.llama_cpp.client import start_worker
+from janfs.engines.llama_cpp.guidance import Thoughts
 from janfs.engines.llama_cpp.thought import ThoughtBound
 from janfs.engines.protocol import (
     ChatMessage,
@@ -21,7 +22,6 @@ from janfs.engines.protocol import (
     RunSpec,
     SamplingParams,
     TextDelta,
-    Thoughts,
 )
 from tests.engines.tiny_model import write_tiny_model
 
