@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.faults import HookedFileSystem
+from tests.pipeline.refusing import Refusing
 from tests.pipeline.world import World, only_errors_logged
 
 
@@ -15,6 +17,20 @@ def quiet() -> Iterator[None]:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path / "log.db")
+    made.tick()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def refusing() -> Refusing:
+    return Refusing()
+
+
+@pytest.fixture
+def stubborn(tmp_path: Path, refusing: Refusing) -> Iterator[World]:
+    """One whose disk refuses some calls."""
+    made = World(tmp_path / "stubborn.db", port=lambda fs: HookedFileSystem(fs, refusing))
     made.tick()
     yield made
     made.stop()
