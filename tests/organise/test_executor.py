@@ -1,7 +1,5 @@
-"""Carrying out plans: nothing overwritten, nothing lost, and finished after a stop at any call."""
+"""Moves and writes: nothing overwritten, and what others do meanwhile stays."""
 
-import errno
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,29 +7,15 @@ import pytest
 from msgspec.structs import replace
 
 from janfs.catalogue.entries import Plan
-from janfs.errors import FolderError, Unseen
+from janfs.errors import FolderError
 from janfs.events.types import CopyHow
-from janfs.folder import paths, real
+from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stat
 from janfs.organise import copier, executor, replacing, sharing
-from tests.fakes.faults import Crash, Fault, Faults, HookedFileSystem
+from tests.fakes.faults import Faults, HookedFileSystem
 from tests.fakes.filesystem import FakeFileSystem
-from tests.organise.hands import Fake, Hands, Make, Meanwhile, Real, WithoutFlags, in_steps, stamp
-
-SOURCE, TARGET = "models/x.gguf", "models/x/x.gguf"
-CONTENT, JSON = b"GGUF and so on", b'{"name": "x"}'
-MANIFEST = "models/x/model.json"
-
-
-def move_plan(fs: FileSystem, source: str = SOURCE, target: str = TARGET) -> Plan:
-    return Plan(op="op1", uid="u1", position=1, source=source, target=target, stamp=stamp(fs, source))
-
-
-TRASH = Plan(
-    op="op1", uid="u1", position=1, source="models/x", target=f"{paths.TRASH}/op1/x", reason="delete"
-)
-WRITE = Plan(op="op1", uid="u1", position=1, target=MANIFEST, reason="write")
-
+from tests.organise.hands import Hands, Make, Real, stamp
+from tests.organise.plans import CONTENT, JSON, MANIFEST, SOURCE, TARGET, TRASH, WRITE, move_plan
 
 # Moves.
 
@@ -213,6 +197,41 @@ def test_an_absolute_link_is_moved_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "blob").read_bytes() == CONTENT
 
 
+def test_a_move_that_stopped_between_link_and_unlink_is_finished(hands: Hands) -> None:
+    """A hard link at the target is what a stop between link and unlink leaves; both names are one file."""
+    hands.put(SOURCE, CONTENT)
+    hands.hard_link(SOURCE, TARGET)
+    plan = move_plan(hands.port)
+    assert executor.move(hands.port, plan) == executor.Moved(plan.stamp)
+    assert hands.tree() == {"models": None, "models/x": None, TARGET: CONTENT}
+
+
+def test_a_moved_link_does_not_lead_through_the_folder_that_it_left() -> None:
+    fs = FakeFileSystem()
+    fs.put("models/blobs/1", b"blob")
+    fs.symlink("models/org/alpha/l.gguf", "../../blobs/1")
+    stat = fs.stat("models/org/alpha/l.gguf")
+    assert stat is not None
+    plan = Plan("op", "u", 1, "models/alpha/l.gguf", "models/org/alpha/l.gguf", stat.stamp)
+    assert executor.move(fs, plan).link == "../blobs/1"
+    fs.remove_tree("models/org")
+    assert fs.read("models/alpha/l.gguf") == b"blob"
+
+
+def test_links_hold_where_the_models_folder_is_a_link_itself() -> None:
+    fs = FakeFileSystem()
+    fs.mkdir("/mnt/disk/big")
+    fs.symlink("models", "/mnt/disk/big")
+    fs.put("models/hub/snapshots/x.gguf", b"blob")
+    fs.symlink("models/loose.gguf", "hub/snapshots/x.gguf")
+    plan = Plan("op", "u", 1, "models/x/x.gguf", "models/hub/snapshots/x.gguf", how="symbolic-link")
+    copier.copy(fs, plan)
+    stat = fs.stat("models/loose.gguf")
+    assert stat is not None
+    executor.move(fs, Plan("op", "u", 1, "models/loose/loose.gguf", "models/loose.gguf", stat.stamp))
+    assert fs.read("models/x/x.gguf") == fs.read("models/loose/loose.gguf") == b"blob"
+
+
 # Writes.
 
 
@@ -239,153 +258,6 @@ def test_a_folder_in_the_way_is_no_file_of_ours(hands: Hands) -> None:
     hands.mkdir(MANIFEST)
     with pytest.raises(FolderError):
         executor.write(hands.port, WRITE, JSON)
-
-
-# Writes over what is there.
-
-
-def test_a_text_takes_the_place_of_another_and_nothing_is_left_beside_it(hands: Hands) -> None:
-    hands.put(MANIFEST, CONTENT)
-    assert replacing.replace(hands.port, WRITE, JSON, CONTENT) == stamp(hands.port, MANIFEST)
-    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: JSON}
-
-
-@pytest.mark.parametrize("theirs", [b"{}", CONTENT.swapcase(), b""])
-def test_a_text_that_someone_else_changed_is_not_replaced(hands: Hands, theirs: bytes) -> None:
-    hands.put(MANIFEST, theirs)
-    with pytest.raises(FolderError, match="what they write stays"):
-        replacing.replace(hands.port, WRITE, JSON, CONTENT)
-    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: theirs}
-
-
-@pytest.mark.parametrize("theirs", [CONTENT + b"!", CONTENT.swapcase()])
-def test_a_text_that_changes_at_the_last_moment_comes_back(hands: Hands, theirs: bytes) -> None:
-    hands.put(MANIFEST, CONTENT)
-
-    class LastMoment(Faults):
-        def __call__(self, name, perform, /, *args, **kwargs):  # type: ignore[no-untyped-def]
-            if name == "exchange" and hands.tree()[MANIFEST] == CONTENT:
-                hands.put(MANIFEST, theirs)
-            return super().__call__(name, perform, *args, **kwargs)
-
-    with pytest.raises(FolderError, match="at the last moment"):
-        replacing.replace(HookedFileSystem(hands.port, LastMoment()), WRITE, JSON, CONTENT)
-    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: theirs}
-
-
-def test_what_changed_at_the_last_moment_comes_back_after_a_crash_too(hands: Hands) -> None:
-    hands.put(MANIFEST, JSON)
-    hands.put("models/x/" + f"{paths.TEMP_PREFIX}op1.tmp", b"theirs")
-    with pytest.raises(FolderError, match="at the last moment"):
-        replacing.replace(hands.port, WRITE, JSON, CONTENT)
-    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: b"theirs"}
-
-
-# Writes over what is there, on a disk that cannot exchange two files at once.
-
-MADE, ASIDE = (f"models/x/{paths.TEMP_PREFIX}op1{end}" for end in (".tmp", "-model.json"))
-
-
-def save(hands: Hands, text: bytes) -> Callable[[], None]:
-    """Save as most editors do: a new file over the old one."""
-
-    def act() -> None:
-        hands.put("models/x/new", text)
-        hands.rename_over("models/x/new", MANIFEST)
-
-    return act
-
-
-def test_what_someone_saves_while_nothing_has_the_name_stays() -> None:
-    hands = in_steps()
-    hands.put(MANIFEST, CONTENT)
-    gap = Meanwhile(save(hands, b"theirs"), "set_aside", MANIFEST, ASIDE, after=True)
-    with pytest.raises(FolderError, match="exists already"):
-        replacing.replace(HookedFileSystem(hands.port, gap), WRITE, JSON, CONTENT)
-    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: b"theirs"}
-
-
-def test_what_someone_saves_right_before_it_is_set_aside_comes_back() -> None:
-    hands = in_steps()
-    hands.put(MANIFEST, CONTENT)
-    late = Meanwhile(save(hands, b"theirs"), "set_aside", MANIFEST, ASIDE)
-    with pytest.raises(FolderError, match="at the last moment"):
-        replacing.replace(HookedFileSystem(hands.port, late), WRITE, JSON, CONTENT)
-    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: b"theirs"}
-
-
-def test_what_an_editor_writes_into_the_file_that_was_set_aside_comes_back() -> None:
-    hands = in_steps()
-    hands.put(MANIFEST, CONTENT)
-    editor = Meanwhile(lambda: hands.put(ASIDE, b"theirs"), "rename", MADE, MANIFEST, after=True)
-    with pytest.raises(FolderError, match="at the last moment"):
-        replacing.replace(HookedFileSystem(hands.port, editor), WRITE, JSON, CONTENT)
-    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: b"theirs"}
-
-
-def test_of_two_who_write_at_the_last_moment_the_later_one_stays() -> None:
-    hands = in_steps()
-    hands.put(MANIFEST, JSON)
-    hands.put(MADE, b"what one wrote into the old file")
-    later = Meanwhile(save(hands, b"what another saved"), "set_aside", MANIFEST, ASIDE)
-    with pytest.raises(FolderError, match="at the last moment"):
-        replacing.replace(HookedFileSystem(hands.port, later), WRITE, JSON, CONTENT)
-    assert hands.tree()[MANIFEST] == b"what another saved"
-
-
-@pytest.mark.parametrize(
-    ("found", "linked"),
-    [
-        ({ASIDE: JSON, MANIFEST: CONTENT}, None),
-        ({MADE: JSON, MANIFEST: CONTENT}, (MADE, ASIDE)),
-        ({MADE: JSON, ASIDE: CONTENT}, None),
-        ({MADE: JSON, ASIDE: CONTENT}, (ASIDE, MANIFEST)),
-        ({MADE: JSON, ASIDE: CONTENT}, (MADE, MANIFEST)),
-        ({MANIFEST: JSON, ASIDE: CONTENT}, None),
-        ({MANIFEST: JSON, ASIDE: CONTENT}, (ASIDE, MADE)),
-        ({MANIFEST: JSON, MADE: CONTENT}, None),
-    ],
-)
-def test_it_is_finished_from_wherever_it_stopped_between_link_and_unlink(
-    hands: Hands, found: dict[str, bytes], linked: tuple[str, str] | None
-) -> None:
-    for path, text in found.items():
-        hands.put(path, text)
-    if linked is not None:
-        hands.hard_link(*linked)
-    replacing.replace(hands.port, WRITE, JSON, CONTENT)
-    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: JSON}
-
-
-def test_where_nothing_can_be_put_back_nothing_is_set_aside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(errno.EPERM, "no links here")
-
-    monkeypatch.setattr(real, "_libc", WithoutFlags())
-    monkeypatch.setattr(os, "link", refuse)
-    hands = Real(tmp_path)
-    hands.put(MANIFEST, CONTENT)
-    with pytest.raises(FolderError, match="neither rename without overwriting nor give a file a second"):
-        replacing.replace(hands.port, WRITE, JSON, CONTENT)
-    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: CONTENT}
-
-
-@pytest.mark.parametrize("how", ["link", "second name", "gone", "folder"])
-def test_what_is_no_plain_file_is_not_replaced(hands: Hands, how: str) -> None:
-    hands.put("models/x/other", CONTENT)
-    match how:
-        case "link":
-            hands.symlink(MANIFEST, "other")
-        case "second name":
-            hands.hard_link("models/x/other", MANIFEST)
-        case "folder":
-            hands.mkdir(MANIFEST)
-    before = hands.tree()
-    with pytest.raises(FolderError, match=r"link|gone"):
-        replacing.replace(hands.port, WRITE, JSON, CONTENT)
-    assert hands.tree() == before
 
 
 # What someone writes right after us.
@@ -444,213 +316,3 @@ def test_a_disk_that_gives_what_is_renamed_another_inode_is_believed(hands: Hand
 
     fs = Renumbering(hands.port, Faults())
     assert executor.write(fs, WRITE, JSON) == stamp(fs, MANIFEST)
-
-
-# Whatever stops it, at every call.
-
-
-class Scenario:
-    """A root as it is before a plan, the plan, and carrying it out."""
-
-    def __init__(self, kind: str, make: Make) -> None:
-        self.hands = make()
-        self.kind = kind
-        match kind:
-            case "move":
-                self.hands.put(SOURCE, CONTENT)
-            case "move a link":
-                self.hands.put("blobs/1", CONTENT)
-                self.hands.symlink(SOURCE, "../blobs/1")
-            case "delete":
-                self.hands.put(TARGET, CONTENT)
-            case "write":
-                self.hands.mkdir("models/x")
-            case "replace":
-                self.hands.put(MANIFEST, CONTENT)
-            case "share":
-                self.hands.put(SOURCE, CONTENT)
-                self.hands.put(TARGET, CONTENT)
-                self.copy = stamp(self.hands.port, TARGET)
-        self.plan = {"delete": TRASH, "write": WRITE, "replace": WRITE}.get(kind) or move_plan(
-            self.hands.port
-        )
-        if isinstance(self.hands, Fake):  # what was there before is on the disk for good
-            for folder in [path for path, what in self.hands.tree().items() if what is None]:
-                self.hands.sync_folder(folder)
-
-    def run(self, faults: Faults | None = None) -> object:
-        fs = self.hands.port if faults is None else HookedFileSystem(self.hands.port, faults)
-        if self.kind == "write":
-            return executor.write(fs, self.plan, JSON)
-        if self.kind == "replace":
-            return replacing.replace(fs, self.plan, JSON, CONTENT)
-        if self.kind == "share":
-            return sharing.share(fs, self.plan, self.copy)
-        return executor.move(fs, self.plan)
-
-    def tree(self) -> dict[str, bytes | str | None]:
-        """What is there; of two files that are one, the second says so."""
-        found, fs = self.hands.tree(), self.hands.port
-        if self.kind == "share" and TARGET in found and stamp(fs, SOURCE) == stamp(fs, TARGET):
-            found[TARGET] = "a second name"
-        return found
-
-
-KINDS = ["move", "move a link", "delete", "write", "replace", "share"]
-
-
-def calls(kind: str, make: Make) -> list[str]:
-    faults = Faults()
-    Scenario(kind, make).run(faults)
-    return [name for name, _ in faults.calls]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("when", ["before", "during", "after"])
-def test_after_a_crash_at_any_call_it_is_finished(make: Make, kind: str, when: str) -> None:
-    done = Scenario(kind, make)
-    done.run()
-    for number, name in enumerate(calls(kind, make)):
-        stopped = Scenario(kind, make)
-        with pytest.raises(Crash):
-            stopped.run(Faults({number: Fault(when=when)}))  # type: ignore[arg-type]
-        stopped.run()
-        assert stopped.tree() == done.tree(), f"{when} call {number}, {name}"
-        stopped.run()
-        assert stopped.tree() == done.tree(), "a second time must change nothing"
-
-
-@pytest.mark.parametrize("make", [Fake, in_steps])
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_was_reported_done_survives_a_power_cut(kind: str, make: Make) -> None:
-    """Whether it was done at once, or finished after a crash at any call."""
-    done = Scenario(kind, make)
-    done.run()
-    for number, name in enumerate(["none", *calls(kind, make)]):
-        scenario = Scenario(kind, make)
-        if number:
-            with pytest.raises(Crash):
-                scenario.run(Faults({number - 1: Fault(when="after")}))
-        scenario.run()
-        assert isinstance(scenario.hands, Fake)
-        scenario.hands.power_cut()
-        assert scenario.tree() == done.tree(), f"crashed after call {number - 1}, {name}"
-
-
-@pytest.mark.parametrize("make", [Fake, in_steps])
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_power_cut_at_any_call_loses_nothing_and_it_is_finished(kind: str, make: Make) -> None:
-    done = Scenario(kind, make)
-    done.run()
-    for number, name in enumerate(calls(kind, make)):
-        scenario = Scenario(kind, make)
-        with pytest.raises(Crash):
-            scenario.run(Faults({number: Fault(when="after")}))
-        assert isinstance(scenario.hands, Fake)
-        scenario.hands.power_cut()
-        left = scenario.tree().values()
-        assert kind == "write" or CONTENT in left or (kind, JSON) in {("replace", each) for each in left}
-        scenario.run()
-        assert scenario.tree() == done.tree(), f"cut after call {number}, {name}"
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [
-        (errno.EACCES, "Permission denied"),
-        (errno.EPERM, "not permitted"),
-        (errno.EROFS, "read-only"),
-        (errno.ENOSPC, "disk is full"),
-        (errno.EXDEV, "another disk"),
-        (errno.EIO, "Input/output error"),
-    ],
-)
-def test_an_error_at_any_call_is_told_and_undone(make: Make, kind: str, code: int, words: str) -> None:
-    done = Scenario(kind, make)
-    before = Scenario(kind, make).tree()
-    done.run()
-    for number, name in enumerate(calls(kind, make)):
-        failed = Scenario(kind, make)
-        told = "gives no file a second name" if (name, code) == ("link_file", errno.EPERM) else words
-        with pytest.raises((FolderError, Unseen), match=told):
-            failed.run(Faults({number: Fault(code)}))
-        after = failed.tree()
-        assert after in (before, done.tree()), f"half done after {code} at call {number}, {name}"
-        failed.run()
-        assert failed.tree() == done.tree(), f"cannot be tried again after {number}, {name}"
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
-def test_a_disk_that_fails_for_good_is_told_and_loses_nothing(make: Make, kind: str, code: int) -> None:
-    """From some call on, every call fails: cleaning up fails too, and the first error is the one told."""
-    for number, name in enumerate(calls(kind, make)):
-        failed = Scenario(kind, make)
-        with pytest.raises((FolderError, Unseen)):
-            failed.run(Faults({later: Fault(code) for later in range(number, number + 50)}))
-        left = failed.tree().values()
-        lost = CONTENT not in left and (kind != "replace" or JSON not in left)
-        assert kind == "write" or not lost, f"lost at {number}, {name}"
-        failed.run()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_error_for_a_call_that_was_done_all_the_same_loses_nothing(make: Make, kind: str) -> None:
-    """As NFS reports it when an answer got lost and the call is sent twice."""
-    done = Scenario(kind, make)
-    done.run()
-    for number, name in enumerate(calls(kind, make)):
-        failed = Scenario(kind, make)
-        with pytest.raises((FolderError, Unseen)):
-            failed.run(Faults({number: Fault(errno.EIO, "after")}))
-        failed.run()
-        assert failed.tree() == done.tree(), f"cannot be finished after {number}, {name}"
-
-
-def test_a_disk_that_is_really_full_or_read_only_is_told() -> None:
-    hands = Fake()
-    hands.put(SOURCE, CONTENT)
-    plan = move_plan(hands.port)
-    hands.read_only = True
-    before = hands.tree()
-    with pytest.raises(FolderError, match=f"{SOURCE} could not become {TARGET}: .*read-only"):
-        executor.move(hands, plan)
-    with pytest.raises(FolderError, match=f"^{WRITE.target} could not be written: .*read-only"):
-        executor.write(hands, WRITE, JSON)
-    assert hands.tree() == before
-
-
-def test_a_move_that_stopped_between_link_and_unlink_is_finished(hands: Hands) -> None:
-    """A hard link at the target is what a stop between link and unlink leaves; both names are one file."""
-    hands.put(SOURCE, CONTENT)
-    hands.hard_link(SOURCE, TARGET)
-    plan = move_plan(hands.port)
-    assert executor.move(hands.port, plan) == executor.Moved(plan.stamp)
-    assert hands.tree() == {"models": None, "models/x": None, TARGET: CONTENT}
-
-
-def test_a_moved_link_does_not_lead_through_the_folder_that_it_left() -> None:
-    fs = FakeFileSystem()
-    fs.put("models/blobs/1", b"blob")
-    fs.symlink("models/org/alpha/l.gguf", "../../blobs/1")
-    stat = fs.stat("models/org/alpha/l.gguf")
-    assert stat is not None
-    plan = Plan("op", "u", 1, "models/alpha/l.gguf", "models/org/alpha/l.gguf", stat.stamp)
-    assert executor.move(fs, plan).link == "../blobs/1"
-    fs.remove_tree("models/org")
-    assert fs.read("models/alpha/l.gguf") == b"blob"
-
-
-def test_links_hold_where_the_models_folder_is_a_link_itself() -> None:
-    fs = FakeFileSystem()
-    fs.mkdir("/mnt/disk/big")
-    fs.symlink("models", "/mnt/disk/big")
-    fs.put("models/hub/snapshots/x.gguf", b"blob")
-    fs.symlink("models/loose.gguf", "hub/snapshots/x.gguf")
-    plan = Plan("op", "u", 1, "models/x/x.gguf", "models/hub/snapshots/x.gguf", how="symbolic-link")
-    copier.copy(fs, plan)
-    stat = fs.stat("models/loose.gguf")
-    assert stat is not None
-    executor.move(fs, Plan("op", "u", 1, "models/loose/loose.gguf", "models/loose.gguf", stat.stamp))
-    assert fs.read("models/x/x.gguf") == fs.read("models/loose/loose.gguf") == b"blob"

@@ -1,0 +1,159 @@
+"""Writes over what is there: no edit of somebody else's is lost, on any disk."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from janfs.errors import FolderError
+from janfs.folder import paths, real
+from janfs.organise import replacing
+from tests.fakes.faults import Faults, HookedFileSystem
+from tests.organise.hands import Hands, Meanwhile, Real, WithoutFlags, in_steps, stamp
+from tests.organise.plans import CONTENT, JSON, MANIFEST, WRITE
+
+
+def test_a_text_takes_the_place_of_another_and_nothing_is_left_beside_it(hands: Hands) -> None:
+    hands.put(MANIFEST, CONTENT)
+    assert replacing.replace(hands.port, WRITE, JSON, CONTENT) == stamp(hands.port, MANIFEST)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: JSON}
+
+
+@pytest.mark.parametrize("theirs", [b"{}", CONTENT.swapcase(), b""])
+def test_a_text_that_someone_else_changed_is_not_replaced(hands: Hands, theirs: bytes) -> None:
+    hands.put(MANIFEST, theirs)
+    with pytest.raises(FolderError, match="what they write stays"):
+        replacing.replace(hands.port, WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: theirs}
+
+
+@pytest.mark.parametrize("theirs", [CONTENT + b"!", CONTENT.swapcase()])
+def test_a_text_that_changes_at_the_last_moment_comes_back(hands: Hands, theirs: bytes) -> None:
+    hands.put(MANIFEST, CONTENT)
+
+    class LastMoment(Faults):
+        def __call__(self, name, perform, /, *args, **kwargs):  # type: ignore[no-untyped-def]
+            if name == "exchange" and hands.tree()[MANIFEST] == CONTENT:
+                hands.put(MANIFEST, theirs)
+            return super().__call__(name, perform, *args, **kwargs)
+
+    with pytest.raises(FolderError, match="at the last moment"):
+        replacing.replace(HookedFileSystem(hands.port, LastMoment()), WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: theirs}
+
+
+def test_what_changed_at_the_last_moment_comes_back_after_a_crash_too(hands: Hands) -> None:
+    hands.put(MANIFEST, JSON)
+    hands.put("models/x/" + f"{paths.TEMP_PREFIX}op1.tmp", b"theirs")
+    with pytest.raises(FolderError, match="at the last moment"):
+        replacing.replace(hands.port, WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: b"theirs"}
+
+
+# Writes over what is there, on a disk that cannot exchange two files at once.
+
+MADE, ASIDE = (f"models/x/{paths.TEMP_PREFIX}op1{end}" for end in (".tmp", "-model.json"))
+
+
+def save(hands: Hands, text: bytes) -> Callable[[], None]:
+    """Save as most editors do: a new file over the old one."""
+
+    def act() -> None:
+        hands.put("models/x/new", text)
+        hands.rename_over("models/x/new", MANIFEST)
+
+    return act
+
+
+def test_what_someone_saves_while_nothing_has_the_name_stays() -> None:
+    hands = in_steps()
+    hands.put(MANIFEST, CONTENT)
+    gap = Meanwhile(save(hands, b"theirs"), "set_aside", MANIFEST, ASIDE, after=True)
+    with pytest.raises(FolderError, match="exists already"):
+        replacing.replace(HookedFileSystem(hands.port, gap), WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: b"theirs"}
+
+
+def test_what_someone_saves_right_before_it_is_set_aside_comes_back() -> None:
+    hands = in_steps()
+    hands.put(MANIFEST, CONTENT)
+    late = Meanwhile(save(hands, b"theirs"), "set_aside", MANIFEST, ASIDE)
+    with pytest.raises(FolderError, match="at the last moment"):
+        replacing.replace(HookedFileSystem(hands.port, late), WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: b"theirs"}
+
+
+def test_what_an_editor_writes_into_the_file_that_was_set_aside_comes_back() -> None:
+    hands = in_steps()
+    hands.put(MANIFEST, CONTENT)
+    editor = Meanwhile(lambda: hands.put(ASIDE, b"theirs"), "rename", MADE, MANIFEST, after=True)
+    with pytest.raises(FolderError, match="at the last moment"):
+        replacing.replace(HookedFileSystem(hands.port, editor), WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: b"theirs"}
+
+
+def test_of_two_who_write_at_the_last_moment_the_later_one_stays() -> None:
+    hands = in_steps()
+    hands.put(MANIFEST, JSON)
+    hands.put(MADE, b"what one wrote into the old file")
+    later = Meanwhile(save(hands, b"what another saved"), "set_aside", MANIFEST, ASIDE)
+    with pytest.raises(FolderError, match="at the last moment"):
+        replacing.replace(HookedFileSystem(hands.port, later), WRITE, JSON, CONTENT)
+    assert hands.tree()[MANIFEST] == b"what another saved"
+
+
+@pytest.mark.parametrize(
+    ("found", "linked"),
+    [
+        ({ASIDE: JSON, MANIFEST: CONTENT}, None),
+        ({MADE: JSON, MANIFEST: CONTENT}, (MADE, ASIDE)),
+        ({MADE: JSON, ASIDE: CONTENT}, None),
+        ({MADE: JSON, ASIDE: CONTENT}, (ASIDE, MANIFEST)),
+        ({MADE: JSON, ASIDE: CONTENT}, (MADE, MANIFEST)),
+        ({MANIFEST: JSON, ASIDE: CONTENT}, None),
+        ({MANIFEST: JSON, ASIDE: CONTENT}, (ASIDE, MADE)),
+        ({MANIFEST: JSON, MADE: CONTENT}, None),
+    ],
+)
+def test_it_is_finished_from_wherever_it_stopped_between_link_and_unlink(
+    hands: Hands, found: dict[str, bytes], linked: tuple[str, str] | None
+) -> None:
+    for path, text in found.items():
+        hands.put(path, text)
+    if linked is not None:
+        hands.hard_link(*linked)
+    replacing.replace(hands.port, WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: JSON}
+
+
+def test_where_nothing_can_be_put_back_nothing_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(real, "_libc", WithoutFlags())
+    monkeypatch.setattr(os, "link", refuse)
+    hands = Real(tmp_path)
+    hands.put(MANIFEST, CONTENT)
+    with pytest.raises(FolderError, match="neither rename without overwriting nor give a file a second"):
+        replacing.replace(hands.port, WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: CONTENT}
+
+
+@pytest.mark.parametrize("how", ["link", "second name", "gone", "folder"])
+def test_what_is_no_plain_file_is_not_replaced(hands: Hands, how: str) -> None:
+    hands.put("models/x/other", CONTENT)
+    match how:
+        case "link":
+            hands.symlink(MANIFEST, "other")
+        case "second name":
+            hands.hard_link("models/x/other", MANIFEST)
+        case "folder":
+            hands.mkdir(MANIFEST)
+    before = hands.tree()
+    with pytest.raises(FolderError, match=r"link|gone"):
+        replacing.replace(hands.port, WRITE, JSON, CONTENT)
+    assert hands.tree() == before
