@@ -105,7 +105,7 @@ def check_host(headers: Mapping[str, str], ours: frozenset[str]) -> None:
         raise HttpRefusal(400, "invalid_header", "The Host header is missing.")
     if host not in ours:
         raise HttpRefusal(
-            403, "host_not_allowed", f"'{host[:100]}' is not a host of this service. See --allowed-host."
+            403, "host_not_allowed", f"'{host[:100]}' is not a host of this service. See --allow-host."
         )
 
 
@@ -119,7 +119,7 @@ def check_origin(headers: Mapping[str, str], allowed: frozenset[str]) -> str | N
     raise HttpRefusal(
         403,
         "origin_not_allowed",
-        f"Pages of '{origin[:100]}' may not call this service. See --allowed-origin.",
+        f"Pages of '{origin[:100]}' may not call this service. See --allow-origin.",
     )
 
 

@@ -75,11 +75,15 @@ def details(model: Mapping[str, Any]) -> str:
 
 
 def event_line(event: Mapping[str, Any]) -> str:
-    """One event on one line: position, time, type, who, after what, and the short parts of its data."""
+    """One event on one line: position, time, type, who, after what, and the short parts of its data.
+
+    What was noted about it follows, a line each.
+    """
     cause = f" after {event['cause']}" if event["cause"] is not None else ""
     facts = " ".join(_short(event["data"]))
     when = event["recorded_at"][:19].replace("T", " ")
-    return f"{event['position']:>6}  {when}  {event['type']:<17} {event['actor']}{cause}  {facts}".rstrip()
+    line = f"{event['position']:>6}  {when}  {event['type']:<17} {event['actor']}{cause}  {facts}".rstrip()
+    return "\n".join([line, *(f"        {note}" for note in event["data"].get("notes", ()))])
 
 
 def size(count: int) -> str:
@@ -117,8 +121,8 @@ def _status(model: Mapping[str, Any]) -> str:
 
 def _remark(model: Mapping[str, Any]) -> str:
     original = model.get("duplicate_of")
-    same = [f"The same content as {original}; `janfs dedupe` lets them share it."] if original else []
-    return " ".join([*([model["reason"]] if model.get("reason") else []), *same])
+    same = f"The same content as {original}; `janfs dedupe` lets them share it." if original else None
+    return " ".join(filter(None, [model.get("reason"), model.get("state_reason"), same]))
 
 
 def _plain(value: Any) -> str:

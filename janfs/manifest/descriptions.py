@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from janfs.manifest.parameters import WITHOUT_EFFECT
+
 PARAMETERS: Mapping[str, str] = MappingProxyType(
     {
         "ctx_len": "Tokens of context of all parallel requests together. 0: as the model was trained.",
@@ -27,16 +29,8 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "system_prompt": "What stands before the system message, where prompt_template is given in pieces.",
         "user_prompt": "What stands before what the user says, where prompt_template is given in pieces.",
         "ai_prompt": "What stands before the answer, where prompt_template is given in pieces.",
-        "pre_prompt": "Read and shown; without effect.",
-        "vision_model": "Read and shown; without effect.",
-        "text_model": "Read and shown; without effect.",
-        "model_type": "Read and shown; without effect.",
         "caching_enabled": "Whether what was computed of a prompt is kept for the next.",
-        "clean_cache_threshold": "Read and shown; without effect.",
-        "grp_attn_n": "Read and shown; without effect.",
-        "grp_attn_w": "Read and shown; without effect.",
         "grammar_file": "A file of GBNF in the folder that binds answers to requests without a form.",
-        "llama_log_folder": "Read and shown; without effect.",
         "full_url": "Where an engine elsewhere answers: the address of its chat completions, or of its API.",
         "base_urls": "The same for several that are alike, among which requests are shared out.",
         "auth_header": "The header that carries api_key. both: Authorization and api-key.",
@@ -58,17 +52,14 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "stream": "Read and shown; the request decides.",
         "seed": "The same seed, prompt and settings give the same answer. null: a new one each time.",
         "ignore_eos": "Whether an answer goes on past the token that ends it.",
-        "max_temperature": "Read and shown; without effect.",
         "typ_p": "How typical a token must be. 1: off.",
-        "tfs_z": "Without effect: llama.cpp has no tail-free sampling any more.",
         "mirostat": "Which Mirostat chooses tokens: 1 or 2. 0: none.",
         "mirostat_tau": "The surprise that Mirostat aims at.",
         "mirostat_eta": "How quickly Mirostat learns.",
         "dynatemp_range": "How far the temperature moves with how sure the model is. 0: not at all.",
         "dynatemp_exponent": "How the temperature follows how sure the model is.",
-        "penalize_nl": "Read and shown; without effect.",
-        "n_probs": "Read and shown; without effect.",
         "min_keep": "Tokens that typ_p, top_p and min_p leave to choose from at least.",
+        **{name: f"Without effect: {why}." for name, why in WITHOUT_EFFECT.items()},
     }
 )
 

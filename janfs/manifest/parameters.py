@@ -123,26 +123,36 @@ MODEL_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "seed": _integer(None, -(2**63), 2**63 - 1, automatic=(-1,)),  # null: a fresh one every time
         "ignore_eos": Parameter("boolean", False),
         "max_temperature": _ANY_NUMBER,
-        "typ_p": _ANY_NUMBER,
+        "typ_p": Parameter("number", low=0, high=1),
         "tfs_z": _ANY_NUMBER,
-        "mirostat": _ANY_INTEGER,
-        "mirostat_tau": _ANY_NUMBER,
-        "mirostat_eta": _ANY_NUMBER,
-        "dynatemp_range": _ANY_NUMBER,
-        "dynatemp_exponent": _ANY_NUMBER,
+        "mirostat": Parameter("integer", low=0, high=2),
+        "mirostat_tau": Parameter("number", low=0, high=100),
+        "mirostat_eta": Parameter("number", low=0, high=1),
+        "dynatemp_range": Parameter("number", low=0, high=2),
+        "dynatemp_exponent": Parameter("number", low=0, high=10),
         "penalize_nl": _ANY_BOOLEAN,
         "n_probs": _ANY_INTEGER,
         "min_keep": Parameter("integer", low=0, high=2**20),
     }
 )
 
-OUTLIVED: Mapping[str, str] = MappingProxyType(
+WITHOUT_EFFECT: Mapping[str, str] = MappingProxyType(
     {
+        "pre_prompt": "a system message is the request's",
+        "vision_model": "whether a model sees images is seen from its projector",
+        "text_model": "what a model can do is read from its header",
+        "model_type": "what a model can do is read from its header",
+        "clean_cache_threshold": "what is cached goes when its place is needed",
+        "grp_attn_n": "llama.cpp has no grouped attention any more",
+        "grp_attn_w": "llama.cpp has no grouped attention any more",
+        "llama_log_folder": "what llama.cpp says is told where a load fails",
+        "max_temperature": "it bounds what a page offers, and nothing here",
         "tfs_z": "llama.cpp has no tail-free sampling any more",
         "penalize_nl": "llama.cpp penalises line feeds as all other tokens",
+        "n_probs": "a request says whether it wants logprobs",
     }
 )
-"""Model parameters that mean nothing any more, and why."""
+"""Parameters that are read and shown, and mean nothing (any more); and why."""
 
 
 def checked(name: str, parameter: Parameter, value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from janfs.errors import InvalidInput, ManifestError
 from janfs.manifest import jsonc
-from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS, OUTLIVED, Parameter, checked
+from janfs.manifest.parameters import ENGINE_PARAMETERS, MODEL_PARAMETERS, WITHOUT_EFFECT, Parameter, checked
 from janfs.manifest.positions import placed
 from janfs.manifest.schema import Manifest, SourceRef
 
@@ -240,8 +240,8 @@ class _Reader:
             elif parameter.kind == "text" and value == "N/A":
                 self.notes.append(f"{path} holds a placeholder and is ignored.")
                 continue
-            if name in OUTLIVED:
-                self.notes.append(f"{path} is without effect: {OUTLIVED[name]}.")
+            if name in WITHOUT_EFFECT:
+                self.notes.append(f"{path} is without effect: {WITHOUT_EFFECT[name]}.")
             if name in into:
                 if into[name] != value:
                     self.notes.append(f"{path} is ignored: {name} is given already.")

@@ -103,9 +103,12 @@ class TestTheTables:
     def test_every_bound_is_one_that_the_engine_protocol_keeps(
         self, table: dict[str, Parameter], struct: Any
     ) -> None:
-        for name, parameter in table.items():
-            if name not in struct.__struct_fields__ or parameter.low is None or parameter.high is None:
+        for known_as, parameter in table.items():
+            name = {"typ_p": "typical_p"}.get(known_as, known_as)
+            if name not in struct.__struct_fields__ or parameter.kind not in ("integer", "number"):
                 continue
+            assert parameter.low is not None, f"{known_as} has no bounds, so every request would fail"
+            assert parameter.high is not None, known_as
             for bound, beyond in ((parameter.low, parameter.low - 1), (parameter.high, parameter.high + 1)):
                 struct(**{name: bound})
                 if (name, beyond) == ("max_tokens", 0):

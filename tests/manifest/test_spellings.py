@@ -279,10 +279,12 @@ class TestUnknown:
         assert "engine_parameters.warp" in notes(raw)
         assert "parameters.mood" in notes(raw)
 
-    def test_parameters_that_mean_nothing_any_more_are_kept_and_noted(self) -> None:
-        raw = {"model_parameters": {"tfs_z": 0.9, "min_keep": 3}}
+    def test_parameters_that_mean_nothing_are_kept_and_noted(self) -> None:
+        raw = {"model_parameters": {"tfs_z": 0.9, "min_keep": 3}, "engine_parameters": {"grp_attn_n": 8}}
         assert manifest(raw).model_parameters == {"tfs_z": 0.9, "min_keep": 3}
+        assert manifest(raw).engine_parameters == {"grp_attn_n": 8}
         assert "model_parameters.tfs_z is without effect" in notes(raw)
+        assert "engine_parameters.grp_attn_n is without effect" in notes(raw)
         assert "min_keep" not in notes(raw)
 
     def test_unknown_fields_are_kept_and_noted(self) -> None:

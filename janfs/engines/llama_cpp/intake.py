@@ -11,7 +11,7 @@ from janfs.engines.llama_cpp.embedding_input import input_tokens
 from janfs.engines.llama_cpp.grammar import gbnf_of
 from janfs.engines.llama_cpp.loading import Loaded
 from janfs.engines.llama_cpp.prompt import Prepared, chat_text, check_tokens, prepare
-from janfs.engines.protocol import ChatPrompt, PlainText, SamplingParams
+from janfs.engines.protocol import ChatPrompt, PairPrompt, PlainText, SamplingParams
 from janfs.errors import InvalidInput, JanfsError
 
 
@@ -107,6 +107,8 @@ class Intake:
 
     def _texts(self, command: wire.Embed) -> Texts:
         if self._pooled is None:
+            if any(isinstance(each, PairPrompt) for each in command.inputs):
+                raise InvalidInput("This model writes text; it has no head that ranks.", param="model")
             raise InvalidInput(
                 'This model writes text. With "embedding": true among the engine_parameters of its '
                 "model.json it makes embeddings too.",

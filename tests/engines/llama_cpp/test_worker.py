@@ -236,6 +236,8 @@ def test_a_model_that_writes_makes_vectors_only_if_it_is_told_to(tiny_model: Pat
     async def refused(engine: Engine) -> None:
         with pytest.raises(InvalidInput, match='"embedding": true'):
             await engine.embed((TextPrompt("a cat."),))
+        with pytest.raises(InvalidInput, match="no head that ranks"):
+            await engine.embed((PairPrompt("a", "b"),))
 
     async def unpooled(engine: Engine) -> None:
         with pytest.raises(InvalidInput, match="pooling is none"):
