@@ -17,7 +17,19 @@ from janfs.api.body import ClientGone, check_announced, check_type, read_body, r
 from janfs.api.context import ApiContext, Limits
 from janfs.api.errors import HttpRefusal, asgi_response
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/schemas/model.json", "/schemas/engine.json"})  # need no key
+OPEN_PATHS = frozenset(
+    {
+        *("/healthz", "/readyz"),
+        *(
+            "/",
+            "/docs",
+            "/openapi.json",
+            "/schemas/model.json",
+            "/schemas/engine.json",
+        ),  # the same everywhere
+    }
+)
+"""What needs no key."""
 _PREFLIGHT_SECONDS = "600"
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  # not bound here, but not a name either
 

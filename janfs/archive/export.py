@@ -66,21 +66,30 @@ class Packed:
         return e.ModelExported(self.name, self._digest.hexdigest(), self._size)
 
 
-def earlier_histories(log: LogReader, records: Iterable[Record], deep: int = 0) -> list[tuple[str, Record]]:
+def earlier_histories(log: LogReader, records: Iterable[Record]) -> list[tuple[str, Record]]:
     """What happened to a model before it came: each event with the archive it came in, oldest first.
 
+    What came twice is told once, and what is in its own history here, of which `records` are, not at all.
     Raises `ArchiveError` for a history that is not what was packed.
     """
-    found: list[tuple[str, Record]] = []
+    told = set(own := list(records))
+    found = []
+    for archive, record in _came_with(log, own):
+        if record not in told:
+            told.add(record)
+            found.append((archive, record))
+    return found
+
+
+def _came_with(log: LogReader, records: Iterable[Record], deep: int = 0) -> Iterator[tuple[str, Record]]:
     for record in records:
         if record.type == "model-imported" and deep < _DEEPEST:
             event = msgspec.json.decode(record.data, type=e.ModelImported)
             text = log.document(event.history)
             if text is not None:
                 before = past.decode(text)
-                found += earlier_histories(log, before, deep + 1)
-                found += [(event.archive, each) for each in before]
-    return found
+                yield from _came_with(log, before, deep + 1)
+                yield from ((event.archive, each) for each in before)
 
 
 def named_files(catalogue: Catalogue, model: Model) -> dict[str, File]:

@@ -94,6 +94,8 @@ def blame(root: Path, api_key: str | None, as_json: bool, id: str) -> None:
     if as_json:
         click.echo(printing.as_json(found))
         return
+    if not found["leaves"]:
+        click.echo("It has no model.json that could be read.")
     for leaf in found["leaves"]:
         when = leaf["recorded_at"][:19].replace("T", " ")
         value = f"{spelled(leaf['path'])} = {printing.as_json_line(leaf['value'])}"
@@ -221,7 +223,7 @@ def _print_changes(found: Mapping[str, Any]) -> None:
         click.secho(f"{sign} {spelled(change['path'])}: {values}", fg=colour)
     problem = (found["after"] or {}).get("problem")
     if problem is not None:
-        click.echo(f"The file cannot be read: {problem['reason']}. What was in force before is.")
+        click.echo(f"The file cannot be read: {problem['reason']} What was in force before it stays.")
     elif not found["changes"]:
         click.echo(
             "No setting is different." if not found["text"] else "Only the text is different (--text)."

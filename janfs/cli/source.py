@@ -230,6 +230,8 @@ class Offline:
 
 def _refusal(status: int, said: dict[str, Any], text: str) -> JanfsError:
     detail = str(said.get("error", {}).get("message", text))
+    if status == 401:
+        detail = "The running janfs asks for a key: --api-key KEY, or JANFS_API_KEY in the environment."
     return {404: NotFound, 400: InvalidInput}.get(status, JanfsError)(detail)
 
 

@@ -33,10 +33,10 @@ def plan(manifests: Manifests, catalogue: Catalogue, command: Edit) -> tuple[lis
     """
     model = _model(catalogue, command.model_id)
     file = catalogue.files.get(paths.join(model.folder, paths.MANIFEST))
+    if file is not None and file.refused is not None:
+        raise ManifestUntouched(f"{file.refused.reason} Mend the file first; it is left as it is until then.")
     if file is None or file.document is None:
         raise ManifestUntouched(f"{model.id} has no model.json yet that could be changed.")
-    if file.refused is not None:
-        raise ManifestUntouched(f"{file.refused.reason} Mend the file first; it is left as it is until then.")
     if command.if_match not in (None, file.document):
         raise PreconditionFailed(f"The model.json of {model.id} is not what it was when you read it.")
     disk = manifests.recorded(file)

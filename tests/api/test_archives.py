@@ -89,8 +89,11 @@ def test_the_same_archive_again_gives_no_second_model(service: Service, other: S
         other.drop(name, archive)
         eventually(lambda: other.pipeline.catalogue.files[f"models/{name}"].taken, "it was not taken in")  # noqa: B023
     assert [model["id"] for model in other.get("/v1/models")["data"]] == ["tiny"]
+    past = [item["event"]["position"] for item in earlier(other, "tiny")]
+    assert len(past) == len(set(past)) > 0, "its past is told twice"
     answer = service.client.post("/v1/import", json={"path": str(other.root / "models/one.janfs.tar")})
     assert answer.json() == {"id": "tiny", "new": False, "object": "imported"}
+    assert earlier(service, "tiny") == [], "what happened here is told as from elsewhere"
 
 
 def test_another_model_of_that_name_stays_what_it_is(

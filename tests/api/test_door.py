@@ -176,10 +176,14 @@ def test_headers_and_urls_have_bounds(open_door: Service) -> None:
     assert error_of(open_door.client.get(f"/v1/models/{'a' * 400}")) == (414, "url_too_long")
 
 
-def test_the_key_guards_everything_but_the_health_checks(guarded: Service) -> None:
+def test_the_key_guards_everything_but_the_health_checks_and_what_is_the_same_everywhere(
+    guarded: Service,
+) -> None:
     for path in ("/healthz", "/readyz"):
         assert guarded.client.get(path).status_code in (200, 503), path
-    for path in ("/v1/models", "/v1/events", "/v1/events/stream", "/docs", "/openapi.json", "/", "/nowhere"):
+    for path in ("/", "/docs", "/openapi.json", "/schemas/model.json", "/schemas/engine.json"):
+        assert guarded.client.get(path, follow_redirects=True).status_code == 200, path
+    for path in ("/v1/models", "/v1/events", "/v1/events/stream", "/metrics", "/models", "/nowhere"):
         answer = guarded.client.get(path)
         assert error_of(answer) == (401, "invalid_api_key"), path
         assert answer.headers["www-authenticate"] == "Bearer"

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.service import Service
+from tests.api.service import Service, eventually
 
 PATH = "models/tiny/model.json"
 
@@ -135,6 +135,17 @@ def test_a_file_that_cannot_be_read_is_left_as_it_is(tiny: Service) -> None:
     answer = patch(tiny, {"name": "Mine"})
     assert answer.status_code == 409, answer.text
     assert (tiny.root / PATH).read_text() == '{"name": '
+
+
+def test_nor_is_one_that_could_never_be_read_changed(tiny: Service) -> None:
+    (tiny.root / "models/never").mkdir()
+    (tiny.root / "models/never/model.json").write_text('{"name": ')
+    tiny.drop("never/never.gguf")
+    eventually(
+        lambda: "never" in str(tiny.get("/v1/models")), "a text that may still be written is waited for"
+    )
+    answer = tiny.client.patch("/v1/models/never", json={"name": "Mine"})
+    assert (answer.status_code, "Mend the file first" in answer.text) == (409, True), answer.text
 
 
 def test_a_read_only_file_is_left_as_it_is(tiny: Service) -> None:

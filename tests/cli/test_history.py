@@ -89,6 +89,20 @@ def test_diff_takes_moments(on: Callable[..., Result]) -> None:
     assert "yesterday 14:00" in refused.output
 
 
+def test_of_a_model_json_that_could_never_be_read_it_is_said(tmp_path: Path) -> None:
+    (tmp_path / "models/never").mkdir(parents=True)
+    (tmp_path / "models/never/never.gguf").write_bytes(tiny_gguf("Never"))
+    (tmp_path / "models/never/model.json").write_text('{"name": }')
+    for command, said in (
+        ("organise", ""),
+        ("diff never", "A value is missing before '}'. What was in force before it stays."),
+        ("blame never", "It has no model.json that could be read."),
+    ):
+        result = CliRunner().invoke(main, [*command.split(), "--root", str(tmp_path)])
+        assert result.exit_code == 0, result.output
+        assert said in result.output
+
+
 def test_blame_prints_a_line_for_each_setting(on: Callable[..., Result]) -> None:
     lines = [line.split() for line in on("blame", "story").output.splitlines()]
     (mine,) = [line for line in lines if line[4] == "name"]
