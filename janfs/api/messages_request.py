@@ -166,6 +166,8 @@ def _messages(message: MessageParam, place: str) -> Iterator[ChatMessage]:
     if isinstance(message.content, str):
         yield ChatMessage(message.role, message.content)
         return
+    if not message.content and message.role == "user":
+        raise InvalidInput(f"'{place}.content' is empty.", param=f"{place}.content")
     pieces: list[Piece] = []
     thoughts: list[str] = []
     calls: list[ToolCall] = []

@@ -134,7 +134,10 @@ def messages_of(given: str | Sequence[dict[str, Any]]) -> tuple[ChatMessage, ...
                 found, turn = found + turn.message(), _Turn()
                 text, images = _content(output, f"{place}.output")
                 found += (ChatMessage("tool", text, tool_call_id=call_id, images=images),)
-    return found + turn.message()
+    found += turn.message()
+    if not found:
+        raise InvalidInput("'input' says nothing that could be answered.", param="input")
+    return found
 
 
 def _item(value: dict[str, Any], place: str) -> Item:

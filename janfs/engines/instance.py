@@ -134,7 +134,7 @@ class Instance:
         exit_ = asyncio.ensure_future(engine.wait())
         await _first(exit_, self._draining.wait(), engine.worn())
         if not (exit_.done() or self._draining.is_set()):
-            self.drain("a grammar without end takes a processor", replaced=True)
+            self.drain("work without end takes a processor", replaced=True)
         self.enter(Phase.STOPPING)
         if not exit_.done():
             await _first(exit_, self._unused.wait(), self._cut.wait())

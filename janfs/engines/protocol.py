@@ -274,8 +274,9 @@ class TokenPrompt(msgspec.Struct, frozen=True, tag="tokens"):
 class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
     """Messages, to be put through the model's chat template. A last one of the assistant's is gone on with.
 
-    The model may call the `tools`; with `must_call` it has to, and with `parallel` more than once. It may
-    think for `most_thought` tokens (None: as long as it wants), if it is of those that think at all.
+    Raises `InvalidInput` where there is none. The model may call the `tools`; with `must_call` it has to, and
+    with `parallel` more than once. It may think for `most_thought` tokens (None: as long as it wants), if it
+    is of those that think at all.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -283,6 +284,10 @@ class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
     must_call: bool = False
     parallel: bool = True
     most_thought: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.messages:
+            raise InvalidInput("'messages' has none: a chat needs at least one.", param="messages")
 
 
 Prompt = TextPrompt | TokenPrompt | ChatPrompt

@@ -190,6 +190,8 @@ def test_tokens_are_counted_as_they_would_be_computed(tiny: Service, client: ant
     ("fields", "where"),
     [
         ({"messages": []}, "messages"),
+        ({"messages": [{"role": "user", "content": []}]}, "messages[0].content"),
+        ({"messages": [{"role": "assistant", "content": []}]}, "messages"),
         ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "messages[0].content[0]"),
         ({"messages": [{"role": "user", "content": [{"type": "pdf"}]}]}, "messages[0].content[0].type"),

@@ -362,6 +362,7 @@ def test_every_kind_of_text_is_read(tiny: Service) -> None:
         ({"tool_choice": {"type": "web_search"}}, "unsupported_parameter", "tool_choice.type"),
         ({"odd": 1}, "unsupported_parameter", "odd"),
         ({"input": []}, "invalid_value", "input"),
+        ({"input": [{"type": "reasoning", "summary": []}]}, "invalid_value", "input"),
         ({"input": [{"type": "item_reference", "id": "1"}]}, "unsupported_parameter", "input[0].type"),
         ({"input": [{"role": "wizard", "content": "x"}]}, "invalid_value", "input[0].role"),
         ({"input": [{"role": "user"}]}, "invalid_value", "input[0].content"),

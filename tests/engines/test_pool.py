@@ -138,7 +138,7 @@ def test_an_engine_that_is_worn_leaves_its_place_to_a_fresh_one_while_its_reques
 
     bench = run(scenario, max_loaded=1)
     reasons = [fact.reason for fact in bench.facts if isinstance(fact, EngineStopped)]
-    assert reasons == ["a grammar without end takes a processor", "janfs is shutting down"]
+    assert reasons == ["work without end takes a processor", "janfs is shutting down"]
 
 
 def test_the_idle_model_that_was_unused_longest_makes_room() -> None:

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from janfs.engines.llama_cpp.chat import ChatFormat
 from janfs.engines.llama_cpp.prefix_tree import common_length
-from janfs.engines.llama_cpp.prompt import Vocabulary, chat_tokens
+from janfs.engines.llama_cpp.prompt import chat_tokens
+from janfs.engines.llama_cpp.vocabulary import Vocabulary
 from janfs.engines.protocol import ChatMessage, ChatPrompt, Finished, ReasoningDelta, Reply, TextDelta
 from janfs.errors import JanfsError
 

@@ -3,7 +3,7 @@
 import re
 from typing import Protocol
 
-from janfs.engines.llama_cpp.prompt import Vocabulary, check_tokens
+from janfs.engines.llama_cpp.vocabulary import Vocabulary, check_tokens
 from janfs.engines.protocol import Embeddable, PairPrompt, Pooling, TextPrompt, TokenPrompt
 from janfs.errors import InvalidInput
 

@@ -10,7 +10,8 @@ from janfs.engines.llama_cpp.echo import Echo, echo_of
 from janfs.engines.llama_cpp.embedding_input import input_tokens
 from janfs.engines.llama_cpp.grammar import gbnf_of
 from janfs.engines.llama_cpp.loading import Loaded
-from janfs.engines.llama_cpp.prompt import Prepared, chat_text, check_tokens, prepare
+from janfs.engines.llama_cpp.prompt import Prepared, chat_text, prepare
+from janfs.engines.llama_cpp.vocabulary import check_tokens
 from janfs.engines.protocol import ChatPrompt, PairPrompt, PlainText, SamplingParams
 from janfs.errors import InvalidInput, JanfsError
 
@@ -87,7 +88,9 @@ class Intake:
         request = command.request
         sampling = request.sampling
         form = gbnf_of(sampling) or self._form
-        prepared = prepare(request.prompt, self._weights, self._chat, form, self._projector)
+        prepared = prepare(
+            request.prompt, self._weights, self._chat, form, self._projector, n_ctx=self._writing.n_ctx
+        )
         sampling = replace(sampling, grammar=prepared.grammar, json_schema=None)
         self._writing.check(sampling)
         echo = echo_of(request.prompt, prepared.tokens, self._weights) if request.echo else None

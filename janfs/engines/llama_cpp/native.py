@@ -19,7 +19,6 @@ from janfs.engines.llama_cpp.native_memory import NativeMemory
 from janfs.engines.llama_cpp.parameters import context_params
 from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.positions import Image
-from janfs.engines.llama_cpp.prompt import check_tokens
 from janfs.engines.llama_cpp.sampling import (
     ChainSampler,
     CloseSampler,
@@ -30,6 +29,7 @@ from janfs.engines.llama_cpp.sampling import (
 )
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.llama_cpp.thought import ThoughtBound
+from janfs.engines.llama_cpp.vocabulary import check_tokens
 from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import EngineSettings, SamplingParams, TokenLogprob
 from janfs.errors import EngineError, LoadFailed

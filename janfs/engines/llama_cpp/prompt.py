@@ -15,34 +15,9 @@ from janfs.engines.llama_cpp.gbnf import behind, either
 from janfs.engines.llama_cpp.grammar import gbnf_of_tool
 from janfs.engines.llama_cpp.guidance import UNGUIDED, Guidance, Thoughts
 from janfs.engines.llama_cpp.pictures import Picture, Read, marked
+from janfs.engines.llama_cpp.vocabulary import Vocabulary, check_tokens
 from janfs.engines.protocol import ChatPrompt, Image, Prompt, TextPrompt, TokenPrompt
-from janfs.errors import InvalidInput
-
-
-class Vocabulary(Protocol):
-    """What is needed of a model's tokenizer. A token of -1 is one that the vocabulary does not have."""
-
-    @property
-    def n_vocab(self) -> int: ...
-
-    @property
-    def bos(self) -> int: ...
-
-    @property
-    def eos(self) -> int: ...
-
-    @property
-    def adds_bos(self) -> bool:
-        """Whether every text begins with `bos`."""
-        ...
-
-    def tokenize(self, text: str) -> list[int]:
-        """The tokens of a text, special tokens recognised, nothing added."""
-        ...
-
-    def piece(self, token: int, *, special: bool = False) -> bytes:
-        """The bytes of a token; of a special one only if they are asked for."""
-        ...
+from janfs.errors import ContextExceeded, InvalidInput
 
 
 class Prepared(NamedTuple):
@@ -78,27 +53,30 @@ def prepare(
     chat: ChatFormat,
     form: str | None = None,
     eyes: Eyes | None = None,
+    *,
+    n_ctx: int | None = None,
 ) -> Prepared:
     """The tokens to compute. Raises `InvalidInput`, and what the template raises.
 
     A `form` (GBNF) binds the answer; where tools may be called, the answer or the call of one.
-    Images are read by the `eyes`.
+    Images are read by the `eyes`. A text that cannot fit `n_ctx` tokens by its mere length is not cut into
+    any: for 15 million letters that takes a minute.
     """
     match prompt:
         case TokenPrompt(tokens):
             return Prepared(_at_least_one(check_tokens(tokens, vocabulary.n_vocab), vocabulary), grammar=form)
         case TextPrompt(text):
+            _check_length(text, vocabulary, n_ctx, "prompt")
             return Prepared(_from_text(text, vocabulary), grammar=form)
         case ChatPrompt():
-            return _from_chat(prompt, vocabulary, chat, form, eyes)
+            return _from_chat(prompt, vocabulary, chat, form, eyes, n_ctx=n_ctx)
 
 
-def check_tokens(tokens: Sequence[int], n_vocab: int, *, param: str = "prompt") -> list[int]:
-    """The tokens. Raises `InvalidInput`, naming `param`, if one is not in the vocabulary."""
-    for token in tokens:
-        if not 0 <= token < n_vocab:
-            raise InvalidInput(f"Token {token} is not in the vocabulary (0 to {n_vocab - 1}).", param=param)
-    return list(tokens)
+def _check_length(text: str, vocabulary: Vocabulary, n_ctx: int | None, param: str) -> None:
+    if n_ctx is not None and len(text) > n_ctx:
+        fewest = len(text) // vocabulary.longest
+        if fewest > n_ctx:
+            raise ContextExceeded(fewest, n_ctx, param=param)
 
 
 def chat_text(prompt: ChatPrompt, chat: ChatFormat) -> str:
@@ -121,7 +99,13 @@ def chat_tokens(prompt: ChatPrompt, vocabulary: Vocabulary, chat: ChatFormat) ->
 
 
 def _from_chat(
-    prompt: ChatPrompt, vocabulary: Vocabulary, chat: ChatFormat, form: str | None, eyes: Eyes | None
+    prompt: ChatPrompt,
+    vocabulary: Vocabulary,
+    chat: ChatFormat,
+    form: str | None,
+    eyes: Eyes | None,
+    *,
+    n_ctx: int | None,
 ) -> Prepared:
     images = [image for message in prompt.messages for image in message.images]
     pictures: tuple[Picture, ...] = ()
@@ -129,6 +113,7 @@ def _from_chat(
         text, tokens, pictures = _with_images(prompt, images, vocabulary, chat, eyes)
     else:
         text = chat_text(prompt, chat)
+        _check_length(text, vocabulary, n_ctx, "messages")
         tokens = _from_text(text, vocabulary)
     marks, begun = chat.marks, _begun(prompt) or ""
     if not prompt.tools and not chat.thinks:

@@ -13,12 +13,17 @@ from typing import Any
 
 import llama_cpp as llama
 
+from janfs.engines.llama_cpp.aside import Aside
+from janfs.engines.llama_cpp.limits import LimitExceeded
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.parameters import model_params
 from janfs.engines.protocol import EngineSettings, Pooling
-from janfs.errors import EngineError, LoadFailed
+from janfs.errors import EngineError, InvalidInput, LoadFailed
 
 _POOLINGS: tuple[Pooling, ...] = ("none", "mean", "cls", "last", "rank")  # llama.h: enum llama_pooling_type
+
+SHORT = 2**16  # bytes that are cut into tokens at once, in a second at the very worst
+MAX_SECONDS = 10.0  # for the tokens of a longer text; ten million letters of one kind take a minute
 
 _MROPE = {llama.LLAMA_ROPE_TYPE_MROPE, 40}  # ggml.h: GGML_ROPE_TYPE_IMROPE, which the package does not name
 
@@ -54,6 +59,7 @@ class Weights:
         self.bos = int(llama.llama_vocab_bos(self.vocabulary))  # -1 where the vocabulary has none
         self.eos = int(llama.llama_vocab_eos(self.vocabulary))
         self.sep = int(llama.llama_vocab_sep(self.vocabulary))
+        self.cutting = Aside("a text is cut into tokens", MAX_SECONDS)
         self._log = log
         self._adapters: list[Any] = []
 
@@ -127,12 +133,21 @@ class Weights:
     def tokenize(self, text: str, *, whole: bool = False, special: bool = True) -> list[int]:
         """The tokens of a text; what spells `special` tokens is recognised.
 
-        Nothing is added, unless it is a `whole` one: it begins and ends as the vocabulary wants it.
+        Nothing is added, unless it is a `whole` one: it begins and ends as the vocabulary wants it. For one
+        thread. Raises `InvalidInput` where it takes too long, which goes with the square of the number of
+        special tokens, and in some vocabularies of blanks.
         """
         data = text.encode()
         room = len(data) + 8  # a token covers at least a byte; some tokenizers put a blank in front
         tokens = (llama.llama_token * room)()
-        count = llama.llama_tokenize(self.vocabulary, data, len(data), tokens, room, whole, special)
+
+        def cut() -> int:
+            return int(llama.llama_tokenize(self.vocabulary, data, len(data), tokens, room, whole, special))
+
+        try:
+            count = cut() if len(data) <= SHORT else self.cutting.call(cut)
+        except LimitExceeded as error:
+            raise InvalidInput(f"The text cannot be cut into tokens: {error}.") from error
         if count < 0:
             raise EngineError(f"llama.cpp could not tokenize {len(data)} bytes.")
         return list(tokens[:count])
@@ -146,6 +161,11 @@ class Weights:
             if size >= 0:
                 return buffer.raw[:size]
             room = -size
+
+    @cached_property
+    def longest(self) -> int:
+        """The most bytes of a token."""
+        return max(map(len, self.pieces()), default=1) or 1
 
     def pieces(self) -> list[bytes]:
         """The bytes of every token, special ones spelled out."""

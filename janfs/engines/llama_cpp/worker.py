@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Sequence
 
@@ -26,16 +27,14 @@ from janfs.engines.llama_cpp.embedding import Embedded, EmbeddingQueue
 from janfs.engines.llama_cpp.ending import die_with, end_process
 from janfs.engines.llama_cpp.grammar import STACK
 from janfs.engines.llama_cpp.intake import Intake, Item, Texts, Writing
-from janfs.engines.llama_cpp.limits import anonymous_memory, deepen_stacks
+from janfs.engines.llama_cpp.limits import deepen_stacks
 from janfs.engines.llama_cpp.loading import Loaded, load
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.scheduler import Scheduler
 from janfs.engines.llama_cpp.waiting import waiting_of_this_process
+from janfs.engines.llama_cpp.wear import Wear
 from janfs.engines.protocol import EngineSettings, Reply
-from janfs.errors import JanfsError
-
-_MOST_LEFT = 2  # grammars that each take a processor while the last answers are written
-_MOST_GROWN = 2**30  # bytes that they may take meanwhile
+from janfs.errors import EngineError, JanfsError
 
 
 class Worker:
@@ -56,7 +55,7 @@ class Worker:
             )
         self._embeddings = EmbeddingQueue(self._pooled) if self._pooled is not None else None
         self._waiting = waiting_of_this_process()
-        self._grown_from = 0  # bytes, when the first grammar was left behind
+        self._wear = Wear(lambda: _left_behind(loaded))
         self._turns = Turns()
         self._ended: deque[Turn] = deque(maxlen=n_parallel)  # chats whose next turn may be begun
         self._ahead: set[str] = set()  # what is computed without being asked for
@@ -69,11 +68,7 @@ class Worker:
         threading.Thread(target=self._compute, name="compute", daemon=True).start()
         threading.Thread(target=self._read, name="read", daemon=True).start()
         while True:
-            command = self._next()
-            try:
-                self._prepare(command)
-            except JanfsError as error:
-                self._channel.send([wire.failure(command.id, error), *self._wear()])
+            self._prepare(self._next())
 
     def _read(self) -> None:
         while (frame := self._channel.receive()) is not None:
@@ -118,25 +113,22 @@ class Worker:
             self._ahead.add(item.id)
             self._computing.put(item)
 
-    def _wear(self) -> list[wire.Event]:
-        """Ask to be replaced where grammars without end were left behind; end where they take too much."""
-        left = self._writing.constraints.left if self._writing is not None else 0
-        if not left:
-            return []
-        memory = anonymous_memory()
-        self._grown_from = self._grown_from or memory
-        if left > _MOST_LEFT or memory - self._grown_from > _MOST_GROWN:
-            taken = (memory - self._grown_from) >> 20
-            print(f"grammars that llama.cpp comes to no end with: {left}, and {taken} MiB", file=sys.stderr)
-            os._exit(1)
-        return [wire.Worn()]
-
     def _prepare(self, command: wire.Command) -> None:
-        made = self._intake.take(command)
-        if isinstance(made, Item):
-            self._computing.put(made)
+        if isinstance(command, wire.Generate | wire.Embed) and command.id in self._cancelled:
+            return
+        try:
+            made = self._intake.take(command)
+        except JanfsError as error:
+            self._channel.send([wire.failure(command.id, error), *self._wear.told()])
+        except Exception as error:  # noqa: BLE001  # a defect here costs one request, not all that run
+            traceback.print_exc()
+            told = EngineError(f"The request could not be prepared: {type(error).__name__}: {error}.")
+            self._channel.send([wire.failure(command.id, told)])
         else:
-            self._channel.send([made])
+            if isinstance(made, Item):
+                self._computing.put(made)
+            else:
+                self._channel.send([made])
 
     def _compute(self) -> None:
         while True:
@@ -156,7 +148,7 @@ class Worker:
                         turns.append(turn)
             if self._embeddings:
                 events += map(_to_vectors, self._embeddings.step(beside=writes))
-            events += self._wear()
+            events += self._wear.told()
             self._channel.send(events)
             for turn in turns:
                 self._commands.put(turn)
@@ -230,6 +222,12 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(1)
     channel.send([wire.Ready(loaded.info)])
     Worker(channel, loaded, wanted.settings).run()
+
+
+def _left_behind(loaded: Loaded) -> int:
+    """How many texts and grammars llama.cpp works on in vain."""
+    writing = loaded.writing
+    return loaded.weights.cutting.left + (writing.constraints.left if writing is not None else 0)
 
 
 def _to_wire(request_id: str, reply: Reply | JanfsError) -> wire.Event:

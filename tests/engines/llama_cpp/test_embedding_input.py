@@ -22,6 +22,7 @@ class Letters:
     eos: int = EOS
     sep: int = SEP
     n_vocab: int = 256
+    longest: int = 1
     rerank_template: str | None = None
 
     def tokenize(self, text: str, *, whole: bool = False) -> list[int]:

@@ -10,7 +10,7 @@ from janfs.engines.llama_cpp.dialects.reading import Call, Said, behind_thought
 from janfs.engines.llama_cpp.gbnf import behind
 from janfs.engines.llama_cpp.prompt import prepare
 from janfs.engines.protocol import ChatMessage, ChatPrompt, TextPrompt, TokenPrompt, Tool
-from janfs.errors import InvalidInput
+from janfs.errors import ContextExceeded, InvalidInput
 
 CHAT = ChatFormat(
     lambda messages, tools=(): "^" + "".join(message.content for message in messages), ("stop here",)
@@ -26,6 +26,7 @@ class Letters(Struct):
     bos: int = BOS
     eos: int = ord("$")
     n_vocab: int = 0x110000
+    longest: int = 4
 
     def tokenize(self, text: str) -> list[int]:
         return list(map(ord, text))
@@ -47,8 +48,34 @@ class Merging(Letters, kw_only=True):
         return b">{" if token == 1 else chr(token).encode()
 
 
+class Unread(Letters):
+    """One whose texts are not to be cut into tokens."""
+
+    def tokenize(self, text: str) -> list[int]:
+        raise AssertionError(f"{len(text)} letters are cut into tokens")
+
+
 def spell(tokens: list[int]) -> str:
     return "".join(map(chr, tokens))
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [(TextPrompt("a" * 401), "prompt"), (ChatPrompt((ChatMessage("user", "a" * 401),)), "messages")],
+    ids=["text", "chat"],
+)
+def test_a_text_that_cannot_fit_by_its_length_is_refused_before_it_is_cut_into_tokens(
+    asked: TextPrompt | ChatPrompt, param: str
+) -> None:
+    with pytest.raises(ContextExceeded) as refused:
+        prepare(asked, Unread(longest=4), CHAT, n_ctx=99)
+    assert (refused.value.n_prompt_tokens, refused.value.n_ctx, refused.value.param) == (100, 99, param)
+    assert len(prepare(asked, Letters(longest=4), CHAT, n_ctx=101).tokens) == 402, "it might fit"
+
+
+def test_a_chat_has_a_message() -> None:
+    with pytest.raises(InvalidInput, match="needs at least one"):
+        ChatPrompt(())
 
 
 @given(st.text())
