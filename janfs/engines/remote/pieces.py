@@ -66,20 +66,23 @@ async def messages(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
 
     Raises `UpstreamError` for a message that has no end.
     """
-    rest = b""
+    line: list[bytes] = []  # in parts: a long one comes in many, and must not be copied for each
+    size = 0
     data: list[bytes] = []
     async for chunk in chunks:
-        rest += chunk
-        if len(rest) > MOST_BYTES:
-            raise UpstreamError(f"a message of its stream has more than {MOST_BYTES:,} bytes")
-        *lines, rest = rest.split(b"\n")
-        for line in lines:
-            text = line.removesuffix(b"\r")
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            text = b"".join((*line, end)).removesuffix(b"\r")
+            line, size = [], 0
             if text.startswith(b"data:"):
                 data.append(text[5:].removeprefix(b" "))
             elif not text and data:
                 yield b"\n".join(data)
                 data = []
+        line.append(rest)
+        size += len(rest)
+        if size > MOST_BYTES:
+            raise UpstreamError(f"a message of its stream has more than {MOST_BYTES:,} bytes")
     if data:  # some end without the empty line
         yield b"\n".join(data)
 

@@ -16,6 +16,7 @@ from janfs.manifest.remote import Address, RemoteEngine
 MOST_ACTIVE = 512  # requests at a time that one server is given
 LONGEST_WAIT = 600.0  # seconds that a server is left alone at most because it asks for it
 LOST_AFTER = 3  # looks at the only server; some are slow to answer while they compute
+_MOST_WORDS = 2000  # characters of an error that are passed on
 _MOST_WAITS = 100  # models of one server that are waited for
 
 
@@ -184,11 +185,12 @@ class Attempts:
 
 
 def named(upstream: Upstream, key: Key | None, error: UpstreamError) -> UpstreamError:
-    """The same error, saying whose it is, without the key in any of its words."""
+    """The same error, saying whose it is, without the key in its words, nor a part of it where they are cut."""
     hidden = key.hidden if key is not None else str
     whose = f"The engine '{upstream.engine.id}' at {upstream.name}"
+    words = hidden(f"{whose}: {error.detail.rstrip('.')}.")
     return UpstreamError(
-        hidden(f"{whose}: {error.detail.rstrip('.')}."),
+        words if len(words) <= _MOST_WORDS else f"{words[:_MOST_WORDS]}…",
         status=error.status,
         kind=hidden(error.kind),
         param=None if error.param is None else hidden(error.param),

@@ -19,7 +19,6 @@ from janfs.engines.remote.upstream import Upstream, named
 from janfs.errors import UpstreamError
 
 _DONE = b"[DONE]"
-_MOST_WORDS = 2000  # characters of an error that are passed on
 # Not the request's fault: another server may do better.
 _ELSEWHERE = frozenset({401, 403, 429, 502, 503, 504})
 _SAME_STATUS = frozenset({503, 504})  # the other failures of a server are a 502 of ours
@@ -165,13 +164,13 @@ def _refused(answer: httpx.Response, body: bytes) -> UpstreamError:
     error = said.get("error") if isinstance(said, dict) else None
     fields: dict[str, Any] = error if isinstance(error, dict) else {}
     told = message_of(said)
-    words = f"it answers with status {status}" + (f": {told[:_MOST_WORDS]}" if told else "")
+    words = f"it answers with status {status}" + (f": {told}" if told else "")
     elsewhere = status in _ELSEWHERE
     if status in (401, 403):
         words = f"it does not let us in (status {status}). Look at api_key in the engine's file"
         return UpstreamError(words, kind="upstream_unauthorized", elsewhere=elsewhere)
     if answer.is_redirect:
-        place = answer.headers.get("location", "nowhere")[:200]
+        place = answer.headers.get("location", "nowhere")
         words = f"it sends us to {place}, which is not followed. Write down the address itself"
         return UpstreamError(words, kind="upstream_redirects")
     if status in (407, 511) or (status >= 500 and status not in _SAME_STATUS):

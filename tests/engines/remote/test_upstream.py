@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from janfs.engines.remote.upstream import LONGEST_WAIT, MOST_ACTIVE, Attempt, Attempts, Upstream, next_of
+from janfs.engines.remote.model import Key
+from janfs.engines.remote.upstream import (
+    LONGEST_WAIT,
+    MOST_ACTIVE,
+    Attempt,
+    Attempts,
+    Upstream,
+    named,
+    next_of,
+)
 from janfs.errors import EngineError, JanfsError, UpstreamError
 from janfs.manifest.remote import RemoteEngine, remote_engine
 
@@ -140,3 +149,11 @@ def test_an_engine_of_one_server_knows_that_there_is_no_other() -> None:
     assert servers(1)[0].alone
     assert not servers(2)[0].alone
     assert RemoteEngine(id="x", addresses=()).addresses == ()
+
+
+@given(st.integers(0, 2_100))
+def test_of_a_key_in_a_long_error_no_part_is_told(before: int) -> None:
+    key = "sk-1234567890"
+    error = named(servers(1)[0], Key(key), UpstreamError(f"{'x' * before}{key} is bad"))
+    assert "sk-1" not in error.detail, "what was cut off is a part of the key"
+    assert len(error.detail) <= 2_001
