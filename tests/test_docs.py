@@ -8,6 +8,7 @@ from typing import get_args
 import click
 import pytest
 
+from janfs.api.errors import STATUS
 from janfs.api.openapi import OPERATIONS, describe
 from janfs.availability import NowStatus
 from janfs.cli import main
@@ -87,6 +88,14 @@ def test_every_event_type_and_field_is_in_the_event_reference(event_type: type) 
 @pytest.mark.parametrize("parameter", sorted({*ENGINE_PARAMETERS, *MODEL_PARAMETERS}))
 def test_every_parameter_is_in_the_model_json_reference(parameter: str) -> None:
     assert f"`{parameter}`" in DOCS["model-json.md"], f"docs/model-json.md does not tell of {parameter}"
+
+
+def test_every_code_of_an_error_is_in_the_api_reference() -> None:
+    kinds = [kind for kind, _ in STATUS]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    missing = {kind.code for kind in kinds if f"`{kind.code}`" not in API}
+    assert not missing, f"docs/api.md does not tell of {missing}"
 
 
 def test_links_between_documents_lead_somewhere() -> None:

@@ -19,7 +19,7 @@ from janfs.api.infinity import path_of_infinity
 _log = structlog.get_logger()
 T = TypeVar("T")
 
-_STATUS: tuple[tuple[type[errors.JanfsError], int], ...] = (
+STATUS: tuple[tuple[type[errors.JanfsError], int], ...] = (
     (errors.InvalidInput, 400),
     (errors.ManifestError, 400),
     (errors.ArchiveError, 400),
@@ -82,7 +82,7 @@ def answer_to(error: Exception) -> ErrorAnswer:
             prompt, context = error.counts
             return replace(told, detail=replace(told.detail, n_prompt_tokens=prompt, n_ctx=context))
         case errors.JanfsError():
-            status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+            status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
             wait = _wait(error) if isinstance(error, errors.EngineError) else None
             return _answer(status, error.detail, error.code, error.param, headers=wait)
         case ValidationException():

@@ -185,7 +185,7 @@ class Attempts:
 
 
 def named(upstream: Upstream, key: Key | None, error: UpstreamError) -> UpstreamError:
-    """The same error, saying whose it is, without the key in its words, nor a part of it where they are cut."""
+    """The same error, saying whose it is, without the key in its words or a part of it where they are cut."""
     hidden = key.hidden if key is not None else str
     whose = f"The engine '{upstream.engine.id}' at {upstream.name}"
     words = hidden(f"{whose}: {error.detail.rstrip('.')}.")
