@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from janfs.folder.gguf import GgufFacts
-from janfs.manifest.spellings import DEFAULT_ENGINE
+from janfs.manifest.spellings import DEFAULT_ENGINE, LAST_SECOND
 
 # Raised whenever the same facts would give another model.json: every one that was generated is then
 # brought up to date, but for what people wrote into it.
@@ -64,7 +64,7 @@ def generate(
         "name": name,
         "owned_by": "you",
         "version": "1",
-        "created": created,
+        "created": min(max(0, created), LAST_SECOND),  # a file may have any time
         "description": describe(name, facts, vision=mmproj is not None),
         "format": "gguf",
         "engine": DEFAULT_ENGINE,

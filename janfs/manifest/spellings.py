@@ -33,7 +33,7 @@ RENAMED = {
 }
 FROM_METADATA = {"ggml_binary": "llama_model_path", "mmproj_binary": "mmproj"}
 _PLACEHOLDERS = frozenset({"", "N/A"})
-_MILLISECONDS = 100_000_000_000  # as seconds this would be the year 5138
+LAST_SECOND = 100_000_000_000  # of the year 5138; a later time is one in milliseconds
 _BINARY_NAME = re.compile(r"([^/\\?#]+\.gguf)([?#].*)?", re.IGNORECASE)
 
 
@@ -151,7 +151,7 @@ class _Reader:
             seconds = checked("created", Parameter("number", low=0, high=2**53), value)
         except InvalidInput as error:
             raise ManifestError(error.detail, path="created") from error
-        if seconds is not None and seconds > _MILLISECONDS:
+        if seconds is not None and seconds > LAST_SECOND:
             self.notes.append("created is read as milliseconds.")
             seconds /= 1000
         return None if seconds is None else int(seconds)

@@ -261,10 +261,12 @@ class FakeFileSystem:
         """`cp`: the same bytes, new times, a new inode unless the target is there."""
         self.put(target, self.read(source))
 
-    def touch(self, path: str) -> None:
-        """Set the file's time to now."""
+    def touch(self, path: str, mtime_ns: int | None = None) -> None:
+        """Set the file's time, to now where none is given."""
         inode = self._disk.get(path)
         inode.mtime_ns = inode.ctime_ns = self._disk.time_ns()
+        if mtime_ns is not None:
+            inode.mtime_ns = mtime_ns
         self._tell(path)
 
     def chmod(self, path: str, mode: int) -> None:

@@ -73,6 +73,15 @@ class TestAnyFile:
         assert manifest.sources[0] == SourceRef(file_name, file_name)
         assert manifest.extra == {}
 
+    @pytest.mark.parametrize(
+        ("time", "created"),
+        [(-2_147_483_648, 0), (-1, 0), (0, 0), (2**40, 100_000_000_000), (2**70, 100_000_000_000)],
+    )
+    def test_of_any_time_it_is_read_back_without_a_note(self, time: int, created: int) -> None:
+        raw = generate(model_id="m", file_names=["m.gguf"], size=1, created=time, facts=LLAMA)
+        manifest, notes = read_manifest(encode(raw))
+        assert (manifest.created, notes) == (created, ())
+
     @given(found=FACTS, file_name=FILE_NAMES)
     def test_its_settings_hold_for_the_engine(self, found: GgufFacts, file_name: str) -> None:
         raw = document(found, (file_name,))

@@ -32,6 +32,17 @@ def test_a_loose_model_gets_a_folder_and_a_model_json(world: World) -> None:
     ]
 
 
+@pytest.mark.parametrize("seconds", [-2_147_483_648, 10**17])
+def test_a_file_of_any_time_becomes_a_model(world: World, seconds: int) -> None:
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.fs.touch("models/a.gguf", seconds * 10**9)
+    world.tick()
+    assert (world.model("a").status, world.model("a").reason) == ("ready", None)
+    assert world.file("models/a/model.json").manifest is not None
+    world.restart()
+    assert world.pipeline.snapshot.failing is None
+
+
 def test_every_event_names_what_led_to_it(world: World) -> None:
     world.fs.put("models/a.gguf", gguf("one"))
     world.tick()
