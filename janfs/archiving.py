@@ -15,7 +15,7 @@ from janfs.archive.export import named_files, sha256_of
 from janfs.archive.unpack import Unpacked, peek, unpack
 from janfs.catalogue.catalogue import Catalogue, present_models
 from janfs.catalogue.entries import File, Model
-from janfs.errors import ArchiveError, Busy, FolderError, LogError
+from janfs.errors import ArchiveError, Busy, FolderError, LogError, PipelineFailed
 from janfs.events import types as e
 from janfs.folder import paths, staging
 from janfs.folder.real import RealFileSystem
@@ -111,7 +111,7 @@ class Archives:
             position, due = self._pipeline.snapshot.catalogue.position, self._backoff.next_due()
             late = due is not None and due <= time.monotonic()
             if (late or position != self._looked_at) and self._pipeline.snapshot.catalogue.root.available:
-                with suppress(Busy, LogError):  # tried again at the next change
+                with suppress(Busy, LogError, PipelineFailed):  # tried again at the next change
                     self.take_all()
                 self._looked_at = position
                 due = self._backoff.next_due()

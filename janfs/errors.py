@@ -189,6 +189,13 @@ class LogError(JanfsError):
     code = "log_error"
 
 
+class PipelineFailed(JanfsError):
+    """A defect, maybe in something else, kept the pipeline from doing what was asked; it may do it later."""
+
+    def __init__(self) -> None:
+        super().__init__("Something went wrong inside janfs, and this was not done; its log says what.")
+
+
 class EventsArchived(NotFound):
     """What is asked about happened before the seam of a compacted log."""
 

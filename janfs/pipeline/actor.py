@@ -9,7 +9,7 @@ from janfs.catalogue.duplicates import original_of
 from janfs.catalogue.entries import Plan
 from janfs.catalogue.groups import is_part
 from janfs.clock import Ids
-from janfs.errors import FolderError, InvalidInput, ModelNotFound, NotFound, Unseen
+from janfs.errors import FolderError, InvalidInput, ManifestError, ModelNotFound, NotFound, Unseen
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp
@@ -164,8 +164,8 @@ class Actor:
         if wanted is None or content is None or (wanted.replaces is not None and was is None):
             lost = e.WriteFailed(plan.op, plan.target, "The text that was to be written is not in the log.")
             return [Draft(plan.uid, lost, cause=plan.position)]
-        recorded = content
         try:
+            manifest, notes, _ = read_file(plan.target, content)
             if was is not None:
                 content, was = _settled(
                     lambda _: replacing.texts_on_disk(self._fs, plan, content, was), begun
@@ -178,10 +178,9 @@ class Actor:
                 ),
                 begun,
             )
-        except FolderError as error:
+        except (FolderError, ManifestError) as error:  # the latter before anything is done
             failed = e.WriteFailed(plan.op, plan.target, error.detail)
             return [Draft(plan.uid, failed, cause=plan.position)]
-        manifest, notes, _ = read_file(plan.target, recorded)
         origin = (wanted.base, wanted.made_from, wanted.owned)
         done: e.Event = e.JsonWritten(plan.op, plan.target, stamp, wanted.sha256, manifest, *origin, notes)
         if wanted.to is not None:

@@ -13,7 +13,7 @@ import structlog
 from janfs.catalogue.catalogue import Catalogue
 from janfs.catalogue.entries import File
 from janfs.clock import Clock
-from janfs.errors import Busy, FolderError, LogError
+from janfs.errors import Busy, FolderError, LogError, PipelineFailed
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp
@@ -114,12 +114,12 @@ class Hasher:
                 self._wake.wait()
 
     def _record(self, drafts: list[Draft]) -> None:
-        """Record what was found, once the log can take it: until then nothing is read in vain."""
+        """Record what was found, once that can be done: until then nothing is read in vain."""
         pause = QUIET
         while not self._stopping.is_set():
             try:
                 self._done_at = self._pipeline.submit(Record(tuple(drafts))).result()
-            except (Busy, LogError):
+            except (Busy, LogError, PipelineFailed):
                 self._stopping.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:

@@ -8,7 +8,7 @@ import structlog
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.clock import Clock, Ids
-from janfs.errors import LogError
+from janfs.errors import LogError, PipelineFailed
 from janfs.events import types as e
 from janfs.folder.filesystem import FileSystem
 from janfs.log.store import EventLog
@@ -166,7 +166,7 @@ class Pipeline:
             failing = f"A defect in janfs: {error!r}. Its log says more."
             if failing != self.snapshot.failing:
                 _log.exception("pipeline-failed", position=self.catalogue.position)
-            self._recover(commands, error, failing)
+            self._recover(commands, PipelineFailed(), failing)
 
     def _recover(self, commands: list[Submitted], error: Exception, failing: str) -> None:
         """Trust nothing noted on the way, and look at everything again; later each time that fails."""

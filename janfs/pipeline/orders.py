@@ -8,6 +8,7 @@ from janfs.errors import (
     CannotRevert,
     FolderError,
     InvalidInput,
+    ManifestError,
     ManifestUntouched,
     NotFound,
     PreconditionFailed,
@@ -25,7 +26,7 @@ from janfs.pipeline.organiser import Organiser
 from janfs.pipeline.plans import Plans
 from janfs.pipeline.recorder import Recorder
 
-REFUSALS = (NotFound, InvalidInput, FolderError, CannotRevert, PreconditionFailed)
+REFUSALS = (NotFound, InvalidInput, ManifestError, FolderError, CannotRevert, PreconditionFailed)
 
 
 class Orders:

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,11 +14,14 @@ from janfs import archiving
 from janfs.archive.export import earlier_histories
 from janfs.archiving import Archives
 from janfs.catalogue.catalogue import find_model
+from janfs.errors import PipelineFailed
 from janfs.log.reader import LogReader
+from janfs.pipeline.commands import Look
 from janfs.pipeline.loop import Pipeline
 from tests.crash.running import ARCHIVE, archive, living
 from tests.fakes.faults import Crash
 from tests.support.ggufs import tiny_gguf
+from tests.support.patience import PATIENCE
 
 
 class Usage(NamedTuple):
@@ -106,3 +110,24 @@ def test_an_archive_that_finds_no_room_is_tried_again(
     assert (file.refused, file.taken is not None) == (None, True)
     assert find_model(pipeline.snapshot.catalogue, "story-2") is not None
     assert folders(base) == ["story", "story-2"]
+
+
+def test_a_defect_of_the_pipeline_puts_archives_off_to_the_next_change(
+    base: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archives, failed, again = Archives(base / "jan", pipeline), threading.Event(), threading.Event()
+
+    def take_all() -> None:
+        if failed.is_set():
+            again.set()
+            return
+        failed.set()
+        raise PipelineFailed
+
+    monkeypatch.setattr(archives, "take_all", take_all)
+    archives.start()
+    assert failed.wait(PATIENCE)
+    (base / "jan/models/more.gguf").write_bytes(tiny_gguf("More"))
+    pipeline.submit(Look()).result(PATIENCE)
+    assert again.wait(PATIENCE), "nothing looks for archives any more"
+    archives.close()

@@ -225,8 +225,9 @@ def test_nothing_of_it_is_left_lying_about(world: World, tmp_path: Path) -> None
     assert not [name for name in world.fs.list("models/b") if name.startswith(paths.TEMP_PREFIX)]
 
 
+@pytest.mark.parametrize("error", [LogError("The disk is full."), ValueError("a defect")])
 def test_what_the_log_cannot_take_is_not_read_again_until_it_can(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     world.fs.put("models/a.gguf", gguf("one"))
     world.tick()
@@ -242,7 +243,7 @@ def test_what_the_log_cannot_take_is_not_read_again_until_it_can(
         if allowed.is_set():
             return append(*args)
         refused.set()
-        raise LogError("The disk is full.")
+        raise error
 
     monkeypatch.setattr(hasher, "hash_file", read)
     monkeypatch.setattr(hasher, "QUIET", 0.01)

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from janfs.catalogue.catalogue import present_models
-from janfs.errors import LogError
+from janfs.errors import LogError, ManifestError, PipelineFailed
 from janfs.events import types as e
 from janfs.log.records import NewRecord, Record
 from janfs.pipeline import commands
@@ -157,6 +157,19 @@ def test_a_log_that_cannot_be_written_loses_nothing(world: World, error: Excepti
         model = world.model(f"model{allowed}")
         assert (model.status, model.reason) == ("ready", None), f"after a failure at append {allowed}"
     assert failed >= 5, "a drop takes at least five commits"
+
+
+def test_what_is_asked_while_something_else_has_a_defect_is_told_so_and_not_what_it_was(world: World) -> None:
+    def failing(*_: Any) -> None:
+        raise ManifestError("a defect of one model")
+
+    submitted = Submitted(Look())
+    world.fs.put("models/a.gguf", gguf("one"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(world.log, "append", failing)
+        world.pipeline.tick([], [submitted])
+    with pytest.raises(PipelineFailed, match="its log says what"):
+        submitted.done.result(0)
 
 
 def waits_while(world: World, seconds: float) -> list[float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from janfs.errors import CannotRevert, InvalidInput
+from janfs.errors import CannotRevert, InvalidInput, ManifestError
 from janfs.folder import paths
 from janfs.manifest import generate
 from janfs.manifest.json_schema import model_schema
@@ -233,6 +233,39 @@ class TestWhatIsLeftAlone:
         world.wait(70)
         assert document(world)["name"] == ("Mine" if end == "written" else "a")
         check_at_rest(world)
+
+
+def test_one_that_could_not_be_read_back_is_its_models_reason_and_no_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*, model_id: str, **facts: Any) -> dict[str, Any]:
+        made = generate.generate(model_id=model_id, **facts)
+        return made | {"created": -1} if model_id == "a" else made
+
+    with monkeypatch.context() as patched:
+        patched.setattr(manifests, "generate", wrong)
+        for name in ("a", "b"):
+            world.fs.put(f"models/{name}.gguf", gguf(name))
+        world.tick()
+        world.restart()
+    assert world.pipeline.snapshot.failing is None
+    assert "created must be a number" in (world.model("a").reason or "")
+    assert (world.model("b").status, world.model("b").reason) == ("ready", None)
+    assert world.fs.stat(PATH) is None, "nothing was written"
+    world.come_to_rest()
+    assert (world.model("a").status, world.model("a").reason) == ("ready", None)
+    check_at_rest(world)
+
+
+def test_a_change_to_one_whose_text_is_lost_is_refused_alone(
+    model: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted = Submitted(Edit("a", Patch({("name",): "Mine"}), "api:test"))
+    monkeypatch.setattr(model.log, "document", lambda _: None)
+    model.pipeline.tick([], [submitted])
+    with pytest.raises(ManifestError, match="is not in the log"):
+        submitted.done.result(0)
+    assert model.pipeline.snapshot.failing is None
 
 
 class TestOwnWrites:
