@@ -256,6 +256,12 @@ class ManifestUntouched(FolderError):
     code = "model_json_untouched"
 
 
+class OthersInside(FolderError):
+    """A model's folder is not to be moved, for other models in it would go along."""
+
+    code = "other_models_inside"
+
+
 class OtherDisk(FolderError):
     """A file cannot be moved without being copied, because its new place is on another disk."""
 

@@ -28,6 +28,7 @@ STATUS: tuple[tuple[type[errors.JanfsError], int], ...] = (
     (errors.CannotRevert, 409),
     (errors.WrongExpectedVersion, 409),
     (errors.ManifestUntouched, 409),
+    (errors.OthersInside, 409),
     (errors.PreconditionFailed, 412),
     (errors.DownloadRefused, 403),
     (errors.DownloadError, 502),

@@ -93,6 +93,7 @@ class Pipeline:
             plans=self._plans,
             organiser=self._organiser,
             look=lambda path: self._look(False, {path}),
+            arriving=lambda: self._observer.arrivals,
         )
         self._engine_files = EngineFiles(engine_files, fs, self._recorder, clock, ids)
         self._rest = Rest(log, clock)

@@ -1,6 +1,6 @@
 """What others ask of the pipeline, done: one command at a time, in its own thread."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from janfs.catalogue.catalogue import Catalogue
 from janfs.clock import Ids
@@ -30,7 +30,9 @@ REFUSALS = (NotFound, InvalidInput, ManifestError, FolderError, CannotRevert, Pr
 
 
 class Orders:
-    """Does what is asked for; `look` records what is different at a path."""
+    """Does what is asked for; `look` records what is different at a path, `arriving` gives the paths of files
+    that are not whole yet.
+    """
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class Orders:
         plans: Plans,
         organiser: Organiser,
         look: Callable[[str], object],
+        arriving: Callable[[], Iterable[str]],
     ) -> None:
         self._fs = fs
         self._log = log
@@ -52,6 +55,7 @@ class Orders:
         self._plans = plans
         self._organiser = organiser
         self._look = look
+        self._arriving = arriving
         self._manifests = Manifests(log, ids)
 
     @property
@@ -102,7 +106,8 @@ class Orders:
 
     def _delete(self, command: Delete) -> None:
         self._check_available("deleted")
-        self._recorder.record(trash.plan_delete(self._fs, self._ids, self._catalogue, command))
+        planned = trash.plan_delete(self._fs, self._ids, self._catalogue, command, self._arriving())
+        self._recorder.record(planned)
         for event in self._plans.finish():
             if isinstance(event, e.MoveFailed) and event.reason == "delete":
                 raise FolderError(event.error)

@@ -5,14 +5,14 @@ those that lie elsewhere, one by one. Each stays on its own disk. What a revert 
 folder is noted with the place that it lay at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
 from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in, files_of, find_model
 from janfs.catalogue.entries import Model, Plan
 from janfs.clock import Ids
-from janfs.errors import FolderError, ModelNotFound, OtherDisk, Unseen
+from janfs.errors import FolderError, ModelNotFound, OtherDisk, OthersInside, Unseen
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
@@ -23,8 +23,13 @@ from janfs.pipeline.commands import Delete
 from janfs.pipeline.recorder import Draft
 
 
-def plan_delete(fs: FileSystem, ids: Ids, catalogue: Catalogue, command: Delete) -> list[Draft]:
-    """The intents to move a model to the trash. Raises `ModelNotFound` or `FolderError`."""
+def plan_delete(
+    fs: FileSystem, ids: Ids, catalogue: Catalogue, command: Delete, arriving: Iterable[str] = ()
+) -> list[Draft]:
+    """The intents to move a model to the trash, while files are `arriving`.
+
+    Raises `ModelNotFound`, `OthersInside` or `FolderError`.
+    """
     model = find_model(catalogue, command.model_id)
     if model is None:
         raise ModelNotFound(command.model_id)
@@ -37,7 +42,7 @@ def plan_delete(fs: FileSystem, ids: Ids, catalogue: Catalogue, command: Delete)
     except OSError as error:
         raise FolderError(f"{model.folder} cannot be looked into: {error.strerror}.") from error
     if whole:
-        _check_alone(catalogue, model)
+        _check_alone(catalogue, model, arriving)
         planned.append(e.MovePlanned(ids(), model.folder, trash, "delete"))
     for file in files_of(catalogue, model.uid):
         here = paths.parent(file.path) == model.folder
@@ -49,13 +54,21 @@ def plan_delete(fs: FileSystem, ids: Ids, catalogue: Catalogue, command: Delete)
     return [Draft(model.uid, event, command.actor, model.position) for event in planned]
 
 
-def _check_alone(catalogue: Catalogue, model: Model) -> None:
-    """Whether nothing of another model goes along. Raises `FolderError`."""
+def _check_alone(catalogue: Catalogue, model: Model, arriving: Iterable[str]) -> None:
+    """Whether nothing of another model goes along. Raises `OthersInside`."""
     inside = [name for name in catalogue.folders if name.startswith(model.folder + "/")]
     guests = {file.uid for file in files_in(catalogue, model.folder)} - {model.uid}
     inside += [catalogue.models[uid].id for uid in guests if uid in catalogue.models]
+    inside += [f"{path}, which is arriving" for path in arriving if _is_guest(catalogue, model, path)]
     if inside:
-        raise FolderError(f"Other models are inside {model.folder}: {', '.join(sorted(inside))}.")
+        raise OthersInside(f"Other models are inside {model.folder}: {', '.join(sorted(inside))}.")
+
+
+def _is_guest(catalogue: Catalogue, model: Model, arriving: str) -> bool:
+    """Whether what arrives is to be a model of its own: it lies below the model's folder, and is not its."""
+    below = paths.parent(arriving) != model.folder and paths.is_inside(arriving, model.folder)
+    known = catalogue.files.get(arriving)
+    return below and paths.is_binary(arriving) and (known is None or known.uid != model.uid)
 
 
 def delete(fs: FileSystem, plan: Plan, failed: FolderError | None = None) -> tuple[executor.Moved, str]:

@@ -35,6 +35,7 @@ class Loose(Struct):
         (errors.EngineError("x"), 503),
         (errors.LogError("x"), 503),
         (errors.FolderError("x"), 503),
+        (errors.OthersInside("x"), 409),
         (HTTPException("x", status_code=405), 405),
     ],
 )

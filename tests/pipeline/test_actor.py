@@ -2,7 +2,7 @@
 
 import pytest
 
-from janfs.errors import FolderError, ModelNotFound
+from janfs.errors import FolderError, ModelNotFound, OthersInside
 from tests.pipeline.world import World, gguf
 
 
@@ -65,10 +65,35 @@ def test_a_folder_with_other_models_inside_is_not_deleted_with_them(world: World
     world.fs.put("models/outer/inner/inner.gguf", gguf("two"))
     world.fs.put("models/outer/inner/model.json", b"{}")  # so it is one, and stays
     world.tick()
-    with pytest.raises(FolderError, match="models/outer/inner"):
+    with pytest.raises(OthersInside, match="models/outer/inner"):
         world.delete("outer").done.result(0)
     world.delete("inner").done.result(0)
     world.delete("outer").done.result(0)
+    assert not world.catalogue.ids
+
+
+def test_a_folder_with_another_model_arriving_inside_is_not_deleted_with_it(world: World) -> None:
+    world.fs.put("models/outer/outer.gguf", gguf("one"))
+    world.tick()
+    writer = world.fs.start_write("models/outer/sub/new.gguf")
+    writer.write(gguf("two")[:-10])
+    world.tick()
+    with pytest.raises(OthersInside, match=r"models/outer/sub/new\.gguf, which is arriving"):
+        world.delete("outer").done.result(0)
+    writer.write(gguf("two")[-10:])
+    writer.close()
+    world.wait(5)
+    world.delete("outer").done.result(0)
+    assert world.model("new").status == "ready"
+
+
+def test_a_model_in_whose_folder_a_file_is_arriving_is_deleted(world: World) -> None:
+    world.fs.put("models/a/a.gguf", gguf("one"))
+    world.tick()
+    world.fs.start_write("models/a/a.gguf").write(gguf("two")[:-10])
+    world.tick("models/a/a.gguf")
+    assert list(world.pipeline.snapshot.arrivals) == ["models/a/a.gguf"]
+    world.delete("a").done.result(0)
     assert not world.catalogue.ids
 
 
