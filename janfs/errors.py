@@ -201,10 +201,10 @@ class EventsArchived(NotFound):
 
     code = "events_archived"
 
-    def __init__(self, position: int, archive: str) -> None:
+    def __init__(self, position: int, archive: str, hint: str = "") -> None:
         super().__init__(
             f"The log begins after position {position}: what was before is archived in {archive}. "
-            "`janfs log import` makes a log of it in an empty root, which can be asked."
+            f"`janfs log import` makes a log of it in an empty root, which can be asked.{hint}"
         )
 
 

@@ -62,10 +62,10 @@ def _recorded(log: LogReader, position: int) -> datetime:
     return datetime.fromisoformat(seam.recorded_at) if position == seam.position else _LONG_AGO
 
 
-def check_told(log: LogReader, position: int) -> None:
-    """Raises `EventsArchived` for a position that lies before the seam of a compacted log."""
+def check_told(log: LogReader, position: int, hint: str = "") -> None:
+    """Raises `EventsArchived`, with a hint, for a position that lies before the seam of a compacted log."""
     if log.seam is not None and position < log.seam.position:
-        raise EventsArchived(log.seam.position, log.seam.archive)
+        raise EventsArchived(log.seam.position, log.seam.archive, hint)
 
 
 def archive_hint(log: LogReader) -> str:

@@ -38,20 +38,22 @@ def model_of(catalogue: Catalogue, name: str) -> Model:
     return catalogue.models[uid]
 
 
-def is_untold(log: LogReader, model: Model) -> bool:
-    """Whether a model is in the trash and never had a model.json: then it is brought back as it is."""
-    return model.trash is not None and not any(each.sha256 for each in versions_of(log, model.uid))
-
-
-def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) -> Target:
-    """What a model, present or deleted, would be brought back to.
+def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) -> Target | None:
+    """What a model, present or deleted, would be brought back to; None for one that lies in the trash, and of
+    which the log has no model.json: it is brought back as it lies there.
 
     Raises `ModelNotFound`, `EventsArchived`, or `CannotRevert` with what is possible instead.
     """
     model = model_of(catalogue, name)
-    check_told(log, position)
     found = versions_of(log, model.uid)
     texts = [each for each in found if each.sha256 is not None]
+    if model.trash is not None and not texts:
+        as_it_lies = (
+            f" `janfs revert {model.id} --to {log.start.position}` brings it back as it lies in the trash."
+        )
+        check_told(log, position, as_it_lies)
+        return None
+    check_told(log, position)
     version = in_force(found, position)
     if version is None:
         sound = [each.position for each in texts if each.problem is None]
@@ -86,10 +88,10 @@ def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) ->
 
 def preview(log: LogReader, catalogue: Catalogue, name: str, position: int) -> ModelDiff:
     """What would change in the file. Raises as `target_of`."""
-    model = model_of(catalogue, name)
-    if is_untold(log, model):
-        return ModelDiff(model.id, catalogue.position, position, None, None, [], "")
     target = target_of(log, catalogue, name, position)
+    if target is None:
+        model = model_of(catalogue, name)
+        return ModelDiff(model.id, catalogue.position, position, None, None, [], "")
     now = jsonc.parse(target.last_text) if target.last.problem is None else {}
     return compare_texts(
         target.model.id,

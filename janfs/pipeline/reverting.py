@@ -18,7 +18,7 @@ from janfs.manifest.merge import claimed
 from janfs.manifest.secrets import as_recorded
 from janfs.organise.disk import vacant_folder
 from janfs.past.moments import happenings
-from janfs.past.reverts import Target, is_untold, model_of, target_of
+from janfs.past.reverts import Target, model_of, target_of
 from janfs.pipeline.commands import Revert
 from janfs.pipeline.recorder import Draft
 from janfs.pipeline.trash import folder_of_files
@@ -31,10 +31,10 @@ def plan(
 ) -> tuple[list[Draft], dict[str, bytes]]:
     """The intents, and the texts that they point at; none when it is as it was.
 
-    Raises `ModelNotFound`, or `CannotRevert` with what is possible instead.
+    Raises `ModelNotFound`, `EventsArchived`, or `CannotRevert` with what is possible instead.
     """
     model = model_of(catalogue, command.model_id)
-    target = None if is_untold(log, model) else target_of(log, catalogue, model.uid, command.to)
+    target = target_of(log, catalogue, model.uid, command.to)
     try:
         if model.removed is not None:
             events, documents = _restored(fs, log, ids, catalogue, model=model, target=target)

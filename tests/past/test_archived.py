@@ -12,8 +12,8 @@ from janfs.clock import SystemClock
 from janfs.compacting import compact
 from janfs.errors import EventsArchived, NotFound
 from janfs.log.reader import LogReader
-from janfs.past import fingerprints, reasons, texts
-from janfs.pipeline.commands import Revert
+from janfs.past import fingerprints, reasons, reverts, texts
+from janfs.pipeline.commands import Delete, Revert
 from janfs.pipeline.recorder import rebuild
 from janfs.pipeline.snapshot import Snapshot
 from janfs.root import read_log
@@ -70,6 +70,20 @@ def test_the_text_of_the_seam_can_be_brought_back(root: Path) -> None:
     assert (root / FILE).read_text() == '{"name": "Second"} // mine'
     with pytest.raises(EventsArchived, match="log-1-"):
         obey(root, Revert("zephyr", seam - 1, "cli"))
+
+
+def test_a_deleted_model_of_an_archived_moment_is_refused_and_comes_back_as_it_lies(root: Path) -> None:
+    obey(root, Delete("zephyr", "cli"))
+    compact(root, lambda log: log.last().position, SystemClock())
+    with read(root) as (log, catalogue):
+        seam = log.start.position
+        with pytest.raises(EventsArchived, match=rf"log-\d+-{seam}-.* --to {seam}` brings it back"):
+            reverts.preview(log, catalogue, "zephyr", seam - 1)
+    with pytest.raises(EventsArchived, match=rf"log-\d+-{seam}-"):
+        obey(root, Revert("zephyr", seam - 1, "cli"))
+    assert not (root / FILE).exists()
+    obey(root, Revert("zephyr", seam, "cli"))
+    assert (root / FILE).read_text() == '{"name": "Second"} // mine'
 
 
 def test_what_is_archived_is_never_said_not_to_have_been(root: Path) -> None:
