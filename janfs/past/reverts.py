@@ -60,6 +60,9 @@ def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) ->
         before = [each for each in sound if each <= position]
         hint = f" Its first one is of #{sound[0]}." if sound else ""
         hint = f" Its last one before was of #{before[-1]}." if before else hint
+        if model.trash is not None and sound:
+            last = (before or sound)[-1]
+            hint += f" It lies in the trash: `janfs revert {model.id} --to {last}` brings it back."
         raise CannotRevert(
             f"'{model.id}' had no model.json at #{position} that could be read.{hint}", param="to"
         )

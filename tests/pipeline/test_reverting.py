@@ -116,8 +116,25 @@ def test_a_deleted_model_comes_back_as_itself(tended: World) -> None:
 def test_a_moment_after_the_deletion_is_answered_with_the_last_one_before(tended: World) -> None:
     last = tended.file(MANIFEST).position
     tended.delete("x").done.result(0)
-    with pytest.raises(CannotRevert, match=f"Its last one before was of #{last}"):
+    with pytest.raises(CannotRevert, match=f"Its last one before was of #{last}") as refused:
         revert(tended, tended.catalogue.position)
+    assert f"It lies in the trash: `janfs revert x --to {last}` brings it back." in refused.value.detail
+    revert(tended, last)
+    assert tended.model("x").status == "ready"
+
+
+def test_a_moment_before_the_first_text_of_a_deleted_model_is_answered_with_a_way_back(tended: World) -> None:
+    edit(tended, COMMENTED)
+    last = tended.file(MANIFEST).position
+    tended.delete("x").done.result(0)
+    with pytest.raises(CannotRevert, match=f"`janfs revert x --to {last}` brings it back"):
+        revert(tended, 1)
+
+
+def test_a_model_that_is_there_is_not_said_to_lie_in_the_trash(tended: World) -> None:
+    with pytest.raises(CannotRevert) as refused:
+        revert(tended, 1)
+    assert "trash" not in refused.value.detail
 
 
 def test_a_deleted_model_gets_the_text_of_the_moment_that_is_asked_for(tended: World) -> None:
