@@ -108,6 +108,12 @@ def need(source: str | None) -> str:
     return source
 
 
+def no_file(path: str, there: Stat) -> FolderError:
+    """Why nothing takes the place of what is no file."""
+    what = "a folder" if there.is_dir else "no regular file"
+    return FolderError(f"{path} is {what if there.link is None else 'a link'}, and is left as it is.")
+
+
 def explain(error: OSError, source: str, target: str) -> str:
     """What went wrong, and what to do about it, in words."""
     return f"{source} could not become {target}: {_reason(error)}"

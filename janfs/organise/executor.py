@@ -23,6 +23,7 @@ from janfs.organise.disk import (
     forget,
     make_parents,
     need,
+    no_file,
     stamp_of,
     stay_inside,
     temporary_of,
@@ -147,7 +148,9 @@ def _written(fs: FileSystem, target: str, content: bytes) -> Stamp | None:
     there = fs.stat(target)
     if there is None:
         return None
-    if there.stamp is None or not holds(fs, target, there, content):
+    if there.stamp is None:
+        raise no_file(target, there)
+    if not holds(fs, target, there, content):
         raise FolderError(f"{target} was written by someone else meanwhile; theirs stays.")
     fs.sync_folder(paths.parent(target))
     return there.stamp

@@ -12,7 +12,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem, Stamp, Stat
 from janfs.manifest.jsonc import MAX_SIZE
 from janfs.manifest.secrets import as_recorded, changed_alike, filled, says_the_same
-from janfs.organise.disk import as_put, explain_write, forget, stamp_of, stay_inside, temporary_of
+from janfs.organise.disk import as_put, explain_write, forget, no_file, stamp_of, stay_inside, temporary_of
 from janfs.organise.swapping import changed, recover, swap
 
 
@@ -125,12 +125,19 @@ def is_shared(there: Stat | None) -> bool:
 
 def _check(fs: FileSystem, target: str, there: Stat | None, was: bytes) -> None:
     """Raises `FolderError` if the file is not to be replaced."""
-    if there is None or there.stamp is None:
+    if there is None:
         raise FolderError(f"{target} is gone.")
+    if there.stamp is None:
+        raise no_file(target, there)
     if is_shared(there):
         raise FolderError(f"{target} is a link, or has another name too, and is left as it is.")
     if not there.writable:
         raise FolderError(f"{target} is read-only, and is left as it is.")
+    if there.stamp.size > max(MAX_SIZE, len(was)):  # it was never read, and is not in the log
+        raise FolderError(
+            f"{target} has {there.stamp.size:,} bytes; {MAX_SIZE:,} are allowed. Move it away first; it is "
+            "left as it is until then."
+        )
     if fs.being_written(target) or not holds(fs, target, there, was):
         raise FolderError(f"{target} is being changed by someone else; what they write stays.")
 

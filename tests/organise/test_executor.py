@@ -249,6 +249,13 @@ def test_a_file_that_someone_else_wrote_stays(hands: Hands, theirs: bytes) -> No
     assert hands.tree() == {"models": None, "models/x": None, MANIFEST: theirs}
 
 
+def test_a_folder_where_a_file_is_to_be_written_stays_and_is_called_one(hands: Hands) -> None:
+    hands.mkdir(MANIFEST)
+    with pytest.raises(FolderError, match=f"{MANIFEST} is a folder, and is left as it is"):
+        executor.write(hands.port, WRITE, JSON)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: None}
+
+
 def test_a_file_that_says_the_same_already_is_as_good_as_written(hands: Hands) -> None:
     hands.put(MANIFEST, JSON)
     assert executor.write(hands.port, WRITE, JSON) == stamp(hands.port, MANIFEST)

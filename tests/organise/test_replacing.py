@@ -9,6 +9,7 @@ import pytest
 
 from janfs.errors import FolderError
 from janfs.folder import paths, real
+from janfs.manifest.jsonc import MAX_SIZE
 from janfs.organise import replacing
 from tests.fakes.faults import Faults, HookedFileSystem
 from tests.organise.hands import Hands, Meanwhile, Real, WithoutFlags, in_steps, stamp
@@ -27,6 +28,13 @@ def test_a_text_that_someone_else_changed_is_not_replaced(hands: Hands, theirs: 
     with pytest.raises(FolderError, match="what they write stays"):
         replacing.replace(hands.port, WRITE, JSON, CONTENT)
     assert hands.tree() == {"models": None, "models/x": None, MANIFEST: theirs}
+
+
+def test_a_file_that_is_too_large_to_be_read_is_not_replaced_and_said_to_be_so(hands: Hands) -> None:
+    hands.put(MANIFEST, bytes(MAX_SIZE + 1))
+    with pytest.raises(FolderError, match="has 1,048,577 bytes; 1,048,576 are allowed"):
+        replacing.replace(hands.port, WRITE, JSON, b"")
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: bytes(MAX_SIZE + 1)}
 
 
 @pytest.mark.parametrize("theirs", [CONTENT + b"!", CONTENT.swapcase()])
@@ -143,17 +151,28 @@ def test_where_nothing_can_be_put_back_nothing_is_set_aside(
     assert hands.tree() == {"models": None, "models/x": None, MANIFEST: CONTENT}
 
 
-@pytest.mark.parametrize("how", ["link", "second name", "gone", "folder"])
-def test_what_is_no_plain_file_is_not_replaced(hands: Hands, how: str) -> None:
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("link", "a link"),
+        ("link to a folder", "a link"),
+        ("second name", "has another name too"),
+        ("gone", "is gone"),
+        ("folder", "is a folder"),
+    ],
+)
+def test_what_is_no_plain_file_is_not_replaced(hands: Hands, how: str, words: str) -> None:
     hands.put("models/x/other", CONTENT)
     match how:
         case "link":
             hands.symlink(MANIFEST, "other")
+        case "link to a folder":
+            hands.symlink(MANIFEST, "../x")
         case "second name":
             hands.hard_link("models/x/other", MANIFEST)
         case "folder":
             hands.mkdir(MANIFEST)
     before = hands.tree()
-    with pytest.raises(FolderError, match=r"link|gone"):
+    with pytest.raises(FolderError, match=words):
         replacing.replace(hands.port, WRITE, JSON, CONTENT)
     assert hands.tree() == before

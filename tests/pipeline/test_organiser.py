@@ -43,6 +43,14 @@ def test_a_file_of_any_time_becomes_a_model(world: World, seconds: int) -> None:
     assert world.pipeline.snapshot.failing is None
 
 
+def test_a_folder_in_the_place_of_a_model_json_is_its_models_reason(world: World) -> None:
+    world.fs.put("models/a/model.json/notes.txt", b"mine")
+    world.fs.put("models/a/a.gguf", gguf("one"))
+    world.wait(5)
+    assert world.model("a").status == "ready"
+    assert "models/a/model.json is a folder, and is left as it is" in (world.model("a").reason or "")
+
+
 def test_every_event_names_what_led_to_it(world: World) -> None:
     world.fs.put("models/a.gguf", gguf("one"))
     world.tick()

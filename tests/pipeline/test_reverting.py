@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from janfs.errors import CannotRevert, FolderError, ModelNotFound
+from janfs.manifest.jsonc import MAX_SIZE
 from janfs.past import reasons, reverts, texts
 from janfs.past.moments import AsOf
 from janfs.pipeline.commands import Revert, Submitted
@@ -78,6 +79,26 @@ def test_a_file_that_cannot_be_read_is_replaced_by_the_last_good_one(tended: Wor
     revert(tended, tended.catalogue.position)
     assert tended.fs.read(MANIFEST) == good
     assert tended.file(MANIFEST).refused is None
+
+
+def test_a_file_that_is_too_large_to_be_read_stays_until_it_is_moved_away(tended: World) -> None:
+    then = edit(tended, COMMENTED)
+    edit(tended, bytes(MAX_SIZE + 1))
+    with pytest.raises(FolderError, match=r"1,048,576 are allowed\. Move it away first"):
+        revert(tended, then)
+    assert tended.fs.read(MANIFEST) == bytes(MAX_SIZE + 1)
+    tended.fs.rename_over(MANIFEST, "/home/user/large")
+    tended.come_to_rest()
+    revert(tended, then)
+    assert tended.fs.read(MANIFEST) == COMMENTED.encode()
+
+
+def test_what_is_no_file_stays_and_is_called_what_it_is(tended: World) -> None:
+    then = tended.catalogue.position
+    tended.fs.remove(MANIFEST)
+    tended.fs.fifo(MANIFEST)
+    with pytest.raises(FolderError, match="is no regular file, and is left as it is"):
+        revert(tended, then)
 
 
 def test_what_was_reverted_is_the_persons_and_is_not_generated_over(tended: World) -> None:
