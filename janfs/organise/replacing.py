@@ -100,18 +100,19 @@ def _replace(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> Stamp:
     forget(fs, temporary)
     fs.create(temporary, content, target)
     made = stamp_of(fs, temporary)
-    swap(fs, plan, lambda path: _says(fs, path, was))
+    _check(fs, target, fs.stat(target), was)  # again: making it may have taken a while
+    swap(fs, plan, lambda path: _is_free(fs, path, was))
     stamp = as_put(made, fs.stat(target))
     _finish(fs, plan, content, was)
     return stamp
 
 
 def _finish(fs: FileSystem, plan: Plan, content: bytes, was: bytes) -> None:
-    """See that nobody's words came out, and drop what did."""
+    """See that nobody's words came out, nor a file that somebody is about to write them into, and drop it."""
     temporary = temporary_of(plan)
     if fs.stat(temporary) is not None:
-        if not _says(fs, temporary, was, content):
-            swap(fs, plan, lambda path: _says(fs, path, content))
+        if not _is_free(fs, temporary, was, content):
+            swap(fs, plan, lambda path: _is_free(fs, path, content))
             _forget(fs, temporary, content)
             raise changed(plan.target)
         fs.unlink(temporary)
@@ -156,7 +157,17 @@ def _says(fs: FileSystem, path: str, *texts: bytes) -> bool:
     return found is not None and any(holds(fs, path, found, text) for text in texts)
 
 
+def _is_free(fs: FileSystem, path: str, *texts: bytes) -> bool:
+    """Whether a file is there that holds one of these texts, and nobody has it open for writing.
+
+    Where the writers cannot be known, the text is all there is to go by.
+    """
+    if not _says(fs, path, *texts) or fs.being_written(path):
+        return False
+    return _says(fs, path, *texts)  # who closed it in between may have written
+
+
 def _forget(fs: FileSystem, temporary: str, *known: bytes) -> None:
     """Remove what we put there, which is in the log; whatever else came to lie there stays."""
-    if _says(fs, temporary, *known):
+    if _is_free(fs, temporary, *known):
         fs.unlink(temporary)

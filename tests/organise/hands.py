@@ -14,12 +14,20 @@ from tests.fakes.faults import Faults
 from tests.fakes.filesystem import FakeFileSystem
 
 
+class Writing(Protocol):
+    """A file that an editor has open, to write into it."""
+
+    def write(self, data: bytes, /) -> object: ...
+    def close(self) -> None: ...
+
+
 class Hands(Protocol):
     """A person at the disk."""
 
     @property
     def port(self) -> FileSystem: ...
     def put(self, path: str, data: bytes) -> None: ...
+    def open_to_write(self, path: str) -> Writing: ...
     def mkdir(self, path: str) -> None: ...
     def symlink(self, path: str, target: str) -> None: ...
     def hard_link(self, existing: str, path: str) -> None: ...
@@ -33,6 +41,9 @@ class Fake(FakeFileSystem):
     @property
     def port(self) -> FileSystem:
         return self
+
+    def open_to_write(self, path: str) -> Writing:
+        return self.start_write(path, truncate=False)
 
     def tree(self) -> dict[str, bytes | str | None]:
         found: dict[str, bytes | str | None] = {}
@@ -59,6 +70,9 @@ class Real:
     def put(self, path: str, data: bytes) -> None:
         self.mkdir(paths.parent(path))
         (self.root / path).write_bytes(data)
+
+    def open_to_write(self, path: str) -> Writing:
+        return (self.root / path).open("r+b", buffering=0)
 
     def mkdir(self, path: str) -> None:
         (self.root / path).mkdir(parents=True, exist_ok=True)

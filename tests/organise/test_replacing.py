@@ -12,8 +12,10 @@ from janfs.folder import paths, real
 from janfs.manifest.jsonc import MAX_SIZE
 from janfs.organise import replacing
 from tests.fakes.faults import Faults, HookedFileSystem
-from tests.organise.hands import Hands, Meanwhile, Real, WithoutFlags, in_steps, stamp
+from tests.organise.hands import Fake, Hands, Meanwhile, Real, WithoutFlags, Writing, in_steps, stamp
 from tests.organise.plans import CONTENT, JSON, MANIFEST, WRITE
+
+MADE, ASIDE = (f"models/x/{paths.TEMP_PREFIX}op1{end}" for end in (".tmp", "-model.json"))
 
 
 def test_a_text_takes_the_place_of_another_and_nothing_is_left_beside_it(hands: Hands) -> None:
@@ -52,6 +54,14 @@ def test_a_text_that_changes_at_the_last_moment_comes_back(hands: Hands, theirs:
     assert hands.tree() == {"models": None, "models/x": None, MANIFEST: theirs}
 
 
+def test_a_link_to_nothing_that_takes_its_place_at_the_last_moment_comes_back(hands: Hands) -> None:
+    hands.put(MANIFEST, JSON)
+    hands.symlink(MADE, "nothing")
+    with pytest.raises(FolderError, match="at the last moment"):
+        replacing.replace(hands.port, WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: "nothing"}
+
+
 def test_what_changed_at_the_last_moment_comes_back_after_a_crash_too(hands: Hands) -> None:
     hands.put(MANIFEST, JSON)
     hands.put("models/x/" + f"{paths.TEMP_PREFIX}op1.tmp", b"theirs")
@@ -60,9 +70,87 @@ def test_what_changed_at_the_last_moment_comes_back_after_a_crash_too(hands: Han
     assert hands.tree() == {"models": None, "models/x": None, MANIFEST: b"theirs"}
 
 
-# Writes over what is there, on a disk that cannot exchange two files at once.
+class Editor:
+    """Opens a file as it is, and writes into what it has open later on, wherever that has gone."""
 
-MADE, ASIDE = (f"models/x/{paths.TEMP_PREFIX}op1{end}" for end in (".tmp", "-model.json"))
+    def __init__(self, hands: Hands, path: str = MANIFEST) -> None:
+        self._hands, self._path = hands, path
+        self._file: Writing | None = None
+
+    def open(self) -> None:
+        self._file = self._hands.open_to_write(self._path)
+
+    def save(self, text: bytes) -> None:
+        assert self._file is not None, "it never came to open the file"
+        self._file.write(text)
+        self._file.close()
+
+
+THEIRS = CONTENT.swapcase()
+
+
+def test_an_editor_that_opens_the_file_right_before_it_is_replaced_saves_into_it(hands: Hands) -> None:
+    hands.put(MANIFEST, CONTENT)
+    editor = Editor(hands)
+    exchange = Meanwhile(editor.open, "exchange", MADE, MANIFEST)
+    with pytest.raises(FolderError, match="at the last moment"):
+        replacing.replace(HookedFileSystem(hands.port, exchange), WRITE, JSON, CONTENT)
+    editor.save(THEIRS)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: THEIRS}
+
+
+def test_an_editor_that_opens_the_file_while_the_new_one_is_made_saves_into_it(hands: Hands) -> None:
+    hands.put(MANIFEST, CONTENT)
+    editor = Editor(hands)
+    made = Meanwhile(editor.open, "create", MADE, JSON, MANIFEST, after=True)
+    with pytest.raises(FolderError, match="what they write stays"):
+        replacing.replace(HookedFileSystem(hands.port, made), WRITE, JSON, CONTENT)
+    editor.save(THEIRS)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: THEIRS}
+
+
+def test_an_editor_that_has_the_old_file_open_after_a_crash_saves_into_it(hands: Hands) -> None:
+    hands.put(MANIFEST, JSON)
+    hands.put(MADE, CONTENT)
+    editor = Editor(hands, MADE)
+    editor.open()
+    with pytest.raises(FolderError, match="at the last moment"):
+        replacing.replace(hands.port, WRITE, JSON, CONTENT)
+    editor.save(THEIRS)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: THEIRS}
+
+
+def test_an_editor_saves_into_the_old_file_though_the_disk_fails_before_that_is_put_back() -> None:
+    hands = Fake()
+    hands.put(MANIFEST, CONTENT)
+    editor = Editor(hands)
+
+    class Failing(Meanwhile):
+        def __call__(self, name, perform, /, *args, **kwargs):  # type: ignore[no-untyped-def]
+            if name == "being_written" and args == (MADE,) and (name, args) not in self.calls:
+                self.calls.append((name, args))
+                raise OSError(errno.EIO, "Input/output error")
+            return super().__call__(name, perform, *args, **kwargs)
+
+    failing = HookedFileSystem(hands.port, Failing(editor.open, "exchange", MADE, MANIFEST))
+    for words in ("Input/output error", "at the last moment"):
+        with pytest.raises(FolderError, match=words):
+            replacing.replace(failing, WRITE, JSON, CONTENT)
+    editor.save(THEIRS)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: THEIRS}
+
+
+def test_where_writers_cannot_be_known_the_text_is_all_there_is_to_go_by() -> None:
+    hands = Fake()
+    hands.knows_writers = False
+    hands.put(MANIFEST, CONTENT)
+    editor = Editor(hands)
+    exchange = Meanwhile(editor.open, "exchange", MADE, MANIFEST)
+    replacing.replace(HookedFileSystem(hands, exchange), WRITE, JSON, CONTENT)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: JSON}
+
+
+# Writes over what is there, on a disk that cannot exchange two files at once.
 
 
 def save(hands: Hands, text: bytes) -> Callable[[], None]:
@@ -91,6 +179,28 @@ def test_what_someone_saves_right_before_it_is_set_aside_comes_back() -> None:
     with pytest.raises(FolderError, match="at the last moment"):
         replacing.replace(HookedFileSystem(hands.port, late), WRITE, JSON, CONTENT)
     assert hands.tree() == {"models": None, "models/x": None, MANIFEST: b"theirs"}
+
+
+def test_an_editor_that_opens_the_file_right_before_it_is_set_aside_saves_into_it() -> None:
+    hands = in_steps()
+    hands.put(MANIFEST, CONTENT)
+    editor = Editor(hands)
+    late = Meanwhile(editor.open, "set_aside", MANIFEST, ASIDE)
+    with pytest.raises(FolderError, match="at the last moment"):
+        replacing.replace(HookedFileSystem(hands.port, late), WRITE, JSON, CONTENT)
+    editor.save(THEIRS)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: THEIRS}
+
+
+def test_an_editor_that_opens_the_file_that_was_set_aside_saves_into_it() -> None:
+    hands = in_steps()
+    hands.put(MANIFEST, CONTENT)
+    editor = Editor(hands, ASIDE)
+    late = Meanwhile(editor.open, "rename", MADE, MANIFEST)
+    with pytest.raises(FolderError, match="at the last moment"):
+        replacing.replace(HookedFileSystem(hands.port, late), WRITE, JSON, CONTENT)
+    editor.save(THEIRS)
+    assert hands.tree() == {"models": None, "models/x": None, MANIFEST: THEIRS}
 
 
 def test_what_an_editor_writes_into_the_file_that_was_set_aside_comes_back() -> None:
