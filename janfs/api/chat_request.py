@@ -129,7 +129,7 @@ def prompt_of(asked: ChatRequest) -> ChatPrompt:
         raise InvalidInput("'messages' is empty; there is nothing to answer.", param="messages")
     functions = [tool.function for tool in asked.tools or ()]
     named = asked.tool_choice.function if isinstance(asked.tool_choice, NamedTool) else asked.tool_choice
-    tools, must_call = tools_of(functions, named, "tools[{}].function.name")
+    tools, must_call = tools_of(functions, named, "tools[{}].function")
     return ChatPrompt(
         tuple(_message(item, f"messages[{number}]") for number, item in enumerate(asked.messages)),
         tools,

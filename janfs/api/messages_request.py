@@ -122,7 +122,7 @@ def prompt_of(asked: ChatParams) -> ChatPrompt:
         messages += _messages(message, f"messages[{number}]")
     functions = [_function(tool, f"tools[{number}]") for number, tool in enumerate(asked.tools or ())]
     choice = asked.tool_choice
-    tools, must_call = tools_of(functions, _choice(choice), "tools[{}].name")
+    tools, must_call = tools_of(functions, _choice(choice), "tools[{}]", "input_schema")
     parallel = choice is None or not choice.disable_parallel_tool_use
     return ChatPrompt(tuple(messages), tools, must_call, parallel, _most_thought(asked.thinking))
 

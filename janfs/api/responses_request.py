@@ -170,11 +170,11 @@ def _tools(asked: ResponsesRequest) -> tuple[tuple[Tool, ...], bool]:
     functions = [_function(tool, f"tools[{number}]") for number, tool in enumerate(asked.tools or ())]
     choice = asked.tool_choice
     if not isinstance(choice, ChoiceOfTools):
-        return tools_of(functions, choice, "tools[{}].name")
+        return tools_of(functions, choice, "tools[{}]")
     if choice.type == "function" and choice.name is not None:
-        return tools_of(functions, FunctionName(choice.name), "tools[{}].name")
+        return tools_of(functions, FunctionName(choice.name), "tools[{}]")
     if choice.type == "allowed_tools" and choice.tools and choice.mode is not None:
-        given, _ = tools_of(functions, "auto", "tools[{}].name")
+        given, _ = tools_of(functions, "auto", "tools[{}]")
         return named(given, [str(tool.get("name")) for tool in choice.tools]), choice.mode == "required"
     if choice.type in ("function", "allowed_tools"):
         raise InvalidInput(f"'tool_choice' lacks what '{choice.type}' wants.", param="tool_choice")

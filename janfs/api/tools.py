@@ -81,13 +81,17 @@ class CallRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 def tools_of(
-    functions: Sequence[Function], choice: Choice | FunctionName | None, place: str
+    functions: Sequence[Function],
+    choice: Choice | FunctionName | None,
+    place: str,
+    schema: str = "parameters",
 ) -> tuple[tuple[Tool, ...], bool]:
     """The tools that the model is shown, and whether it must call one.
 
-    `place` is where the name of number `{}` stands in the request. Raises `InvalidInput`.
+    `place` is where function number `{}` stands in the request, and `schema` what its parameters are called
+    there. Raises `InvalidInput`.
     """
-    given = _checked(functions, place)
+    given = _checked(functions, place, schema)
     if isinstance(choice, FunctionName):
         return named(given, [choice.name]), True
     if choice == "required" and not given:
@@ -116,18 +120,19 @@ def calls_of(calls: Sequence[CallRequest], place: str) -> tuple[ToolCall, ...]:
     )
 
 
-def _checked(functions: Sequence[Function], place: str) -> tuple[Tool, ...]:
+def _checked(functions: Sequence[Function], place: str, schema: str) -> tuple[Tool, ...]:
     if len(functions) > MAX_TOOLS:
         raise InvalidInput(f"'tools' may hold {MAX_TOOLS} tools, not {len(functions)}.", param="tools")
     found: dict[str, Tool] = {}
     for number, function in enumerate(functions):
-        name, here = function.name, place.format(number)
+        name, here = function.name, f"{place.format(number)}.name"
         if not _NAME.fullmatch(name):
             raise InvalidInput(f"'{here}' must be 1 to 64 letters, digits, '_', '.' or '-'.", param=here)
         if name in found:
             raise InvalidInput(f"'{here}': there are two tools called '{name}'.", param=here)
         parameters = {"type": "object"} | (function.parameters or {})
         if parameters["type"] != "object":
+            here = f"{place.format(number)}.{schema}"
             raise InvalidInput(f"'{here}': the arguments of a tool are an object, by its 'type'.", param=here)
         found[name] = Tool(name, function.description, json.dumps(parameters), bool(function.strict))
     return tuple(found.values())

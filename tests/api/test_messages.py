@@ -205,6 +205,7 @@ def test_tokens_are_counted_as_they_would_be_computed(tiny: Service, client: ant
         ({"tool_choice": {"type": "any"}}, "tool_choice"),
         ({"tools": TOOLS, "tool_choice": {"type": "tool", "name": "x"}}, "tool_choice"),
         ({"tools": TOOLS * 2}, "tools[1].name"),
+        ({"tools": [{"name": "x", "input_schema": {"type": "array"}}]}, "tools[0].input_schema"),
         ({"tools": [{"name": "x", "defer_loading": True}]}, "defer_loading"),
         ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "odd": 1}]}]}, "odd"),
         ({"thinking": {"type": "perhaps"}}, "thinking.type"),

@@ -357,6 +357,7 @@ def test_every_kind_of_text_is_read(tiny: Service) -> None:
         ({"tools": [TIME | {"defer_loading": True}]}, "unsupported_parameter", "tools[0].defer_loading"),
         ({"tools": [{"type": "function"}]}, "invalid_value", "tools[0].name"),
         ({"tools": [TIME, TIME]}, "invalid_value", "tools[1].name"),
+        ({"tools": [TIME | {"parameters": {"type": "array"}}]}, "invalid_value", "tools[0].parameters"),
         ({"tool_choice": "required"}, "invalid_value", "tool_choice"),
         ({"tool_choice": {"type": "function", "name": "x"}}, "invalid_value", "tool_choice"),
         ({"tool_choice": {"type": "web_search"}}, "unsupported_parameter", "tool_choice.type"),

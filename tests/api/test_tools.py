@@ -168,7 +168,7 @@ def call(arguments: str) -> dict[str, Any]:
         ),
         (
             {"tools": [{"type": "function", "function": {"name": "a", "parameters": {"type": "string"}}}]},
-            "tools[0].function.name",
+            "tools[0].function.parameters",
             "invalid_value",
         ),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id", "invalid_value"),
