@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from janfs.api.images import Content, Piece, decoded, image_of, together
+from janfs.api.nesting import refuse_deep
 from janfs.api.sampling import GenerationFields, refuse
 from janfs.api.structured import OutputConfig, format_of
 from janfs.api.tools import Choice, Function, FunctionName, tools_of
@@ -179,6 +180,7 @@ def _messages(message: MessageParam, place: str) -> Iterator[ChatMessage]:
             case "thinking" if block.thinking is not None:
                 thoughts.append(block.thinking)
             case "tool_use" if block.id is not None and block.name is not None:
+                refuse_deep(block.input or {}, f"{here}.input")
                 calls.append(ToolCall(block.id, block.name, json.dumps(block.input or {})))
             case "tool_result" if block.tool_use_id is not None:
                 text, images = _result(block, f"{here}.content")

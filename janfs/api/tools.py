@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from janfs.api.nesting import refuse_deep, too_deep
 from janfs.engines.protocol import Tool, ToolCall
 from janfs.errors import InvalidInput
 
@@ -130,19 +131,27 @@ def _checked(functions: Sequence[Function], place: str, schema: str) -> tuple[To
             raise InvalidInput(f"'{here}' must be 1 to 64 letters, digits, '_', '.' or '-'.", param=here)
         if name in found:
             raise InvalidInput(f"'{here}': there are two tools called '{name}'.", param=here)
-        parameters = {"type": "object"} | (function.parameters or {})
+        parameters, here = (
+            {"type": "object"} | (function.parameters or {}),
+            f"{place.format(number)}.{schema}",
+        )
+        refuse_deep(parameters, here)
         if parameters["type"] != "object":
-            here = f"{place.format(number)}.{schema}"
             raise InvalidInput(f"'{here}': the arguments of a tool are an object, by its 'type'.", param=here)
         found[name] = Tool(name, function.description, json.dumps(parameters), bool(function.strict))
     return tuple(found.values())
 
 
 def arguments_of(text: str, param: str) -> str:
-    """The arguments of an earlier call as they stand. Raises `InvalidInput` where they are no JSON object."""
+    """The arguments of an earlier call as they stand.
+
+    Raises `InvalidInput` where they are no JSON object, or one that is nested too deeply.
+    """
     try:
         if text.strip():
-            msgspec.json.decode(text, type=dict[str, Any])
+            refuse_deep(msgspec.json.decode(text, type=dict[str, Any]), param)
     except msgspec.MsgspecError as error:
         raise InvalidInput(f"'{param}' is no JSON object: {error}.", param=param) from error
+    except RecursionError as error:
+        raise too_deep(param) from error
     return text
