@@ -1,14 +1,16 @@
 """/v1/messages: chats as Anthropic's clients speak them (https://docs.anthropic.com/en/api/messages)."""
 
 import json
+import math
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from litestar import Request, post
 from litestar.params import RawBody
 from litestar.types import ASGIApp
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from janfs.api.chat_model import chat_model
 from janfs.api.context import Context
@@ -25,6 +27,7 @@ from janfs.engines.protocol import CallDelta, Finished, ReasoningDelta, Reply, T
 from janfs.engines.remote.asking import COUNT_TOKENS
 from janfs.serving import resolve
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 
 
@@ -37,7 +40,7 @@ class ContentBlock(Struct, frozen=True, kw_only=True):
     signature: str | UnsetType = UNSET
     id: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
-    input: dict[str, Any] | UnsetType = UNSET
+    input: Annotated[Raw, Meta(extra_json_schema={"type": "object"})] | UnsetType = UNSET
 
 
 class MessageUsage(Struct, frozen=True):
@@ -132,7 +135,7 @@ class MessagesFormat:
                 )
                 yield self._delta(BlockDelta(type="thinking_delta", thinking=reply.text))
             case CallDelta():
-                yield from self._open(("tool_use", reply.index), _call_block(reply, {}))
+                yield from self._open(("tool_use", reply.index), _call_block(reply, Raw(b"{}")))
                 yield self._delta(BlockDelta(type="input_json_delta", partial_json=reply.arguments))
 
     def end(self, usage: Usage) -> Iterable[Chunk]:
@@ -203,18 +206,27 @@ async def count_message_tokens(request: Request[Any, Any, Any], context: Context
     return json_answer(CountedTokens(len(tokens)))
 
 
-def _call_block(call: CallDelta, arguments: dict[str, Any]) -> ContentBlock:
+def _call_block(call: CallDelta, arguments: Raw) -> ContentBlock:
     id_ = f"toolu_{uuid.uuid4().hex[:24]}"
     return ContentBlock(type="tool_use", id=id_, name=call.name or "", input=arguments)
 
 
-def _arguments(text: str) -> dict[str, Any]:
-    """A call's arguments; those that broke off in the middle are none."""
+def _arguments(text: str) -> Raw:
+    """A call's arguments, as any client can read them; those that broke off in the middle are none.
+
+    Half a character, which JSON can spell and UTF-8 cannot, becomes U+FFFD, and what is no number null.
+    """
     try:
-        found = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        found = json.loads(text or "{}", parse_float=_finite, parse_constant=_finite)
+        written = json.dumps(found, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return Raw(b"{}")
+    return Raw(_SURROGATE.sub("\ufffd", written) if isinstance(found, dict) else b"{}")
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
 
 
 def _usage(usage: Usage) -> MessageUsage:

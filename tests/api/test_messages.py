@@ -122,6 +122,31 @@ def test_a_stream_puts_together_what_a_whole_answer_is(tiny: Service, client: an
     assert streamed.usage.input_tokens == whole.usage.input_tokens
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ('{"a": "x\\ud800y"}', {"a": "x\ufffdy"}),
+        ('{"a": "\\ud83d\\ude00"}', {"a": "\U0001f600"}),
+        ('{"a": 123456789012345678901234567890}', {"a": 123456789012345678901234567890}),
+        ('{"a": NaN, "b": 1}', {"a": None, "b": 1}),
+        ('{"a": 1e999, "b": 0.5}', {"a": None, "b": 0.5}),
+        ('{"a": ' + "[" * 3000 + "]" * 3000 + "}", {}),
+        ('{"a": "bro', {}),
+        ("[1]", {}),
+        ("", {}),
+    ],
+)
+def test_whatever_arguments_a_model_writes_the_answer_can_be_read(
+    tiny: Service, arguments: str, told: Any
+) -> None:
+    tiny.pool.texts, tiny.pool.finish = [CallDelta(0, "weather", arguments)], "tool_calls"
+    answer = post(tiny, tools=TOOLS)
+    assert answer.status_code == 200, answer.text
+    [call] = answer.json()["content"]
+    assert (call["name"], call["input"]) == ("weather", told)
+    assert post(tiny, tools=TOOLS, stream=True).status_code == 200
+
+
 def test_every_block_of_a_stream_is_opened_and_closed_in_turn(tiny: Service) -> None:
     tiny.pool.texts = list(CALLING)
     lines = post(tiny, stream=True).text.splitlines()
