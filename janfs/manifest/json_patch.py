@@ -11,8 +11,10 @@ from typing import Any, NoReturn
 from msgspec import Struct
 
 from janfs.errors import InvalidInput, PreconditionFailed
-from janfs.manifest.leaves import REMOVED, Pointer, from_text, leaves, same
+from janfs.manifest.jsonc import MAX_DEPTH
+from janfs.manifest.leaves import REMOVED, Pointer, fits, from_text, leaves, same
 
+_NO_ESCAPE = re.compile(r"~(?![01])")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _OPERATIONS = ("add", "remove", "replace", "move", "copy", "test")
 
@@ -55,6 +57,8 @@ def _pointer(said: Mapping[str, Any], key: str, where: str) -> Pointer:
         raise InvalidInput(
             f"{where}.{key} must be a path such as /engine_parameters/ngl.", param=f"{where}.{key}"
         )
+    if _NO_ESCAPE.search(text):
+        raise InvalidInput(f"{where}.{key}: ~ stands for nothing but in ~0 and ~1.", param=f"{where}.{key}")
     return from_text(text)
 
 
@@ -118,9 +122,9 @@ def _apply(document: dict[str, Any], operation: Operation) -> None:
             value = _find(document, operation.source)
             if value is REMOVED:
                 _missing(operation.source)
-            _put(document, path, copy.deepcopy(value))
+            _put(document, path, value)
         case _:
-            _put(document, path, copy.deepcopy(operation.value))
+            _put(document, path, operation.value)
 
 
 def _find(document: Any, pointer: Pointer) -> Any:
@@ -145,6 +149,10 @@ def _take(document: Any, pointer: Pointer) -> Any:
 
 
 def _put(document: Any, pointer: Pointer, value: Any) -> None:
+    if not fits(value, MAX_DEPTH - len(pointer)):
+        path = _shown(pointer)
+        raise InvalidInput(f"{path} would be nested too deeply; {MAX_DEPTH} levels are allowed.", param=path)
+    value = copy.deepcopy(value)
     holder, key = _find(document, pointer[:-1]), pointer[-1]
     if isinstance(holder, dict):
         holder[key] = value

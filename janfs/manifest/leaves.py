@@ -95,6 +95,20 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
+def fits(value: Any, levels: int) -> bool:
+    """Whether no more than so many objects and lists stand in one another; however many there are."""
+    holders = _holders([value])
+    while holders and levels > 0:
+        holders = [inner for outer in holders for inner in _holders(outer)]
+        levels -= 1
+    return not holders and levels >= 0
+
+
+def _holders(values: dict[str, Any] | list[Any]) -> list[dict[str, Any] | list[Any]]:
+    inner = values.values() if isinstance(values, dict) else values
+    return [each for each in inner if isinstance(each, dict | list)]
+
+
 def covers(pointers: frozenset[Pointer] | set[Pointer], pointer: Pointer) -> bool:
     """Whether a place, or an object that it stands in, is among `pointers`."""
     return any(pointer[:length] in pointers for length in range(1, len(pointer) + 1))

@@ -57,6 +57,24 @@ def test_a_name_that_is_none_is_refused(tiny: Service, name: str) -> None:
     assert tiny.get("/v1/models/tiny")["name"] == "tiny"
 
 
+@pytest.mark.parametrize(
+    ("operation", "param"),
+    [
+        ({"op": "add", "path": "/metadata/x", "value": "DEEP"}, "metadata.x"),
+        ({"op": "add", "path": "/metadata/~2", "value": 1}, "[0].path"),
+    ],
+)
+def test_what_no_json_patch_can_say_is_refused_by_name(
+    tiny: Service, operation: dict[str, Any], param: str
+) -> None:
+    before = (tiny.root / PATH).read_text()
+    text = json.dumps([operation]).replace('"DEEP"', "[" * 600 + "]" * 600)
+    headers = {"content-type": "application/json-patch+json"}
+    answer = tiny.client.patch("/v1/models/tiny", content=text, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text
+    assert (tiny.root / PATH).read_text() == before
+
+
 def test_what_is_so_already_is_theirs_from_then_on_and_no_byte_changes(tiny: Service) -> None:
     before = (tiny.root / PATH).read_bytes()
     assert patch(tiny, {"owned_by": "you"}).status_code == 200

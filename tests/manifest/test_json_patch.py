@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from janfs.errors import InvalidInput, PreconditionFailed
 from janfs.manifest.json_patch import changes, read_operations
+from janfs.manifest.jsonc import MAX_DEPTH
 from janfs.manifest.leaves import REMOVED, applied, leaves, same
 from janfs.manifest.patch import Patch, resolved
 from janfs.manifest.places import Places
@@ -88,6 +89,8 @@ def test_the_examples_of_the_rfc(before: Document, operations: list[Document], a
         ([{"op": "add", "path": "/a"}], r"\[0\].value is missing"),
         ([{"op": "add", "path": "a", "value": 1}], r"\[0\].path must be a path"),
         ([{"op": "move", "from": "/a", "path": "/a/b"}], "into itself"),
+        ([{"op": "add", "path": "/a~2", "value": 1}], r"\[0\].path: ~ stands for nothing but"),
+        ([{"op": "copy", "from": "/~", "path": "/a"}], r"\[0\].from: ~ stands for nothing but"),
     ],
 )
 def test_what_is_no_patch_is_refused_with_its_place(body: Any, said: str) -> None:
@@ -109,6 +112,35 @@ def test_what_is_no_patch_is_refused_with_its_place(body: Any, said: str) -> Non
 def test_a_place_that_is_not_there_is_named(operation: Document) -> None:
     with pytest.raises(InvalidInput, match="is not there"):
         patched({"a": 1, "list": []}, operation)
+
+
+def nested(levels: int) -> Any:
+    value: Any = {}
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH - 1, 600, 900])
+@pytest.mark.parametrize("op", ["add", "replace"])
+def test_what_would_be_nested_too_deeply_is_refused_by_its_path(op: str, levels: int) -> None:
+    operation = {"op": op, "path": "/a/b", "value": nested(levels)}
+    with pytest.raises(InvalidInput, match=r"a\.b would be nested too deeply; 64 levels"):
+        patched({"a": {"b": 1}}, operation)
+
+
+def test_steps_that_go_deeper_and_deeper_are_refused() -> None:
+    steps = [{"op": "add", "path": "/a" * depth, "value": {}} for depth in range(1, MAX_DEPTH)]
+    deepest = patched({}, *steps)
+    for further in (
+        {"op": "add", "path": "/a" * MAX_DEPTH, "value": {}},
+        {"op": "copy", "from": "/a", "path": "/b/c"},
+    ):
+        with pytest.raises(InvalidInput, match="would be nested too deeply"):
+            patched({**deepest, "b": {}}, further)
+    assert patched(deepest, {"op": "add", "path": "/a" * MAX_DEPTH, "value": 1}), (
+        "the last level holds values"
+    )
 
 
 def test_a_test_that_fails_stops_all() -> None:
