@@ -409,6 +409,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """The last reply of a request.
 
     "stop": the model or a stop string ended it; "tool_calls": it ended with a call; "length": a limit did.
+    A stop string within a call is a "stop".
     `logprobs` are those of tokens that gave no text. `stop_string` is the one that ended it, if one did.
     """
 

@@ -152,13 +152,14 @@ class Run(msgspec.Struct, eq=False):
 
     def _end(self, reason: FinishReason, now: float) -> list[Reply]:
         replies = self._tell(self.text.finish(), last=True)
+        if self.text.stopped:
+            reason = "stop"
         if reason == "stop" and self.parts is not None and self.parts.called:
-            reason = "tool_calls"
+            # Within a call a stop string ends an answer that has not come to its call.
+            reason = "stop" if self.text.stopped and self.parts.cut_off else "tool_calls"
         usage = Usage(self.n_prompt, self.n_generated, self.n_cached or 0, self.n_thought)
         # Of a stop string nothing is shown, and neither are its tokens.
         left = () if self.text.stopped else self.logprobs
-        if self.text.stopped and reason == "length":
-            reason = "stop"
         first = now if self.first is None else self.first
         spent = Spent(first - (first if self.began is None else self.began), now - first)
         return [*replies, Finished(reason, usage, left, self.text.found, spent)]

@@ -35,3 +35,27 @@ def test_tokens_of_a_thought_are_counted_up_to_the_first_word_of_the_answer(
     assert isinstance(end, Finished)
     assert end.usage.completion_tokens == len(pieces)
     assert end.usage.reasoning_tokens == thought
+
+
+@pytest.mark.parametrize(
+    ("pieces", "stop", "ends", "reason"),
+    [
+        ([*CALL], (), True, "tool_calls"),
+        ([*CALL[:2], b' "arguments": {"ci', b'ty"'], ("city",), False, "stop"),
+        ([*CALL[:2], b' "arguments": {"ci', b'ty"'], (), True, "tool_calls"),
+        ([*CALL, b"\n", b"END"], ("END",), False, "tool_calls"),
+        ([b"Hi", b" END"], ("END",), False, "stop"),
+    ],
+)
+def test_a_stop_string_within_a_call_leaves_the_answer_without_a_call_to_make(
+    pieces: list[bytes], stop: tuple[str, ...], ends: bool, reason: str
+) -> None:
+    parts = PartStream(reader(GENERIC, tools=True, thinking=False))
+    run = Run("r", [1, 2], 2, SamplingParams(), TextStream(stop), parts=parts)
+    replies: list[Reply] = []
+    for piece in pieces:
+        replies += run.take(3, piece, None, ends=False, n_ctx=99, now=0.0)
+    replies += run.take(3, b"", None, ends=True, n_ctx=99, now=0.0) if ends else []
+    [*_, end] = replies
+    assert isinstance(end, Finished)
+    assert (end.finish_reason, end.stop_string) == (reason, stop[0] if stop else None)

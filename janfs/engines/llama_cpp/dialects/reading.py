@@ -20,6 +20,11 @@ class Call(NamedTuple):
     name: str
     arguments: str
 
+    @property
+    def whole(self) -> bool:
+        """Whether the arguments are there to their end."""
+        return _value(self.arguments, 0)[1] is not None
+
 
 class Said(NamedTuple):
     """What an answer says."""

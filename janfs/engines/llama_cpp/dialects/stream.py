@@ -25,6 +25,11 @@ class PartStream:
         return bool(self._told.calls)
 
     @property
+    def cut_off(self) -> bool:
+        """Whether the last call has no end yet."""
+        return self.called and not self._told.calls[-1].whole
+
+    @property
     def only_thought(self) -> bool:
         """Whether all that was said so far is a thought."""
         return bool(self._told.reasoning) and not (self._told.content or self._told.calls)
