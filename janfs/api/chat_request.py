@@ -7,7 +7,15 @@ from msgspec import Meta, Struct
 
 from janfs.api.images import Content, Piece, image_of, together
 from janfs.api.sampling import GenerationFields, refuse, refuse_unsupported
-from janfs.api.tools import CallRequest, NamedTool, ToolChoice, ToolRequest, calls_of, tools_of
+from janfs.api.tools import (
+    CallRequest,
+    NamedTool,
+    ToolChoice,
+    ToolRequest,
+    calls_of,
+    may_call_again,
+    tools_of,
+)
 from janfs.engines.protocol import MAX_LOGPROBS, ChatMessage, ChatPrompt
 from janfs.errors import InvalidInput, UnsupportedParameter
 
@@ -128,13 +136,13 @@ def prompt_of(asked: ChatRequest) -> ChatPrompt:
     if not asked.messages:
         raise InvalidInput("'messages' is empty; there is nothing to answer.", param="messages")
     functions = [tool.function for tool in asked.tools or ()]
-    named = asked.tool_choice.function if isinstance(asked.tool_choice, NamedTool) else asked.tool_choice
-    tools, must_call = tools_of(functions, named, "tools[{}].function")
+    choice = asked.tool_choice.function if isinstance(asked.tool_choice, NamedTool) else asked.tool_choice
+    tools, must_call = tools_of(functions, choice, "tools[{}].function")
     return ChatPrompt(
         tuple(_message(item, f"messages[{number}]") for number, item in enumerate(asked.messages)),
         tools,
         must_call,
-        asked.parallel_tool_calls is not False,
+        may_call_again(choice, asked.parallel_tool_calls),
         most_thought_of(asked.reasoning_effort, asked.reasoning_budget_tokens),
     )
 

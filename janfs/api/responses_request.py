@@ -9,7 +9,7 @@ from janfs.api.errors import convert
 from janfs.api.responses_input import messages_of
 from janfs.api.sampling import GenerationFields, refuse
 from janfs.api.structured import JsonSchemaFormat, ResponseFormat
-from janfs.api.tools import Choice, Function, FunctionName, named, tools_of
+from janfs.api.tools import Choice, Function, FunctionName, may_call_again, named, tools_of
 from janfs.engines.protocol import ChatMessage, ChatPrompt, Tool
 from janfs.errors import InvalidInput, UnsupportedParameter
 
@@ -134,7 +134,8 @@ def prompt_of(asked: ResponsesRequest) -> ChatPrompt:
     messages = rules + messages_of(asked.input)
     effort = asked.reasoning.effort if asked.reasoning is not None else None
     most_thought = 0 if effort == "none" else None
-    return ChatPrompt(messages, tools, must_call, asked.parallel_tool_calls is not False, most_thought)
+    again = may_call_again(_choice(asked), asked.parallel_tool_calls)
+    return ChatPrompt(messages, tools, must_call, again, most_thought)
 
 
 def fields_of(asked: ResponsesRequest) -> GenerationFields:
@@ -168,11 +169,9 @@ def logprobs_of(asked: ResponsesRequest) -> int | None:
 
 def _tools(asked: ResponsesRequest) -> tuple[tuple[Tool, ...], bool]:
     functions = [_function(tool, f"tools[{number}]") for number, tool in enumerate(asked.tools or ())]
-    choice = asked.tool_choice
+    choice = _choice(asked)
     if not isinstance(choice, ChoiceOfTools):
         return tools_of(functions, choice, "tools[{}]")
-    if choice.type == "function" and choice.name is not None:
-        return tools_of(functions, FunctionName(choice.name), "tools[{}]")
     if choice.type == "allowed_tools" and choice.tools and choice.mode is not None:
         given, _ = tools_of(functions, "auto", "tools[{}]")
         return named(given, [str(tool.get("name")) for tool in choice.tools]), choice.mode == "required"
@@ -181,6 +180,13 @@ def _tools(asked: ResponsesRequest) -> tuple[tuple[Tool, ...], bool]:
     raise UnsupportedParameter(
         f"'tool_choice.type': '{choice.type[:80]}' is not supported.", param="tool_choice.type"
     )
+
+
+def _choice(asked: ResponsesRequest) -> Choice | FunctionName | ChoiceOfTools | None:
+    match asked.tool_choice:
+        case ChoiceOfTools(type="function", name=str(name)):
+            return FunctionName(name)
+    return asked.tool_choice
 
 
 def _function(tool: dict[str, Any], place: str) -> Function:

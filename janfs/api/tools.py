@@ -109,6 +109,11 @@ def named(tools: Sequence[Tool], names: Sequence[str]) -> tuple[Tool, ...]:
     return tuple(tool for tool in tools if tool.name in names)
 
 
+def may_call_again(choice: object, parallel: bool | None) -> bool:
+    """Whether there may be more than one call: to OpenAI a function that is forced by name is called once."""
+    return parallel is not False and not isinstance(choice, FunctionName)
+
+
 def calls_of(calls: Sequence[CallRequest], place: str) -> tuple[ToolCall, ...]:
     """The calls of an earlier message. Raises `InvalidInput` for arguments that are no JSON object."""
     return tuple(

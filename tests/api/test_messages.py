@@ -170,6 +170,8 @@ def test_which_tool_must_be_called_is_the_callers_choice(tiny: Service) -> None:
     for choice, names, must_call in cases:
         assert post(tiny, tools=[*TOOLS, other], tool_choice=choice).status_code == 200, choice
         assert ([tool.name for tool in prompt(tiny).tools], prompt(tiny).must_call) == (names, must_call)
+    post(tiny, tools=TOOLS, tool_choice={"type": "tool", "name": "weather"})
+    assert prompt(tiny).parallel, "it may be called with several arguments at once, unless that is disabled"
     post(tiny, tools=TOOLS, tool_choice={"type": "auto", "disable_parallel_tool_use": True})
     assert not prompt(tiny).parallel
 

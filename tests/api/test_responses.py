@@ -315,6 +315,13 @@ def test_which_tool_must_be_called_is_the_callers_choice(tiny: Service) -> None:
         assert not found.parallel
 
 
+def test_a_function_that_is_forced_by_name_is_called_once(tiny: Service) -> None:
+    post(tiny, tools=[WEATHER, TIME], tool_choice={"type": "function", "name": "time"})
+    assert not prompt(tiny).parallel
+    post(tiny, tools=[WEATHER, TIME], tool_choice="required")
+    assert prompt(tiny).parallel
+
+
 def test_without_any_effort_nothing_is_thought(tiny: Service) -> None:
     post(tiny, reasoning={"effort": "none"})
     assert prompt(tiny).most_thought == 0

@@ -120,9 +120,19 @@ def test_tools_reach_the_engine_as_the_choice_says(tiny: Service) -> None:
     for fields, tools, must_call in cases:
         assert ask(tiny, tools=TOOLS, **fields).status_code == 200, fields
         assert (prompt(tiny).tools, prompt(tiny).must_call) == (tools, must_call), fields
+    ask(tiny, tools=TOOLS)
     assert prompt(tiny).parallel
     ask(tiny, tools=TOOLS, parallel_tool_calls=False)
     assert not prompt(tiny).parallel
+
+
+@pytest.mark.parametrize("parallel", [None, True])
+def test_a_function_that_is_forced_by_name_is_called_once(tiny: Service, parallel: bool | None) -> None:
+    choice = {"type": "function", "function": {"name": "time"}}
+    assert ask(tiny, tools=TOOLS, tool_choice=choice, parallel_tool_calls=parallel).status_code == 200
+    assert not prompt(tiny).parallel
+    assert ask(tiny, tools=TOOLS, tool_choice="required", parallel_tool_calls=parallel).status_code == 200
+    assert prompt(tiny).parallel
 
 
 @pytest.mark.parametrize(
