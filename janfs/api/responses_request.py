@@ -119,6 +119,9 @@ _NOT_YET: Mapping[str, tuple[Any, ...]] = {
 }
 
 
+_OF_A_SCHEMA: Mapping[str, tuple[Any, ...]] = dict.fromkeys(("schema", "name", "description", "strict"), ())
+
+
 def prompt_of(asked: ResponsesRequest) -> ChatPrompt:
     """The messages for the engine. Raises `InvalidInput` or `UnsupportedParameter`, naming the place."""
     refuse(asked, _NOT_YET)
@@ -203,6 +206,7 @@ def _format(given: TextFormat | None) -> ResponseFormat | None:
     if given is None:
         return None
     if given.type != "json_schema":
+        refuse(given, _OF_A_SCHEMA, "text.format.")
         return ResponseFormat(given.type)
     if given.schema is None:
         raise InvalidInput("'text.format.schema' is missing.", param="text.format.schema")

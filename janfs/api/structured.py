@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from janfs.errors import InvalidInput
 
-_ANY_OBJECT = json.dumps({"type": "object"})
+_ANY_OBJECT = {"type": "object"}
 
 
 class JsonSchemaFormat(Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,26 +53,31 @@ def schema_of(format_: ResponseFormat | None, json_schema: Any, grammar: str | N
 
     Raises `InvalidInput` for a form that is given twice, or not at all.
     """
-    asked: Any = None
-    if format_ is not None:
-        _refuse_beside(format_)
-    if format_ is not None and format_.type == "json_schema":
-        if format_.json_schema is None or format_.json_schema.schema is None:
-            place = "response_format.json_schema"
-            raise InvalidInput(f"'{place}.schema' is missing.", param=f"{place}.schema")
-        asked = format_.json_schema.schema
-    elif format_ is not None and format_.type == "json_object":
-        asked = format_.schema
+    asked = _asked(format_)
     given = [asked is not None, json_schema is not None, bool(grammar)]
     if sum(given) > 1:
         raise InvalidInput(
             "Only one of 'response_format', 'json_schema' and 'grammar' can bind an answer.",
             param="response_format" if given[0] else "json_schema",
         )
-    if asked is None and json_schema is None:
-        free = format_ is None or format_.type == "text" or bool(grammar)
-        return None if free else _ANY_OBJECT
-    return json.dumps(asked if asked is not None else json_schema)
+    schema = json_schema if asked is None else asked
+    return None if schema is None else json.dumps(schema)
+
+
+def _asked(format_: ResponseFormat | None) -> dict[str, Any] | None:
+    """The schema that a form comes to. Raises `InvalidInput`."""
+    if format_ is None:
+        return None
+    _refuse_beside(format_)
+    match format_.type:
+        case "text":
+            return None
+        case "json_object":
+            return _ANY_OBJECT if format_.schema is None else format_.schema
+    if format_.json_schema is None or format_.json_schema.schema is None:
+        param = "response_format.json_schema.schema"
+        raise InvalidInput(f"'{param}' is missing.", param=param)
+    return format_.json_schema.schema
 
 
 def _refuse_beside(format_: ResponseFormat) -> None:

@@ -244,6 +244,8 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"response_format": {"type": "text", "schema": SCHEMA}}, "response_format.schema"),
     ({"response_format": JSON_SCHEMA | {"type": "json_object"}}, "response_format.json_schema"),
     ({"response_format": JSON_SCHEMA, "grammar": 'root ::= "a"'}, "response_format"),
+    ({"response_format": {"type": "json_object"}, "grammar": 'root ::= "a"'}, "response_format"),
+    ({"response_format": {"type": "json_object"}, "json_schema": SCHEMA}, "response_format"),
     ({"json_schema": SCHEMA, "grammar": 'root ::= "a"'}, "json_schema"),
     ({"json_schema": SCHEMA, "ignore_eos": True}, "ignore_eos"),
     ({"messages": []}, "messages"),

@@ -395,6 +395,15 @@ def test_every_kind_of_text_is_read(tiny: Service) -> None:
         ({"top_logprobs": 3}, "invalid_value", "top_logprobs"),
         ({"stream_options": {}}, "invalid_value", "stream_options"),
         ({"text": {"format": {"type": "json_schema", "name": "x"}}}, "invalid_value", "text.format.schema"),
+        *[
+            (
+                {"text": {"format": {"type": kind, name: value}}},
+                "unsupported_parameter",
+                f"text.format.{name}",
+            )
+            for kind in ("text", "json_object")
+            for name, value in (("schema", SCHEMA), ("name", "x"))
+        ],
     ],
 )
 def test_what_is_wrong_or_not_offered_is_refused_by_name(
