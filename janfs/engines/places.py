@@ -214,7 +214,7 @@ class Places:
 
 def _stays(instance: Instance) -> bool:
     """Whether a model is not to be unloaded; one that is being replaced or stopped goes all the same."""
-    return instance.wanted.pinned and instance.phase is not Phase.STOPPING
+    return instance.wanted.pinned and instance.open
 
 
 async def _spared(engine: Engine) -> int:

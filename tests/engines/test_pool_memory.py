@@ -351,6 +351,24 @@ def test_a_pinned_model_is_replaced_in_its_own_place() -> None:
     run(scenario, max_loaded=1)
 
 
+def test_a_pinned_model_that_is_edited_while_it_loads_is_replaced_too() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sizes(a=4096)
+        bench.specs["a"] = replace(bench.specs["a"], pinned=True)
+        bench.machine = size(4096)
+        bench.factory.hold()
+        early = asyncio.create_task(bench.ask("a"))
+        await until(lambda: bench.factory.loads == 1, "a loads")
+        bench.change("a", "two")
+        late = asyncio.create_task(bench.ask("a"))
+        await until(lambda: bool(bench.pool.leaving()), "the first is on its way out")
+        bench.factory.release()
+        await asyncio.gather(early, late)
+        assert bench.pool.state("uid-a").fingerprint == "two"
+
+    assert run(scenario, max_loaded=1).factory.most_alive == 1
+
+
 def test_a_model_that_nobody_uses_is_unloaded_after_its_time() -> None:
     async def scenario(bench: Bench) -> None:
         bench.specs["b"] = replace(bench.specs["b"], keep_alive=-1)
