@@ -11,6 +11,7 @@ from contextlib import aclosing, asynccontextmanager
 import structlog
 
 from janfs.engines.instance import Instance, Phase, end_all
+from janfs.engines.latest import Latest
 from janfs.engines.loader import Loader
 from janfs.engines.places import FreeMemory, FreeOnGpus, Places, PoolLimits, no_gpus
 from janfs.engines.protocol import (
@@ -31,8 +32,6 @@ from janfs.errors import Busy, EngineError, JanfsError, WorkerCrashed
 _log = structlog.get_logger()
 
 DEFAULT_LIMITS = PoolLimits()
-
-_STOPPED = EngineState(state="stopped")
 
 
 class EnginePool:
@@ -60,8 +59,7 @@ class EnginePool:
         self._clock = clock
         self._places = Places(limits, free, free_on_gpus)
         self._loader = Loader(factories, self._places, record)
-        self._current: dict[str, Instance] = {}  # the latest of each, to its very end
-        self._rest: dict[str, EngineState] = {}  # how the last one ended
+        self._latest = Latest()
         self._closing = False
 
     async def start(self, model_id: str) -> EngineInfo:
@@ -129,24 +127,19 @@ class EnginePool:
     @property
     def busy(self) -> bool:
         """Whether any request runs or waits; may be asked from another thread."""
-        return any(instance.refs > 0 for instance in tuple(self._current.values()))
+        return any(instance.refs > 0 for instance in self._places)
 
     def state(self, uid: str) -> EngineState:
         """What a model is doing now. Cheap enough to ask for every model of a list."""
-        instance = self._current.get(uid)
-        return instance.state() if instance else self._rest.get(uid, _STOPPED)
+        return self._latest.state(uid)
 
     def states(self) -> Mapping[str, EngineState]:
         """What every model is doing that is loaded, or was since the start, by uid."""
-        return self._rest | {uid: instance.state() for uid, instance in self._current.items()}
+        return self._latest.states()
 
     def leaving(self) -> list[tuple[str, EngineState]]:
         """What those are doing that were replaced and still answer, with their models' uids."""
-        return [
-            (each.wanted.uid, each.state())
-            for each in self._places
-            if self._current.get(each.wanted.uid) is not each
-        ]
+        return [(each.wanted.uid, each.state()) for each in self._places if each not in self._latest]
 
     def fingerprint_of(self, spec: RunSpec) -> str:
         """That of what answers a spec: lowered to fit, or with a file that was read as it was loaded.
@@ -160,7 +153,7 @@ class EnginePool:
         if self._closing:
             raise EngineError("janfs is shutting down.")
         spec = self.spec_of(model_id)
-        instance = self._current.get(spec.uid)
+        instance = self._latest.get(spec.uid)
         if instance is not None and instance.open and not instance.serves(spec):
             instance.drain("its settings changed", replaced=True)
         if instance is None or not instance.open:
@@ -197,7 +190,7 @@ class EnginePool:
     def _open(self, spec: RunSpec, *, insist: bool) -> Instance:
         self._loader.check(spec, insist=insist)
         instance = Instance(spec, self._clock, self._live)
-        self._current[spec.uid] = instance
+        self._latest.put(instance)
         self._places.add(instance)
         instance.task.add_done_callback(lambda _: self._gone(instance))
         return instance
@@ -218,12 +211,13 @@ class EnginePool:
         finally:
             instance.open = False
             await engine.close(instance.grace, f"The model was unloaded: {instance.reason}.")
-        self._rest[spec.uid], fact = instance.outcome(crash)
+        ended, fact = instance.outcome(crash)
+        self._latest.end(instance, ended)
         await self._record(fact)
 
     def _gone(self, instance: Instance) -> None:
         """Clean up when an instance's task is done; one that was cancelled at once never began its life."""
-        self._forget(instance)
+        self._latest.forget(instance)
         instance.fail(
             EngineError(f"The model was not loaded: {instance.reason or 'an internal error, see the log'}.")
         )
@@ -233,18 +227,14 @@ class EnginePool:
 
     async def _load(self, instance: Instance) -> Engine | None:
         spec = instance.wanted
-        self._rest.pop(spec.uid, None)
+        self._latest.begin(spec.uid)
         try:
             engine = await self._loader.load(instance)
         except JanfsError as error:
             reason = error.detail
-            self._rest[spec.uid] = EngineState(state="failed", reason=reason, since=self._clock())
-            self._forget(instance)
+            self._latest.end(instance, EngineState(state="failed", reason=reason, since=self._clock()))
+            self._latest.forget(instance)
             instance.fail(error)
             await self._record(EngineStartFailed(uid=spec.uid, fingerprint=spec.fingerprint, reason=reason))
             return None
         return engine
-
-    def _forget(self, instance: Instance) -> None:
-        if self._current.get(instance.spec.uid) is instance:
-            del self._current[instance.spec.uid]

@@ -123,6 +123,52 @@ def test_a_changed_fingerprint_goes_to_a_fresh_engine_while_old_requests_finish(
     assert reasons == ["its settings changed", "janfs is shutting down"]
 
 
+def test_an_engine_that_is_replaced_and_still_answers_keeps_the_pool_busy() -> None:
+    async def scenario(bench: Bench) -> None:
+        with cancelling(asyncio.create_task(bench.ask("a", FOREVER))):
+            await until(lambda: bench.pool.state("uid-a").active == 1, "the old request runs")
+            bench.change("a", "two")
+            await bench.ask("a")
+            assert bench.pool.state("uid-a").active == 0
+            assert bench.pool.busy
+        await until(lambda: not bench.pool.busy, "the old request has ended")
+
+    run(scenario, max_loaded=1)
+
+
+def test_that_new_settings_do_not_load_is_shown_also_once_the_old_engine_has_ended() -> None:
+    async def scenario(bench: Bench) -> None:
+        old = asyncio.create_task(bench.ask("a", words=150))
+        await until(lambda: bench.pool.state("uid-a").active == 1, "the old request runs")
+        bench.change("a", "two")
+        bench.factory.failing = "no such tensor"
+        with pytest.raises(LoadFailed):
+            await bench.ask("a")
+        assert bench.pool.state("uid-a").reason == "no such tensor"
+        await old
+        await until(lambda: not bench.pool.leaving(), "the old engine is gone")
+        assert bench.pool.state("uid-a").reason == "no such tensor"
+
+    run(scenario, max_loaded=1)
+
+
+def test_how_an_engine_ended_is_shown_where_its_successor_was_never_loaded() -> None:
+    async def scenario(bench: Bench) -> None:
+        old = asyncio.create_task(bench.ask("a", FOREVER))
+        await until(lambda: bench.pool.state("uid-a").active == 1, "the old request runs")
+        bench.change("a", "two")
+        bench.factory.hold()
+        new = asyncio.create_task(bench.ask("a"))
+        await until(lambda: bench.factory.loads == 2, "the new engine loads")
+        await bench.pool.stop("uid-a", grace=0)
+        for task in (old, new):
+            with pytest.raises(EngineError):
+                await task
+        assert bench.pool.state("uid-a").reason == "its settings changed"
+
+    run(scenario, max_loaded=1)
+
+
 def test_an_engine_that_is_worn_leaves_its_place_to_a_fresh_one_while_its_requests_finish() -> None:
     async def scenario(bench: Bench) -> None:
         old = asyncio.create_task(bench.ask("a", words=150))

@@ -1,0 +1,51 @@
+"""What each model is doing: its latest engine, or how the last one ended."""
+
+from collections.abc import Mapping
+
+from janfs.engines.instance import Instance
+from janfs.engines.protocol import EngineState
+
+_STOPPED = EngineState(state="stopped")
+
+
+class Latest:
+    """The latest engine of each model, by uid, to its very end; and how it ended, until another begins."""
+
+    def __init__(self) -> None:
+        self._engines: dict[str, Instance] = {}
+        self._ended: dict[str, EngineState] = {}
+
+    def __contains__(self, instance: Instance) -> bool:
+        return self._engines.get(instance.spec.uid) is instance
+
+    def get(self, uid: str) -> Instance | None:
+        return self._engines.get(uid)
+
+    def put(self, instance: Instance) -> None:
+        """Have an engine be the latest of its model from now on."""
+        self._engines[instance.spec.uid] = instance
+
+    def begin(self, uid: str) -> None:
+        """The latest one begins to load: how another ended is no longer of interest."""
+        self._ended.pop(uid, None)
+
+    def end(self, instance: Instance, state: EngineState) -> None:
+        """Note how an engine ended. What a later one has come to is not overwritten by an earlier one."""
+        if instance in self:
+            self._ended[instance.spec.uid] = state
+        else:
+            self._ended.setdefault(instance.spec.uid, state)
+
+    def forget(self, instance: Instance) -> None:
+        """Have it be gone."""
+        if instance in self:
+            del self._engines[instance.spec.uid]
+
+    def state(self, uid: str) -> EngineState:
+        """What a model is doing now."""
+        instance = self._engines.get(uid)
+        return instance.state() if instance else self._ended.get(uid, _STOPPED)
+
+    def states(self) -> Mapping[str, EngineState]:
+        """What every model is doing that is loaded, or was since the start, by uid."""
+        return self._ended | {uid: instance.state() for uid, instance in self._engines.items()}
