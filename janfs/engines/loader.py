@@ -2,19 +2,27 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 
 from janfs.engines.cooldown import Cooldown
 from janfs.engines.fingerprint import with_file
-from janfs.engines.instance import Instance
+from janfs.engines.instance import Instance, Phase
 from janfs.engines.places import Places
-from janfs.engines.protocol import Engine, EngineFact, EngineFactory, EngineStartFailed, RunSpec
+from janfs.engines.protocol import (
+    Engine,
+    EngineFact,
+    EngineFactory,
+    EngineStarted,
+    EngineStartFailed,
+    RunSpec,
+)
 from janfs.errors import EngineError, JanfsError, ModelNotRunnable, OutOfMemory
 
 
 class Loader:
     """Has `factories`, by the name of their engine, load models, each in a place of its own.
 
-    A first try that failed while a second is made is told to `record`.
+    What was loaded is told to `record`, and a first try that failed while a second is made.
     """
 
     def __init__(
@@ -40,23 +48,35 @@ class Loader:
             self._cooldown.check(spec.uid, _told(spec), _now())
 
     async def load(self, instance: Instance) -> Engine:
-        """Wait for a place, and load in it. Raises `LoadFailed` or `DoesNotFit`.
+        """Wait for a place, and load in it. Raises `LoadFailed` or `DoesNotFit`, or what `record` raises.
 
-        The error says in `retry_after` for how long the next load is refused.
+        The next load is refused for a while then; an `EngineError` says in `retry_after` for how long.
         """
         spec = instance.wanted
         try:
             await self._places.take(instance)
             engine = await self._try(instance)
+            await self._tell(instance, engine)
         except JanfsError as error:
             wait = self._cooldown.failed(spec.uid, _told(spec), error, _now())
             if isinstance(error, EngineError):
                 error.retry_after = wait
             raise
         self._cooldown.succeeded(spec.uid)
-        if engine.info.grammar is not None:
-            instance.spec = with_file(instance.spec, engine.info.grammar)
         return engine
+
+    async def _tell(self, instance: Instance, engine: Engine) -> None:
+        """Have it run, and record that; what the log does not know of does not run."""
+        info = engine.info
+        if info.grammar is not None:
+            instance.spec = with_file(instance.spec, info.grammar)
+        instance.pid = info.pid
+        instance.enter(Phase.RUNNING)  # from here on it is not cancelled but closed
+        started = EngineStarted(spec=instance.spec, load_seconds=info.load_seconds, pid=info.pid)
+        async with AsyncExitStack() as unless_recorded:
+            unless_recorded.push_async_callback(engine.close, 0, "It could not be recorded that it runs.")
+            await self._record(started)
+            unless_recorded.pop_all()
 
     async def _try(self, instance: Instance) -> Engine:
         """Load; and once more, in more room and with less, if it finds less memory than was thought."""

@@ -19,7 +19,6 @@ from janfs.engines.protocol import (
     EngineFact,
     EngineFactory,
     EngineInfo,
-    EngineStarted,
     EngineStartFailed,
     EngineState,
     GenerateRequest,
@@ -75,8 +74,8 @@ class EnginePool:
     async def generate(self, model_id: str, request: GenerateRequest) -> AsyncGenerator[Reply]:
         """What the model answers; loads it if need be. Close the iterator (`aclosing`) to cancel.
 
-        Raises what `spec_of` raises, `Busy` when the model's queue is full, `LoadFailed`, and what
-        `Engine.generate` raises.
+        Raises what `spec_of` raises, `Busy` when the model's queue is full, `LoadFailed`, what `record`
+        raises of a model that is loaded, and what `Engine.generate` raises.
         """
         async with (
             self._using(model_id) as (instance, engine),
@@ -200,13 +199,8 @@ class EnginePool:
         engine = await self._load(instance)
         if engine is None:
             return
-        instance.pid = engine.info.pid
-        instance.enter(Phase.RUNNING)  # from here on it is not cancelled but closed
         self._let_rest(instance)
-        spec = instance.spec
-        seconds, pid = engine.info.load_seconds, engine.info.pid
         try:
-            await self._record(EngineStarted(spec=spec, load_seconds=seconds, pid=pid))
             crash = await instance.serve(engine)
         finally:
             instance.open = False
@@ -232,6 +226,7 @@ class EnginePool:
             engine = await self._loader.load(instance)
         except JanfsError as error:
             reason = error.detail
+            instance.open = False
             self._latest.end(instance, EngineState(state="failed", reason=reason, since=self._clock()))
             self._latest.forget(instance)
             instance.fail(error)

@@ -421,13 +421,42 @@ def test_a_load_that_is_stopped_before_it_began_leaves_nobody_waiting() -> None:
     assert run(scenario).factory.loads == 1
 
 
-def test_a_fact_that_cannot_be_recorded_ends_the_engine_and_tells_who_waits() -> None:
+def test_a_start_that_cannot_be_recorded_ends_the_engine_and_is_a_failed_load(cooling: None) -> None:
     async def scenario(bench: Bench) -> None:
-        async def refuse(fact: EngineFact) -> None:
-            raise LogError("the disk is full")
+        full = True
 
-        pool = EnginePool(bench.find, refuse, {"fake": bench.factory})
-        with pytest.raises(EngineError, match="not loaded"):
+        async def record(fact: EngineFact) -> None:
+            if full:
+                raise LogError("the disk is full")
+
+        pool = EnginePool(bench.find, record, {"fake": bench.factory})
+        told = await asyncio.gather(*(pool.start("a") for _ in range(2)), return_exceptions=True)
+        assert [(type(error), str(error)) for error in told] == [(LogError, "the disk is full")] * 2
+        assert not bench.factory.alive
+        assert (pool.state("uid-a").state, pool.state("uid-a").reason) == ("failed", "the disk is full")
+        with pytest.raises(LoadFailed, match=r"full \(the next try is in 1\.0") as caught:
+            await pool.tokenize("a", TextPrompt("hello"))
+        assert caught.value.retry_after == 1
+        assert bench.factory.loads == 1, "it was loaded again too soon"
+        with pytest.raises(LogError):
+            await pool.start("a")
+        with pytest.raises(LoadFailed, match=r"in 2\.0 seconds"):
+            await pool.tokenize("a", TextPrompt("hello"))
+        full = False
+        await pool.start("a")
+        assert pool.state("uid-a").state == "running"
+        await pool.close(0)
+
+    run(scenario)
+
+
+def test_a_defect_where_a_start_is_recorded_ends_the_engine_and_tells_who_waits() -> None:
+    async def scenario(bench: Bench) -> None:
+        async def record(fact: EngineFact) -> None:
+            raise KeyError(fact.uid)
+
+        pool = EnginePool(bench.find, record, {"fake": bench.factory})
+        with pytest.raises(EngineError, match="not loaded: an internal error"):
             await pool.start("a")
         assert not bench.factory.alive
         await pool.close(0)
