@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from janfs.catalogue.catalogue import Catalogue, files_of, find_model, present_models
+from janfs.catalogue.catalogue import Catalogue, files_of, present_models
 from janfs.engine_events import event_of
 from janfs.engines.free_memory import free_memory
 from janfs.engines.llama_cpp.devices import free_on_gpus
@@ -15,6 +15,7 @@ from janfs.engines.pool import EnginePool
 from janfs.engines.protocol import EngineFact, EngineFactory, RunSpec
 from janfs.errors import JanfsError
 from janfs.folder import paths
+from janfs.following import is_named
 from janfs.manifest.spellings import DEFAULT_ENGINE
 from janfs.pipeline.commands import Record
 from janfs.pipeline.loop import Pipeline
@@ -30,9 +31,8 @@ def create_pool(settings: Settings, pipeline: Pipeline, llama_cpp: EngineFactory
     def spec_of(name: str) -> RunSpec:
         catalogue = pipeline.snapshot.catalogue
         spec = resolve(pipeline.snapshot, settings.root, name).spec
-        named = (find_model(catalogue, each) for each in settings.preload)
-        kept = any(model is not None and model.uid == spec.uid for model in named)
-        return replace(spec, pinned=spec.pinned or kept, grammar_stamp=_grammar_stamp(spec))
+        pinned = spec.pinned or is_named(catalogue, settings.preload, spec.uid)
+        return replace(spec, pinned=pinned, grammar_stamp=_grammar_stamp(spec))
 
     async def record(fact: EngineFact) -> None:
         await asyncio.wrap_future(pipeline.submit(Record((Draft(fact.uid, event_of(fact)),))))

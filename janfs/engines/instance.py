@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from enum import Enum
 from typing import Any
@@ -92,12 +92,16 @@ class Instance:
         self.enter(Phase.LOADING)
 
     def rest(self, keep_alive: float | None) -> None:
-        """Unload in so many seconds unless somebody comes; None: never."""
+        """Unload unless somebody comes, in so many seconds if it wants no others; None: never."""
         self._wake()
-        if self.refs == 0 and self.phase is Phase.RUNNING and keep_alive is not None:
-            reason = f"nobody used it for {keep_alive:g} seconds"
-            self.unloads_at = self._clock() + keep_alive
-            self._rest = asyncio.get_running_loop().call_later(keep_alive, self.drain, reason)
+        own = self.wanted.keep_alive
+        after = keep_alive if own is None else own
+        if after is None or after < 0 or self.wanted.pinned:
+            return
+        if self.refs == 0 and self.phase is Phase.RUNNING:
+            reason = f"nobody used it for {after:g} seconds"
+            self.unloads_at = self._clock() + after
+            self._rest = asyncio.get_running_loop().call_later(after, self.drain, reason)
 
     def _wake(self) -> None:
         self.unloads_at = None
@@ -120,11 +124,12 @@ class Instance:
             self.enter(Phase.STOPPING)
 
     def end(self, reason: str, grace: float) -> None:
-        """End within `grace` seconds; a load is broken off."""
-        self.grace = grace
+        """End within `grace` seconds; a load is broken off. Told again, it does not take longer."""
+        told = self._cut.is_set()
+        self.grace = min(grace, self.grace) if told else grace
         self.drain(reason, replaced=self.replaced)
         self._cut.set()
-        if self.phase in {Phase.WAITING, Phase.LOADING}:
+        if self.phase in {Phase.WAITING, Phase.LOADING} and not told:
             self.task.cancel()
 
     async def serve(self, engine: Engine) -> EngineExit | None:
@@ -207,12 +212,18 @@ class Instance:
         )
 
 
-async def end_all(instances: list[Instance], grace: float, reason: str) -> None:
-    """End them within `grace` seconds, and wait until they are gone."""
-    for instance in instances:
+def end_all(instances: Iterable[Instance], grace: float, reason: str) -> list[Instance]:
+    """Have them end within `grace` seconds; those that do."""
+    ending = list(instances)
+    for instance in ending:
         instance.end(reason, grace)
-    if instances:
-        await asyncio.wait([instance.task for instance in instances])
+    return ending
+
+
+async def gone(instances: Iterable[Instance]) -> None:
+    """Wait until they have ended."""
+    if tasks := [instance.task for instance in instances]:
+        await asyncio.wait(tasks)
 
 
 async def _first(exit_: "asyncio.Future[EngineExit]", *others: Coroutine[Any, Any, object]) -> None:

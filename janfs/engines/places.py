@@ -77,6 +77,12 @@ class Places:
         """Something has changed: a model is idle, or gone."""
         self._changed.set()
 
+    def share_out(self) -> None:
+        """Tell each engine how many compute at once, itself counted, also if it does not."""
+        loaded = [(each.engine, each.refs > 0) for each in self._instances if each.engine is not None]
+        for engine, works in loaded:
+            engine.share(sum(others for _, others in loaded) + (not works))
+
     async def take(self, newcomer: Instance) -> None:
         """Wait for a place with room enough, and begin to load in it, with settings that fit.
 

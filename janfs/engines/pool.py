@@ -9,8 +9,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager
 
 import structlog
+from msgspec.structs import replace
 
-from janfs.engines.instance import Instance, Phase, end_all
+from janfs.engines.instance import Instance, Phase, end_all, gone
 from janfs.engines.latest import Latest
 from janfs.engines.loader import Loader
 from janfs.engines.places import FreeMemory, FreeOnGpus, Places, PoolLimits, no_gpus
@@ -31,6 +32,7 @@ from janfs.errors import Busy, EngineError, JanfsError, WorkerCrashed
 _log = structlog.get_logger()
 
 DEFAULT_LIMITS = PoolLimits()
+GRACE = 10.0  # seconds for the answers of a model that is unloaded
 
 
 class EnginePool:
@@ -100,7 +102,7 @@ class EnginePool:
         instance = self._acquire(model_id, insist=insist)
         try:
             engine = await asyncio.shield(instance.ready)
-            self._share_out()
+            self._places.share_out()
             yield instance, engine
         except WorkerCrashed:
             instance.lost += 1
@@ -109,19 +111,35 @@ class EnginePool:
         finally:
             self._release(instance)
 
-    async def stop(self, uid: str, *, grace: float = 10.0, reason: str = "stopped on request") -> bool:
+    async def stop(self, uid: str, *, grace: float = GRACE, reason: str = "stopped on request") -> bool:
         """Unload a model; its requests have `grace` seconds, then fail with `EngineError`.
 
         Returns when it is gone: True if there was something to stop.
         """
-        instances = [instance for instance in self._places if instance.wanted.uid == uid]
-        await end_all(instances, grace, reason)
-        return bool(instances)
+        ending = self.end(uid, reason, grace=grace)
+        await gone(ending)
+        return bool(ending)
+
+    def end(self, uid: str, reason: str, *, grace: float = GRACE) -> list[Instance]:
+        """Begin to unload a model, as `stop` does."""
+        return end_all((each for each in self._places if each.wanted.uid == uid), grace, reason)
+
+    def loaded(self) -> set[str]:
+        """The uids of all models that are loaded, or will be."""
+        return {instance.wanted.uid for instance in self._places}
+
+    def keep(self, uid: str, *, pinned: bool, keep_alive: float | None) -> None:
+        """Have a loaded model be kept as its settings say now, without waiting for its next request."""
+        instance = self._latest.get(uid)
+        if instance is None or (instance.wanted.pinned, instance.wanted.keep_alive) == (pinned, keep_alive):
+            return
+        instance.wanted = replace(instance.wanted, pinned=pinned, keep_alive=keep_alive)
+        self._let_rest(instance)
 
     async def close(self, grace: float) -> None:
         """Unload everything and take no more requests."""
         self._closing = True
-        await end_all(list(self._places), grace, "janfs is shutting down")
+        await gone(end_all(self._places, grace, "janfs is shutting down"))
 
     @property
     def busy(self) -> bool:
@@ -171,19 +189,11 @@ class EnginePool:
             if instance.phase is Phase.WAITING:
                 instance.end("nobody waited for it any more", 0)
             self._let_rest(instance)
-            self._share_out()
-
-    def _share_out(self) -> None:
-        """Tell each engine how many compute at once, itself counted, also if it does not."""
-        loaded = [(each.engine, each.refs > 0) for each in self._places if each.engine is not None]
-        for engine, works in loaded:
-            engine.share(sum(others for _, others in loaded) + (not works))
+            self._places.share_out()
 
     def _let_rest(self, instance: Instance) -> None:
         """Unload it after a while, unless somebody comes; or now, if its room is waited for."""
-        own = instance.wanted.keep_alive
-        after = self._limits.keep_alive if own is None else own
-        instance.rest(None if instance.wanted.pinned or after is None or after < 0 else after)
+        instance.rest(self._limits.keep_alive)
         self._places.look_again()
 
     def _open(self, spec: RunSpec, *, insist: bool) -> Instance:

@@ -1,0 +1,76 @@
+"""What becomes of loaded models as the catalogue changes: who is gone ends, and who is to be kept is kept."""
+
+import asyncio
+from collections.abc import Collection
+
+from msgspec import Struct
+
+from janfs.catalogue.catalogue import Catalogue, files_of, find_model
+from janfs.catalogue.entries import File, Model
+from janfs.configuration import configure
+from janfs.engines.pool import EnginePool
+from janfs.errors import InvalidInput
+from janfs.pipeline.loop import Pipeline
+from janfs.pipeline.snapshot import Snapshot
+
+
+class _Seen(Struct, frozen=True):
+    """What of a catalogue a model's settings depend on."""
+
+    model: Model | None
+    files: list[File]
+    engine_files: list[File]
+
+
+class Following:
+    """Has a pool know what its loaded models are now. All that costs is for these alone, and for a change.
+
+    What else changes of them takes effect at the next request, so that nobody waits for a load in vain.
+    `preload` names models that are pinned, whatever their settings say.
+    """
+
+    def __init__(self, pipeline: Pipeline, pool: EnginePool, preload: Collection[str]) -> None:
+        self._pipeline = pipeline
+        self._pool = pool
+        self._preload = preload
+        self._seen: dict[str, _Seen] = {}
+
+    def start(self) -> None:
+        """Look again whenever there is a new snapshot. Call it in the pool's event loop."""
+        loop = asyncio.get_running_loop()
+
+        def look(_: Snapshot) -> None:
+            loop.call_soon_threadsafe(self.look)
+
+        self._pipeline.on_publish(look)
+
+    def look(self) -> None:
+        """Look at the loaded models of which anything has changed."""
+        catalogue, before = self._pipeline.snapshot.catalogue, self._seen
+        self._seen = {uid: _see(catalogue, uid) for uid in self._pool.loaded()}
+        for uid, seen in self._seen.items():
+            if seen != before.get(uid):
+                self._tell(catalogue, uid, seen.model)
+
+    def _tell(self, catalogue: Catalogue, uid: str, model: Model | None) -> None:
+        if model is None or model.removed is not None:
+            self._pool.end(uid, "the model is gone")
+        elif model.remote is not None:
+            self._pool.end(uid, f"the model is served by {model.remote} now")
+        else:
+            try:
+                said = configure(catalogue, model).engine_parameters
+            except InvalidInput:  # told to whoever asks for the model next; till then it is kept as it was
+                return
+            pinned = said["pinned"].value or is_named(catalogue, self._preload, uid)
+            self._pool.keep(uid, pinned=pinned, keep_alive=said["keep_alive"].value)
+
+
+def is_named(catalogue: Catalogue, names: Collection[str], uid: str) -> bool:
+    """Whether a model is meant by one of these ids and aliases."""
+    found = (find_model(catalogue, name) for name in names)
+    return any(model is not None and model.uid == uid for model in found)
+
+
+def _see(catalogue: Catalogue, uid: str) -> _Seen:
+    return _Seen(catalogue.models.get(uid), files_of(catalogue, uid), list(catalogue.engine_files.values()))
