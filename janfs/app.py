@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import gc
+import math
 import signal
 import socket
 import threading
@@ -40,6 +41,8 @@ from janfs.sample import put_sample
 from janfs.settings import Settings
 
 Say = Callable[[str], None]
+
+_LAST_WORDS = 2  # seconds for answers whose time is over to say so
 
 
 def run(settings: Settings, say: Say) -> None:
@@ -84,7 +87,7 @@ async def serve(settings: Settings, say: Say) -> None:
             remotes=remotes,
             warning=root.warning,
         )
-        server = _Server(context, settings.grace)
+        server = _Server(context, pool, settings.grace)
         pipeline.on_publish(_suggestion(url, say))
         pipeline.on_publish(_resuming(downloader))
         keeper = WatchKeeper(
@@ -124,21 +127,25 @@ def _collect_again() -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn as a guest: it is told when to stop, and tells open event streams before it waits for them."""
+    """uvicorn as a guest: it is told when to stop, and tells event streams and engines before it waits for
+    what is open: an answer that is cut has to say why, which takes a connection.
+    """
 
-    def __init__(self, context: ApiContext, grace: float) -> None:
+    def __init__(self, context: ApiContext, pool: EnginePool, grace: float) -> None:
         super().__init__(
             uvicorn.Config(
                 create_api(context),
                 log_config=None,
                 access_log=False,
-                timeout_graceful_shutdown=max(1, round(grace)),
+                timeout_graceful_shutdown=math.ceil(grace) + _LAST_WORDS,
                 timeout_keep_alive=30,
                 server_header=False,
                 lifespan="on",
             )
         )
         self._context = context
+        self._pool = pool
+        self._grace = grace
 
     def stop(self) -> None:
         """Stop; at once when told a second time."""
@@ -148,7 +155,9 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See `uvicorn.Server`, which leaves the application's own end out where it hurries."""
-        await super().shutdown(sockets)
+        async with asyncio.TaskGroup() as ending:
+            ending.create_task(self._pool.close(self._grace))
+            await super().shutdown(sockets)
         if self.force_exit:
             await self.lifespan.shutdown()
 
