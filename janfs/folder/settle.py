@@ -2,7 +2,8 @@
 
 A file is settled when nobody has it open for writing and it has no holes, or, where that cannot be told,
 when it has not changed for `SETTLE` seconds; and, for a GGUF, when it reaches to where its header says that
-the last tensor ends. So a half copy is known as one however it is made: growing, preallocated or resumed.
+the last tensor ends, and no program that fetches it in pieces has left word beside it that some are missing.
+So a half copy is known as one however it is made: growing, preallocated or resumed.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ AGAIN = 0.2  # seconds until the next look at a file that is still being written
 BEING_COPIED = 1.0  # the same, when its header is there and some of the rest is not
 MAX_JSON = jsonc.MAX_SIZE
 BEING_WRITTEN = "Being written."
+ARIA2 = ".aria2"  # NAME.aria2 is there until NAME, which has its full size from the start, is whole
 NO_STAMP = Stamp(0, 0, 0)  # of what is no file
 
 
@@ -128,6 +130,8 @@ def _unless_unsure(
 def _examine_binary(
     fs: FileSystem, path: str, stamp: Stamp, unchanged_for: float, writing: bool | None
 ) -> Verdict:
+    if fs.stat(path + ARIA2) is not None:
+        return Waiting(f"aria2 is not done: {paths.name(path)}{ARIA2} is there.", BEING_COPIED)
     with fs.open(path) as file:
         try:
             found = facts(read_header(file.read_at, stamp.size))

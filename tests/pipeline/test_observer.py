@@ -65,6 +65,16 @@ class TestHalfCopies:
         world.wait(3)
         assert world.model("whole").status == "ready", "nobody went on; holes may be meant"
 
+    def test_what_aria2_is_not_done_with_is_left_to_it_over_any_pause(self, world: World) -> None:
+        world.fs.put(f"{LOOSE}.aria2", b"which pieces are here")
+        world.fs.put(LOOSE, WHOLE)  # as large as it will be, from its first byte on
+        world.wait(3600)
+        assert not world.events()
+        assert "whole.gguf.aria2" in arrival_of(world, LOOSE)[0]
+        world.fs.remove(f"{LOOSE}.aria2")
+        world.wait(2)
+        assert world.model("whole").status == "ready"
+
     def test_where_writers_cannot_be_known_a_file_must_rest(self, world: World) -> None:
         world.fs.knows_writers = False
         writer = world.fs.start_write(LOOSE, size=len(WHOLE))
