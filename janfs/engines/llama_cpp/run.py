@@ -138,7 +138,10 @@ class Run(msgspec.Struct, eq=False):
         return replies
 
     def _tell(self, text: str, *, last: bool = False) -> list[Reply]:
-        """The replies that a piece of text gives. Logprobs go with the words that their tokens led to."""
+        """The replies that a piece of text gives. Logprobs go with the words that their tokens led to.
+
+        Of thoughts and calls, and of what marks them, none are told.
+        """
         parts: list[Part] = [TextDelta(text)] if text else []
         if self.parts is not None:
             parts = self.parts.feed(text) if text else []
@@ -147,7 +150,10 @@ class Run(msgspec.Struct, eq=False):
                 self.n_thought = self.n_generated
         for place, part in enumerate(parts):
             if isinstance(part, TextDelta) and self.logprobs:
-                parts[place], self.logprobs = TextDelta(part.text, self.logprobs), ()
+                own = self.logprobs if self.parts is None else _from(self.logprobs, part.text)
+                parts[place], self.logprobs = TextDelta(part.text, own), ()
+        if any(not isinstance(part, TextDelta) for part in parts):
+            self.logprobs = ()
         return list(parts)
 
     def _end(self, reason: FinishReason, now: float) -> list[Reply]:
@@ -158,8 +164,20 @@ class Run(msgspec.Struct, eq=False):
             # Within a call a stop string ends an answer that has not come to its call.
             reason = "stop" if self.text.stopped and self.parts.cut_off else "tool_calls"
         usage = Usage(self.n_prompt, self.n_generated, self.n_cached or 0, self.n_thought)
-        # Of a stop string nothing is shown, and neither are its tokens.
-        left = () if self.text.stopped else self.logprobs
+        # Of a stop string nothing is shown, and neither are its tokens; nor those of the end of a call.
+        called = self.parts is not None and self.parts.called
+        left = () if self.text.stopped or called else self.logprobs
         first = now if self.first is None else self.first
         spent = Spent(first - (first if self.began is None else self.began), now - first)
         return [*replies, Finished(reason, usage, left, self.text.found, spent)]
+
+
+def _from(logprobs: tuple[TokenLogprob, ...], text: str) -> tuple[TokenLogprob, ...]:
+    """Those from the token on with which a text begins; what came before marked a thought or a call."""
+    spelled = b"".join(each.text for each in logprobs)
+    begins, end = spelled.rfind(text.encode()), 0
+    for number, each in enumerate(logprobs):
+        end += len(each.text)
+        if end > begins:
+            return logprobs[number:]
+    return logprobs

@@ -7,7 +7,7 @@ from janfs.engines.llama_cpp.dialects.reading import reader
 from janfs.engines.llama_cpp.dialects.stream import PartStream
 from janfs.engines.llama_cpp.run import Run
 from janfs.engines.llama_cpp.text import TextStream
-from janfs.engines.protocol import Finished, Reply, SamplingParams
+from janfs.engines.protocol import Finished, Reply, SamplingParams, TokenLogprob
 
 CALL = [b"<tool_call>", b'{"name": "weather",', b' "arguments": {}}', b"</tool_call>"]
 
@@ -35,6 +35,31 @@ def test_tokens_of_a_thought_are_counted_up_to_the_first_word_of_the_answer(
     assert isinstance(end, Finished)
     assert end.usage.completion_tokens == len(pieces)
     assert end.usage.reasoning_tokens == thought
+
+
+@pytest.mark.parametrize(
+    ("pieces", "thinking", "told"),
+    [
+        ([b"Hi", b" there"], False, [b"Hi", b" there"]),
+        ([b"<think>", b"Hm", b"</th", b"ink>\n", b"\n", b"Hi", b" <", b"b"], False, [b"Hi", b" <", b"b"]),
+        ([b"Hm", b".", b"</think>", b"\n\n", b"Hi", b"!"], True, [b"Hi", b"!"]),
+        ([b"</think> Hi", b"!"], True, [b"</think> Hi", b"!"]),
+        ([*CALL], False, []),
+        ([b"I", b" look. ", *CALL], False, [b"I", b" look. "]),
+        ([b"Hm", b" and"], True, []),
+    ],
+)
+def test_the_tokens_that_are_told_are_those_of_the_words(
+    pieces: list[bytes], thinking: bool, told: list[bytes]
+) -> None:
+    parts = PartStream(reader(GENERIC, tools=True, thinking=thinking))
+    run = Run("r", [1, 2], 2, SamplingParams(logprobs=0), TextStream(()), parts=parts)
+    replies: list[Reply] = []
+    for piece in pieces:
+        replies += run.take(3, piece, TokenLogprob(3, piece, -1.0), ends=False, n_ctx=99, now=0.0)
+    replies += run.take(3, b"", None, ends=True, n_ctx=99, now=0.0)
+    found = [each.text for reply in replies for each in getattr(reply, "logprobs", ())]
+    assert found == told
 
 
 @pytest.mark.parametrize(
