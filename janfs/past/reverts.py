@@ -64,7 +64,9 @@ def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) ->
             last = (before or sound)[-1]
             hint += f" It lies in the trash: `janfs revert {model.id} --to {last}` brings it back."
         raise CannotRevert(
-            f"'{model.id}' had no model.json at #{position} that could be read.{hint}", param="to"
+            f"'{model.id}' had no model.json at #{position} that could be read.{hint}"
+            + _hint_at_deleted(catalogue, model),
+            param="to",
         )
     if model.removed is not None and model.trash is None:
         raise CannotRevert(
@@ -87,6 +89,15 @@ def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) ->
     except ManifestError as error:
         raise CannotRevert(f"{error.path}: {error.detail}", param="to") from error
     return Target(model, position, version, text, texts[-1], last_text)
+
+
+def _hint_at_deleted(catalogue: Catalogue, model: Model) -> str:
+    """Where a model of the same id that was deleted is to be found, if one was and is in the trash."""
+    of_id = (each for each in catalogue.models.values() if each.trash is not None and each.id == model.id)
+    last = max(of_id, key=lambda each: each.position, default=model)
+    if last.uid == model.uid:
+        return ""
+    return f" A model that was called so before is in the trash: revert it by its uid, {last.uid}."
 
 
 def preview(log: LogReader, catalogue: Catalogue, name: str, position: int) -> ModelDiff:

@@ -182,7 +182,7 @@ class Observer:
         found = exchanged(catalogue, seen, missing, self._memory)
         if found:
             return Observation(found, {}, look_again=True)
-        streams = Streams(catalogue, self._ids)
+        streams = Streams(self._fs, catalogue, self._ids)
         drafts, moved = moves.detect(catalogue, seen, missing, self._memory, streams)
         observation = Observation(drafts, {})
         for path in sorted(seen):  # in whatever order the disk gave them

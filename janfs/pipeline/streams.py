@@ -3,8 +3,10 @@
 from janfs.catalogue.catalogue import Catalogue, files_in, is_leaving, owner_of
 from janfs.clock import Ids
 from janfs.folder import paths
+from janfs.folder.filesystem import FileSystem
 from janfs.manifest import engine_file
 from janfs.organise.homes import home_of
+from janfs.pipeline.buried import is_another
 
 MOST_SHARDS = 1000  # of one set that are looked for one by one
 
@@ -12,7 +14,8 @@ MOST_SHARDS = 1000  # of one set that are looked for one by one
 class Streams:
     """Streams of one look: a place that is new in it gets one identity, however many files it holds."""
 
-    def __init__(self, catalogue: Catalogue, ids: Ids) -> None:
+    def __init__(self, fs: FileSystem, catalogue: Catalogue, ids: Ids) -> None:
+        self._fs = fs
         self._catalogue = catalogue
         self._ids = ids
         self._given: dict[str, str] = {}
@@ -45,11 +48,16 @@ class Streams:
         return model.uid if model is not None and model.removed is None else None
 
     def _returning(self, path: str, place: str) -> str | None:
-        """What is dropped again after it was removed is the model that it was; once."""
+        """What is dropped again after it was removed is the model that it was; once.
+
+        While a deleted model's weights are in the trash, others of its name are another model.
+        """
         loose = place == path and paths.is_binary(path)
         grave = home_of(self._catalogue, paths.name(path), returns=True) if loose else place
         uid = None if place in self._left else self._catalogue.graves.get(grave)
-        return None if uid is None or uid in self._given.values() else uid
+        if uid is None or uid in self._given.values():
+            return None
+        return None if is_another(self._fs, self._catalogue.models[uid], place) else uid
 
     def _of_shard(self, path: str, shard: paths.Shard) -> str:
         unit = f"{shard.stem}-of-{shard.count}"
