@@ -354,8 +354,8 @@ class JsonReverted(Struct, frozen=True, gc=False):
 
 class JsonKept(Struct, frozen=True, gc=False):
     """A model.json stays as it is, to the byte, though something else would be generated now, or though
-    fields were set: they have these values already. `base`, `made_from` and `owned` as in `json-written`;
-    `reason` says why, where it is not what the person wrote.
+    fields were set: they have these values already; or it is what it was before it went away. `base`,
+    `made_from` and `owned` as in `json-written`; `reason` says why, where it is not what the person wrote.
     """
 
     path: str

@@ -216,7 +216,7 @@ class Pipeline:
             later = self._inbox.later() if misses and late and not observation.look_again else set()
             seen = [each for each in observation.drafts if not (later and isinstance(each.event, _MISSED))]
             seen = [each for each in seen if not self._recorder.is_parked(each)]
-            drafts = [self._manifests.claimed(self.catalogue, each, observation.documents) for each in seen]
+            drafts = self._manifests.told(self.catalogue, seen, observation.documents)
             self._recorder.record(drafts, observation.documents)
             self._actor.sweep(observation.temporaries, self.catalogue.plans.values())
             hints, late = hints | later, late - bool(later)

@@ -24,6 +24,7 @@ from janfs.manifest.leaves import REMOVED, Pointer, from_text, to_text
 from janfs.manifest.merge import Conflict, claimed, merge
 from janfs.manifest.secrets import without_secrets
 from janfs.organise.steps import Generate
+from janfs.pipeline.former import former
 from janfs.pipeline.recorder import Draft
 
 Texts = dict[str, bytes]
@@ -89,13 +90,25 @@ class Manifests:
         origin = (kept.base, kept.made_from, kept.owned)
         return [e.WritePlanned(self._ids(), file.path, digest, file.document, *origin, tuple(conflicts))]
 
-    def claimed(self, catalogue: Catalogue, draft: Draft, texts: Texts) -> Draft:
-        """The draft; of an edit, with what it makes the person's: that is theirs, whatever follows."""
-        event = draft.event
-        if not isinstance(event, e.JsonEdited):
-            return draft
-        file = file_at(catalogue, event.path)
-        if file is None or file.base is None:
+    def told(self, catalogue: Catalogue, seen: Sequence[Draft], texts: Texts) -> list[Draft]:
+        """What was seen; of an edit, with what it makes the person's: that is theirs, whatever follows. A
+        text that came back as it was when it went away is ours as far as it was then.
+        """
+        found = []
+        for draft in seen:
+            event = draft.event
+            if not isinstance(event, e.JsonEdited):
+                found.append(draft)
+                continue
+            file = file_at(catalogue, event.path)
+            if file is not None:
+                found.append(self._claimed(draft, event, file, texts))
+            else:
+                found += [draft, *self._returned(catalogue, draft.stream, event)]
+        return found
+
+    def _claimed(self, draft: Draft, event: e.JsonEdited, file: File, texts: Texts) -> Draft:
+        if file.base is None:
             return draft
         try:
             base = self.parsed(file.base)
@@ -103,6 +116,14 @@ class Manifests:
             return draft  # of a damaged log; `janfs verify` names it
         found = claimed(base, jsonc.parse(texts[event.sha256]), map(from_text, file.owned))
         return replace(draft, event=replace(event, owned=_texts(found)))
+
+    def _returned(self, catalogue: Catalogue, uid: str, event: e.JsonEdited) -> list[Draft]:
+        was = former(self._log, uid, event.path) if uid in catalogue.models else None
+        if was is None or was.base is None or was.document != event.sha256:
+            return []
+        if self._log.document(was.base) is None:
+            return []  # of a damaged log; `janfs verify` names it
+        return [Draft(uid, e.JsonKept(event.path, was.base, was.made_from, was.owned))]
 
     def recorded(self, file: File) -> bytes:
         """What is known of a file's text, without secrets that an older janfs recorded.
