@@ -143,7 +143,14 @@ def choices_of(fields: GenerationFields, sampling: SamplingParams) -> list[Sampl
         raise InvalidInput(f"'n' must be between 1 and {MAX_CHOICES}, not {count}.", param="n")
     if sampling.seed is None or sampling.seed == -1:
         return [sampling] * count
-    return [replace(sampling, seed=sampling.seed + number) for number in range(count)]
+    return [replace(sampling, seed=_following(sampling.seed, number)) for number in range(count)]
+
+
+def _following(seed: int, number: int) -> int:
+    """The seed so many after this one: of 64 bits, and without -1, which stands for any."""
+    if -1 - number <= seed < -1:
+        number += 1
+    return (seed + number + 2**63) % 2**64 - 2**63
 
 
 def requests_of(

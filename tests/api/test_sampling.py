@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from janfs.api.sampling import GenerationFields, StreamOptions, sampling_of, wants_usage
+from janfs.api.sampling import GenerationFields, StreamOptions, choices_of, sampling_of, wants_usage
 from janfs.engines.protocol import SamplingParams
 from janfs.errors import InvalidInput
 from janfs.manifest.parameters import MODEL_PARAMETERS
@@ -57,6 +57,25 @@ def test_every_sampling_field_can_be_asked_for_and_set_in_model_json() -> None:
     plain = fields - {"logit_bias", "grammar", "json_schema", "logprobs"}
     assert {IN_MODEL_JSON.get(name, name) for name in plain} <= set(MODEL_PARAMETERS), "not in model.json"
     assert plain == set(_values), "a sampling field is not tested here"
+
+
+@pytest.mark.parametrize(
+    ("seed", "following"),
+    [
+        (7, [7, 8, 9]),
+        (-4, [-4, -3, -2]),
+        (-3, [-3, -2, 0]),
+        (-2, [-2, 0, 1]),
+        (2**63 - 2, [2**63 - 2, 2**63 - 1, -(2**63)]),
+        (-1, [-1, -1, -1]),
+        (None, [None, None, None]),
+    ],
+)
+def test_seeds_follow_each_other_and_none_of_them_stands_for_any(
+    seed: int | None, following: list[int | None]
+) -> None:
+    fields = GenerationFields(model="m", n=3)
+    assert [each.seed for each in choices_of(fields, SamplingParams(seed=seed))] == following
 
 
 def test_stream_options_need_a_stream() -> None:
