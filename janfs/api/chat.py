@@ -21,6 +21,7 @@ from janfs.api.logprobs import ChatLogprobs, chat_logprobs
 from janfs.api.relay import relay, remote_of
 from janfs.api.sampling import requests_of, sampling_of, wants_usage
 from janfs.api.sse import DONE
+from janfs.api.structured import names_of
 from janfs.api.timings import Timings, own_timings, timings_of
 from janfs.api.tools import FunctionCall, ToolCallView
 from janfs.api.usage import Usage
@@ -230,5 +231,6 @@ async def create_chat_completion(request: Request[Any, Any, Any], context: Conte
     )
     requests = requests_of(asked, format_.id, prompt, sampling)
     seats = asyncio.Semaphore(runnable.spec.settings.n_parallel)
-    answers = [seated(seats, generated(context, runnable.spec.model_id, each)) for each in requests]
+    names = names_of(asked.response_format)
+    answers = [seated(seats, generated(context, runnable.spec.model_id, each, names)) for each in requests]
     return await answer(request, answers, format_, stream=bool(asked.stream))

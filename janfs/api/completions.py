@@ -21,6 +21,7 @@ from janfs.api.prompts import Given, prompts_of
 from janfs.api.relay import relay, remote_of
 from janfs.api.sampling import GenerationFields, refuse_unsupported, requests_of, sampling_of, wants_usage
 from janfs.api.sse import DONE
+from janfs.api.structured import names_of
 from janfs.api.timings import Timings, own_timings, timings_of
 from janfs.api.usage import Usage
 from janfs.engines.protocol import (
@@ -165,8 +166,11 @@ async def create_completion(request: Request[Any, Any, Any], context: Context, b
     )
     requests = [requests_of(asked, format_.id, each, sampling, echo=bool(asked.echo)) for each in prompts]
     seats = asyncio.Semaphore(runnable.spec.settings.n_parallel)
+    names = names_of(asked.response_format)
     answers = [
-        seated(seats, generated(context, runnable.spec.model_id, each)) for same in requests for each in same
+        seated(seats, generated(context, runnable.spec.model_id, each, names))
+        for same in requests
+        for each in same
     ]
     per_prompt = len(requests[0])
     return await answer(request, answers, format_, stream=bool(asked.stream), per_prompt=per_prompt)

@@ -43,7 +43,10 @@ async def get_config(
 
 def _asked(config: ModelConfig, text: str) -> Mapping[str, tuple[str, Any]]:
     """What a request says of model parameters. Raises `InvalidInput` as the request would."""
-    said = decode_body(text.encode(), Any)
+    try:
+        said = decode_body(text.encode(), Any)
+    except InvalidInput as error:
+        raise InvalidInput(f"'request': {error.detail}", param=error.param or "request") from error
     if not isinstance(said, dict):
         raise InvalidInput("'request' must be an object, such as {\"temperature\": 0.2}.", param="request")
     whole = {"model": config.id, "messages": [], **said}

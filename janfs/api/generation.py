@@ -1,9 +1,9 @@
 """Running a generation for a client: whole or streamed, and ended as soon as nobody listens."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -32,9 +32,6 @@ from janfs.errors import EngineError, InvalidInput
 
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger()
-T = TypeVar("T")
-
-
 Part = TextDelta | ReasoningDelta | CallDelta
 
 
@@ -98,9 +95,12 @@ class Format(Protocol):
         ...
 
 
-def generated(context: ApiContext, model_id: str, request: GenerateRequest) -> AsyncGenerator[Reply]:
-    """What the model answers, measured on the way."""
-    return context.metrics.generation(model_id, context.pool.generate(model_id, request))
+def generated(
+    context: ApiContext, model_id: str, request: GenerateRequest, names: Mapping[str, str] | None = None
+) -> AsyncGenerator[Reply]:
+    """What the model answers, measured on the way; for `names` see `refused_of`."""
+    replies = context.metrics.generation(model_id, context.pool.generate(model_id, request))
+    return refused_of(names, replies) if names else replies
 
 
 async def answer(
@@ -133,14 +133,14 @@ async def answer(
     return EventStream(messages, close)
 
 
-async def refused_of(field: str, replies: AsyncGenerator[Reply]) -> AsyncGenerator[Reply]:
-    """The same replies; what an engine refuses of a chat's `messages` is refused of the caller's `field`."""
+async def refused_of(names: Mapping[str, str], replies: AsyncGenerator[Reply]) -> AsyncGenerator[Reply]:
+    """The same replies; what an engine refuses is refused by what the caller calls it."""
     try:
         async with aclosing(replies):
             async for reply in replies:
                 yield reply
     except InvalidInput as error:
-        error.param = field if error.param == "messages" else error.param
+        error.param = names.get(error.param or "", error.param)
         raise
 
 

@@ -42,6 +42,8 @@ from janfs.engines.protocol import (
     TokenLogprob,
 )
 
+_NAMES = {"messages": "input", "json_schema": "text.format.schema"}  # of what an engine may refuse
+
 
 class _Open(NamedTuple):
     """The item that is being written: how it began, and what is there of it."""
@@ -188,7 +190,7 @@ async def create_response(request: Request[Any, Any, Any], context: Context, bod
     model, fields = chat_model(context, asked.model), fields_of(asked)
     sampling = sampling_of(fields, model.defaults, logprobs=logprobs)
     response = _begun(asked, sampling, model.id)
-    replies = refused_of("input", model.answer(response.id, prompt, sampling, fields))
+    replies = refused_of(_NAMES, model.answer(response.id, prompt, sampling, fields))
     format_ = ResponsesFormat(response, model.fingerprint)
     return await answer(request, [replies], format_, stream=bool(asked.stream))
 

@@ -6,11 +6,12 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from janfs.api.errors import convert
+from janfs.api.nesting import refuse_deep
 from janfs.api.responses_input import messages_of
 from janfs.api.sampling import GenerationFields, refuse
 from janfs.api.structured import JsonSchemaFormat, ResponseFormat
 from janfs.api.tools import Choice, Function, FunctionName, may_call_again, named, tools_of
-from janfs.engines.protocol import ChatMessage, ChatPrompt, Tool
+from janfs.engines.protocol import MAX_LOGPROBS, ChatMessage, ChatPrompt, Tool
 from janfs.errors import InvalidInput, UnsupportedParameter
 
 _LOGPROBS = "message.output_text.logprobs"
@@ -158,11 +159,16 @@ def fields_of(asked: ResponsesRequest) -> GenerationFields:
 
 
 def logprobs_of(asked: ResponsesRequest) -> int | None:
-    """How many likely tokens are told beside each that is chosen. Raises `UnsupportedParameter`."""
+    """How many likely tokens are told beside each that is chosen. Raises `InvalidInput`."""
     for number, name in enumerate(asked.include or ()):
         if name not in _INCLUDABLE:
             param = f"include[{number}]"
             raise UnsupportedParameter(f"'{param}': '{name[:80]}' is not supported.", param=param)
+    if not 0 <= (asked.top_logprobs or 0) <= MAX_LOGPROBS:
+        raise InvalidInput(
+            f"'top_logprobs' must be between 0 and {MAX_LOGPROBS}, not {asked.top_logprobs}.",
+            param="top_logprobs",
+        )
     if _LOGPROBS in (asked.include or ()):
         return asked.top_logprobs or 0
     if asked.top_logprobs:
@@ -210,6 +216,7 @@ def _format(given: TextFormat | None) -> ResponseFormat | None:
         return ResponseFormat(given.type)
     if given.schema is None:
         raise InvalidInput("'text.format.schema' is missing.", param="text.format.schema")
+    refuse_deep(given.schema, "text.format.schema")
     return ResponseFormat(
         "json_schema", JsonSchemaFormat(given.name or "answer", given.schema, strict=given.strict)
     )

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from janfs.api.nesting import refuse_deep
 from janfs.errors import InvalidInput
 
 _ANY_OBJECT = {"type": "object"}
@@ -61,7 +62,15 @@ def schema_of(format_: ResponseFormat | None, json_schema: Any, grammar: str | N
             param="response_format" if given[0] else "json_schema",
         )
     schema = json_schema if asked is None else asked
-    return None if schema is None else json.dumps(schema)
+    if schema is None:
+        return None
+    refuse_deep(schema, "response_format" if given[0] else "json_schema")
+    return json.dumps(schema)
+
+
+def names_of(format_: ResponseFormat | None) -> dict[str, str]:
+    """What the caller calls the schema that an engine may refuse, where that is not `json_schema`."""
+    return {} if format_ is None or format_.type == "text" else {"json_schema": "response_format"}
 
 
 def _asked(format_: ResponseFormat | None) -> dict[str, Any] | None:

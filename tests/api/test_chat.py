@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from janfs.engines.protocol import ChatMessage, ChatPrompt, Likely, TokenLogprob
-from janfs.errors import Busy, ContextExceeded, LoadFailed, WorkerCrashed
+from janfs.errors import Busy, ContextExceeded, InvalidInput, LoadFailed, WorkerCrashed
 from tests.api.service import Service, eventually
 
 USAGE = {
@@ -324,6 +324,18 @@ def test_logprobs_come_with_the_text_that_they_are_of(tiny: Service) -> None:
     assert whole.choices[0].logprobs is not None
     assert whole.choices[0].logprobs.content is not None
     assert whole.choices[0].logprobs.content[0].token == "Hel"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_schema_that_an_engine_refuses_is_refused_by_the_field_it_came_in(
+    tiny: Service, stream: bool
+) -> None:
+    for fields in ({"response_format": JSON_SCHEMA}, {"json_schema": SCHEMA}):
+        for call, asked in (("chat/completions", {"messages": HELLO}), ("completions", {"prompt": "x"})):
+            tiny.pool.texts = [InvalidInput("A schema.", param="json_schema")]
+            body = {"model": "tiny", "stream": stream, **asked, **fields}
+            error = tiny.client.post(f"/v1/{call}", json=body).json()["error"]
+            assert error["param"] in fields, call
 
 
 def test_a_form_that_binds_the_answer_reaches_the_engine_as_a_schema(tiny: Service) -> None:

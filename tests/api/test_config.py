@@ -40,4 +40,5 @@ def test_a_request_that_would_be_refused_is_refused_here(
 
 @pytest.mark.parametrize("said", ["[]", "5", "{", "null"])
 def test_what_is_no_request_is_refused(tiny: Service, said: str) -> None:
-    assert tiny.client.get("/v1/models/tiny/config", params={"request": said}).status_code == 400
+    answer = tiny.client.get("/v1/models/tiny/config", params={"request": said})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "request")

@@ -47,6 +47,14 @@ def tool(text: str) -> dict[str, Any]:
     return {"messages": [HELLO], "tools": [{"type": "function", "function": function}]}
 
 
+def bound(text: str) -> dict[str, Any]:
+    return {"messages": [HELLO], "json_schema": json.loads(text)}
+
+
+def formatted(text: str) -> dict[str, Any]:
+    return {"input": "x", "text": {"format": {"type": "json_schema", "schema": json.loads(text)}}}
+
+
 CHAT, IN_CHAT = "/v1/chat/completions", "messages[1].tool_calls[0].function.arguments"
 
 
@@ -57,6 +65,8 @@ CHAT, IN_CHAT = "/v1/chat/completions", "messages[1].tool_calls[0].function.argu
         *[("/apply-template", chat, IN_CHAT, levels) for levels in (MAX_DEPTH, 1100)],
         *[("/v1/responses", response, "input[1].arguments", levels) for levels in (MAX_DEPTH, 3000)],
         ("/v1/messages", message, "messages[1].content[0].input", MAX_DEPTH),
+        (CHAT, bound, "json_schema", MAX_DEPTH),
+        ("/v1/responses", formatted, "text.format.schema", MAX_DEPTH),
         (CHAT, tool, "tools[0].function.parameters", MAX_DEPTH),
     ],
 )

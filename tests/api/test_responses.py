@@ -24,6 +24,7 @@ from janfs.engines.protocol import (
 from janfs.errors import Busy, ContextExceeded, InvalidInput, WorkerCrashed
 from tests.api.service import Service, eventually
 
+LOGPROBS = "message.output_text.logprobs"
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 WEATHER: Any = {
     "type": "function", "name": "weather", "description": "Tells it.", "parameters": SCHEMA, "strict": True,
@@ -241,12 +242,14 @@ def test_a_stream_that_breaks_says_so_and_ends(tiny: Service, client: openai.Ope
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_an_engine_refuses_of_a_chat_is_refused_of_the_input(tiny: Service, stream: bool) -> None:
+def test_what_an_engine_refuses_is_refused_by_what_the_client_calls_it(tiny: Service, stream: bool) -> None:
     tiny.pool.texts = [ContextExceeded(9, 8)]
     error = post(tiny, stream=stream).json()["error"]
     assert (error["param"], error["n_prompt_tokens"], error["n_ctx"]) == ("input", 9, 8)
     tiny.pool.texts = [InvalidInput("An image.", param="input[0].content[1]")]
     assert post(tiny, stream=stream).json()["error"]["param"] == "input[0].content[1]"
+    tiny.pool.texts = [InvalidInput("A schema.", param="json_schema")]
+    assert post(tiny, stream=stream).json()["error"]["param"] == "text.format.schema"
 
 
 def test_a_client_that_goes_away_ends_the_generation(tiny: Service) -> None:
@@ -393,6 +396,8 @@ def test_every_kind_of_text_is_read(tiny: Service) -> None:
         ({"max_output_tokens": 0}, "invalid_value", "max_output_tokens"),
         ({"temperature": 9}, "invalid_value", "temperature"),
         ({"top_logprobs": 3}, "invalid_value", "top_logprobs"),
+        ({"top_logprobs": 21, "include": [LOGPROBS]}, "invalid_value", "top_logprobs"),
+        ({"top_logprobs": -1, "include": [LOGPROBS]}, "invalid_value", "top_logprobs"),
         ({"stream_options": {}}, "invalid_value", "stream_options"),
         ({"text": {"format": {"type": "json_schema", "name": "x"}}}, "invalid_value", "text.format.schema"),
         *[

@@ -39,7 +39,7 @@ def gbnf_of_schema(schema: str, *, strict: bool = True) -> str:
     What a grammar cannot say is refused by name if `strict`, and passed over otherwise.
     """
     if len(schema) > MAX_SCHEMA:
-        raise InvalidInput(f"The JSON schema may have {MAX_SCHEMA:,} characters.", param="response_format")
+        raise InvalidInput(f"The JSON schema may have {MAX_SCHEMA:,} characters.", param="json_schema")
     try:
         said = json.loads(schema)
         if threading.current_thread() is not threading.main_thread():
@@ -47,14 +47,12 @@ def gbnf_of_schema(schema: str, *, strict: bool = True) -> str:
         with limited(MAX_SECONDS, MAX_MEMORY):
             return grammar_of(said, strict=strict)
     except LimitExceeded as error:
-        raise InvalidInput(f"The JSON schema is too complex: {error}.", param="response_format") from error
+        raise InvalidInput(f"The JSON schema is too complex: {error}.", param="json_schema") from error
     except RecursionError as error:
-        raise InvalidInput("The JSON schema is nested too deeply.", param="response_format") from error
+        raise InvalidInput("The JSON schema is nested too deeply.", param="json_schema") from error
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError) as error:
         what = str(error) or type(error).__name__
-        raise InvalidInput(
-            f"The JSON schema cannot be used: {what[:300]}.", param="response_format"
-        ) from error
+        raise InvalidInput(f"The JSON schema cannot be used: {what[:300]}.", param="json_schema") from error
 
 
 def gbnf_of_tool(tool: Tool) -> str:

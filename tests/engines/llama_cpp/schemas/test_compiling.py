@@ -71,8 +71,9 @@ from tests.engines.llama_cpp.schemas.examples import INTEGER, TEXT, closed
     ],
 )  # fmt: skip
 def test_what_is_no_schema_or_cannot_be_held_to_is_refused_by_name(schema: Any, why: str) -> None:
-    with pytest.raises(InvalidInput, match=why):
+    with pytest.raises(InvalidInput, match=why) as refused:
         gbnf_of_schema(json.dumps(schema))
+    assert refused.value.param == "json_schema"
 
 
 def test_a_tool_that_is_not_strict_is_bound_as_far_as_a_grammar_can_say(allows: Allows) -> None:
