@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from janfs.api.context import Context
 from janfs.api.error_bodies import ErrorBody, ErrorDetail
 from janfs.api.errors import decode_body
 from janfs.api.generation import Answered, Chunk, answer, generated, seated
-from janfs.api.logprobs import TextLogprobs, text_logprobs
+from janfs.api.logprobs import Offsets, TextLogprobs, text_logprobs
 from janfs.api.prompts import Given, prompts_of
 from janfs.api.relay import relay, remote_of
 from janfs.api.sampling import GenerationFields, refuse_unsupported, requests_of, sampling_of, wants_usage
@@ -95,6 +95,7 @@ class CompletionFormat:
         self._include_usage = include_usage
         self._logprobs = logprobs
         self._sent: Counter[int] = Counter()
+        self._offsets: defaultdict[int, Offsets] = defaultdict(Offsets)
 
     def whole(self, answers: Sequence[Answered], usage: Usage) -> Completion:
         choices = [
@@ -128,8 +129,9 @@ class CompletionFormat:
     def _choice(
         self, number: int, text: str, tokens: Sequence[TokenLogprob], end: FinishReason | None = None
     ) -> TextChoice:
-        logprobs = text_logprobs(tokens, self._sent[number]) if self._logprobs else None
         self._sent[number] += len(text)
+        offsets = self._offsets[number]
+        logprobs = text_logprobs(tokens, offsets, self._sent[number]) if self._logprobs else None
         return TextChoice(index=number, text=text, finish_reason=end, logprobs=logprobs)
 
     def _chunk(

@@ -1,5 +1,6 @@
 """How likely the tokens of an answer were, as OpenAI's two APIs tell it. Pure."""
 
+import codecs
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ class ChatLogprobs(Struct, frozen=True):
 
 
 class TextLogprobs(Struct, frozen=True):
-    """Of a text's continuation; `text_offset` counts characters from the beginning of the answer.
+    """Of a text's continuation; `text_offset` counts the text's characters up to each token.
 
     A prompt's first token follows nothing: its logprobs are null. A token that was chosen is among the
     likeliest in its place, also where others are likelier than it.
@@ -56,24 +57,44 @@ def chat_logprobs(tokens: Sequence[TokenLogprob]) -> ChatLogprobs:
     )
 
 
-def text_logprobs(tokens: Sequence[TokenLogprob], offset: int = 0) -> TextLogprobs:
-    """In the words of /v1/completions."""
-    offsets: list[int] = []
-    for each in tokens:
-        offsets.append(offset)
-        offset += len(_text(each))
+class Offsets:
+    """Where the tokens of one answer begin in its text, in characters, as they come.
+
+    Of a character that spans tokens all of them begin where it does.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._at = 0
+
+    def next(self, token: TokenLogprob) -> int:
+        """The beginning of the token that follows on those before."""
+        at = self._at
+        self._at += len(self._decoder.decode(token.text))
+        return at
+
+
+def text_logprobs(tokens: Sequence[TokenLogprob], offsets: Offsets, length: int) -> TextLogprobs:
+    """In the words of /v1/completions; the text has so many characters by now.
+
+    A special token that is not shown is spelled out here all the same, so offsets end with the text.
+    """
     return TextLogprobs(
         [_text(each) for each in tokens],
         [each.logprob for each in tokens],
         [_likeliest(each) for each in tokens],
-        offsets,
+        [min(offsets.next(each), length) for each in tokens],
     )
 
 
 def _likeliest(token: TokenLogprob) -> dict[str, float] | None:
+    """Of tokens that look alike, such as parts of characters, the one that was chosen, then the likeliest."""
     if token.logprob is None:
         return None
-    return {_text(token): token.logprob} | {_text(likely): likely.logprob for likely in token.top}
+    found = {_text(token): token.logprob}
+    for likely in token.top:
+        found.setdefault(_text(likely), likely.logprob)
+    return found
 
 
 def _top(likely: Likely) -> TopLogprob:

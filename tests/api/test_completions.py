@@ -4,8 +4,9 @@ from typing import Any
 
 import httpx
 import openai
+import pytest
 
-from janfs.engines.protocol import Likely, TextPrompt, TokenLogprob, TokenPrompt
+from janfs.engines.protocol import Likely, TextDelta, TextPrompt, TokenLogprob, TokenPrompt
 from tests.api.service import Service
 from tests.api.test_chat import TIMINGS, USAGE, chunks
 
@@ -144,6 +145,40 @@ def test_logprobs_have_the_shape_of_text_completions(tiny: Service) -> None:
         "text_offset": [0, 5],
     }
     assert ask(tiny, logprobs=1).json()["choices"][0]["logprobs"] == expected
+
+
+SPELLED = [("a", [b"a"]), ("🌱", [b"\xf0\x9f", b"\x8c", b"\xb1"]), ("bé", [b"b\xc3", b"\xa9"]), ("z", [b"z"])]
+"""The text of each delta, and the tokens that led to it."""
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_offsets_are_those_into_the_text_where_characters_span_tokens(tiny: Service, stream: bool) -> None:
+    tiny.pool.texts = [
+        TextDelta(text, tuple(TokenLogprob(1, piece, -0.5) for piece in pieces)) for text, pieces in SPELLED
+    ]
+    answer = ask(tiny, logprobs=1, stream=stream)
+    found = chunks(answer)[:-1] if stream else [answer.json()]
+    told = [choice for each in found for choice in each["choices"] if choice["logprobs"] is not None]
+    assert "".join(choice["text"] for choice in told) == "a🌱béz"
+    offsets = [offset for choice in told for offset in choice["logprobs"]["text_offset"]]
+    assert offsets == [0, 1, 1, 1, 2, 3, 4]
+
+
+def test_no_offset_lies_behind_the_text(tiny: Service) -> None:
+    tiny.pool.texts = [TextDelta("Hi", (TokenLogprob(1, b"<|special|>", -0.5), TokenLogprob(2, b"Hi", -0.5)))]
+    assert ask(tiny, logprobs=1).json()["choices"][0]["logprobs"]["text_offset"] == [0, 2]
+
+
+def test_of_tokens_that_look_alike_the_chosen_one_is_told_then_the_likeliest(tiny: Service) -> None:
+    tops = (
+        Likely(6, b"\xf0", -0.25),
+        Likely(7, b"a", -0.75),
+        Likely(8, b"\xf1", -1.0),
+        Likely(9, b"a", -2.0),
+    )
+    tiny.pool.texts, tiny.pool.logprobs = ["\ufffd"], (TokenLogprob(8, b"\xf1", -1.0, tops),)
+    found = ask(tiny, logprobs=4).json()["choices"][0]["logprobs"]
+    assert found["top_logprobs"] == [{"\ufffd": -1.0, "a": -0.75}]
 
 
 def test_the_token_that_was_chosen_is_among_the_likeliest(tiny: Service) -> None:

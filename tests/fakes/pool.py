@@ -50,7 +50,7 @@ class FakePool:
 
     def reset(self) -> None:
         """Be as new."""
-        self.texts: list[str | ReasoningDelta | CallDelta | Exception] = ["Hello", " there"]
+        self.texts: list[str | TextDelta | ReasoningDelta | CallDelta | Exception] = ["Hello", " there"]
         self.finish: FinishReason = "stop"
         self.stop_string: str | None = None
         self.held: int | None = None
