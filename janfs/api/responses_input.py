@@ -1,12 +1,13 @@
 """The `input` of a request to /v1/responses: a text, or items, those of earlier responses too. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
 
 from janfs.api.errors import convert
 from janfs.api.images import Content, Piece, image_of, together
+from janfs.api.sampling import refuse
 from janfs.api.tools import arguments_of
 from janfs.engines.protocol import ChatMessage, ToolCall
 from janfs.errors import InvalidInput, UnsupportedParameter
@@ -36,6 +37,9 @@ class CallItem(Item, frozen=True, kw_only=True, forbid_unknown_fields=True):
     call_id: str
     name: str
     arguments: str
+    namespace: Any = None
+    caller: Any = None
+    async_: Any = None
 
 
 class ResultItem(Item, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,6 +89,7 @@ _ITEMS: dict[str, type[Item]] = {
     "function_call_output": ResultItem,
     "reasoning": ThoughtItem,
 }
+_OF_OTHER_CALLS: Mapping[str, tuple[Any, ...]] = dict.fromkeys(("namespace", "caller", "async_"), ())
 _TEXTS = ("input_text", "output_text", "reasoning_text", "summary_text")
 
 
@@ -123,9 +128,10 @@ def messages_of(given: str | Sequence[dict[str, Any]]) -> tuple[ChatMessage, ...
                     found, turn = found + turn.message(), _Turn()
                 told = [_text(content or [], f"{place}.content"), _text(summary or [], f"{place}.summary")]
                 turn.reasoning = told[0] or told[1] or turn.reasoning
-            case CallItem(call_id=call_id, name=name, arguments=arguments):
-                call = ToolCall(call_id, name, arguments_of(arguments, f"{place}.arguments"))
-                turn.calls += (call,)
+            case CallItem() as call:
+                refuse(call, _OF_OTHER_CALLS, f"{place}.")
+                arguments = arguments_of(call.arguments, f"{place}.arguments")
+                turn.calls += (ToolCall(call.call_id, call.name, arguments),)
             case MessageItem(role=role, content=content):
                 found, turn = found + turn.message(), _Turn()
                 text, images = _content(content, f"{place}.content")

@@ -24,6 +24,7 @@ from janfs.engines.protocol import (
 from janfs.errors import Busy, ContextExceeded, InvalidInput, WorkerCrashed
 from tests.api.service import Service, eventually
 
+CALLED = {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"}
 LOGPROBS = "message.output_text.logprobs"
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 WEATHER: Any = {
@@ -393,6 +394,10 @@ def test_every_kind_of_text_is_read(tiny: Service) -> None:
             "invalid_value",
             "input[0].arguments",
         ),
+        *[
+            ({"input": [CALLED | {name: "x"}]}, "unsupported_parameter", f"input[0].{name}")
+            for name in ("namespace", "caller", "async_")
+        ],
         ({"max_output_tokens": 0}, "invalid_value", "max_output_tokens"),
         ({"temperature": 9}, "invalid_value", "temperature"),
         ({"top_logprobs": 3}, "invalid_value", "top_logprobs"),
@@ -437,3 +442,5 @@ def test_what_changes_nothing_is_taken(tiny: Service) -> None:
     }
     assert post(tiny, **neutral).status_code == 200
     assert post(tiny, **dict.fromkeys(neutral)).status_code == 200, "null is the same as absence"
+    call = CALLED | dict.fromkeys(("id", "status", "namespace", "caller", "async_"))
+    assert post(tiny, input=[{"role": "user", "content": "x"}, call]).status_code == 200
