@@ -1,6 +1,7 @@
 """/v1/models: what there is, and starting, stopping and deleting it."""
 
 import asyncio
+import re
 from typing import Annotated, Any, Literal
 
 from litestar import Response, delete, get, patch, route
@@ -31,6 +32,7 @@ from janfs.serving import resolve
 from janfs.views import ModelView, find_view
 
 JSON_PATCH = "application/json-patch+json"
+_TAG = re.compile(r'(?:W/)?"?([^\s,"]+)"?')  # the quotes may be left out
 _NO_SETTINGS: tuple[Any, ...] = (None, {}, "", "{}")
 
 
@@ -128,7 +130,7 @@ async def patch_model(
         wanted = Patch(given_back=given_back, operations=read_operations(decode_body(body, Any)))
     else:
         wanted = merge_patch(decode_body(body or b"{}", Any), given_back)
-    seen = None if if_match in (None, "*") else (if_match or "").removeprefix("W/").strip('"')
+    seen = None if if_match is None or if_match.strip() == "*" else frozenset(_TAG.findall(if_match))
     await asyncio.wrap_future(context.pipeline.submit(Edit(model_id, wanted, actor, seen)))
     return _shown(context, model_id)
 

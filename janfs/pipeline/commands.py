@@ -36,12 +36,12 @@ class Pair(Struct, frozen=True):
 
 
 class Edit(Struct, frozen=True):
-    """Change a model's model.json; with `if_match` only if it is the text with that SHA-256."""
+    """Change a model's model.json; with `if_match` only if it is a text with one of those SHA-256."""
 
     model_id: str
     patch: Patch
     actor: str
-    if_match: str | None = None
+    if_match: frozenset[str] | None = None
 
 
 class Organise(Struct, frozen=True):

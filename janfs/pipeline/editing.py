@@ -37,7 +37,7 @@ def plan(manifests: Manifests, catalogue: Catalogue, command: Edit) -> tuple[lis
         raise ManifestUntouched(f"{file.refused.reason} Mend the file first; it is left as it is until then.")
     if file is None or file.document is None:
         raise ManifestUntouched(f"{model.id} has no model.json yet that could be changed.")
-    if command.if_match not in (None, file.document):
+    if command.if_match is not None and file.document not in command.if_match:
         raise PreconditionFailed(f"The model.json of {model.id} is not what it was when you read it.")
     disk = manifests.recorded(file)
     places = Places(jsonc.parse(disk))

@@ -105,6 +105,18 @@ def test_if_match_guards_against_an_edit_in_between(tiny: Service) -> None:
     assert patch(tiny, {"name": "Five"}, **{"If-Match": "*"}).status_code == 200
 
 
+@pytest.mark.parametrize("form", ['"nope", {0}', '{0},"nope"', 'W/"nope" , W/{0}'])
+def test_one_of_several_tags_is_enough(tiny: Service, form: str) -> None:
+    tag = tiny.client.get("/v1/models/tiny").headers["etag"]
+    assert patch(tiny, {"name": "One"}, **{"If-Match": form.format(tag)}).status_code == 200
+    assert patch(tiny, {"name": "Two"}, **{"If-Match": form.format(tag)}).status_code == 412, "it changed"
+
+
+@pytest.mark.parametrize("tags", ['"nope", "neither"', "", '""'])
+def test_tags_none_of_which_is_the_files_refuse_the_edit(tiny: Service, tags: str) -> None:
+    assert patch(tiny, {"name": "One"}, **{"If-Match": tags}).status_code == 412
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [
