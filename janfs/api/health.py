@@ -1,6 +1,6 @@
 """/healthz, /readyz and /metrics: for whoever watches over the process."""
 
-from litestar import Response, get
+from litestar import Response, route
 from msgspec import Struct
 
 from janfs.api.context import Context
@@ -20,13 +20,13 @@ class Health(Struct, frozen=True, omit_defaults=True):
     warning: str | None = None
 
 
-@get("/healthz", sync_to_thread=False)
+@route("/healthz", http_method=["GET", "HEAD"], sync_to_thread=False)
 def healthz() -> Health:
     """The process answers."""
     return Health("alive")
 
 
-@get("/readyz", sync_to_thread=False)
+@route("/readyz", http_method=["GET", "HEAD"], sync_to_thread=False)
 def readyz(context: Context) -> Response[Health]:
     """The folder has been looked at, can be seen, and the pipeline keeps up."""
     snapshot = context.pipeline.snapshot
@@ -52,7 +52,7 @@ def _warning(since_start: str | None, snapshot: Snapshot) -> str | None:
     return " ".join(told) or None
 
 
-@get("/metrics", sync_to_thread=False)
+@route("/metrics", http_method=["GET", "HEAD"], sync_to_thread=False)
 def metrics(context: Context) -> Response[bytes]:
     """What was counted and measured, in Prometheus' text format."""
     return Response(context.metrics.exposition(), headers={"content-type": CONTENT_TYPE})

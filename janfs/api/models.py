@@ -77,7 +77,7 @@ class StateChange(Struct, frozen=True):
     object: Literal["model"] = "model"
 
 
-@get("/v1/models")
+@route("/v1/models", http_method=["GET", "HEAD"])
 async def list_models(
     context: Context,
     model_list: SkipValidation[NamedDependency[ModelList]],

@@ -205,7 +205,7 @@ def _describe_one(operation: Operation, path: str, method: str) -> dict[str, Any
         for name in _PATH_PARAMETER.findall(path)
     ]
     content: dict[str, Any] = {}
-    if operation.answer is not None:
+    if operation.answer is not None and method != "HEAD":
         content["application/json"] = {"schema": _ref(operation.answer)}
     if operation.streamed is not None:
         content["text/event-stream"] = {"schema": _ref(operation.streamed)}
