@@ -6,43 +6,15 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from janfs.api.belonging import refuse_strays
 from janfs.api.images import Content, Piece, decoded, image_of, together
+from janfs.api.messages_blocks import Block, check_block
 from janfs.api.nesting import refuse_deep
 from janfs.api.sampling import GenerationFields, refuse
 from janfs.api.structured import OutputConfig, format_of
 from janfs.api.tools import Choice, Function, FunctionName, tools_of
 from janfs.engines.protocol import ChatMessage, ChatPrompt, ToolCall
 from janfs.errors import InvalidInput, UnsupportedParameter
-
-
-class SourceParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where an image is: here, in `base64`, or in a data URL."""
-
-    type: Literal["base64", "url"]
-    media_type: str | None = None
-    data: str | None = None
-    url: str | None = None
-
-
-class Block(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of a message: text, a thought, a call of a tool (`tool_use`) or what came of one."""
-
-    type: str
-    text: str | None = None
-    thinking: str | None = None
-    id: str | None = None
-    name: str | None = None
-    input: dict[str, Any] | None = None
-    tool_use_id: str | None = None
-    content: "str | list[Block] | None" = None
-    is_error: bool | None = None
-    source: SourceParam | None = None
-    # Of a thought that was told, and of what is kept elsewhere; they change nothing here.
-    signature: Any = None
-    data: Any = None
-    citations: Any = None
-    caller: Any = None
-    cache_control: Any = None
 
 
 class MessageParam(Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,6 +82,9 @@ class MessagesRequest(ChatParams, frozen=True, kw_only=True, forbid_unknown_fiel
     service_tier: Any = None
 
 
+_OF_CHOICES = {"auto": (), "any": (), "tool": ("name",), "none": ()}
+
+
 def prompt_of(asked: ChatParams) -> ChatPrompt:
     """The messages for the engine. Raises `InvalidInput` or `UnsupportedParameter`, naming the place."""
     if asked.output_config is not None:
@@ -152,6 +127,8 @@ def _most_thought(given: ThinkingParam | None) -> int | None:
 
 
 def _choice(given: ToolChoiceParam | None) -> Choice | FunctionName | None:
+    if given is not None:
+        refuse_strays(given, _OF_CHOICES, "tool_choice")
     match given:
         case ToolChoiceParam(type="tool"):
             return FunctionName(given.name or "")
@@ -174,6 +151,7 @@ def _messages(message: MessageParam, place: str) -> Iterator[ChatMessage]:
     calls: list[ToolCall] = []
     for number, block in enumerate(message.content):
         here = f"{place}.content[{number}]"
+        check_block(block, here, message.role)
         match block.type:
             case "text" | "image":
                 pieces.append(_piece(block, here))
@@ -233,6 +211,7 @@ def _pieces(blocks: list[Block], place: str) -> list[Piece]:
 
 
 def _piece(block: Block, place: str) -> Piece:
+    check_block(block, place)
     match block.type:
         case "text" if block.text is not None:
             return block.text, place

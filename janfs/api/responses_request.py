@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from janfs.api.belonging import refuse_strays
 from janfs.api.errors import convert
 from janfs.api.nesting import refuse_deep
 from janfs.api.responses_input import messages_of
@@ -36,6 +37,13 @@ class ChoiceOfTools(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     name: str | None = None
     mode: Literal["auto", "required"] | None = None
     tools: list[dict[str, Any]] | None = None
+
+
+class AllowedTool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of the functions that may be called."""
+
+    type: Literal["function"]
+    name: str
 
 
 class TextFormat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,6 +128,7 @@ _NOT_YET: Mapping[str, tuple[Any, ...]] = {
 }
 
 
+_OF_CHOICES = {"function": ("name",), "allowed_tools": ("mode", "tools")}
 _OF_A_SCHEMA: Mapping[str, tuple[Any, ...]] = dict.fromkeys(("schema", "name", "description", "strict"), ())
 
 
@@ -183,7 +192,11 @@ def _tools(asked: ResponsesRequest) -> tuple[tuple[Tool, ...], bool]:
         return tools_of(functions, choice, "tools[{}]")
     if choice.type == "allowed_tools" and choice.tools and choice.mode is not None:
         given, _ = tools_of(functions, "auto", "tools[{}]")
-        return named(given, [str(tool.get("name")) for tool in choice.tools]), choice.mode == "required"
+        allowed = [
+            convert(tool, AllowedTool, f"tool_choice.tools[{number}]")
+            for number, tool in enumerate(choice.tools)
+        ]
+        return named(given, [tool.name for tool in allowed]), choice.mode == "required"
     if choice.type in ("function", "allowed_tools"):
         raise InvalidInput(f"'tool_choice' lacks what '{choice.type}' wants.", param="tool_choice")
     raise UnsupportedParameter(
@@ -192,6 +205,8 @@ def _tools(asked: ResponsesRequest) -> tuple[tuple[Tool, ...], bool]:
 
 
 def _choice(asked: ResponsesRequest) -> Choice | FunctionName | ChoiceOfTools | None:
+    if isinstance(asked.tool_choice, ChoiceOfTools):
+        refuse_strays(asked.tool_choice, _OF_CHOICES, "tool_choice")
     match asked.tool_choice:
         case ChoiceOfTools(type="function", name=str(name)):
             return FunctionName(name)

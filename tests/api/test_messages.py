@@ -45,6 +45,11 @@ def post(service: Service, **fields: Any) -> httpx.Response:
     return service.client.post("/v1/messages", json=body)
 
 
+def said(role: str, block: dict[str, Any]) -> dict[str, Any]:
+    """A request with one message of one block."""
+    return {"messages": [{"role": role, "content": [block]}]}
+
+
 def prompt(service: Service) -> ChatPrompt:
     found = service.pool.asked[-1][1].prompt
     assert isinstance(found, ChatPrompt)
@@ -235,6 +240,26 @@ def test_tokens_are_counted_as_they_would_be_computed(tiny: Service, client: ant
         ({"tools": [{"name": "x", "input_schema": {"type": "array"}}]}, "tools[0].input_schema"),
         ({"tools": [{"name": "x", "defer_loading": True}]}, "defer_loading"),
         ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "odd": 1}]}]}, "odd"),
+        ({"tools": TOOLS, "tool_choice": {"type": "auto", "name": "weather"}}, "tool_choice.name"),
+        *[
+            (said("user", {"type": "text", "text": "x", name: value}), f"messages[0].content[0].{name}")
+            for name, value in (("thinking", "x"), ("input", {}), ("source", {"type": "url", "url": "x"}))
+        ],
+        ({"system": [{"type": "text", "text": "x", "name": "y"}]}, "system[0].name"),
+        (
+            said(
+                "user",
+                {
+                    "type": "tool_result",
+                    "tool_use_id": "t",
+                    "content": [{"type": "text", "text": "x", "id": "y"}],
+                },
+            ),
+            "messages[0].content[0].content[0].id",
+        ),
+        (said("user", {"type": "tool_use", "id": "1", "name": "f", "input": {}}), "messages[0].content[0]"),
+        (said("user", {"type": "thinking", "thinking": "x"}), "messages[0].content[0]"),
+        (said("assistant", {"type": "tool_result", "tool_use_id": "1"}), "messages[0].content[0]"),
         ({"thinking": {"type": "perhaps"}}, "thinking.type"),
         ({"thinking": {"type": "enabled", "budget_tokens": 0}}, "thinking.budget_tokens"),
         ({"thinking": {"type": "adaptive", "budget_tokens": 9}}, "thinking.budget_tokens"),

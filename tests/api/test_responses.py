@@ -25,6 +25,7 @@ from janfs.errors import Busy, ContextExceeded, InvalidInput, WorkerCrashed
 from tests.api.service import Service, eventually
 
 CALLED = {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"}
+ALLOWED = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "time"}]}
 LOGPROBS = "message.output_text.logprobs"
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 WEATHER: Any = {
@@ -371,6 +372,20 @@ def test_every_kind_of_text_is_read(tiny: Service) -> None:
         ({"tools": [TIME | {"parameters": {"type": "array"}}]}, "invalid_value", "tools[0].parameters"),
         ({"tool_choice": "required"}, "invalid_value", "tool_choice"),
         ({"tool_choice": {"type": "function", "name": "x"}}, "invalid_value", "tool_choice"),
+        *[
+            ({"tools": [TIME], "tool_choice": choice}, "unsupported_parameter", f"tool_choice.{stray}")
+            for choice, stray in (
+                ({"type": "function", "name": "time", "mode": "auto"}, "mode"),
+                ({"type": "function", "name": "time", "tools": []}, "tools"),
+                (ALLOWED | {"name": "time"}, "name"),
+                (ALLOWED | {"tools": [{"type": "function", "name": "time", "odd": 1}]}, "tools[0].odd"),
+            )
+        ],
+        (
+            {"tools": [TIME], "tool_choice": ALLOWED | {"tools": [{"type": "mcp", "name": "time"}]}},
+            "invalid_value",
+            "tool_choice.tools[0].type",
+        ),
         ({"tool_choice": {"type": "web_search"}}, "unsupported_parameter", "tool_choice.type"),
         ({"odd": 1}, "unsupported_parameter", "odd"),
         ({"input": []}, "invalid_value", "input"),
