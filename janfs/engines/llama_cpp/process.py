@@ -84,8 +84,11 @@ class WorkerProcess:
             return False
 
     def hang_up(self) -> None:
-        """Close the socket, at which the worker ends by itself."""
-        self._socket.close()
+        """Close the socket, at which the worker ends by itself.
+
+        What it has not been sent yet it need not know, and one that is stopped would never take it.
+        """
+        self._socket.abort()
 
     def kill(self, reason: str | None = None) -> None:
         """End the process at once. The reason stands below the last lines that it wrote."""

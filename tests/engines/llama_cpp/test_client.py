@@ -21,7 +21,7 @@ from janfs.engines.protocol import (
     TextDelta,
     TextPrompt,
 )
-from janfs.errors import InvalidInput, WorkerCrashed
+from janfs.errors import EngineError, InvalidInput, WorkerCrashed
 from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.model
@@ -50,6 +50,24 @@ def test_a_worker_that_stands_still_is_ended_and_its_requests_are_told(
             with pytest.raises(WorkerCrashed, match="no sign of life for 6 seconds"):
                 [_ async for _ in replies]
         assert (await engine.wait()).signal == "SIGKILL"
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_stands_still_and_takes_no_more_is_closed_all_the_same(
+    sample_spec: Callable[..., RunSpec],
+) -> None:
+    async def scenario() -> None:
+        engine = await start_worker(sample_spec(ctx_len=512))
+        os.kill(engine.info.pid, signal.SIGSTOP)
+        more_than_a_socket_holds = replace(LONG, prompt=TextPrompt("x" * 4_000_000))
+        async with aclosing(engine.generate(more_than_a_socket_holds)) as replies:
+            asked = asyncio.ensure_future(anext(replies))
+            await asyncio.sleep(0)
+            async with asyncio.timeout(PATIENCE):
+                await engine.close(0, "it is to end")
+            with pytest.raises(EngineError, match="it is to end"):
+                await asked
 
     asyncio.run(scenario())
 
