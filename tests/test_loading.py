@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -6,8 +7,9 @@ import pytest
 
 from janfs.engines.protocol import EngineSettings, RunSpec
 from janfs.errors import Busy, DoesNotFit
+from janfs.events import types as e
 from janfs.folder.filesystem import Stamp
-from janfs.loading import create_pool
+from janfs.loading import create_pool, preload
 from janfs.manifest.schema import Manifest
 from janfs.pipeline.snapshot import Snapshot
 from janfs.serving import resolve
@@ -19,11 +21,14 @@ HUGE = Stamp(1 << 50, 1, 7)
 
 
 class Quiet:
-    """Stands for the pipeline: what it knows, and what it is told."""
+    """Stands for the pipeline: what it knows, which is published once, and what it is told."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.told: list[object] = []
+
+    def on_publish(self, listener: Callable[[Snapshot], None]) -> None:
+        listener(self.snapshot)
 
     def submit(self, command: object) -> "Future[None]":
         self.told.append(command)
@@ -32,13 +37,13 @@ class Quiet:
         return done
 
 
-def load(memory: int | None, preload: tuple[str, ...] = ()) -> tuple[RunSpec, EngineSettings]:
+def load(memory: int | None, named: tuple[str, ...] = ()) -> tuple[RunSpec, EngineSettings]:
     """Load a model larger than any memory; the spec that the engine was given."""
 
     async def scenario() -> FakeEngine:
         factory = FakeFactory()
         pipeline = Quiet(Snapshot(catalogue_of(*model_events("tiny", stamp=HUGE))))
-        settings = Settings(root=Path("/root"), memory=memory, preload=preload)
+        settings = Settings(root=Path("/root"), memory=memory, preload=named)
         pool = create_pool(settings, pipeline, factory)  # type: ignore[arg-type]
         try:
             await pool.start("tiny")
@@ -99,3 +104,27 @@ def test_a_grammar_that_is_edited_takes_effect_at_the_next_request(tmp_path: Pat
 def test_a_preloaded_model_is_pinned() -> None:
     assert load(0, ("tiny",))[0].pinned
     assert not load(0)[0].pinned
+
+
+def test_what_is_named_or_pinned_by_its_own_model_json_is_loaded_at_the_start() -> None:
+    pins = Manifest(engine_parameters={"pinned": True})
+
+    async def scenario() -> list[str]:
+        factory, said = FakeFactory(), list[str]()
+        catalogue = catalogue_of(
+            ("engine-llama-cpp", e.JsonEdited("engines/llama-cpp.json", Stamp(10, 1, 9), "00" * 32, pins)),
+            *model_events("named"),
+            *model_events("pinned", pins),
+            *model_events("pinned-by-the-engine-file"),
+        )
+        pipeline = Quiet(Snapshot(catalogue, caught_up=True))
+        pool = create_pool(Settings(root=Path("/root"), memory=0), pipeline, factory)  # type: ignore[arg-type]
+        await preload(pipeline, pool, ["named", "nobody"], said.append)  # type: ignore[arg-type]
+        assert [text.split()[0] for text in said] == ["'nobody'"]
+        loaded = [engine.spec.model_id for engine in factory.engines]
+        assert (await pool.start("pinned-by-the-engine-file")).pid
+        assert factory.engines[-1].spec.pinned
+        await pool.close(0)
+        return loaded
+
+    assert asyncio.run(scenario()) == ["named", "pinned"]

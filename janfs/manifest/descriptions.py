@@ -20,7 +20,8 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "cache_type": "The type of the KV cache: smaller ones save memory and cost quality.",
         "use_mmap": "Whether the file is mapped instead of being read.",
         "mlock": "Whether the model is kept in memory.",
-        "pinned": "Whether it is loaded at the start, and not unloaded to make room or for being idle.",
+        "pinned": "Whether it is not unloaded to make room or for being idle; in model.json also whether it "
+        "is loaded at the start.",
         "keep_alive": "Seconds without a request until it is unloaded. -1: never. null: --keep-alive.",
         "adapters": "Names of the LoRAs in the folder that are applied. null: all of them.",
         "llama_model_path": "Which file of the folder is the model, where there are several.",
