@@ -12,6 +12,7 @@ from janfs.engines.fingerprint import with_file
 from janfs.engines.llama_cpp.client import start_worker
 from janfs.engines.pool import EnginePool
 from janfs.engines.protocol import (
+    Engine,
     EngineCrashed,
     EngineFact,
     EngineStarted,
@@ -33,6 +34,7 @@ from janfs.errors import (
     ModelNotRunnable,
     WorkerCrashed,
 )
+from tests.engines.fake_engine import TICK
 from tests.engines.pool_bench import FOREVER, Bench, cancelling, run, until
 from tests.support.patience import PATIENCE
 
@@ -405,6 +407,33 @@ def test_stop_breaks_off_a_load() -> None:
             await waiting
 
     assert run(scenario).kinds() == []
+
+
+def test_a_load_that_is_stopped_twice_is_cleaned_up_all_the_same() -> None:
+    async def scenario(bench: Bench) -> None:
+        loading, cleaning, cleaned = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def load(spec: RunSpec) -> Engine:
+            try:
+                loading.set()
+                await asyncio.Event().wait()
+            finally:
+                cleaning.set()
+                await asyncio.sleep(TICK)
+                cleaned.set()
+            raise AssertionError
+
+        pool = EnginePool(bench.find, bench.record, {"fake": load})
+        pool.begin("a")
+        await loading.wait()
+        first = asyncio.create_task(pool.stop("uid-a"))
+        await cleaning.wait()
+        assert not cleaned.is_set()
+        await pool.stop("uid-a", grace=0)
+        assert cleaned.is_set(), "the process that was to load would have been left behind"
+        await first
+
+    run(scenario)
 
 
 def test_a_load_that_is_stopped_before_it_began_leaves_nobody_waiting() -> None:
