@@ -4,6 +4,7 @@ Unlike a merge patch it tells "no value" from null, reaches into lists, and can 
 """
 
 import copy
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
@@ -11,7 +12,7 @@ from typing import Any, NoReturn
 from msgspec import Struct
 
 from janfs.errors import InvalidInput, PreconditionFailed
-from janfs.manifest.jsonc import MAX_DEPTH
+from janfs.manifest.jsonc import MAX_DEPTH, MAX_SIZE
 from janfs.manifest.leaves import REMOVED, Pointer, fits, from_text, leaves, same
 
 _NO_ESCAPE = re.compile(r"~(?![01])")
@@ -70,7 +71,13 @@ def changes(document: dict[str, Any], operations: Sequence[Operation]) -> dict[P
     """
     after = copy.deepcopy(document)
     named: list[Pointer] = []
+    copied = 0  # characters: copies of copies double with each operation
     for operation in operations:
+        if operation.op == "copy":
+            copied += len(json.dumps(_find(after, operation.source), default=str))
+            if copied > MAX_SIZE:
+                path = _shown(operation.path)
+                raise InvalidInput(f"{path}: more is copied than a model.json may hold.", param=path)
         _apply(after, operation)
         if operation.op == "move":
             named.append(_leaf(document, after, operation.source))

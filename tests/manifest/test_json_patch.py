@@ -143,6 +143,12 @@ def test_steps_that_go_deeper_and_deeper_are_refused() -> None:
     )
 
 
+def test_copies_of_copies_are_refused_before_they_fill_the_memory() -> None:
+    copies = [{"op": "copy", "from": "/a", "path": f"/a/{number}"} for number in range(40)]
+    with pytest.raises(InvalidInput, match="more is copied than"):
+        patched({"a": {"text": "x" * 1000}}, *copies)
+
+
 def test_a_test_that_fails_stops_all() -> None:
     document = {"a": 1, "b": True}
     for path, value in (("/a", True), ("/a", 2), ("/none", None), ("/b", 1)):
