@@ -82,10 +82,11 @@ def test_a_setting_out_of_range_is_refused_and_named(name: str, value: int) -> N
     assert caught.value.param == name
 
 
+MESSAGES = st.builds(ChatMessage, st.text(), st.text())
 prompts = st.one_of(
     st.builds(TextPrompt, st.text()),
     st.builds(TokenPrompt, st.lists(st.integers(0, 2**31 - 1)).map(tuple)),
-    st.builds(ChatPrompt, st.lists(st.builds(ChatMessage, st.text(), st.text())).map(tuple)),
+    st.builds(ChatPrompt, st.lists(MESSAGES, min_size=1).map(tuple)),
 )
 
 

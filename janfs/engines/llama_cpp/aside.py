@@ -24,7 +24,8 @@ class Aside:
         self.left = 0
         self._name = name
         self._seconds = seconds
-        self._thread: _Thread | None = None
+        # At once: where memory is short later, Python waits for ever for a thread that cannot begin.
+        self._thread: _Thread | None = _Thread(name)
 
     def call(self, work: Callable[[], _T]) -> _T:
         """What a call gives, or raises. Raises `LimitExceeded` if it is left behind."""

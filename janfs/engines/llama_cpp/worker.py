@@ -120,6 +120,8 @@ class Worker:
             made = self._intake.take(command)
         except JanfsError as error:
             self._channel.send([wire.failure(command.id, error), *self._wear.told()])
+        except MemoryError:
+            raise  # a fresh worker has more
         except Exception as error:  # noqa: BLE001  # a defect here costs one request, not all that run
             traceback.print_exc()
             told = EngineError(f"The request could not be prepared: {type(error).__name__}: {error}.")
