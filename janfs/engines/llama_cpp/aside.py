@@ -17,15 +17,15 @@ class Aside:
     """Runs calls in a thread of its own, one after the other, for one thread that waits for them.
 
     A call that takes more than `seconds` on a processor is left behind: its thread goes on, and takes one of
-    the processors, for as long as the process lives. `left` says how many were.
+    the processors, for as long as the process lives. `left` says how many were. The thread begins with the
+    first call, or is `begun` at once: where memory is short by then, Python may wait for it for ever.
     """
 
-    def __init__(self, name: str, seconds: float) -> None:
+    def __init__(self, name: str, seconds: float, *, begun: bool = False) -> None:
         self.left = 0
         self._name = name
         self._seconds = seconds
-        # At once: where memory is short later, Python waits for ever for a thread that cannot begin.
-        self._thread: _Thread | None = _Thread(name)
+        self._thread: _Thread | None = _Thread(name) if begun else None
 
     def call(self, work: Callable[[], _T]) -> _T:
         """What a call gives, or raises. Raises `LimitExceeded` if it is left behind."""

@@ -59,7 +59,7 @@ class Weights:
         self.bos = int(llama.llama_vocab_bos(self.vocabulary))  # -1 where the vocabulary has none
         self.eos = int(llama.llama_vocab_eos(self.vocabulary))
         self.sep = int(llama.llama_vocab_sep(self.vocabulary))
-        self.cutting = Aside("a text is cut into tokens", MAX_SECONDS)
+        self.cutting = Aside("a text is cut into tokens", MAX_SECONDS, begun=True)
         self._log = log
         self._adapters: list[Any] = []
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from janfs.engines.llama_cpp.client import LlamaCppEngine, start_worker
+from janfs.engines.llama_cpp.grammar import STACK
 from janfs.engines.llama_cpp.memory_failure import died, told
 from janfs.engines.llama_cpp.process import WorkerProcess
 from janfs.engines.pool import EnginePool
@@ -42,14 +43,18 @@ def rests(pid: int) -> bool:
 
 
 async def start_in_a_small_machine(spec: RunSpec) -> LlamaCppEngine:
-    """A worker that may take 480 MB more than it has when it has imported everything."""
+    """A worker that may take 480 MB more than it has when it has imported everything.
+
+    And what the thread that is begun with a model takes of its address space: its stack, and as much again.
+    """
     worker = await WorkerProcess.spawn()
     before, size = -1, 0
     while size != before or size < 100 << 20 or not rests(worker.pid):
         await asyncio.sleep(0.2)
         pages = Path(f"/proc/{worker.pid}/statm").read_text().split()[0]
         before, size = size, int(pages) * resource.getpagesize()
-    resource.prlimit(worker.pid, resource.RLIMIT_AS, (size + (480 << 20), size + (480 << 20)))
+    most = size + (480 << 20) + 2 * STACK
+    resource.prlimit(worker.pid, resource.RLIMIT_AS, (most, most))
     return await start_worker(spec, worker)
 
 
