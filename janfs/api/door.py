@@ -20,13 +20,8 @@ from janfs.api.errors import HttpRefusal, asgi_response
 OPEN_PATHS = frozenset(
     {
         *("/healthz", "/readyz"),
-        *(
-            "/",
-            "/docs",
-            "/openapi.json",
-            "/schemas/model.json",
-            "/schemas/engine.json",
-        ),  # the same everywhere
+        # What is the same everywhere.
+        *("/", "/docs", "/openapi.json", "/schemas/model.json", "/schemas/engine.json"),
     }
 )
 """What needs no key."""

@@ -207,11 +207,15 @@ def _result(block: Block, place: str) -> Content:
 
 
 def _pieces(blocks: list[Block], place: str) -> list[Piece]:
-    return [_piece(block, f"{place}[{number}]") for number, block in enumerate(blocks)]
+    found = []
+    for number, block in enumerate(blocks):
+        here = f"{place}[{number}]"
+        check_block(block, here)
+        found.append(_piece(block, here))
+    return found
 
 
 def _piece(block: Block, place: str) -> Piece:
-    check_block(block, place)
     match block.type:
         case "text" if block.text is not None:
             return block.text, place

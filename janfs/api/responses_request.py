@@ -1,6 +1,6 @@
 """What a request to /v1/responses asks for, in OpenAI's words, and what of it goes to the engine. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -143,11 +143,13 @@ def prompt_of(asked: ResponsesRequest) -> ChatPrompt:
     if asked.stream_options is not None and not asked.stream:
         raise InvalidInput("'stream_options' has a meaning only with 'stream': true.", param="stream_options")
     rules = (ChatMessage("system", asked.instructions),) if asked.instructions else ()
-    tools, must_call = _tools(asked)
+    functions = [_function(tool, f"tools[{number}]") for number, tool in enumerate(asked.tools or ())]
+    choice = _choice(asked)
+    tools, must_call = _tools(functions, choice)
     messages = rules + messages_of(asked.input)
     effort = asked.reasoning.effort if asked.reasoning is not None else None
     most_thought = 0 if effort == "none" else None
-    again = may_call_again(_choice(asked), asked.parallel_tool_calls)
+    again = may_call_again(choice, asked.parallel_tool_calls)
     return ChatPrompt(messages, tools, must_call, again, most_thought)
 
 
@@ -185,9 +187,9 @@ def logprobs_of(asked: ResponsesRequest) -> int | None:
     return None
 
 
-def _tools(asked: ResponsesRequest) -> tuple[tuple[Tool, ...], bool]:
-    functions = [_function(tool, f"tools[{number}]") for number, tool in enumerate(asked.tools or ())]
-    choice = _choice(asked)
+def _tools(
+    functions: Sequence[Function], choice: Choice | FunctionName | ChoiceOfTools | None
+) -> tuple[tuple[Tool, ...], bool]:
     if not isinstance(choice, ChoiceOfTools):
         return tools_of(functions, choice, "tools[{}]")
     if choice.type == "allowed_tools" and choice.tools and choice.mode is not None:

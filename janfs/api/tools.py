@@ -131,15 +131,13 @@ def _checked(functions: Sequence[Function], place: str, schema: str) -> tuple[To
         raise InvalidInput(f"'tools' may hold {MAX_TOOLS} tools, not {len(functions)}.", param="tools")
     found: dict[str, Tool] = {}
     for number, function in enumerate(functions):
-        name, here = function.name, f"{place.format(number)}.name"
+        at = place.format(number)
+        name, here = function.name, f"{at}.name"
         if not _NAME.fullmatch(name):
             raise InvalidInput(f"'{here}' must be 1 to 64 letters, digits, '_', '.' or '-'.", param=here)
         if name in found:
             raise InvalidInput(f"'{here}': there are two tools called '{name}'.", param=here)
-        parameters, here = (
-            {"type": "object"} | (function.parameters or {}),
-            f"{place.format(number)}.{schema}",
-        )
+        parameters, here = {"type": "object"} | (function.parameters or {}), f"{at}.{schema}"
         refuse_deep(parameters, here)
         if parameters["type"] != "object":
             raise InvalidInput(f"'{here}': the arguments of a tool are an object, by its 'type'.", param=here)

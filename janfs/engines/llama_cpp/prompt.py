@@ -73,10 +73,8 @@ def prepare(
 
 
 def _check_length(text: str, vocabulary: Vocabulary, n_ctx: int | None, param: str) -> None:
-    if n_ctx is not None and len(text) > n_ctx:
-        fewest = len(text) // vocabulary.longest
-        if fewest > n_ctx:
-            raise ContextExceeded(fewest, n_ctx, param=param)
+    if n_ctx is not None and (fewest := vocabulary.fewest(text)) > n_ctx:
+        raise ContextExceeded(fewest, n_ctx, param=param)
 
 
 def chat_text(prompt: ChatPrompt, chat: ChatFormat) -> str:

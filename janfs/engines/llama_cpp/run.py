@@ -158,15 +158,16 @@ class Run(msgspec.Struct, eq=False):
 
     def _end(self, reason: FinishReason, now: float) -> list[Reply]:
         replies = self._tell(self.text.finish(), last=True)
-        if self.text.stopped:
+        stopped, parts = self.text.stopped, self.parts
+        called = parts is not None and parts.called
+        if stopped:
             reason = "stop"
-        if reason == "stop" and self.parts is not None and self.parts.called:
-            # Within a call a stop string ends an answer that has not come to its call.
-            reason = "stop" if self.text.stopped and self.parts.cut_off else "tool_calls"
+        # Within a call a stop string ends an answer that has not come to its call.
+        if reason == "stop" and called and not (stopped and parts is not None and parts.cut_off):
+            reason = "tool_calls"
         usage = Usage(self.n_prompt, self.n_generated, self.n_cached or 0, self.n_thought)
         # Of a stop string nothing is shown, and neither are its tokens; nor those of the end of a call.
-        called = self.parts is not None and self.parts.called
-        left = () if self.text.stopped or called else self.logprobs
+        left = () if stopped or called else self.logprobs
         first = now if self.first is None else self.first
         spent = Spent(first - (first if self.began is None else self.began), now - first)
         return [*replies, Finished(reason, usage, left, self.text.found, spent)]

@@ -198,6 +198,7 @@ class Scheduler:
         return refused if self.unwanted else [*refused, *self._compute()]
 
     def _compute(self) -> list[Event]:
+        """Decode once for those who were admitted, and sample."""
         for run in self._live:
             self._follow(run)
         self._send_back_what_does_not_fit()

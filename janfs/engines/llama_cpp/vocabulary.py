@@ -23,9 +23,8 @@ class Vocabulary(Protocol):
         """Whether every text begins with `bos`."""
         ...
 
-    @property
-    def longest(self) -> int:
-        """The most bytes of a token."""
+    def fewest(self, text: str) -> int:
+        """So many tokens a text has at least, by its length alone."""
         ...
 
     def tokenize(self, text: str) -> list[int]:

@@ -162,9 +162,13 @@ class Weights:
                 return buffer.raw[:size]
             room = -size
 
+    def fewest(self, text: str) -> int:
+        """So many tokens a text has at least, by its length alone; 0 of one that is cut at once anyway."""
+        return len(text) // self._longest if len(text) > SHORT else 0
+
     @cached_property
-    def longest(self) -> int:
-        """The most bytes of a token."""
+    def _longest(self) -> int:
+        """The most bytes of a token; to find it takes a tenth of a second."""
         return max(map(len, self.pieces()), default=1) or 1
 
     def pieces(self) -> list[bytes]:

@@ -22,8 +22,10 @@ class Letters:
     eos: int = EOS
     sep: int = SEP
     n_vocab: int = 256
-    longest: int = 1
     rerank_template: str | None = None
+
+    def fewest(self, text: str) -> int:
+        return len(text.encode())
 
     def tokenize(self, text: str, *, whole: bool = False) -> list[int]:
         tokens = list(text.encode())

@@ -97,3 +97,9 @@ def test_a_text_that_takes_too_long_to_be_cut_into_tokens_is_refused(
     failure, worn = heard(channel)
     assert (failure.code, worn) == (InvalidInput.code, wire.Worn())
     assert "cannot be cut into tokens: it took more than" in failure.detail
+
+
+def test_a_long_text_has_at_least_the_tokens_that_its_length_says(sample: NativeModel) -> None:
+    text = " " * 70_000 + "word " * 2_000
+    assert 0 < sample.weights.fewest(text) <= len(sample.weights.tokenize(text))
+    assert sample.weights.fewest(text[:1_000]) == 0, "a short one is cut at once"

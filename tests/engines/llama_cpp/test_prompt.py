@@ -28,6 +28,9 @@ class Letters(Struct):
     n_vocab: int = 0x110000
     longest: int = 4
 
+    def fewest(self, text: str) -> int:
+        return len(text) // self.longest
+
     def tokenize(self, text: str) -> list[int]:
         return list(map(ord, text))
 

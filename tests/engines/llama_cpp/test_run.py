@@ -12,6 +12,18 @@ from janfs.engines.protocol import Finished, Reply, SamplingParams, TokenLogprob
 CALL = [b"<tool_call>", b'{"name": "weather",', b' "arguments": {}}', b"</tool_call>"]
 
 
+def told_of(
+    pieces: list[bytes], *, thinking: bool = False, stop: tuple[str, ...] = (), ends: bool = True
+) -> list[Reply]:
+    """The replies of an answer of these tokens, and of one that ends it."""
+    parts = PartStream(reader(GENERIC, tools=True, thinking=thinking))
+    run = Run("r", [1, 2], 2, SamplingParams(logprobs=0), TextStream(stop), parts=parts)
+    replies: list[Reply] = []
+    for piece in pieces:
+        replies += run.take(3, piece, TokenLogprob(3, piece, -1.0), ends=False, n_ctx=99, now=0.0)
+    return replies + (run.take(3, b"", None, ends=True, n_ctx=99, now=0.0) if ends else [])
+
+
 @pytest.mark.parametrize(
     ("pieces", "thinking", "thought"),
     [
@@ -26,12 +38,7 @@ CALL = [b"<tool_call>", b'{"name": "weather",', b' "arguments": {}}', b"</tool_c
 def test_tokens_of_a_thought_are_counted_up_to_the_first_word_of_the_answer(
     pieces: list[bytes], thinking: bool, thought: int
 ) -> None:
-    parts = PartStream(reader(GENERIC, tools=True, thinking=thinking))
-    run = Run("r", [1, 2], 2, SamplingParams(), TextStream(()), parts=parts)
-    replies: list[Reply] = []
-    for number, piece in enumerate([*pieces, b""]):
-        replies += run.take(3, piece, None, ends=number == len(pieces), n_ctx=99, now=0.0)
-    [*_, end] = replies
+    [*_, end] = told_of(pieces, thinking=thinking)
     assert isinstance(end, Finished)
     assert end.usage.completion_tokens == len(pieces)
     assert end.usage.reasoning_tokens == thought
@@ -52,12 +59,7 @@ def test_tokens_of_a_thought_are_counted_up_to_the_first_word_of_the_answer(
 def test_the_tokens_that_are_told_are_those_of_the_words(
     pieces: list[bytes], thinking: bool, told: list[bytes]
 ) -> None:
-    parts = PartStream(reader(GENERIC, tools=True, thinking=thinking))
-    run = Run("r", [1, 2], 2, SamplingParams(logprobs=0), TextStream(()), parts=parts)
-    replies: list[Reply] = []
-    for piece in pieces:
-        replies += run.take(3, piece, TokenLogprob(3, piece, -1.0), ends=False, n_ctx=99, now=0.0)
-    replies += run.take(3, b"", None, ends=True, n_ctx=99, now=0.0)
+    replies = told_of(pieces, thinking=thinking)
     found = [each.text for reply in replies for each in getattr(reply, "logprobs", ())]
     assert found == told
 
@@ -75,12 +77,6 @@ def test_the_tokens_that_are_told_are_those_of_the_words(
 def test_a_stop_string_within_a_call_leaves_the_answer_without_a_call_to_make(
     pieces: list[bytes], stop: tuple[str, ...], ends: bool, reason: str
 ) -> None:
-    parts = PartStream(reader(GENERIC, tools=True, thinking=False))
-    run = Run("r", [1, 2], 2, SamplingParams(), TextStream(stop), parts=parts)
-    replies: list[Reply] = []
-    for piece in pieces:
-        replies += run.take(3, piece, None, ends=False, n_ctx=99, now=0.0)
-    replies += run.take(3, b"", None, ends=True, n_ctx=99, now=0.0) if ends else []
-    [*_, end] = replies
+    [*_, end] = told_of(pieces, stop=stop, ends=ends)
     assert isinstance(end, Finished)
     assert (end.finish_reason, end.stop_string) == (reason, stop[0] if stop else None)
