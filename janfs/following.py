@@ -1,4 +1,7 @@
-"""What becomes of loaded models as the catalogue changes: who is gone ends, and who is to be kept is kept."""
+"""What becomes of loaded models as the catalogue changes: who is gone ends, and who is to be kept is kept.
+
+And of those that failed: what is something else now has not.
+"""
 
 import asyncio
 from collections.abc import Collection
@@ -9,21 +12,24 @@ from janfs.catalogue.catalogue import Catalogue, files_of, find_model
 from janfs.catalogue.entries import File, Model
 from janfs.configuration import configure
 from janfs.engines.pool import EnginePool
-from janfs.errors import InvalidInput
+from janfs.engines.protocol import RunSpec
+from janfs.errors import InvalidInput, ModelNotFound, ModelNotRunnable
 from janfs.pipeline.loop import Pipeline
 from janfs.pipeline.snapshot import Snapshot
 
 
 class _Seen(Struct, frozen=True):
-    """What of a catalogue a model's settings depend on."""
+    """What of a catalogue a model's settings depend on, and whether it failed with them."""
 
+    failed: bool
     model: Model | None
     files: list[File]
     engine_files: list[File]
 
 
 class Following:
-    """Has a pool know what its loaded models are now. All that costs is for these alone, and for a change.
+    """Has a pool know what its models are now that are loaded or failed. All that costs is for these alone,
+    and for a change.
 
     What else changes of them takes effect at the next request, so that nobody waits for a load in vain.
     `preload` names models that are pinned, whatever their settings say.
@@ -45,11 +51,13 @@ class Following:
         self._pipeline.on_publish(look)
 
     def look(self) -> None:
-        """Look at the loaded models of which anything has changed."""
-        catalogue, before = self._pipeline.snapshot.catalogue, self._seen
-        self._seen = {uid: _see(catalogue, uid) for uid in self._pool.loaded()}
+        """Look at those models of which anything has changed."""
+        catalogue, before, failed = self._pipeline.snapshot.catalogue, self._seen, self._pool.failed()
+        self._seen = {uid: _see(catalogue, uid, failed) for uid in self._pool.loaded() | failed}
         for uid, seen in self._seen.items():
             if seen != before.get(uid):
+                if seen.failed:
+                    self._pool.review(uid, self._spec(seen.model))
                 self._tell(catalogue, uid, seen.model)
 
     def _tell(self, catalogue: Catalogue, uid: str, model: Model | None) -> None:
@@ -65,6 +73,13 @@ class Following:
             pinned = said["pinned"].value or is_named(catalogue, self._preload, uid)
             self._pool.keep(uid, pinned=pinned, keep_alive=said["keep_alive"].value)
 
+    def _spec(self, model: Model | None) -> RunSpec | None:
+        """What would be loaded of a model now; None if nothing would."""
+        try:
+            return self._pool.spec_of(model.id) if model is not None and model.removed is None else None
+        except (ModelNotFound, ModelNotRunnable):
+            return None
+
 
 def is_named(catalogue: Catalogue, names: Collection[str], uid: str) -> bool:
     """Whether a model is meant by one of these ids and aliases."""
@@ -72,5 +87,7 @@ def is_named(catalogue: Catalogue, names: Collection[str], uid: str) -> bool:
     return any(model is not None and model.uid == uid for model in found)
 
 
-def _see(catalogue: Catalogue, uid: str) -> _Seen:
-    return _Seen(catalogue.models.get(uid), files_of(catalogue, uid), list(catalogue.engine_files.values()))
+def _see(catalogue: Catalogue, uid: str, failed: Collection[str]) -> _Seen:
+    """What there is to be seen of a model."""
+    files, engine_files = files_of(catalogue, uid), list(catalogue.engine_files.values())
+    return _Seen(uid in failed, catalogue.models.get(uid), files, engine_files)

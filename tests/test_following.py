@@ -12,7 +12,7 @@ from janfs import following
 from janfs.catalogue.catalogue import Catalogue
 from janfs.engines.pool import EnginePool
 from janfs.engines.protocol import GenerateRequest, SamplingParams, TextPrompt
-from janfs.errors import DoesNotFit, EngineError
+from janfs.errors import DoesNotFit, EngineError, LoadFailed
 from janfs.events import types as e
 from janfs.folder.filesystem import Stamp
 from janfs.following import Following
@@ -207,6 +207,50 @@ def test_settings_that_cannot_be_used_change_nothing_of_what_is_loaded() -> None
         await pool.start("a")
         await pipeline.see(says(pinned=False, adapters=["nobody.gguf"]))
         assert (pool.state("uid-a").state, pool.state("uid-a").pinned) == ("running", True)
+
+    follow(scenario)
+
+
+def test_a_failure_is_shown_until_something_else_would_be_loaded() -> None:
+    async def scenario(pipeline: Publishing, pool: EnginePool, factory: FakeFactory) -> None:
+        factory.failing = "no such tensor"
+        for name in ("a", "b"):
+            with pytest.raises(LoadFailed):
+                await pool.start(name)
+        await pipeline.see(says(keep_alive=7))
+        assert (pool.state("uid-a").state, pool.state("uid-a").reason) == ("failed", "no such tensor")
+        await pipeline.see(says(keep_alive=7, ctx_len=512))
+        assert (pool.state("uid-a").state, pool.state("uid-a").reason) == ("stopped", None)
+        assert pool.state("uid-b").state == "failed"
+        await pipeline.see(("uid-b", e.FileRemoved("models/b/b.gguf")))
+        assert pool.state("uid-b").state == "stopped"
+
+    follow(scenario)
+
+
+def test_what_was_edited_while_it_loaded_has_not_failed() -> None:
+    async def scenario(pipeline: Publishing, pool: EnginePool, factory: FakeFactory) -> None:
+        factory.failing = "no such tensor"
+        factory.hold()
+        pool.begin("a")
+        await until(lambda: factory.loads == 1, "a loads")
+        await pipeline.see(says(ctx_len=512))
+        factory.release()
+        await until(lambda: pool.state("uid-a").state == "failed", "a has failed")
+        await pipeline.see()  # that it failed was recorded
+        assert pool.state("uid-a").state == "stopped"
+
+    follow(scenario)
+
+
+def test_an_engine_that_dies_of_settings_from_before_an_edit_has_not_failed() -> None:
+    async def scenario(pipeline: Publishing, pool: EnginePool, factory: FakeFactory) -> None:
+        await pool.start("a")
+        await pipeline.see(says(ctx_len=512))
+        factory.engines[0].crash()
+        await until(lambda: pool.state("uid-a").state == "failed", "a has failed")
+        await pipeline.see()
+        assert pool.state("uid-a").state == "stopped"
 
     follow(scenario)
 

@@ -2,10 +2,19 @@
 
 from collections.abc import Mapping
 
+from msgspec import Struct
+
 from janfs.engines.instance import Instance
-from janfs.engines.protocol import EngineState
+from janfs.engines.protocol import EngineState, RunSpec
 
 _STOPPED = EngineState(state="stopped")
+
+
+class _Ended(Struct, frozen=True):
+    """How an engine ended, and what it was to run."""
+
+    state: EngineState
+    spec: RunSpec
 
 
 class Latest:
@@ -13,7 +22,7 @@ class Latest:
 
     def __init__(self) -> None:
         self._engines: dict[str, Instance] = {}
-        self._ended: dict[str, EngineState] = {}
+        self._ended: dict[str, _Ended] = {}
 
     def __contains__(self, instance: Instance) -> bool:
         return self._engines.get(instance.spec.uid) is instance
@@ -32,9 +41,21 @@ class Latest:
     def end(self, instance: Instance, state: EngineState) -> None:
         """Note how an engine ended. What a later one has come to is not overwritten by an earlier one."""
         if instance in self:
-            self._ended[instance.spec.uid] = state
+            self._ended[instance.spec.uid] = _Ended(state, instance.wanted)
         else:
-            self._ended.setdefault(instance.spec.uid, state)
+            self._ended.setdefault(instance.spec.uid, _Ended(state, instance.wanted))
+
+    def failed(self) -> set[str]:
+        """The uids of those whose last engine failed."""
+        return {uid for uid, ended in self._ended.items() if ended.state.state == "failed"}
+
+    def review(self, uid: str, now: RunSpec | None) -> None:
+        """Forget a failure if it was one of something else than what would be loaded now."""
+        ended = self._ended.get(uid)
+        if ended is None or ended.state.state != "failed":
+            return
+        if now is None or now.attempt != ended.spec.attempt:
+            del self._ended[uid]
 
     def forget(self, instance: Instance) -> None:
         """Have it be gone."""
@@ -44,8 +65,11 @@ class Latest:
     def state(self, uid: str) -> EngineState:
         """What a model is doing now."""
         instance = self._engines.get(uid)
-        return instance.state() if instance else self._ended.get(uid, _STOPPED)
+        if instance is not None:
+            return instance.state()
+        return self._ended[uid].state if uid in self._ended else _STOPPED
 
     def states(self) -> Mapping[str, EngineState]:
         """What every model is doing that is loaded, or was since the start, by uid."""
-        return self._ended | {uid: instance.state() for uid, instance in self._engines.items()}
+        ended = {uid: each.state for uid, each in self._ended.items()}
+        return ended | {uid: instance.state() for uid, instance in self._engines.items()}

@@ -45,7 +45,7 @@ class Loader:
             known = ", ".join(sorted(self._factories))
             raise ModelNotRunnable(f"No engine is called '{spec.engine}'. Known: {known}.", param="model")
         if not insist:
-            self._cooldown.check(spec.uid, _told(spec), _now())
+            self._cooldown.check(spec.uid, spec.attempt, _now())
 
     async def load(self, instance: Instance) -> Engine:
         """Wait for a place, and load in it. Raises `LoadFailed` or `DoesNotFit`, or what `record` raises.
@@ -58,7 +58,7 @@ class Loader:
             engine = await self._try(instance)
             await self._tell(instance, engine)
         except JanfsError as error:
-            wait = self._cooldown.failed(spec.uid, _told(spec), error, _now())
+            wait = self._cooldown.failed(spec.uid, spec.attempt, error, _now())
             if isinstance(error, EngineError):
                 error.retry_after = wait
             raise
@@ -94,11 +94,6 @@ class Loader:
             reason = f"{error.detail.rstrip('.')}. It is tried once more {' and '.join(ways)}."
             await self._record(EngineStartFailed(uid=first.uid, fingerprint=first.fingerprint, reason=reason))
             return await factory(instance.spec)
-
-
-def _told(spec: RunSpec) -> str:
-    """What a load is tried anew for: also a setting that may be lowered now."""
-    return f"{spec.version} {' '.join(sorted(spec.lowerable))}"
 
 
 def _now() -> float:

@@ -38,9 +38,8 @@ GRACE = 10.0  # seconds for the answers of a model that is unloaded
 class EnginePool:
     """The engines that are loaded, by their models' uids, so that one that is renamed keeps its own.
 
-    `spec_of` says how to run a model, or raises `ModelNotFound` or `ModelNotRunnable`; it is asked at every
-    request. `factories` load a spec, by the name of its engine. `free` and `free_on_gpus` say how much memory
-    there is.
+    `spec_of` says how to run a model, or raises `ModelNotFound` or `ModelNotRunnable`, at every request.
+    `factories` load a spec, by the name of its engine. `free` and `free_on_gpus` say what memory there is.
     """
 
     def __init__(
@@ -127,6 +126,14 @@ class EnginePool:
     def loaded(self) -> set[str]:
         """The uids of all models that are loaded, or will be."""
         return {instance.wanted.uid for instance in self._places}
+
+    def failed(self) -> set[str]:
+        """The uids of models whose last engine failed."""
+        return self._latest.failed()
+
+    def review(self, uid: str, now: RunSpec | None) -> None:
+        """Do not show a model as failed any more if something else would be loaded `now`, or nothing."""
+        self._latest.review(uid, now)
 
     def keep(self, uid: str, *, pinned: bool, keep_alive: float | None) -> None:
         """Have a loaded model be kept as its settings say now, without waiting for its next request."""
@@ -222,9 +229,8 @@ class EnginePool:
     def _gone(self, instance: Instance) -> None:
         """Clean up when an instance's task is done; one that was cancelled at once never began its life."""
         self._latest.forget(instance)
-        instance.fail(
-            EngineError(f"The model was not loaded: {instance.reason or 'an internal error, see the log'}.")
-        )
+        reason = instance.reason or "an internal error, see the log"
+        instance.fail(EngineError(f"The model was not loaded: {reason}."))
         self._places.remove(instance)
         if not instance.task.cancelled() and (error := instance.task.exception()):
             _log.error("engine task failed", model=instance.wanted.model_id, exc_info=error)
@@ -233,7 +239,7 @@ class EnginePool:
         spec = instance.wanted
         self._latest.begin(spec.uid)
         try:
-            engine = await self._loader.load(instance)
+            return await self._loader.load(instance)
         except JanfsError as error:
             reason = error.detail
             instance.open = False
@@ -242,4 +248,3 @@ class EnginePool:
             instance.fail(error)
             await self._record(EngineStartFailed(uid=spec.uid, fingerprint=spec.fingerprint, reason=reason))
             return None
-        return engine

@@ -140,6 +140,11 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
         """What is loaded anew when it changes."""
         return f"{self.fingerprint} {self.grammar_stamp or ''}"
 
+    @property
+    def attempt(self) -> str:
+        """What is tried anew after it failed to load: also with a setting that may be lowered now."""
+        return f"{self.version} {' '.join(sorted(self.lowerable))}"
+
 
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """How the next token is chosen, and when to end. Raises `InvalidInput`, naming the field, out of range.
