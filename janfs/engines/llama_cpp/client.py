@@ -3,12 +3,13 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
 
 from janfs.engines.llama_cpp import memory_failure, wire
+from janfs.engines.llama_cpp.oom_kills import oom_kills
 from janfs.engines.llama_cpp.process import WorkerProcess
 from janfs.engines.llama_cpp.progress import doings
 from janfs.engines.protocol import (
@@ -214,14 +215,19 @@ class _Call:
 
 
 async def start_worker(
-    spec: RunSpec, waiting: WorkerProcess | None = None, *, patience: float = PATIENCE
+    spec: RunSpec,
+    waiting: WorkerProcess | None = None,
+    *,
+    patience: float = PATIENCE,
+    kills: Callable[[], int | None] = oom_kills,
 ) -> LlamaCppEngine:
     """Have a process load a model: one that is `waiting`, or a new one. An `EngineFactory`.
 
     One that neither computes nor reads for `patience` seconds while it loads is ended, and one that gives no
-    sign of life for as long later on. Raises `LoadFailed`, or `OutOfMemory` if that is why.
+    sign of life for as long later on. Raises `LoadFailed`, or `OutOfMemory` if that is why; `kills` counts
+    the processes that the kernel has killed for it.
     """
-    began = time.monotonic()
+    began, before = time.monotonic(), kills()
     try:
         process = waiting or await WorkerProcess.spawn()
     except OSError as error:
@@ -239,7 +245,7 @@ async def start_worker(
         if isinstance(event, wire.Failure):
             raise memory_failure.told(wire.error_of(event))
         end = await process.reap()
-        raise memory_failure.died(end, by_us=process.killed)
+        raise memory_failure.died(end, by_us=process.killed, before=before, after=kills())
     except BaseException:  # also when cancelled: nobody else will end it
         process.kill()
         await process.reap()

@@ -17,13 +17,16 @@ def told(error: JanfsError) -> JanfsError:
     return error
 
 
-def died(end: EngineExit, *, by_us: bool) -> LoadFailed:
+def died(end: EngineExit, *, by_us: bool, before: int | None, after: int | None) -> LoadFailed:
     """The error for a worker that ended while it loaded. SIGKILL, if not `by_us`, is how the kernel takes
-    memory back.
+    memory back, unless it has counted as many such kills `before` the load as `after`; None: it does not.
     """
-    by_the_kernel = end.signal == "SIGKILL" and not by_us
-    lacking = by_the_kernel or any(map(_WORDS.search, end.stderr_tail))
+    killed = end.signal == "SIGKILL" and not by_us
+    by_somebody = killed and before is not None and before == after
+    lacking = (killed and not by_somebody) or any(map(_WORDS.search, end.stderr_tail))
     detail = f"While loading, the engine {describe_exit(end)}"
-    if by_the_kernel:
+    if by_somebody:
+        detail += ", by somebody and not by the kernel for lack of memory"
+    elif killed:
         detail += ", as processes are when the machine runs out of memory"
     return OutOfMemory(detail) if lacking else LoadFailed(detail)

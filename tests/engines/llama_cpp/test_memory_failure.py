@@ -78,15 +78,27 @@ def test_a_context_for_which_there_is_no_memory_is_made_with_half_the_tokens(tin
     assert "once more with ctx_len 262144" in facts[0].reason
 
 
-def test_a_worker_that_somebody_kills_while_it_loads_was_short_of_memory(tiny_model: Path) -> None:
+@pytest.mark.parametrize(
+    ("counts", "kind", "words"),
+    [
+        ((7, 8), OutOfMemory, "SIGKILL, as processes are when the machine runs out"),
+        ((None, None), OutOfMemory, "SIGKILL, as processes are when the machine runs out"),
+        ((7, 7), LoadFailed, "SIGKILL, by somebody and not by the kernel for lack of memory"),
+    ],
+)
+def test_a_worker_that_is_killed_while_it_loads_was_short_of_memory_unless_the_kernel_killed_none(
+    tiny_model: Path, counts: tuple[int | None, int | None], kind: type[LoadFailed], words: str
+) -> None:
     async def scenario() -> None:
-        worker = await WorkerProcess.spawn()
+        worker, asked = await WorkerProcess.spawn(), iter(counts)
         os.kill(worker.pid, signal.SIGSTOP)
-        loading = asyncio.create_task(start_worker(spec_of(tiny_model, 256), worker))
+        spec = spec_of(tiny_model, 256)
+        loading = asyncio.create_task(start_worker(spec, worker, kills=lambda: next(asked)))
         await asyncio.sleep(0.1)
         os.kill(worker.pid, signal.SIGKILL)
-        with pytest.raises(OutOfMemory, match="SIGKILL, as processes are when the machine runs out"):
+        with pytest.raises(LoadFailed, match=words) as caught:
             await loading
+        assert type(caught.value) is kind
 
     asyncio.run(scenario())
 
@@ -108,7 +120,12 @@ def test_a_worker_that_somebody_kills_while_it_loads_was_short_of_memory(tiny_mo
 def test_how_a_worker_ended_says_whether_it_lacked_memory(
     end: EngineExit, by_us: bool, kind: type[LoadFailed]
 ) -> None:
-    assert type(died(end, by_us=by_us)) is kind
+    assert type(died(end, by_us=by_us, before=None, after=None)) is kind
+
+
+def test_words_of_lacking_memory_count_whoever_killed() -> None:
+    end = EngineExit(code=None, signal="SIGKILL", stderr_tail=("failed to allocate buffer",))
+    assert type(died(end, by_us=False, before=7, after=7)) is OutOfMemory
 
 
 def test_what_a_worker_told_says_whether_it_lacked_memory() -> None:
