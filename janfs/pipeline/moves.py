@@ -1,7 +1,8 @@
 """Files that someone else gave another name: the same inode, size and time, gone from the old place.
 
 A folder that was renamed as a whole takes its model with it, and so does a loose file that someone moved into
-a folder before we did: the uid stays, the id changes.
+a folder before we did: the uid stays, the id changes. What a model is served from stays its own when someone
+takes it out to lie loose, and so it comes back.
 """
 
 from collections.abc import Mapping
@@ -107,11 +108,14 @@ def _stream(
 ) -> str:
     """A file goes to whoever owns its new place; a place that is new goes with what moved there whole.
 
-    In a folder that was renamed, what was on its way to a model's folder elsewhere is so still.
+    In a folder that was renamed, what was on its way to a model's folder elsewhere is so still. A model's
+    weights that lie loose now are no other model, which would leave this one without any.
     """
     origin, place = paths.place(source), paths.place(target)
     uid = catalogue.files[source].uid
     if (origin, place) in renamed and _is_leaving(catalogue, uid, origin):
+        return uid
+    if place == target and origin != source and _is_served_from(catalogue, uid, source):
         return uid
     if streams.known(place) is None and (origin == source or (origin, place) in renamed):
         streams.move(origin, place, uid)
@@ -127,6 +131,14 @@ def _is_leaving(catalogue: Catalogue, uid: str, folder: str) -> bool:
         and model.removed is None
         and model.folder != folder
     )
+
+
+def _is_served_from(catalogue: Catalogue, uid: str, path: str) -> bool:
+    """Whether a file is what a present model is served from, or one of its shards."""
+    model = catalogue.models.get(uid)
+    if model is None or model.removed is not None or model.binary is None:
+        return False
+    return path == model.binary or paths.is_same_set(path, model.binary)
 
 
 def _renamed_folders(

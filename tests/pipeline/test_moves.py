@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from janfs.catalogue.catalogue import find_model, present_models
+from janfs.clock import random_id
+from janfs.pipeline.loop import Pipeline
 from tests.fakes.faults import HookedFileSystem, P, T
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World, gguf
+from tests.simulation import contents
 
 
 def test_a_renamed_folder_keeps_its_model_and_the_old_id_leads_to_it(world: World) -> None:
@@ -124,6 +127,93 @@ def test_a_file_taken_out_of_its_folder_leaves_a_model_without_a_file(world: Wor
     left = world.model("a")
     assert (left.status, left.binary) == ("missing", None)
     assert world.model("b").status == "ready"
+
+
+@pytest.mark.parametrize("name", ["a.gguf", "b.gguf"], ids=["as it was called", "renamed"])
+@pytest.mark.parametrize("away", [False, True], ids=["watched", "away"])
+@pytest.mark.parametrize("alone", [False, True], ids=["model.json left", "folder removed"])
+def test_weights_that_someone_took_out_of_their_folder_to_lie_loose_come_back(
+    world: World, name: str, away: bool, alone: bool
+) -> None:
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.tick()
+    uid = world.model("a").uid
+    if away:
+        world.stop()
+    world.fs.rename_over("models/a/a.gguf", f"models/{name}")
+    if alone:
+        world.fs.remove_tree("models/a")
+    if away:
+        world.start()
+    world.tick()
+    assert [model.uid for model in present_models(world.catalogue)] == [uid], "there is another, or a ghost"
+    assert (world.model("a").status, world.model("a").binary) == ("ready", f"models/a/{name}")
+    world.come_to_rest()
+    check_at_rest(world)
+
+
+def test_weights_come_back_because_someone_took_them_out(world: World) -> None:
+    world.fs.put("models/a/a.gguf", gguf("one"))
+    world.tick()
+    position = world.log.head.position
+    world.fs.rename_over("models/a/a.gguf", "models/a.gguf")
+    world.tick()
+    moved, planned, completed = world.records(position)
+    assert [each.type for each in (moved, planned, completed)] == [
+        "file-moved",
+        "move-planned",
+        "move-completed",
+    ]
+    assert (planned.cause, completed.cause) == (moved.position, planned.position)
+
+
+def test_shards_that_someone_took_out_of_their_folder_come_back_all_of_them(world: World) -> None:
+    names = [f"big-{number:05d}-of-00003.gguf" for number in (1, 2, 3)]
+    for number, name in enumerate(names, 1):
+        world.fs.put(f"models/{name}", contents.shard("Alpha 7B", number, 3))
+    world.tick()
+    uid = world.model("big").uid
+    for moved in (names[1:2], names):
+        for name in moved:
+            world.fs.rename_over(f"models/big/{name}", f"models/{name}")
+        world.tick()
+        assert [(model.uid, model.status) for model in present_models(world.catalogue)] == [(uid, "ready")]
+        assert {*names} < {*world.fs.list("models/big")}
+    check_at_rest(world)
+
+
+def test_weights_stay_loose_where_nothing_is_moved_and_are_served_from_there(tmp_path: Path) -> None:
+    world = World(tmp_path / "other.db")
+    world.pipeline = Pipeline(world.fs, world.log, world.clock, random_id, organise=False)
+    world.fs.put("models/a/a.gguf", gguf("one"))
+    world.tick()
+    uid = world.model("a").uid
+    world.fs.rename_over("models/a/a.gguf", "models/a.gguf")
+    world.tick()
+    assert [(model.uid, model.binary) for model in present_models(world.catalogue)] == [
+        (uid, "models/a.gguf")
+    ]
+    world.stop()
+
+
+def test_one_of_two_models_in_a_folder_that_someone_takes_out_becomes_one_of_its_own(world: World) -> None:
+    world.fs.put("models/both/model.json", b"{}")
+    for name in "ab":
+        world.fs.put(f"models/both/{name}.gguf", gguf(name))
+    world.tick()
+    assert world.model("both").status == "invalid", "a model.json that names neither was not heeded"
+    world.fs.rename_over("models/both/b.gguf", "models/b.gguf")
+    world.tick()
+    assert world.model("both").binary == "models/both/a.gguf"
+    assert world.model("b").binary == "models/b/b.gguf"
+
+
+def test_a_copy_of_a_models_weights_that_lies_loose_is_another_model(world: World) -> None:
+    world.fs.put("models/a/a.gguf", gguf("one"))
+    world.tick()
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.tick()
+    assert {model.id for model in present_models(world.catalogue)} == {"a", "a-2"}
 
 
 def test_a_loose_file_that_someone_moved_into_a_folder_takes_its_model_along(world: World) -> None:
