@@ -126,7 +126,7 @@ class ChatFormat(Struct, frozen=True, kw_only=True):
             timings=timings_of(usage, [each.end for each in answers]),
         )
 
-    def begin(self, count: int) -> Iterator[Chunk]:
+    def begin(self, count: int, _first: Reply) -> Iterator[Chunk]:
         for number in range(count):
             opening = ChunkChoice(index=number, delta=Delta(role="assistant", content=""))
             yield None, self._chunk([opening])

@@ -104,7 +104,7 @@ class CompletionFormat:
         ]
         return self._completion(choices, usage, timings_of(usage, [each.end for each in answers]))
 
-    def begin(self, _count: int) -> Iterable[Chunk]:
+    def begin(self, _count: int, _first: Reply) -> Iterable[Chunk]:
         return ()
 
     def tell(self, number: int, reply: Reply) -> Iterator[Chunk]:

@@ -73,8 +73,8 @@ class Format(Protocol):
 
     def whole(self, answers: Sequence[Answered], usage: Usage) -> Struct: ...
 
-    def begin(self, count: int, /) -> Iterable[Chunk]:
-        """What a stream of so many answers begins with."""
+    def begin(self, count: int, first: Reply, /) -> Iterable[Chunk]:
+        """What a stream of so many answers begins with, of which `first` is yet to be told."""
         ...
 
     def tell(self, number: int, reply: Reply) -> Iterable[Chunk]:
@@ -192,7 +192,7 @@ async def _collect(
     async with aclosing(replies):
         async for number, reply in replies:
             answers[number].add(reply)
-    return format_.whole(answers, usage_of([each.end for each in answers], per_prompt))
+    return format_.whole(answers, usage_of([each.end.usage for each in answers], per_prompt))
 
 
 async def _messages(
@@ -203,7 +203,7 @@ async def _messages(
     format_: Format,
 ) -> AsyncGenerator[bytes]:
     """The chunks; an error after the stream has begun is its last message."""
-    for chunk in format_.begin(count):
+    for chunk in format_.begin(count, first[1]):
         yield _sse(chunk)
     ends: dict[int, Finished] = {}
     try:
@@ -219,7 +219,7 @@ async def _messages(
     except Exception as error:  # noqa: BLE001  # the status line is out: whatever it is, it is told here
         yield _sse(format_.failed(error_of(error)))
         return
-    for chunk in format_.end(usage_of([ends[each] for each in range(count)], per_prompt)):
+    for chunk in format_.end(usage_of([ends[each].usage for each in range(count)], per_prompt)):
         yield _sse(chunk)
     if format_.done:
         yield format_.done

@@ -22,7 +22,7 @@ from janfs.api.json_answer import json_answer
 from janfs.api.messages_request import ChatParams, MessagesRequest, fields_of, prompt_of
 from janfs.api.relay import relay_if_there, remote_of
 from janfs.api.sampling import sampling_of
-from janfs.api.usage import Usage
+from janfs.api.usage import Usage, usage_of
 from janfs.engines.protocol import CallDelta, Finished, ReasoningDelta, Reply, TextDelta
 from janfs.engines.remote.asking import COUNT_TOKENS
 from janfs.serving import resolve
@@ -117,8 +117,9 @@ class MessagesFormat:
         self._end = self._end_of(one.end)
         return self._message(content, _usage(usage))
 
-    def begin(self, _count: int) -> Iterator[Chunk]:
-        message = self._message([], MessageUsage(0, 0))
+    def begin(self, _count: int, first: Reply) -> Iterator[Chunk]:
+        usage = MessageUsage(0, 0) if first.usage is None else _usage(usage_of([first.usage], 1))
+        message = self._message([], usage)
         yield "message_start", StreamEvent(type="message_start", message=message)
 
     def tell(self, _number: int, reply: Reply) -> Iterator[Chunk]:

@@ -84,7 +84,7 @@ class ResponsesFormat:
                 pass
         return self._finished(usage)
 
-    def begin(self, _count: int) -> Iterator[Chunk]:
+    def begin(self, _count: int, _first: Reply) -> Iterator[Chunk]:
         yield self._event("response.created", response=self._response)
         yield self._event("response.in_progress", response=self._response)
 

@@ -43,7 +43,7 @@ def timings_of(usage: Usage, ends: Sequence[Finished]) -> Timings:
 
 def own_timings(end: Finished) -> Timings:
     """Of one answer alone, at the end of which its stream tells them."""
-    return timings_of(usage_of([end], 1), [end])
+    return timings_of(usage_of([end.usage], 1), [end])
 
 
 def _ratio(amount: float, by: float) -> float:

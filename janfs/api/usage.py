@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from janfs.engines.protocol import Finished
+from janfs.engines import protocol
 
 
 class PromptDetails(Struct, frozen=True):
@@ -29,11 +29,11 @@ class Usage(Struct, frozen=True):
     completion_tokens_details: CompletionDetails
 
 
-def usage_of(ends: Sequence[Finished], per_prompt: int) -> Usage:
+def usage_of(counts: Sequence[protocol.Usage], per_prompt: int) -> Usage:
     """All answers together: so many in a row are to the same prompt, which counts once."""
-    prompts = [ends[at : at + per_prompt] for at in range(0, len(ends), per_prompt)]
-    prompt = sum(same[0].usage.prompt_tokens for same in prompts)
-    completion = sum(end.usage.completion_tokens for end in ends)
-    cached = sum(min(end.usage.cached_tokens for end in same) for same in prompts)
-    thought = sum(end.usage.reasoning_tokens for end in ends)
+    prompts = [counts[at : at + per_prompt] for at in range(0, len(counts), per_prompt)]
+    prompt = sum(same[0].prompt_tokens for same in prompts)
+    completion = sum(each.completion_tokens for each in counts)
+    cached = sum(min(each.cached_tokens for each in same) for same in prompts)
+    thought = sum(each.reasoning_tokens for each in counts)
     return Usage(prompt, completion, prompt + completion, PromptDetails(cached), CompletionDetails(thought))

@@ -164,6 +164,15 @@ def test_every_block_of_a_stream_is_opened_and_closed_in_turn(tiny: Service) -> 
     assert [each["index"] for each in data if each["type"] == "content_block_stop"] == [0, 1, 2, 3]
 
 
+def test_a_stream_begins_with_the_count_of_its_prompt(tiny: Service, client: anthropic.Anthropic) -> None:
+    asked: Any = {"model": "tiny", "max_tokens": 9, "messages": HELLO}
+    whole = client.messages.create(**asked).usage
+    with client.messages.stream(**asked) as stream:
+        begun = next(event.message.usage for event in stream if event.type == "message_start")
+    assert (begun.input_tokens, begun.cache_read_input_tokens) == (2, 5)
+    assert (whole.input_tokens, whole.cache_read_input_tokens) == (2, 5)
+
+
 def test_which_tool_must_be_called_is_the_callers_choice(tiny: Service) -> None:
     other = {"name": "other", "input_schema": {"type": "object"}}
     cases: list[tuple[dict[str, Any], list[str], bool]] = [

@@ -77,7 +77,7 @@ class FakeEngine:
                 await asyncio.sleep(TICK)
                 if self._error:
                     raise self._error
-                yield TextDelta(f"word{number} ")
+                yield TextDelta(f"word{number} ", usage=Usage(size, 1) if number == 0 else None)
             yield Finished("length", Usage(size, words))
         finally:
             self.live.remove(request.request_id)

@@ -95,6 +95,20 @@ def test_every_kind_of_prompt_is_answered_and_counted(opened: Opener) -> None:
     asyncio.run(scenario())
 
 
+def test_the_first_reply_and_the_last_say_what_the_prompt_took(opened: Opener) -> None:
+    async def scenario() -> None:
+        async with opened() as engine:
+            replies = [reply async for reply in engine.generate(request_for("r", 4))]
+            first, *between, end = [reply.usage for reply in replies]
+            assert first is not None
+            assert end is not None
+            assert (first.prompt_tokens, first.cached_tokens) == (end.prompt_tokens, end.cached_tokens)
+            assert first.prompt_tokens == len(await engine.tokenize(HELLO))
+            assert not any(between)
+
+    asyncio.run(scenario())
+
+
 def test_a_prompt_that_does_not_fit_is_refused_with_both_sizes(opened: Opener) -> None:
     async def scenario() -> None:
         async with opened() as engine:

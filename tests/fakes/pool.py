@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Literal
 
+from msgspec.structs import replace
+
 from janfs.engines.protocol import (
     CallDelta,
     ChatPrompt,
@@ -121,7 +123,8 @@ class FakePool:
                 if isinstance(text, Exception):
                     ended = True
                     raise text
-                yield TextDelta(text, self.logprobs) if isinstance(text, str) else text
+                reply = TextDelta(text, self.logprobs) if isinstance(text, str) else text
+                yield replace(reply, usage=Usage(7, 1, 5)) if number == 0 else reply
             ended = True
             usage = Usage(7, len(self.texts), 5)
             yield Finished(self.finish, usage, stop_string=self.stop_string, spent=Spent(0.5, 0.25))

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from janfs.engines.llama_cpp.choice import Chosen
 from janfs.engines.llama_cpp.dialects.stream import Part, PartStream
@@ -62,6 +63,7 @@ class Run(msgspec.Struct, eq=False):
     shown: frozenset[int] = frozenset()  # special tokens that it has to see
     guidance: Guidance = UNGUIDED
     echo: Echo | None = None  # what is still to be told before the answer
+    answered: bool = False  # whether there was a reply
     prompt_logprobs: list[TokenLogprob] = []  # of the prompt's tokens from the second on, as far as known
 
     @property
@@ -112,6 +114,19 @@ class Run(msgspec.Struct, eq=False):
             return []
         logprobs, self.logprobs = self.logprobs, ()
         return [TextDelta(echo.text, logprobs)]
+
+    @property
+    def usage(self) -> Usage:
+        """Its counts so far."""
+        return Usage(self.n_prompt, self.n_generated, self.n_cached or 0, self.n_thought)
+
+    def counted(self, replies: list[Reply]) -> list[Reply]:
+        """The same replies; the first one of all says what the prompt took."""
+        if self.answered or not replies:
+            return replies
+        self.answered = True
+        first, *others = replies
+        return replies if isinstance(first, Finished) else [replace(first, usage=self.usage), *others]
 
     def end_unsampled(self, now: float) -> list[Reply]:
         """The end of a request for nothing but its prompt."""
@@ -165,12 +180,11 @@ class Run(msgspec.Struct, eq=False):
         # Within a call a stop string ends an answer that has not come to its call.
         if reason == "stop" and called and not (stopped and parts is not None and parts.cut_off):
             reason = "tool_calls"
-        usage = Usage(self.n_prompt, self.n_generated, self.n_cached or 0, self.n_thought)
         # Of a stop string nothing is shown, and neither are its tokens; nor those of the end of a call.
         left = () if stopped or called else self.logprobs
         first = now if self.first is None else self.first
         spent = Spent(first - (first if self.began is None else self.began), now - first)
-        return [*replies, Finished(reason, usage, left, self.text.found, spent)]
+        return [*replies, Finished(reason, self.usage, left, self.text.found, spent)]
 
 
 def _from(logprobs: tuple[TokenLogprob, ...], text: str) -> tuple[TokenLogprob, ...]:

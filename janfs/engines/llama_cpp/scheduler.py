@@ -392,7 +392,7 @@ class Scheduler:
             replies += run.take(token, piece, logprob, ends=ends, n_ctx=n_ctx, now=now)
         if replies and isinstance(replies[-1], Finished):
             self._drop(run)
-        return [Event(run.request_id, reply) for reply in replies]
+        return [Event(run.request_id, reply) for reply in run.counted(replies)]
 
     def _too_full(self) -> list[Event]:
         """llama.cpp found no place although our count says there is one: make do with less."""

@@ -327,7 +327,7 @@ def test_the_logprobs_of_a_prompt_are_told_with_it_as_fast_as_there_is_room_for_
     scheduler.submit("asks", prompt, params, (), echo=Echo("the prompt", 1))
     scheduler.submit("other", [1, 1], SamplingParams(max_tokens=3, ignore_eos=True), ())
     heard = drain(scheduler)
-    told = TextDelta("the prompt", tuple(scores(prompt)[1:]))
+    told = TextDelta("the prompt", tuple(scores(prompt)[1:]), Usage(100, 1))
     assert heard["asks"][0] == told, "what was put in front is no part of the prompt"
     assert len(model.batches) < 20, "a token at a time"
     assert isinstance(heard["other"][-1], Finished)
