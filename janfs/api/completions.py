@@ -12,7 +12,7 @@ from litestar.params import RawBody
 from litestar.types import ASGIApp
 from msgspec import UNSET, Struct, UnsetType
 
-from janfs.api.context import Context
+from janfs.api.context import ApiContext, Context
 from janfs.api.error_bodies import ErrorBody, ErrorDetail
 from janfs.api.errors import decode_body
 from janfs.api.generation import Answered, Chunk, answer, generated, seated
@@ -29,9 +29,12 @@ from janfs.engines.protocol import (
     FinishReason,
     Reply,
     TextDelta,
+    TextPrompt,
     TokenLogprob,
+    TokenPrompt,
 )
 from janfs.engines.remote.asking import TEXT
+from janfs.errors import InvalidInput
 from janfs.serving import resolve
 
 MAX_ANSWERS = 2048  # of one request
@@ -166,6 +169,8 @@ async def create_completion(request: Request[Any, Any, Any], context: Context, b
         include_usage=include_usage,
         logprobs=asked.logprobs is not None,
     )
+    if len(prompts) > 1:
+        await _check_each(context, runnable.spec.model_id, prompts)
     requests = [requests_of(asked, format_.id, each, sampling, echo=bool(asked.echo)) for each in prompts]
     seats = asyncio.Semaphore(runnable.spec.settings.n_parallel)
     names = names_of(asked.response_format)
@@ -176,3 +181,16 @@ async def create_completion(request: Request[Any, Any, Any], context: Context, b
     ]
     per_prompt = len(requests[0])
     return await answer(request, answers, format_, stream=bool(asked.stream), per_prompt=per_prompt)
+
+
+async def _check_each(
+    context: ApiContext, model_id: str, prompts: Sequence[TextPrompt | TokenPrompt]
+) -> None:
+    """Raise, before any is answered, what the model says of a prompt that it cannot answer."""
+    async with context.pool.engine(model_id) as engine:
+        for number, prompt in enumerate(prompts):
+            try:
+                await engine.tokenize(prompt, to_answer=True)
+            except InvalidInput as error:
+                error.param = f"prompt[{number}]" if error.param == "prompt" else error.param
+                raise

@@ -482,8 +482,11 @@ class Engine(Protocol):
         """
         ...
 
-    async def tokenize(self, prompt: Prompt | PlainText) -> tuple[int, ...]:
-        """The tokens that `generate` would compute for this prompt, or those of a text."""
+    async def tokenize(self, prompt: Prompt | PlainText, *, to_answer: bool = False) -> tuple[int, ...]:
+        """The tokens that `generate` would compute for this prompt, or those of a text.
+
+        Of a prompt `to_answer` it raises what `generate` would raise of it.
+        """
         ...
 
     async def pieces(self, tokens: tuple[int, ...]) -> tuple[bytes, ...]:

@@ -7,6 +7,7 @@ import openai
 import pytest
 
 from janfs.engines.protocol import Likely, TextDelta, TextPrompt, TokenLogprob, TokenPrompt
+from janfs.errors import ContextExceeded
 from tests.api.service import Service
 from tests.api.test_chat import TIMINGS, USAGE, chunks
 
@@ -88,6 +89,17 @@ def test_many_prompts_take_turns_and_no_more_of_the_queue_than_can_be_computed(t
     assert answer.status_code == 200, answer.text
     assert len(answer.json()["choices"]) == 200
     assert tiny.pool.most_at_once <= 4, "n_parallel is 4"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_of_several_prompts_none_is_answered_where_one_does_not_fit(tiny: Service, stream: bool) -> None:
+    tiny.pool.misfits = {TextPrompt("long"): ContextExceeded(600, 512, param="prompt")}
+    answer = ask(tiny, prompt=["Once", "long"], stream=stream)
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert (error["code"], error["param"]) == ("exceed_context_size_error", "prompt[1]")
+    assert (error["n_prompt_tokens"], error["n_ctx"]) == (600, 512)
+    assert tiny.pool.asked == []
 
 
 def test_an_echo_is_asked_of_the_engine_and_counts_for_the_offsets(tiny: Service) -> None:

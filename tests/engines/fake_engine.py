@@ -66,9 +66,7 @@ class FakeEngine:
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Reply]:
         if self._error:
             raise self._error
-        size = len(await self.tokenize(request.prompt))
-        if size >= self.info.n_ctx:
-            raise ContextExceeded(size, self.info.n_ctx)
+        size = len(await self.tokenize(request.prompt, to_answer=True))
         self.live.append(request.request_id)
         room = self.info.n_ctx - size
         words = min(room, request.sampling.max_tokens or room)
@@ -98,7 +96,13 @@ class FakeEngine:
             found.append(Embedding(struct.pack("<2f", size, 1), size))
         return tuple(found)
 
-    async def tokenize(self, prompt: Prompt | PlainText) -> tuple[int, ...]:
+    async def tokenize(self, prompt: Prompt | PlainText, *, to_answer: bool = False) -> tuple[int, ...]:
+        tokens = await self._tokens_of(prompt)
+        if to_answer and len(tokens) >= self.info.n_ctx:
+            raise ContextExceeded(len(tokens), self.info.n_ctx, param="prompt")
+        return tokens
+
+    async def _tokens_of(self, prompt: Prompt | PlainText) -> tuple[int, ...]:
         if isinstance(prompt, TokenPrompt):
             return prompt.tokens
         text = await self.apply_template(prompt) if isinstance(prompt, ChatPrompt) else prompt.text

@@ -115,6 +115,11 @@ def test_a_prompt_that_does_not_fit_is_refused_with_both_sizes(opened: Opener) -
             with pytest.raises(ContextExceeded) as caught:
                 await ask(engine, "r", 4, TokenPrompt((5,) * 600))
             assert (caught.value.n_prompt_tokens, caught.value.n_ctx) == (600, 512)
+            with pytest.raises(ContextExceeded) as caught:
+                await engine.tokenize(TokenPrompt((5,) * 512), to_answer=True)
+            assert (caught.value.n_prompt_tokens, caught.value.param) == (512, "prompt")
+            assert len(await engine.tokenize(TokenPrompt((5,) * 511), to_answer=True)) == 511
+            assert len(await engine.tokenize(TokenPrompt((5,) * 600))) == 600, "nobody wants it answered"
             assert (await ask(engine, "r")).finish_reason == "length", "the engine is none the worse for it"
 
     asyncio.run(scenario())

@@ -40,6 +40,7 @@ State = Literal["stopped", "loading", "running", "stopping", "failed"]
 class FakePool:
     """Answers every request with `texts`; an error among them is raised there.
 
+    A prompt among the `misfits` is refused with its error where it is checked before it is answered.
     Inputs become its `vectors` in turn, of two tokens each, and are noted in `embedded`. Tokens
     stand for its `pieces`; texts and chats are noted in `told`.
     It stops for good before the text with the number `held`. `asked` holds the requests, `cancelled` counts
@@ -61,6 +62,7 @@ class FakePool:
         self.vectors: list[tuple[float, ...]] | Exception = [(3.0, 4.0)]
         self.pieces = [b"caf", b"\xc3", b"\xa9"]
         self.told: list[Prompt | PlainText] = []
+        self.misfits: dict[Prompt | PlainText, Exception] = {}
         self.embedded: list[tuple[str, tuple[Embeddable, ...]]] = []
         self.stopped: list[str] = []
         self.cancelled = 0
@@ -148,7 +150,9 @@ class FakeVectors:
         chosen = [vectors[number % len(vectors)] for number in range(len(inputs))]
         return tuple(Embedding(struct.pack(f"<{len(each)}f", *each), 2) for each in chosen)
 
-    async def tokenize(self, prompt: Prompt | PlainText) -> tuple[int, ...]:
+    async def tokenize(self, prompt: Prompt | PlainText, *, to_answer: bool = False) -> tuple[int, ...]:
+        if to_answer and prompt in self._pool.misfits:
+            raise self._pool.misfits[prompt]
         self._pool.told.append(prompt)
         return tuple(range(len(self._pool.pieces)))
 

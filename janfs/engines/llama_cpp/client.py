@@ -71,9 +71,9 @@ class LlamaCppEngine:
             call.ended = True
         return tuple(found)
 
-    async def tokenize(self, prompt: Prompt | PlainText) -> tuple[int, ...]:
+    async def tokenize(self, prompt: Prompt | PlainText, *, to_answer: bool = False) -> tuple[int, ...]:
         """See `Engine.tokenize`."""
-        event = await self._ask(wire.Tokenize(self._new_id(), prompt))
+        event = await self._ask(wire.Tokenize(self._new_id(), prompt, to_answer))
         assert isinstance(event, wire.Tokens)
         return event.tokens
 

@@ -10,9 +10,10 @@ from janfs.engines.llama_cpp.echo import Echo, echo_of
 from janfs.engines.llama_cpp.embedding_input import input_tokens
 from janfs.engines.llama_cpp.grammar import gbnf_of
 from janfs.engines.llama_cpp.loading import Loaded
-from janfs.engines.llama_cpp.prompt import Prepared, chat_text, prepare
+from janfs.engines.llama_cpp.native import NativeModel
+from janfs.engines.llama_cpp.prompt import Prepared, chat_text, check_room, prepare
 from janfs.engines.llama_cpp.vocabulary import check_tokens
-from janfs.engines.protocol import ChatPrompt, PairPrompt, PlainText, SamplingParams
+from janfs.engines.protocol import ChatPrompt, PairPrompt, PlainText, Prompt, SamplingParams
 from janfs.errors import InvalidInput, JanfsError
 
 
@@ -55,12 +56,8 @@ class Intake:
                 return self._text(command)
             case wire.Embed():
                 return self._texts(command)
-            case wire.Tokenize(id_, asked):
-                if isinstance(asked, PlainText):
-                    tokens = self._weights.tokenize(asked.text, whole=asked.whole, special=asked.special)
-                else:
-                    tokens = prepare(asked, self._weights, self._chat, None, self._projector).tokens
-                return wire.Tokens(id_, tuple(tokens))
+            case wire.Tokenize(id_, asked, to_answer):
+                return wire.Tokens(id_, tuple(self._tokens(asked, to_answer=to_answer)))
             case wire.Spell(id_, given):
                 known = check_tokens(given, self._weights.n_vocab, param="tokens")
                 return wire.Pieces(id_, tuple(self._weights.piece(token, special=True) for token in known))
@@ -82,20 +79,35 @@ class Intake:
             return None
         return Writing(id_, SamplingParams(max_tokens=0), Prepared(tokens), (), caching=True)
 
-    def _text(self, command: wire.Generate) -> Writing:
+    @property
+    def _writer(self) -> NativeModel:
+        """What writes. Raises `InvalidInput` where nothing does."""
         if self._writing is None:
             raise InvalidInput("This model makes vectors of texts; it cannot write any.", param="model")
+        return self._writing
+
+    def _tokens(self, asked: Prompt | PlainText, *, to_answer: bool) -> list[int]:
+        if isinstance(asked, PlainText):
+            return self._weights.tokenize(asked.text, whole=asked.whole, special=asked.special)
+        n_ctx = self._writer.n_ctx if to_answer else None
+        tokens = prepare(asked, self._weights, self._chat, None, self._projector, n_ctx=n_ctx).tokens
+        if n_ctx is not None:
+            check_room(len(tokens), n_ctx, _param_of(asked))
+        return tokens
+
+    def _text(self, command: wire.Generate) -> Writing:
+        writer = self._writer
         request = command.request
         sampling = request.sampling
         form = gbnf_of(sampling) or self._form
         prepared = prepare(
-            request.prompt, self._weights, self._chat, form, self._projector, n_ctx=self._writing.n_ctx
+            request.prompt, self._weights, self._chat, form, self._projector, n_ctx=writer.n_ctx
         )
         sampling = replace(sampling, grammar=prepared.grammar, json_schema=None)
-        self._writing.check(sampling)
+        writer.check(sampling)
         echo = echo_of(request.prompt, prepared.tokens, self._weights) if request.echo else None
         caching = self._caching and request.cache_prompt
-        goes_on = caching and self._writing.memory.can_share
+        goes_on = caching and writer.memory.can_share
         chat = request.prompt if isinstance(request.prompt, ChatPrompt) else None
         return Writing(
             command.id,
@@ -104,7 +116,7 @@ class Intake:
             (*sampling.stop, *prepared.stop),
             caching,
             echo,
-            "prompt" if chat is None else "messages",
+            _param_of(request.prompt),
             chat if chat is not None and goes_on and may_go_on(chat) else None,
         )
 
@@ -120,3 +132,8 @@ class Intake:
         pooling = self._pooled.pooling
         texts = [input_tokens(each, self._weights, pooling) for each in command.inputs]
         return Texts(command.id, texts, "documents" if pooling == "rank" else "input")
+
+
+def _param_of(prompt: Prompt) -> str:
+    """What a prompt is called where it is refused."""
+    return "messages" if isinstance(prompt, ChatPrompt) else "prompt"

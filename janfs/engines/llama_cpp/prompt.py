@@ -73,8 +73,14 @@ def prepare(
 
 
 def _check_length(text: str, vocabulary: Vocabulary, n_ctx: int | None, param: str) -> None:
-    if n_ctx is not None and (fewest := vocabulary.fewest(text)) > n_ctx:
-        raise ContextExceeded(fewest, n_ctx, param=param)
+    if n_ctx is not None:
+        check_room(vocabulary.fewest(text), n_ctx, param)
+
+
+def check_room(n_tokens: int, n_ctx: int, param: str) -> None:
+    """Raise `ContextExceeded`, naming `param`, if nothing could follow on so many tokens."""
+    if n_tokens >= n_ctx:
+        raise ContextExceeded(n_tokens, n_ctx, param=param)
 
 
 def chat_text(prompt: ChatPrompt, chat: ChatFormat) -> str:

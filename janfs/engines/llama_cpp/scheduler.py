@@ -20,11 +20,12 @@ from janfs.engines.llama_cpp.kv_memory import Memory
 from janfs.engines.llama_cpp.kv_pool import KvPool
 from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.prefix_tree import common_length
+from janfs.engines.llama_cpp.prompt import check_room
 from janfs.engines.llama_cpp.run import Run, Sampler
 from janfs.engines.llama_cpp.slot_pool import SlotPool
 from janfs.engines.llama_cpp.text import TextStream
 from janfs.engines.protocol import Finished, Reply, SamplingParams, TokenLogprob
-from janfs.errors import ContextExceeded, EngineError, JanfsError
+from janfs.errors import EngineError, JanfsError
 
 
 class Entry(NamedTuple):
@@ -173,8 +174,7 @@ class Scheduler:
 
         Raises `ContextExceeded`, naming `param`, if not even one token could follow the prompt.
         """
-        if len(tokens) >= self._model.n_ctx:
-            raise ContextExceeded(len(tokens), self._model.n_ctx, param=param)
+        check_room(len(tokens), self._model.n_ctx, param)
         caching = caching and self._model.memory.can_share
         run = Run(request_id, list(tokens), len(tokens), sampling, TextStream(stop), caching=caching)
         run.parts, run.shown, run.echo, run.pictures = parts, shown, echo, pictures

@@ -56,10 +56,11 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
 
 
 class Tokenize(msgspec.Struct, frozen=True, tag="tokenize"):
-    """Answered by `Tokens` or `Failure`."""
+    """Answered by `Tokens` or `Failure`; of a prompt `to_answer` by the one that `Generate` would have."""
 
     id: str
     prompt: Prompt | PlainText
+    to_answer: bool = False
 
 
 class Spell(msgspec.Struct, frozen=True, tag="spell"):
