@@ -32,8 +32,12 @@ class ArchivedFile(Struct, frozen=True):
     mtime_ns: int
 
 
-class Contents(Struct, frozen=True, kw_only=True):
-    """`history` and each of `documents` are SHA-256 digests; `events` counts the history's lines."""
+class Contents(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`history` and each of `documents` are SHA-256 digests; `events` counts the history's lines.
+
+    Where the model's log was compacted, `archived` counts the model's events before those, which are not
+    here, and `archived_in` names the file that the last of them went to.
+    """
 
     format: int
     id: str
@@ -43,6 +47,8 @@ class Contents(Struct, frozen=True, kw_only=True):
     history: str
     history_size: int
     documents: dict[str, int]  # digest to size
+    archived: int = 0
+    archived_in: str | None = None
 
 
 def encode(contents: Contents) -> bytes:
@@ -98,7 +104,7 @@ def _check(contents: Contents) -> None:
     too_much = contents.history_size > MOST_HISTORY or any(
         size > MOST_DOCUMENT for size in contents.documents.values()
     )
-    if min(sizes) < 0 or too_much or contents.events < 0:
+    if min(sizes) < 0 or too_much or min(contents.events, contents.archived) < 0:
         raise ArchiveError("It gives sizes that cannot be.")
     if any(not -(2**63) <= file.mtime_ns < 2**63 for file in contents.files):
         raise ArchiveError("It gives times that cannot be.")

@@ -42,6 +42,7 @@ class Packed:
             files = [_archived(fs, name, file) for name, file in sorted(named.items())]
         except (FolderError, OSError) as error:
             raise ArchiveError(f"'{model.id}' cannot be packed now: {error}") from error
+        archived = dict(log.archived_streams()).get(model.uid, 0)
         contents = Contents(
             format=form.FORMAT,
             id=model.id,
@@ -51,6 +52,8 @@ class Packed:
             history=hashlib.sha256(history).hexdigest(),
             history_size=len(history),
             documents={digest: len(text) for digest, text in sorted(documents.items())},
+            archived=archived,
+            archived_in=log.seam.archive if archived and log.seam is not None else None,
         )
         sources = {name: (file.path, file.stamp) for name, file in named.items()}
         self._pieces = pack(fs, contents, sources, history, documents)

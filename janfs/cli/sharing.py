@@ -42,6 +42,7 @@ def export(root: Path, api_key: str | None, output: Path | None, id: str) -> Non
             "POST", f"/v1/models/{quote(name, safe='')}/export", lambda data: _save(target, data)
         )
     click.echo(f"{target} ({printing.size(size)})")
+    _say_archived(target)
 
 
 @click.command("import")
@@ -67,6 +68,7 @@ def import_(root: Path, api_key: str | None, as_json: bool, mode: Mode, path: tu
     for archive in archives:
         try:
             report["models"].append(_import(root, api_key, archive))
+            _say_archived(archive)
         except JanfsError as error:
             report["skipped"].append({"source": str(archive), "reason": error.detail})
             refused.append(error)
@@ -83,6 +85,19 @@ def import_(root: Path, api_key: str | None, as_json: bool, mode: Mode, path: tu
         raise refused[0]
     if not report["taken"] and not report["models"] and not report["skipped"]:
         raise InvalidInput(f"No GGUF file is at {', '.join(map(str, others))}.", param="path")
+
+
+def _say_archived(archive: Path) -> None:
+    """Say on stderr that the history in an archive begins in the middle, if it does."""
+    from janfs.archive.unpack import peek
+
+    contents = peek(archive)
+    if contents.archived:
+        click.echo(
+            f"{archive.name} has the last {contents.events:,} events of {contents.id}; {contents.archived:,} "
+            f"before them had been archived by `janfs log compact`, the last in {contents.archived_in}.",
+            err=True,
+        )
 
 
 def _target(output: Path | None, name: str) -> Path:

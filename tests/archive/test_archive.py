@@ -192,6 +192,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], None]] = {
     "a huge size": lambda head: head["files"][0].update(size=2**62),
     "a size below nothing": lambda head: head["files"][0].update(size=-1),
     "a huge history": lambda head: head.update(history_size=2**40),
+    "archived events below nothing": lambda head: head.update(archived=-1),
     "fewer events": lambda head: head.update(events=1),
     "a missing file": lambda head: head["files"].pop(),
     "a file too many": lambda head: head["files"].append(head["files"][0] | {"name": "more"}),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from janfs.archive.unpack import peek
 from janfs.cli import main
 from tests.support.ggufs import tiny_gguf
 from tests.support.service import ServiceProcess
@@ -54,6 +55,24 @@ def test_a_model_goes_from_one_root_to_another_without_a_service(tmp_path: Path)
     assert "[story.janfs.tar]" in history
     assert history.index("model-registered") < history.index("model-imported")
     assert janfs("verify", *at(there)).exit_code == 0
+
+
+def test_an_archive_of_a_compacted_log_says_that_its_history_begins_in_the_middle(tmp_path: Path) -> None:
+    here, there, archive = tmp_path / "here", tmp_path / "there", tmp_path / "story.janfs.tar"
+    put(here / "models/story.gguf")
+    janfs("organise", *at(here))
+    whole = janfs("export", "story", "-o", str(tmp_path / "whole.janfs.tar"), *at(here))
+    assert whole.stderr == ""
+    events = peek(tmp_path / "whole.janfs.tar").events + 1  # that it was exported, too
+    assert janfs("log", "compact", "--before", "now", *at(here)).exit_code == 0
+    done = janfs("export", "story", "-o", str(archive), *at(here))
+    contents = peek(archive)
+    assert (contents.events, contents.archived) == (0, events)
+    assert contents.archived_in in [path.name for path in (here / ".janfs/archive").iterdir()]
+    for each in (done, janfs("import", str(archive), *at(there))):
+        assert each.exit_code == 0, each.output
+        assert f"{events} before them had been archived" in each.stderr
+    assert binaries(there) == binaries(here)
 
 
 def test_and_with_one(tmp_path: Path) -> None:
