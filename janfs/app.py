@@ -28,7 +28,7 @@ from janfs.folder import paths
 from janfs.folder.keeper import WatchKeeper
 from janfs.folder.real import RealFileSystem
 from janfs.folder.watcher import PollingWatcher, choose_watcher
-from janfs.following import Following
+from janfs.following import Following, follow_engines_elsewhere
 from janfs.loading import create_pool, preload
 from janfs.manifest.engine_file import default_engine_file
 from janfs.manifest.spellings import DEFAULT_ENGINE
@@ -108,6 +108,7 @@ async def serve(settings: Settings, say: Say) -> None:
         stack.push_async_callback(remotes.aclose)
         stack.push_async_callback(pool.close, settings.grace)  # it records what it stops
         Following(pipeline, pool, settings.preload).start()
+        follow_engines_elsewhere(pipeline, remotes)
         stack.enter_context(_beside(preload(pipeline, pool, settings.preload, say)))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, server.stop)

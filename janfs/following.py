@@ -1,10 +1,11 @@
 """What becomes of loaded models as the catalogue changes: who is gone ends, and who is to be kept is kept.
 
-And of those that failed: what is something else now has not.
+And of those that failed: what is something else now has not. And of servers elsewhere: those that no engine's
+file names are left alone.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from msgspec import Struct
 
@@ -13,9 +14,11 @@ from janfs.catalogue.entries import File, Model
 from janfs.configuration import configure
 from janfs.engines.pool import EnginePool
 from janfs.engines.protocol import RunSpec
+from janfs.engines.remote.engines import RemoteEngines
 from janfs.errors import InvalidInput, ModelNotFound, ModelNotRunnable
 from janfs.pipeline.loop import Pipeline
 from janfs.pipeline.snapshot import Snapshot
+from janfs.remotes import engines_elsewhere
 
 
 class _Seen(Struct, frozen=True):
@@ -43,12 +46,7 @@ class Following:
 
     def start(self) -> None:
         """Look again whenever there is a new snapshot. Call it in the pool's event loop."""
-        loop = asyncio.get_running_loop()
-
-        def look(_: Snapshot) -> None:
-            loop.call_soon_threadsafe(self.look)
-
-        self._pipeline.on_publish(look)
+        _whenever_published(self._pipeline, self.look)
 
     def look(self) -> None:
         """Look at those models of which anything has changed."""
@@ -81,10 +79,30 @@ class Following:
             return None
 
 
+def follow_engines_elsewhere(pipeline: Pipeline, remotes: RemoteEngines) -> None:
+    """Have those that are in use keep to what their files say now. Call it in their event loop."""
+
+    def look() -> None:
+        if remotes.in_use:
+            remotes.keep_to(engines_elsewhere(pipeline.snapshot.catalogue))
+
+    _whenever_published(pipeline, look)
+
+
 def is_named(catalogue: Catalogue, names: Collection[str], uid: str) -> bool:
     """Whether a model is meant by one of these ids and aliases."""
     found = (find_model(catalogue, name) for name in names)
     return any(model is not None and model.uid == uid for model in found)
+
+
+def _whenever_published(pipeline: Pipeline, look: Callable[[], None]) -> None:
+    """Call `look` in the running event loop whenever there is a new snapshot."""
+    loop = asyncio.get_running_loop()
+
+    def published(_: Snapshot) -> None:
+        loop.call_soon_threadsafe(look)
+
+    pipeline.on_publish(published)
 
 
 def _see(catalogue: Catalogue, uid: str, failed: Collection[str]) -> _Seen:

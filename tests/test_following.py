@@ -15,8 +15,9 @@ from janfs.engines.protocol import GenerateRequest, SamplingParams, TextPrompt
 from janfs.errors import DoesNotFit, EngineError, LoadFailed
 from janfs.events import types as e
 from janfs.folder.filesystem import Stamp
-from janfs.following import Following
+from janfs.following import Following, follow_engines_elsewhere
 from janfs.loading import create_pool
+from janfs.manifest.remote import RemoteEngine
 from janfs.manifest.schema import Manifest
 from janfs.pipeline.snapshot import Snapshot
 from janfs.settings import Settings
@@ -24,6 +25,7 @@ from tests.engines.fake_engine import FakeFactory
 from tests.engines.pool_bench import until
 from tests.fakes.snapshots import catalogue_of, model_events
 from tests.test_loading import Quiet
+from tests.test_remotes import FILE, URL, engine_file
 
 ENDLESS = GenerateRequest(
     request_id="r", prompt=TextPrompt("hello"), sampling=SamplingParams(max_tokens=10**6)
@@ -253,6 +255,30 @@ def test_an_engine_that_dies_of_settings_from_before_an_edit_has_not_failed() ->
         assert pool.state("uid-a").state == "stopped"
 
     follow(scenario)
+
+
+def test_engines_elsewhere_that_are_in_use_are_told_what_their_files_say() -> None:
+    told: list[dict[str, RemoteEngine]] = []
+
+    class Remotes:
+        in_use = False
+
+        def keep_to(self, engines: dict[str, RemoteEngine]) -> None:
+            told.append(engines)
+
+    async def scenario() -> None:
+        pipeline, remotes = Publishing(catalogue_of()), Remotes()
+        follow_engines_elsewhere(pipeline, remotes)  # type: ignore[arg-type]
+        await pipeline.see(engine_file(full_url=URL))
+        assert not told
+        remotes.in_use = True
+        await pipeline.see(engine_file(full_url="https://localhost:7/v1"))
+        await pipeline.see(("engine-openai", e.JsonRemoved(FILE)))
+
+    asyncio.run(scenario())
+    edited, removed = told
+    assert [each.base for each in edited["openai"].addresses] == ["https://localhost:7/v1"]
+    assert removed == {}
 
 
 def test_what_happens_to_others_costs_no_look(monkeypatch: pytest.MonkeyPatch) -> None:

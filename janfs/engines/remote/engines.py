@@ -69,6 +69,7 @@ class RemoteEngines:
         tries = self._attempts(model, optional)
         for attempt in tries:
             with attempt as upstream:
+                self._look_after(upstream)  # one that was dropped meanwhile is left alone otherwise
                 key = self._key_of(model.engine, model.file)
                 said = without(body, request, upstream.refused & optional)
                 held: list[Piece] = []
@@ -106,6 +107,18 @@ class RemoteEngines:
         listed = [each for each in found if isinstance(each, frozenset)]
         return frozenset().union(*listed) if listed else None
 
+    def keep_to(self, engines: Mapping[str, RemoteEngine]) -> None:
+        """Forget servers that are none of these engines', by id, any more; the others go by what they say."""
+        for name, known in list(self._upstreams.items()):
+            engine = engines.get(name)
+            for address, upstream in list(known.items()):
+                if engine is not None and address in engine.addresses:
+                    upstream.engine = engine
+                else:
+                    self._watch.forget(known.pop(address))
+            if not known:
+                del self._upstreams[name]
+
     def health(self, engine: RemoteEngine) -> tuple[UpstreamState, ...]:
         """How the servers of an engine are, as far as that is known."""
         known = self._upstreams.get(engine.id, {})
@@ -138,8 +151,7 @@ class RemoteEngines:
     def _attempts(self, model: RemoteModel, optional: frozenset[str]) -> Attempts:
         upstreams = self._of(model.engine, model.file)
         for each in upstreams:
-            if each.engine.health_checks:
-                self._watch.over(each)
+            self._look_after(each)
 
         def on_failure(upstream: Upstream, error: UpstreamError) -> bool:
             # Not in their words, which may repeat a prompt.
@@ -156,6 +168,10 @@ class RemoteEngines:
             return error.broken and error.elsewhere and upstream.alone
 
         return Attempts(upstreams, model.name, on_failure)
+
+    def _look_after(self, upstream: Upstream) -> None:
+        if upstream.engine.health_checks:
+            self._watch.over(upstream)
 
     def _of(self, engine: RemoteEngine, file: str) -> list[Upstream]:
         """The servers of an engine as its file has them now; what is known of them stays known."""
@@ -178,11 +194,10 @@ class RemoteEngines:
         return self._made
 
     async def _look(self, upstream: Upstream) -> frozenset[str] | UpstreamError | None:
-        """See how a server is; what models it lists."""
+        """See how a server is; what models it lists. One that was dropped gets no key."""
         try:
-            found = await self._wire().models(
-                upstream, self._key_of(upstream.engine, upstream.file), self._patience
-            )
+            key = None if upstream.dropped else self._key_of(upstream.engine, upstream.file)
+            found = await self._wire().models(upstream, key, self._patience)
         except UpstreamError as error:
             upstream.is_down(error.detail)
             upstream.looked(answered=not error.broken)

@@ -34,13 +34,17 @@ class UpstreamState(Struct, frozen=True):
 
 
 class Upstream:
-    """A server of an `engine`, whose key is in `file`. It is the same one while its address is."""
+    """A server of an `engine`, whose key is in `file`. It is the same one while its address is.
+
+    It is `dropped` when that is none of the engine's any more; requests may still run there.
+    """
 
     def __init__(self, engine: RemoteEngine, address: Address, file: str) -> None:
         self.engine = engine
         self.address = address
         self.file = file
         self.state: Literal["unknown", "up", "down"] = "unknown"
+        self.dropped = False
         self.active = 0
         self.used = 0.0  # when it was asked last, in seconds of the monotonic clock
         self.wanted = 0.0  # when it or another of its engine was

@@ -52,9 +52,10 @@ class Watch:
         task.add_done_callback(lambda _: self._ended(upstream))
 
     def forget(self, upstream: Upstream) -> None:
-        """A server that is none of an engine's any more."""
+        """A server that is none of an engine's any more: it is left alone, unless a request waits there."""
+        upstream.dropped = True
         task = self._tasks.get(upstream)
-        if task is not None:
+        if task is not None and not upstream.active:
             task.cancel()
 
     async def aclose(self) -> None:
@@ -80,6 +81,8 @@ class Watch:
     def _is_wanted(self, upstream: Upstream) -> bool:
         if upstream.active > 0:
             return upstream.state == "down" or upstream.engine.health_checks
+        if upstream.dropped:
+            return False
         idle = time.monotonic() - upstream.wanted > self._pace.idle
         return not idle and (
             upstream.state == "down" or (upstream.engine.health_checks and not upstream.alone)

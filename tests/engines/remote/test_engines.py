@@ -286,6 +286,60 @@ def test_a_server_that_is_named_no_more_is_forgotten_and_one_that_stays_is_known
     asyncio.run(run())
 
 
+def test_servers_of_an_engine_that_is_gone_or_elsewhere_by_now_are_left_alone_at_once() -> None:
+    async def run() -> None:
+        with theirs() as one, theirs() as two, theirs() as three:
+            one.usual = two.usual = STREAM
+            async with engines() as remotes:
+                await collect(remotes, model_of(one, two))
+                assert watched() == {f"{one.url}/v1", f"{two.url}/v1"}
+                remotes.keep_to({"there": model_of(one, three).engine})
+                await asyncio.sleep(0)
+                assert watched() == {f"{one.url}/v1"}
+                assert [each.url for each in remotes.servers()["there"]] == [f"{one.url}/v1"]
+                remotes.keep_to({})
+                await asyncio.sleep(0)
+                assert watched() == set()
+                assert (remotes.servers(), remotes.state("there").state) == ({}, "stopped")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_who_waits_where_the_engine_was_before_is_told_when_it_hangs_there(count: int) -> None:
+    """The old server is looked at for that, without any key."""
+    hanging = threading.Event()
+
+    async def run() -> None:
+        with theirs() as one, theirs() as other, theirs() as new:
+            sites = (one, other)[:count]
+            for site in sites:
+                site.usual, site.models = Reply(stream=[chunk("late")], hold=hanging), Reply(hold=hanging)
+            new.usual = STREAM
+            try:
+                async with engines(pace=msgspec.structs.replace(QUICK, patience=0.5)) as remotes:
+                    asking = asyncio.create_task(collect(remotes, model_of(*sites)))
+                    await eventually(lambda: any(site.bodies for site in sites), "nobody was asked")
+                    await collect(remotes, model_of(new))
+                    before = [len(site.asked) for site in sites]
+                    with pytest.raises(UpstreamError, match="does not answer any more"):
+                        await asyncio.wait_for(asking, PATIENCE)
+                    late = [
+                        headers
+                        for site, seen in zip(sites, before, strict=True)
+                        for path, headers, _ in site.asked[seen:]
+                        if path.endswith("/models")
+                    ]
+                    assert late, "nobody looked"
+                    assert "authorization" not in late[-1]  # an earlier one may have been on its way before
+                    old = {f"{site.url}/v1" for site in sites}
+                    await eventually(lambda: not watched() & old, "it is looked at though nobody waits there")
+            finally:
+                hanging.set()
+
+    asyncio.run(run())
+
+
 def test_checking_asks_all_and_one_that_answers_will_do() -> None:
     async def run() -> None:
         with theirs() as one, vacant_port() as port:
