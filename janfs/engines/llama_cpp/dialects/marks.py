@@ -24,8 +24,10 @@ class Marks(Struct, frozen=True, kw_only=True):
     `separator`, a name (behind `prefix`) and after the separator the arguments alone. `call_end` ends a
     call. With `bare_json` an answer that is one JSON object is a call. `around` stands before the first call
     and after the last. `arguments` is the key of the arguments. `knows_tools` says that the template shows
-    tools to the model by itself, and `takes_text` that it wants the arguments of past calls as JSON text.
-    With `one_call` an answer ends with its first call. A `thought` stands between those two.
+    tools to the model by itself, `takes_text` that it wants the arguments of past calls as JSON text, and
+    `short_ids` that it takes only ids of calls that have nine letters and digits. Behind `call_id` an id may
+    stand between name and separator. With `one_call` an answer ends with its first call. A `thought`
+    stands between those two.
     """
 
     name: str
@@ -38,13 +40,15 @@ class Marks(Struct, frozen=True, kw_only=True):
     arguments: str = "arguments"
     knows_tools: bool = True
     takes_text: bool = False
+    short_ids: bool = False
+    call_id: str = ""
     one_call: bool = False
     thought: tuple[str, str] = THOUGHTS[0]
 
     @property
     def special(self) -> tuple[str, ...]:
         """Marks that may be tokens of their own, whose text would not be shown otherwise."""
-        marks = (self.call, self.call_end, self.separator, *self.around, *self.thought)
+        marks = (self.call, self.call_end, self.call_id, self.separator, *self.around, *self.thought)
         return tuple(mark for mark in marks if mark)
 
 
@@ -69,8 +73,17 @@ _FAMILIES: tuple[tuple[str, Marks], ...] = (
             takes_text=True,
         ),
     ),
-    (r"\[TOOL_CALLS\](?s:.)*\[ARGS\]", Marks(name="mistral-args", call="[TOOL_CALLS]", separator="[ARGS]")),
-    (r"\[TOOL_CALLS\]", Marks(name="mistral", call="[TOOL_CALLS]")),
+    (
+        r"\[TOOL_CALLS\](?s:.)*\[ARGS\]",
+        Marks(
+            name="mistral-args",
+            call="[TOOL_CALLS]",
+            separator="[ARGS]",
+            call_id="[CALL_ID]",
+            short_ids=True,
+        ),
+    ),
+    (r"\[TOOL_CALLS\]", Marks(name="mistral", call="[TOOL_CALLS]", short_ids=True)),
     (r"<tool_call>", Marks(name="hermes", call="<tool_call>", call_end="</tool_call>")),
     (
         r"<\|python_tag\|>|ipython",

@@ -169,7 +169,8 @@ def _headed(text: str, start: int, marks: Marks) -> tuple[Call | None, int | Non
         stop = text.find(marks.separator, start)
         at = stop + len(marks.separator)
         at = max(at, _span(_FENCE.match(text, at))[1])
-    name = text[start:stop].strip() if stop >= 0 else ""
+    name = text[start:stop] if stop >= 0 else ""
+    name = (name.partition(marks.call_id)[0] if marks.call_id else name).strip()
     at = _skip(text, at)
     if not _TOOL_NAME.fullmatch(name) or text[at : at + 1] in ("", "`"):
         return None, None

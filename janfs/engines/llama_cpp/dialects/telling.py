@@ -1,7 +1,9 @@
 """Messages and tools as a chat template takes them, or as plain words where it knows no tools. Pure."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from itertools import groupby
 from typing import Any
 
@@ -17,6 +19,8 @@ You can call these tools. Each is described by a JSON object:
 To call one, answer with nothing but a JSON object between tags, once for each call:
 {call}{{"name": "the tool's name", "arguments": {{"an argument": "its value"}}}}{call_end}
 What it gives comes back to you. When no tool is needed, answer in words."""
+
+_SHORT_ID = re.compile("[A-Za-z0-9]{9}")
 
 
 def template_messages(messages: Sequence[ChatMessage], marks: Marks) -> list[dict[str, Any]]:
@@ -83,7 +87,7 @@ def _message(message: ChatMessage, marks: Marks) -> dict[str, Any]:
     if message.tool_calls:
         found["tool_calls"] = [_call(call, marks) for call in message.tool_calls]
     if message.tool_call_id is not None:
-        found["tool_call_id"] = message.tool_call_id
+        found["tool_call_id"] = _id(message.tool_call_id, marks)
     if message.name is not None:
         found["name"] = message.name
     if message.reasoning is not None:
@@ -93,7 +97,18 @@ def _message(message: ChatMessage, marks: Marks) -> dict[str, Any]:
 
 def _call(call: ToolCall, marks: Marks) -> dict[str, Any]:
     arguments = call.arguments if marks.takes_text else json.loads(call.arguments or "{}")
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+    return {
+        "id": _id(call.id, marks),
+        "type": "function",
+        "function": {"name": call.name, "arguments": arguments},
+    }
+
+
+def _id(given: str, marks: Marks) -> str:
+    """The id of a call as the family takes it; one and the same always becomes the same."""
+    if not marks.short_ids or _SHORT_ID.fullmatch(given):
+        return given
+    return sha256(given.encode()).hexdigest()[:9]
 
 
 def _described(tool: Tool) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Messages and tools, as templates take them and in words."""
 
 import json
+import re
 
 import pytest
 
@@ -105,6 +106,24 @@ def test_who_calls_one_at_a_time_is_shown_calls_one_at_a_time(sign: str) -> None
     text = chat_format(EngineSettings(), single, "", "").render(chat)
     first = "[system]Be kind.[user]Hi[assistant]Well.Hm.(weather)[tool]sunny"
     assert text == f"{first}[assistant](time)[tool]noon[user]Hi"
+
+
+@pytest.mark.parametrize("sign", ["[TOOL_CALLS]", "[TOOL_CALLS][ARGS]"])
+def test_mistrals_templates_are_given_ids_of_nine_letters_and_digits(sign: str) -> None:
+    """Mistral's templates refuse others, OpenAI's and ours too."""
+    short = (
+        f"{{# tools {sign} #}}{{% for m in messages %}}"
+        "{% for id in (m.tool_calls | map(attribute='id') | list if m.tool_calls else [m.tool_call_id]) %}"
+        "{% if id and id | length != 9 %}{{ raise_exception('length 9!') }}{% endif %}[{{ id }}]"
+        "{% endfor %}{% endfor %}"
+    )
+    ids = ("call_0123456789abcdef01234567", "call_0123456789abcdef01234568", "Ab3456789")
+    calls = tuple(ToolCall(id_, "time", "{}") for id_ in ids)
+    chat = (CHAT[1], ChatMessage("assistant", "", calls), *(answer_to(each, "noon") for each in calls))
+    told = re.findall(r"\[(\w+)\]", chat_format(EngineSettings(), short, "", "").render(chat))
+    assert told[:3] == told[3:], "a result does not name its call"
+    assert len(set(told)) == 3
+    assert told[2] == "Ab3456789", "an id that the template takes was changed"
 
 
 def answer_to(call: ToolCall, content: str) -> ChatMessage:
