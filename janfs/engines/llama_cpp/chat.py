@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from janfs.engines.llama_cpp.dialects.marks import GENERIC, HARMONY, Marks, family_of
+from janfs.engines.llama_cpp.dialects.marks import GENERIC, HARMONY, Marks, family_of, thought_of
 from janfs.engines.llama_cpp.dialects.telling import (
     in_words,
     one_by_one,
@@ -50,7 +50,7 @@ def chat_format(settings: EngineSettings, template: str | None, bos: str, eos: s
         )
     if template:
         marks = family_of(template)
-        thinks = marks is HARMONY or marks.thought[0] in template
+        thinks = marks is HARMONY or thought_of(template) is not None
         return _templated(ChatTemplate(template, bos, eos), marks, thinks)
     return turns("", "\nUser: ", "\nAssistant:")
 

@@ -46,6 +46,15 @@ def test_nitros_three_prompts_win_over_the_file_and_have_its_defaults() -> None:
     assert chat.stop == ("U:",)
 
 
+@pytest.mark.parametrize(("says", "thinks"), [("<think>", True), ("</think>", True), ("think", False)])
+def test_a_template_tells_that_its_model_thinks_also_where_it_only_leaves_thoughts_out(
+    says: str, thinks: bool
+) -> None:
+    """As the first templates of DeepSeek R1 do: its answers begin with the thought by themselves."""
+    template = "{% for m in messages %}{{ m.content.split('" + says + "')[-1] }}{% endfor %}"
+    assert chat_format(EngineSettings(), template, "", "").thinks is thinks
+
+
 @given(st.lists(st.builds(ChatMessage, st.sampled_from(["system", "user", "tool"]), st.text()), max_size=4))
 def test_without_any_format_the_turns_are_named_and_nothing_is_lost(messages: list[ChatMessage]) -> None:
     chat = chat_format(EngineSettings(), None, "", "")

@@ -101,4 +101,9 @@ def family_of(template: str | None) -> Marks:
         found = next((marks for sign, marks in _FAMILIES if re.search(sign, template)), GENERIC)
     if found is HARMONY:
         return found
-    return replace(found, thought=next((pair for pair in THOUGHTS if pair[0] in template), THOUGHTS[0]))
+    return replace(found, thought=thought_of(template) or THOUGHTS[0])
+
+
+def thought_of(template: str) -> tuple[str, str] | None:
+    """What a thought stands between by a template, which may only tell how one ends, to leave it out."""
+    return next((pair for pair in THOUGHTS if any(mark in template for mark in pair)), None)

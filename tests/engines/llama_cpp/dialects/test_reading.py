@@ -202,7 +202,7 @@ def test_a_thought_is_no_answer_whether_the_prompt_began_it_or_not() -> None:
 def test_a_template_says_what_a_thought_stands_between(begins: str, ends: str) -> None:
     for tools in ("", TEMPLATES["mistral"], TEMPLATES["hermes"]):
         marks = family_of(f"{{{{ '{begins}' }}}}{tools}")
-        assert marks.thought == (begins, ends)
+        assert marks.thought == family_of(f"{{{{ '{ends}' }}}}{tools}").thought == (begins, ends)
         stream = PartStream(reader(marks, tools=True, thinking=False))
         said = put_together(stream, [*f"{begins}Hm. <tool_call>{ends}\n\nYes."])
         assert said == Said("Yes.", "Hm. <tool_call>")
