@@ -6,6 +6,7 @@ Format: https://cookbook.openai.com/articles/openai-harmony
 import re
 
 from janfs.engines.llama_cpp.dialects.reading import Call, Said, without_beginning
+from janfs.engines.llama_cpp.dialects.values import escaped
 
 SPECIAL = ("<|channel|>", "<|message|>", "<|constrain|>", "<|start|>", "<|end|>", "<|call|>", "<|return|>")
 THOUGHT = "<|channel|>analysis", "<|end|>"  # what it stands between
@@ -33,7 +34,7 @@ def read(text: str, final: bool) -> Said:
             body = without_beginning(body, ("<|end|>", "<|call|>", "<|return|>"))
         called = _TO.search(header)
         if called is not None:
-            calls.append(Call(called[1], body.strip()))
+            calls.append(Call(called[1], escaped(body.strip()) or ("{}" if final or message["end"] else "")))
         elif "analysis" in header:
             reasoning.append(body)
         else:

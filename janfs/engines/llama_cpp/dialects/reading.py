@@ -4,14 +4,14 @@ Each time the whole text is read anew. What was read of a beginning is never tak
 could still turn out to be something else is left for later.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from janfs.engines.llama_cpp.dialects.marks import Marks
 from janfs.engines.llama_cpp.dialects.tagged import TextArguments, tagged_call
+from janfs.engines.llama_cpp.dialects.values import end_of, escaped, string
 
 
 class Call(NamedTuple):
@@ -23,7 +23,7 @@ class Call(NamedTuple):
     @property
     def whole(self) -> bool:
         """Whether the arguments are there to their end."""
-        return _value(self.arguments, 0)[1] is not None
+        return end_of(self.arguments, 0) is not None
 
 
 class Said(NamedTuple):
@@ -37,7 +37,6 @@ class Said(NamedTuple):
 Reader = Callable[[str, bool], Said]
 """Reads a text; True if it is whole."""
 
-_decoder = json.JSONDecoder(strict=False)
 _NAME = re.compile(r'"(?:name|function)"\s*:\s*("(?:[^"\\]|\\.)*")')
 _ARGUMENTS = re.compile(r'"(?:arguments|parameters|args)"\s*:\s*')
 _FENCE = re.compile(r"\s*```(?:json)?\s*(?=\{)")  # DeepSeek puts arguments into a fenced block
@@ -145,19 +144,19 @@ def _object(text: str, start: int) -> tuple[Call | None, int | None]:
     start = _skip(text, start)
     if text[start : start + 1] != "{":
         return None, None
-    _, end = _value(text, start)
+    end = end_of(text, start)
     arguments = _ARGUMENTS.search(text, start, len(text) if end is None else end)
     before = len(text) if arguments is None else arguments.start()
     name = _NAME.search(text, start, before)
     if arguments is None:
         whole = name is not None and end is not None
-        return (Call(_text(name[1]), "{}") if whole and name is not None else None), end
-    _, closed = _value(text, arguments.end())
+        return (Call(string(name[1]), "{}") if whole and name is not None else None), end
+    closed = end_of(text, arguments.end())
     if name is None and closed is not None:
         name = _NAME.search(text, closed, len(text) if end is None else end)
     if name is None:
         return None, end
-    return Call(_text(name[1]), _arguments(text, arguments.end(), closed)), end
+    return Call(string(name[1]), _arguments(text, arguments.end(), closed)), end
 
 
 def _headed(text: str, start: int, marks: Marks) -> tuple[Call | None, int | None]:
@@ -174,7 +173,7 @@ def _headed(text: str, start: int, marks: Marks) -> tuple[Call | None, int | Non
     at = _skip(text, at)
     if not _TOOL_NAME.fullmatch(name) or text[at : at + 1] in ("", "`"):
         return None, None
-    _, closed = _value(text, at)
+    closed = end_of(text, at)
     return Call(name, _arguments(text, at, closed)), closed
 
 
@@ -185,25 +184,10 @@ def _span(found: re.Match[str] | None) -> tuple[int, int]:
 def _arguments(text: str, start: int, end: int | None) -> str:
     """The arguments' own text; where they are a text that holds JSON, what is in it."""
     raw = text[start:end]
-    if not raw.startswith('"'):
-        return raw if end is not None else raw.rstrip()
-    return _text(raw) if end is not None else ""
-
-
-def _value(text: str, start: int) -> tuple[Any, int | None]:
-    try:
-        return _decoder.raw_decode(text, start)
-    except (ValueError, RecursionError):
-        return None, None
-
-
-def _text(quoted: str) -> str:
-    """What a JSON text says; as it stands where it is none. Half a surrogate pair is no character."""
-    try:
-        said = str(_decoder.decode(quoted))
-    except ValueError:
-        said = quoted[1:-1]
-    return said.encode("utf-8", "replace").decode()
+    if end is None:
+        return escaped(raw.rstrip()) if raw.startswith(("{", "[")) else ""
+    said = string(raw) if raw.startswith('"') else raw
+    return "{}" if said.strip() in ("", "null") else escaped(said)
 
 
 def _skip(text: str, at: int) -> int:

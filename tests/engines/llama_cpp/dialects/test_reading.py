@@ -252,6 +252,33 @@ def test_arguments_that_are_written_as_a_text_are_what_is_in_it() -> None:
     assert reads("hermes")(f"<tool_call>{call}</tool_call>", True).calls == (Call("x", arguments),)
 
 
+BROKEN = '{"city": "Paris",}'
+
+
+@pytest.mark.parametrize("name", ["hermes", "mistral", "mistral-args", "mistral-ids", "deepseek", "gpt-oss"])
+def test_arguments_that_are_no_json_are_told_as_they_are_and_hide_no_call_behind_them(name: str) -> None:
+    text = WRITTEN[name].replace(CITY, BROKEN)
+    calls = (Call("weather", BROKEN), TIME)
+    assert reads(name)(text, True).calls == put_together(PartStream(reads(name)), [*text]).calls == calls
+
+
+@pytest.mark.parametrize("name", ["hermes", "mistral", "mistral-args", "llama3", "deepseek", "gpt-oss"])
+def test_line_breaks_in_the_texts_of_arguments_are_escaped_as_json_wants_them(name: str) -> None:
+    text = WRITTEN[name].replace(CITY, '{\n"code": "a\n\tb\\n\n"\n}')
+    told = put_together(PartStream(reads(name)), [*text])
+    assert told == reads(name)(text, True)
+    assert told.calls[0].arguments == '{\n"code": "a\\n\\tb\\n\\n"\n}'
+    assert json.loads(told.calls[0].arguments) == {"code": "a\n\tb\n\n"}
+
+
+@pytest.mark.parametrize("none", ["null", '""', '"{}"', "{}"])
+def test_who_gives_no_arguments_gives_an_empty_object(none: str) -> None:
+    text = f'<tool_call>{{"name": "time", "arguments": {none}}}</tool_call>'
+    assert put_together(PartStream(reads("hermes")), [*text]) == Said(calls=(TIME,))
+    text = "<|channel|>commentary to=functions.time<|message|>"
+    assert put_together(PartStream(harmony.read), [*text]) == Said(calls=(TIME,))
+
+
 @pytest.mark.parametrize(("written", "name"), [('"\\q"', "\\q"), ('"\\ud800"', "?"), ('"\\u00e9"', "é")])
 def test_a_name_that_is_no_json_does_no_harm(written: str, name: str) -> None:
     text = f'<tool_call>{{"name": {written}, "arguments": {{}}}}</tool_call>'
