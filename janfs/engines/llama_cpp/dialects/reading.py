@@ -48,7 +48,7 @@ def reader(
 ) -> Reader:
     """How to read answers of a family; `thinking` if the prompt began a thought; calls only with tools.
 
-    Of those, `texts` says which arguments are plain text where they stand in tags.
+    Of those, `texts` has each tool, and says which arguments are plain text where they stand in tags.
     """
 
     def read(text: str, final: bool) -> Said:
@@ -101,7 +101,7 @@ def _words_and_calls(
 ) -> tuple[str, tuple[Call, ...]]:
     if marks.bare_json and text.lstrip().startswith("{"):
         call, _ = _object(text, len(text) - len(text.lstrip()))
-        if call is not None:
+        if call is not None and (call.name in texts or _ARGUMENTS.search(text)):
             return "", (call,)
         return (text, ()) if final else ("", ())
     openings = tuple(mark for mark in (marks.around[0], marks.call) if mark)

@@ -243,7 +243,9 @@ def test_a_bare_object_is_a_call_where_the_family_writes_them_so() -> None:
     text = '{"name": "time", "parameters": {}}'
     assert reads("llama3")(text, True).calls == (TIME,)
     assert reads("hermes")(text, True) == Said(text)
-    assert reads("llama3")('{"a": 1}', True) == Said('{"a": 1}'), "an answer in JSON is no call"
+    assert reads("llama3")('{"name": "none"', False) == Said()
+    for answer in ('{"a": 1}', '{"name": "Alice", "age": 30}', '{"name": "none"'):
+        assert put_together(PartStream(reads("llama3")), [*answer]) == Said(answer), "JSON that is no call"
 
 
 def test_arguments_that_are_written_as_a_text_are_what_is_in_it() -> None:
