@@ -25,7 +25,7 @@ def read(text: str, final: bool) -> Said:
     if not final and any(head.startswith(begins) for head in _HEADS):
         return Said()
     if not begins.startswith(_HEADS) or (final and "<|message|>" not in text):
-        return Said(content=text)
+        return Said() if begins.startswith("<|channel|>") else Said(content=text)  # cut off in its head
     content, reasoning = [], []
     calls: list[Call] = []
     for message in _MESSAGE.finditer(text):

@@ -221,6 +221,11 @@ def test_harmony_may_say_with_the_role_whom_its_first_message_is_for() -> None:
     assert put_together(PartStream(harmony.read), [*"to="]) == Said("to=")
 
 
+def test_of_a_message_of_harmonys_that_is_cut_off_in_its_head_nothing_is_told() -> None:
+    for head in ("<|channel|>", "<|channel|>analysis", "<|channel|>commentary to=functions.time"):
+        assert put_together(PartStream(harmony.read), [*head]) == Said()
+
+
 @pytest.mark.parametrize(
     "text",
     [
