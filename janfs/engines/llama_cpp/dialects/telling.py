@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from janfs.engines.llama_cpp.dialects.marks import GENERIC, Marks
+from janfs.engines.llama_cpp.dialects.marks import GENERIC, HARMONY, Marks
 from janfs.engines.protocol import ChatMessage, Tool, ToolCall
 
 _TOLD = """\
@@ -92,7 +92,16 @@ def _message(message: ChatMessage, marks: Marks) -> dict[str, Any]:
         found["name"] = message.name
     if message.reasoning is not None:
         found["reasoning_content"] = message.reasoning
+        if marks is HARMONY:
+            found |= _harmonys_thought(message, message.reasoning)
     return found
+
+
+def _harmonys_thought(message: ChatMessage, thought: str) -> dict[str, str]:
+    """A thought as gpt-oss' template calls it, which before a call takes words for one, and refuses both."""
+    if not message.tool_calls:
+        return {"thinking": thought}
+    return {"thinking": "\n\n".join(filter(None, (thought, message.content))), "content": ""}
 
 
 def _call(call: ToolCall, marks: Marks) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from janfs.engines.llama_cpp.chat import chat_format
 from janfs.engines.llama_cpp.dialects.marks import family_of
@@ -93,18 +94,32 @@ def test_what_else_a_template_refuses_is_told_as_it_says_it() -> None:
             chat_format(EngineSettings(), f"{HERMES}{choosy}", "", "").render(chat)
 
 
-@pytest.mark.parametrize("sign", ["<|python_tag|>", "<|channel|>"])
-def test_who_calls_one_at_a_time_is_shown_calls_one_at_a_time(sign: str) -> None:
+def test_gpt_oss_is_shown_its_thoughts_by_the_name_that_its_template_has_for_them() -> None:
+    """The template has but one of the two, words or a thought, before a call, and shows both as a thought."""
+    picky = (
+        "{# tools <|channel|> #}{% for m in messages %}{% if m.tool_calls and m.content and m.thinking %}"
+        "{{ raise_exception('not both') }}{% endif %}[{{ m.thinking or '' }}|{{ m.content }}]{% endfor %}"
+    )
+    chat = chat_format(EngineSettings(), picky, "", "")
+    thought = ChatMessage("assistant", "", (CALL,), reasoning="Hm.")
+    assert chat.render([CHAT[1], thought]) == "[|Hi][Hm.|]"
+    assert chat.render([CHAT[1], replace(thought, content="Well.")]) == "[|Hi][Hm.\n\nWell.|]"
+    assert chat.render([CHAT[1], replace(thought, content="Well.", reasoning=None)]) == "[|Hi][|Well.]"
+    assert chat.render([CHAT[1], ChatMessage("assistant", "Yes.", reasoning="Hm.")]) == "[|Hi][Hm.|Yes.]"
+
+
+@pytest.mark.parametrize(("sign", "said"), [("<|python_tag|>", "Well.Hm."), ("<|channel|>", "Hm.\n\nWell.")])
+def test_who_calls_one_at_a_time_is_shown_calls_one_at_a_time(sign: str, said: str) -> None:
     second = ToolCall("c2", "time", "{}")
     answers = (answer_to(second, "noon"), answer_to(CALL, "sunny"))
     chat = (*CHAT[:2], ChatMessage("assistant", "Well.", (CALL, second), reasoning="Hm."), *answers, CHAT[1])
     single = (
         f"{{# tools {sign} #}}{{% for m in messages %}}[{{{{ m.role }}}}]"
-        "{{ m.content }}{{ m.reasoning_content }}"
+        "{{ m.thinking or m.content ~ m.reasoning_content }}"
         "{% for call in m.tool_calls %}({{ call.function.name }}){% endfor %}{% endfor %}"
     )
     text = chat_format(EngineSettings(), single, "", "").render(chat)
-    first = "[system]Be kind.[user]Hi[assistant]Well.Hm.(weather)[tool]sunny"
+    first = f"[system]Be kind.[user]Hi[assistant]{said}(weather)[tool]sunny"
     assert text == f"{first}[assistant](time)[tool]noon[user]Hi"
 
 
