@@ -13,6 +13,7 @@ from janfs.engines.protocol import Tool, ToolCall
 from janfs.errors import InvalidInput
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_NONE: dict[str, Any] = {"properties": {}}  # of a function without 'parameters', as OpenAI has it
 MAX_TOOLS = 256
 
 
@@ -137,7 +138,8 @@ def _checked(functions: Sequence[Function], place: str, schema: str) -> tuple[To
             raise InvalidInput(f"'{here}' must be 1 to 64 letters, digits, '_', '.' or '-'.", param=here)
         if name in found:
             raise InvalidInput(f"'{here}': there are two tools called '{name}'.", param=here)
-        parameters, here = {"type": "object"} | (function.parameters or {}), f"{at}.{schema}"
+        given = _NONE if function.parameters is None else function.parameters
+        parameters, here = {"type": "object"} | given, f"{at}.{schema}"
         refuse_deep(parameters, here)
         if parameters["type"] != "object":
             raise InvalidInput(f"'{here}': the arguments of a tool are an object, by its 'type'.", param=here)
@@ -146,13 +148,14 @@ def _checked(functions: Sequence[Function], place: str, schema: str) -> tuple[To
 
 
 def arguments_of(text: str, param: str) -> str:
-    """The arguments of an earlier call as they stand.
+    """The arguments of an earlier call as they stand; nothing but blanks are none.
 
     Raises `InvalidInput` where they are no JSON object, or one that is nested too deeply.
     """
+    if not text.strip():
+        return ""
     try:
-        if text.strip():
-            refuse_deep(msgspec.json.decode(text, type=dict[str, Any]), param)
+        refuse_deep(msgspec.json.decode(text, type=dict[str, Any]), param)
     except msgspec.MsgspecError as error:
         raise InvalidInput(f"'{param}' is no JSON object: {error}.", param=param) from error
     except RecursionError as error:

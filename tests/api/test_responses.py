@@ -115,7 +115,7 @@ def test_thoughts_words_and_calls_are_items_of_their_own(calling: Service, clien
     assert first.call_id != second.call_id
     weather, time = prompt(calling).tools
     assert weather == Tool("weather", "Tells it.", json.dumps(SCHEMA), strict=True)
-    assert time == Tool("time")
+    assert time == Tool("time", None, '{"type": "object", "properties": {}}')
 
 
 def test_a_loop_of_calls_and_results_goes_on_as_one_chat(calling: Service, client: openai.OpenAI) -> None:

@@ -109,7 +109,8 @@ def test_the_openai_client_makes_a_round_of_calls(calling: Service) -> None:
 
 
 def test_tools_reach_the_engine_as_the_choice_says(tiny: Service) -> None:
-    weather, time = Tool("weather", "Tells it.", json.dumps(SCHEMA)), Tool("time")
+    weather = Tool("weather", "Tells it.", json.dumps(SCHEMA))
+    time = Tool("time", None, '{"type": "object", "properties": {}}')
     cases: list[tuple[dict[str, Any], tuple[Tool, ...], bool]] = [
         ({}, (weather, time), False),
         ({"tool_choice": "auto"}, (weather, time), False),
@@ -124,6 +125,28 @@ def test_tools_reach_the_engine_as_the_choice_says(tiny: Service) -> None:
     assert prompt(tiny).parallel
     ask(tiny, tools=TOOLS, parallel_tool_calls=False)
     assert not prompt(tiny).parallel
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ({}, {"type": "object", "properties": {}}),
+        ({"parameters": None}, {"type": "object", "properties": {}}),
+        ({"parameters": {}}, {"type": "object"}),
+        ({"parameters": {"properties": {"a": {}}}}, {"type": "object", "properties": {"a": {}}}),
+    ],
+)
+def test_a_function_without_parameters_has_none_and_one_that_says_nothing_of_them_any(
+    tiny: Service, said: dict[str, Any], meant: dict[str, Any]
+) -> None:
+    assert ask(tiny, tools=[{"type": "function", "function": {"name": "time", **said}}]).status_code == 200
+    assert json.loads(prompt(tiny).tools[0].parameters) == meant
+
+
+def test_arguments_of_nothing_but_blanks_are_none(tiny: Service) -> None:
+    messages = [*HELLO, {"role": "assistant", "tool_calls": [call(" \n")]}, *HELLO]
+    assert ask(tiny, messages=messages).status_code == 200
+    assert prompt(tiny).messages[1].tool_calls == (ToolCall("1", "x", ""),)
 
 
 @pytest.mark.parametrize("parallel", [None, True])
