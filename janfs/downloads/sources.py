@@ -41,10 +41,14 @@ def wanted(
 ) -> Wanted:
     """A file at an address; without a name it takes the last part of the address.
 
-    Raises `InvalidInput` for a name that is none, or that would lead out of the folder.
+    Raises `InvalidInput` for an address that is none, and for a name that is none, or that would lead out of
+    the folder.
     """
     direct = _BLOB.sub(r"\1/resolve/\2", url) if "huggingface.co/" in url else url
-    name = file_name or unquote(urlsplit(direct).path.rpartition("/")[2])
+    try:
+        name = file_name or unquote(urlsplit(direct).path.rpartition("/")[2])
+    except ValueError as error:
+        raise InvalidInput(f"{url} is no address: {error}.", param="sources") from error
     bad = (
         not name
         or name != name.strip()

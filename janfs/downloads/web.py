@@ -77,17 +77,16 @@ class Web:
         async with AsyncExitStack() as stack:
             for _ in range(_REDIRECTS):
                 check_url(self._policy, url)
-                request = self._client.build_request("GET", url, headers={**headers, **self._secret(url)})
-                answer = await _sent(self._client, request)
+                answer = await _sent(self._client, url, {**headers, **self._secret(url)})
                 stack.push_async_callback(answer.aclose)
                 digest = _DIGEST.match(answer.headers.get("x-linked-etag", ""))
                 if digest is not None:
                     seen.setdefault("sha256", digest[1])
-                if not answer.is_redirect:
+                if answer.next_request is None:
                     _check(answer, url)
                     yield Answer(answer), seen
                     return
-                url = str(answer.url.join(answer.headers.get("location", "")))
+                url = str(answer.next_request.url)
             raise DownloadError(f"{url} leads from one address to the next without end.")
 
     def _secret(self, url: str) -> dict[str, str]:
@@ -112,13 +111,13 @@ class Answer:
             raise Unreliable(f"the connection broke off: {_words(error)}") from error
 
 
-async def _sent(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+async def _sent(client: httpx.AsyncClient, url: str, headers: Mapping[str, str]) -> httpx.Response:
     try:
-        return await client.send(request, stream=True)
-    except httpx.HTTPError as error:
+        return await client.send(client.build_request("GET", url, headers=headers), stream=True)
+    except (httpx.HTTPError, OSError) as error:
         raise Unreliable(_words(error)) from error
-    except OSError as error:
-        raise Unreliable(_words(error)) from error
+    except (httpx.InvalidURL, UnicodeError) as error:  # the latter for what cannot be the name of a host
+        raise DownloadError(f"{url} is no address, or leads to none: {error}.") from error
 
 
 def _check(answer: httpx.Response, url: str) -> None:

@@ -210,3 +210,9 @@ def test_what_was_coming_when_it_ended_goes_on_after_the_next_start(
         service.look()
         service.context.downloads.resume()  # type: ignore[attr-defined]  # a start alone does that
         wait_for(service, "m", "ready")
+
+
+def test_an_address_that_is_none_keeps_no_other_download_from_going_on(service: Service) -> None:
+    service.drop("a/a.gguf")
+    service.drop("a/model.json", json.dumps({"sources": [{"url": "http://[bad"}]}).encode())
+    service.context.downloads.resume()  # type: ignore[attr-defined]

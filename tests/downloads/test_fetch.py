@@ -181,6 +181,18 @@ def test_redirects_without_end_are_given_up(root: Path) -> None:
             get(root, url)
 
 
+@pytest.mark.parametrize("address", ["http://a..b/m.gguf", "http://1.2.3.999/m.gguf", "http://xn--/m.gguf"])
+def test_an_address_that_is_none_is_told(root: Path, address: str) -> None:
+    with pytest.raises(DownloadError, match="no address"):
+        get(root, address)
+
+
+@pytest.mark.parametrize("target", ["javascript:1", "http://a..b/m.gguf", "http://1.2.3.999/"])
+def test_a_redirect_to_no_address_is_told(root: Path, target: str) -> None:
+    with web() as site, pytest.raises(DownloadError, match=r"leads to none|location header"):
+        get(root, site.put("m.gguf", b"", redirect=target))
+
+
 def test_a_disk_without_room_is_told_before_anything_comes(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
