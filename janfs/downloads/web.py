@@ -18,6 +18,7 @@ from janfs.errors import DownloadError
 
 _REDIRECTS = 10
 _TIMEOUTS = httpx.Timeout(30.0, connect=15.0)
+_TOKEN = re.compile(r"[!-~]+")
 _DIGEST = re.compile(r'"?([0-9a-f]{64})"?\Z')
 
 
@@ -71,9 +72,12 @@ class Web:
     ) -> AsyncIterator[tuple["Answer", dict[str, str]]]:
         """A GET whose redirects were followed, with what the hub said of the file on the way.
 
+        Where they lead is in no error, since it may be signed: whoever knows it gets the file.
+
         Raises `DownloadRefused`, `DownloadError` for an answer that will not change, `Unreliable` otherwise.
         """
         seen: dict[str, str] = {}
+        asked = url
         async with AsyncExitStack() as stack:
             for _ in range(_REDIRECTS):
                 check_url(self._policy, url)
@@ -83,15 +87,20 @@ class Web:
                 if digest is not None:
                     seen.setdefault("sha256", digest[1])
                 if answer.next_request is None:
-                    _check(answer, url)
+                    _check(answer, asked)
                     yield Answer(answer), seen
                     return
                 url = str(answer.next_request.url)
-            raise DownloadError(f"{url} leads from one address to the next without end.")
+            raise DownloadError(f"{asked} leads from one address to the next without end.")
 
     def _secret(self, url: str) -> dict[str, str]:
-        same = _origin(url) == _origin(self.hub)
-        return {"Authorization": f"Bearer {self._token}"} if self._token and same else {}
+        if not self._token or _origin(url) != _origin(self.hub):
+            return {}
+        if not _TOKEN.fullmatch(self._token):  # the error of whoever sends it would have it
+            raise DownloadError(
+                "The hub's token (HF_TOKEN or its file) holds what none does, as a line break."
+            )
+        return {"Authorization": f"Bearer {self._token}"}
 
 
 class Answer:
@@ -117,14 +126,14 @@ async def _sent(client: httpx.AsyncClient, url: str, headers: Mapping[str, str])
     except (httpx.HTTPError, OSError) as error:
         raise Unreliable(_words(error)) from error
     except (httpx.InvalidURL, UnicodeError) as error:  # the latter for what cannot be the name of a host
-        raise DownloadError(f"{url} is no address, or leads to none: {error}.") from error
+        raise DownloadError(f"{url.partition('?')[0]} is no address, or leads to none: {error}.") from error
 
 
 def _check(answer: httpx.Response, url: str) -> None:
     status = answer.status_code
     if status in (200, 206):
         return
-    host = urlsplit(url).hostname
+    host = answer.url.host
     if status in (401, 403):
         raise DownloadError(
             f"{host} does not give {url} to us (status {status}). If it wants a token, set HF_TOKEN; the "

@@ -181,6 +181,28 @@ def test_redirects_without_end_are_given_up(root: Path) -> None:
             get(root, url)
 
 
+def test_where_a_redirect_leads_is_not_told(root: Path) -> None:
+    with web() as hub, web() as cdn:
+        cdn.put("blob", CONTENT, status=[403])
+        url = hub.put("m.gguf", b"", redirect=f"{cdn.url}/blob?Signature=geheim")
+        with pytest.raises(DownloadError, match="does not give") as caught:
+            get(root, url)
+    assert "geheim" not in caught.value.detail
+    assert url in caught.value.detail
+
+
+@pytest.mark.parametrize("token", ["geheim\nzwei", "geheim zwei", "geheimé"])
+def test_a_token_that_is_none_is_told_without_it(root: Path, token: str) -> None:
+    with web() as site:
+        url = site.put("m.gguf", CONTENT)
+        with pytest.raises(DownloadError, match="token") as caught:
+            get(root, url, hub=site.url, token=token)
+        assert "geheim" not in caught.value.detail
+        assert not site.asked
+        get(root, url, token=token)
+    assert (root / FOLDER / "m.gguf").read_bytes() == CONTENT, "others than the hub need no token"
+
+
 @pytest.mark.parametrize("address", ["http://a..b/m.gguf", "http://1.2.3.999/m.gguf", "http://xn--/m.gguf"])
 def test_an_address_that_is_none_is_told(root: Path, address: str) -> None:
     with pytest.raises(DownloadError, match="no address"):
