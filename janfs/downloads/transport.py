@@ -14,7 +14,10 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._direct = httpx.AsyncHTTPTransport()
+        self._certificates = httpx.create_ssl_context()
+        # By host: connections are told apart by their address alone, and where two hosts share one, what is
+        # for the second must not go to whoever showed the certificate of the first.
+        self._direct: dict[str, httpx.AsyncHTTPTransport] = {}
         self._proxied: dict[str, httpx.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -27,6 +30,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             if proxy not in self._proxied:
                 self._proxied[proxy] = httpx.AsyncHTTPTransport(proxy=proxy)
             return await self._proxied[proxy].handle_async_request(request)
+        if host not in self._direct:
+            self._direct[host] = httpx.AsyncHTTPTransport(verify=self._certificates)
         failed: httpx.ConnectError | None = None
         for address in await self._addresses(host, request.url.port or (443 if _is_tls(request) else 80)):
             pinned = httpx.Request(
@@ -37,14 +42,14 @@ class GuardedTransport(httpx.AsyncBaseTransport):
                 extensions={**request.extensions, "sni_hostname": host},
             )
             try:
-                return await self._direct.handle_async_request(pinned)
+                return await self._direct[host].handle_async_request(pinned)
             except httpx.ConnectError as error:
                 failed = error
         raise failed or httpx.ConnectError(f"{host} has no address")
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for transport in (self._direct, *self._proxied.values()):
+        for transport in (*self._direct.values(), *self._proxied.values()):
             await transport.aclose()
 
     async def _addresses(self, host: str, port: int) -> list[str]:

@@ -31,6 +31,7 @@ class Site:
         self.url = url
         self.files: dict[str, File] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.connections = 0
         self.closing = threading.Event()
 
     def put(self, name: str, content: bytes, **how: Any) -> str:
@@ -107,6 +108,11 @@ def web() -> Iterator[Site]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+
+        def get_request(self) -> Any:
+            connected = super().get_request()
+            site.connections += 1
+            return connected
 
         def handle_error(self, *_: Any) -> None:
             pass
