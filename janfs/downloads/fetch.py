@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,12 +58,12 @@ async def fetch(
         try:
             remote = await web.describe(wanted.url)
             expected = wanted.sha256 or remote.sha256
-            part.open(remote)
-            try:
-                await _transfer(web, wanted, part, remote)
-            finally:
-                await asyncio.to_thread(part.save)
-                part.close()
+            with closing(part):
+                part.open(remote)
+                try:
+                    await _transfer(web, wanted, part, remote)
+                finally:
+                    await asyncio.to_thread(part.save)
             return await asyncio.to_thread(_finish, root, folder, part, expected, wanted.size)
         except Changed:
             part.remove()

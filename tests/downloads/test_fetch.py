@@ -1,6 +1,7 @@
 """Fetching a file from a real server that does its worst."""
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -222,6 +223,19 @@ def test_a_disk_without_room_is_told_before_anything_comes(
     with web() as site, pytest.raises(DownloadError, match="Make room"):
         get(root, site.put("m.gguf", CONTENT))
     assert "m.gguf" not in there(root)
+
+
+def test_a_disk_that_is_full_even_for_the_note_is_told_and_the_part_let_go(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fdatasync", full)
+    with web() as site, pytest.raises(DownloadError, match="disk is full"):
+        get(root, site.put("m.gguf", CONTENT))
+    opened = [os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()]
+    assert not [path for path in opened if path.startswith(str(root))], "its bytes stay on the disk for ever"
 
 
 def test_nothing_is_overwritten(root: Path) -> None:
