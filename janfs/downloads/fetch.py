@@ -22,7 +22,7 @@ from janfs.folder.hashing import hash_file
 from janfs.folder.real import RealFileSystem
 
 if TYPE_CHECKING:
-    from janfs.downloads.web import Web
+    from janfs.downloads.web import Answer, Web
 
 AT_ONCE = 4  # requests for pieces of one file
 SAVE_EVERY = 2.0  # seconds that a power cut may cost
@@ -114,8 +114,8 @@ async def _piece(web: "Web", wanted: Wanted, part: Part, remote: Remote, number:
     else:
         part.restart(number)
     async with web.get(wanted.url, headers) as (answer, _):
-        if remote.ranges and answer.status_code != 206:
-            raise Changed
+        if remote.ranges:
+            _check_range(wanted.url, answer, begin, remote.size)
         if "content-encoding" in answer.headers:
             raise DownloadError(f"{wanted.url} comes encoded ({answer.headers['content-encoding']}).")
         saved = time.monotonic()
@@ -129,6 +129,15 @@ async def _piece(web: "Web", wanted: Wanted, part: Part, remote: Remote, number:
                 saved = time.monotonic()
     if remote.size is not None and _rest(part, number) > 0:
         raise Unreliable("the connection was closed before the end")
+
+
+def _check_range(url: str, answer: "Answer", begin: int, size: int | None) -> None:
+    """Whether an answer is the part of the file that was asked for, and of the same file."""
+    part, _, total = answer.headers.get("content-range", "").partition("/")
+    if answer.status_code != 206 or total != str(size):
+        raise Changed
+    if not part.startswith(f"bytes {begin}-"):
+        raise DownloadError(f"{url} gives another part of the file than was asked for ({part}).")
 
 
 def _rest(part: Part, number: int) -> int:

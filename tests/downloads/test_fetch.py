@@ -87,6 +87,12 @@ def test_what_was_cut_is_gone_on_with(root: Path) -> None:
     assert given > 9, "nothing was cut"
 
 
+def test_a_server_that_gives_another_part_than_was_asked_for_is_given_up(root: Path) -> None:
+    with web() as site, pytest.raises(DownloadError, match="another part"):
+        get(root, site.put("m.gguf", CONTENT, stuck=True))
+    assert "m.gguf" not in there(root)
+
+
 def test_without_ranges_a_cut_means_to_begin_anew(root: Path) -> None:
     with web() as site:
         get(root, site.put("m.gguf", CONTENT, cuts=2, ranges=False))
