@@ -279,6 +279,7 @@ class TokenPrompt(msgspec.Struct, frozen=True, tag="tokens"):
 class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
     """Messages, to be put through the model's chat template. A last one of the assistant's is gone on with.
 
+    It is in the thoughts of that, where it has no words. One that stands alone is a turn like any other.
     Raises `InvalidInput` where there is none. The model may call the `tools`; with `must_call` it has to, and
     with `parallel` more than once. It may think for `most_thought` tokens (None: as long as it wants), if it
     is of those that think at all.

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
+from janfs.engines.llama_cpp.begun import head_and_beginning
 from janfs.engines.llama_cpp.chat import ChatFormat
 from janfs.engines.llama_cpp.dialects import harmony
 from janfs.engines.llama_cpp.dialects.forced import call_begun, forced, late
@@ -84,17 +85,8 @@ def check_room(n_tokens: int, n_ctx: int, param: str) -> None:
 
 
 def chat_text(prompt: ChatPrompt, chat: ChatFormat) -> str:
-    """A chat as one text, up to where the answer begins, or where the assistant's last one goes on."""
-    begun = _begun(prompt)
-    messages = prompt.messages if begun is None else prompt.messages[:-1]
-    return chat.render(messages, prompt.tools) + (begun or "")
-
-
-def _begun(prompt: ChatPrompt) -> str | None:
-    """The beginning of the answer, where there is one in the prompt."""
-    last = prompt.messages[-1]
-    goes_on = last.role == "assistant" and not last.tool_calls and len(prompt.messages) > 1
-    return last.content if goes_on else None
+    """A chat as one text, up to where the answer begins, or where the assistant's last message goes on."""
+    return "".join(head_and_beginning(prompt, chat))
 
 
 def chat_tokens(prompt: ChatPrompt, vocabulary: Vocabulary, chat: ChatFormat) -> list[int]:
@@ -114,25 +106,29 @@ def _from_chat(
     images = [image for message in prompt.messages for image in message.images]
     pictures: tuple[Picture, ...] = ()
     if images:
-        text, tokens, pictures = _with_images(prompt, images, vocabulary, chat, eyes)
+        eyes = _needed(eyes, images)
+        messages = tuple(marked(message, eyes.marker) for message in prompt.messages)
+        head, begun = head_and_beginning(replace(prompt, messages=messages), chat)
+        tokens, pictures = _seen(head + begun, images, vocabulary, eyes)
     else:
-        text = chat_text(prompt, chat)
-        _check_length(text, vocabulary, n_ctx, "messages")
-        tokens = _from_text(text, vocabulary)
-    marks, begun = chat.marks, _begun(prompt) or ""
+        head, begun = head_and_beginning(prompt, chat)
+        _check_length(head + begun, vocabulary, n_ctx, "messages")
+        tokens = _from_text(head + begun, vocabulary)
+    marks = chat.marks
     if not prompt.tools and not chat.thinks:
         said = _said(begun, tokens, vocabulary) if form is not None else ()
         return Prepared(tokens, chat.stop, grammar=form, pictures=pictures, guidance=Guidance(said))
-    thinking = text.removesuffix(begun).rstrip().endswith(marks.thought[0])
-    answered = behind_thought(begun, marks, thinking=thinking)
-    thinks_on = answered is None
+    thinking = head.rstrip().endswith(marks.thought[0])
     if form is not None and marks.bare_json:
         marks = replace(marks, bare_json=False)  # an answer of JSON is no call, so a call says what it is
     if marks is HARMONY:
         read: Reader = harmony.read
+        answered = harmony.behind_thought(begun)
     else:
         texts = text_arguments(prompt.tools)
         read = reader(marks, tools=bool(prompt.tools), thinking=thinking, texts=texts)
+        answered = behind_thought(begun, marks, thinking=thinking)
+    thinks_on = answered is None
     if not prompt.parallel:
         read = one_call(read)
     if prompt.must_call:
@@ -176,26 +172,28 @@ def _said(text: str, tokens: Sequence[int], vocabulary: Vocabulary) -> tuple[int
 def _bound(most: int, vocabulary: Vocabulary, marks: Marks, *, begun: bool) -> Thoughts:
     """What ends a thought after so many tokens, as the families write it themselves."""
     if marks is HARMONY:
-        return Thoughts(most, *harmony.THOUGHT, tuple(vocabulary.tokenize(harmony.ANSWER)), begun=False)
+        return Thoughts(most, *harmony.THOUGHT, tuple(vocabulary.tokenize(harmony.ANSWER)), begun)
     beginning, end = marks.thought
     closing = [token for text in ("\n", end, "\n\n") for token in vocabulary.tokenize(text)]
     return Thoughts(most, beginning, end, tuple(closing), begun)
 
 
-def _with_images(
-    prompt: ChatPrompt, images: Sequence[Image], vocabulary: Vocabulary, chat: ChatFormat, eyes: Eyes | None
-) -> tuple[str, list[int], tuple[Picture, ...]]:
-    """The text of a chat, its tokens and its images in their places."""
+def _needed(eyes: Eyes | None, images: Sequence[Image]) -> Eyes:
     if eyes is None:
         raise InvalidInput("This model sees no images: it has no projector.", param=images[0].place)
-    messages = tuple(marked(message, eyes.marker) for message in prompt.messages)
-    text = chat_text(replace(prompt, messages=messages), chat)
+    return eyes
+
+
+def _seen(
+    text: str, images: Sequence[Image], vocabulary: Vocabulary, eyes: Eyes
+) -> tuple[list[int], tuple[Picture, ...]]:
+    """The tokens of a text with markers, and its images in their places."""
     if text.count(eyes.marker) != len(images):
         raise InvalidInput("The model's chat template leaves images out.", param=images[0].place)
     read = eyes.read(text, images, _beginning(vocabulary))
     if read.tokens[-1] < 0:
         raise InvalidInput("No text follows on the last image.", param=images[-1].place)
-    return text, read.tokens, read.pictures
+    return read.tokens, read.pictures
 
 
 def _from_text(text: str, vocabulary: Vocabulary) -> list[int]:

@@ -20,7 +20,14 @@ from janfs.engines.protocol import (
     Prompt,
     Reply,
 )
-from janfs.errors import ContextExceeded, EngineError, InvalidInput, JanfsError, LoadFailed
+from janfs.errors import (
+    ContextExceeded,
+    EngineError,
+    InvalidInput,
+    JanfsError,
+    LoadFailed,
+    UnsupportedParameter,
+)
 
 MAX_FRAME = 64 * 2**20  # bytes
 HEADER = struct.Struct(">I")
@@ -202,7 +209,7 @@ def error_of(failure: Failure) -> JanfsError:
     """The error that went over the wire."""
     if failure.sizes is not None:
         return ContextExceeded(*failure.sizes, param=failure.param)
-    for kind in (InvalidInput, LoadFailed):
+    for kind in (InvalidInput, UnsupportedParameter, LoadFailed):
         if failure.code == kind.code:
             return kind(failure.detail, param=failure.param)
     return EngineError(failure.detail, param=failure.param)

@@ -4,7 +4,14 @@ from hypothesis import strategies as st
 
 from janfs.engines.llama_cpp import wire
 from janfs.engines.protocol import Embedding, EngineSettings, Finished, TextDelta, TextPrompt, Usage
-from janfs.errors import ContextExceeded, EngineError, InvalidInput, JanfsError, LoadFailed
+from janfs.errors import (
+    ContextExceeded,
+    EngineError,
+    InvalidInput,
+    JanfsError,
+    LoadFailed,
+    UnsupportedParameter,
+)
 
 vectors = st.builds(Embedding, st.binary(), st.integers(0, 2**31))
 events = st.lists(
@@ -42,7 +49,13 @@ def test_a_path_that_is_not_unicode_comes_out_as_it_went_in(path: bytes) -> None
 
 @pytest.mark.parametrize(
     "error",
-    [ContextExceeded(10, 5), InvalidInput("no", param="stop"), LoadFailed("no file"), EngineError("broken")],
+    [
+        ContextExceeded(10, 5),
+        InvalidInput("no", param="stop"),
+        UnsupportedParameter("not yet", param="messages"),
+        LoadFailed("no file"),
+        EngineError("broken"),
+    ],
 )
 def test_an_error_is_the_same_on_the_other_side(error: JanfsError) -> None:
     back = wire.error_of(wire.failure("r", error))

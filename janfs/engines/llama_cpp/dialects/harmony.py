@@ -10,7 +10,9 @@ from janfs.engines.llama_cpp.dialects.values import escaped
 
 SPECIAL = ("<|channel|>", "<|message|>", "<|constrain|>", "<|start|>", "<|end|>", "<|call|>", "<|return|>")
 THOUGHT = "<|channel|>analysis", "<|end|>"  # what it stands between
-ANSWER = "<|end|><|start|>assistant<|channel|>final<|message|>"  # what leads from it to the answer
+_NEXT = "<|end|><|start|>assistant"  # what leads from a message to the next
+_FINAL = "<|channel|>final<|message|>"
+ANSWER = _NEXT + _FINAL  # what leads from a thought to the answer
 _HEADS = ("<|", "to=")  # of a message behind its role: a channel, or whom it is for
 _MESSAGE = re.compile(
     r"(?P<header>(?:(?!<\|message\|>)(?s:.))*)<\|message\|>(?P<body>(?s:.)*?)"
@@ -40,3 +42,18 @@ def read(text: str, final: bool) -> Said:
         else:
             content.append(body)
     return Said("".join(content), "\n".join(reasoning), tuple(calls))
+
+
+def written(thought: str | None, words: str) -> str:
+    """The beginning of an answer. Words that say themselves on which channel they are stay there."""
+    analysis = f"{THOUGHT[0]}<|message|>{thought}" if thought else ""
+    if words and not words.lstrip().startswith(_HEADS):
+        words = _FINAL + words
+    return f"{analysis}{_NEXT}{words}" if analysis and words else analysis + words
+
+
+def behind_thought(text: str) -> str | None:
+    """What the beginning of an answer says to its reader; None if it is a thought to its end."""
+    if text.startswith(THOUGHT[0]) and THOUGHT[1] not in text:
+        return None
+    return text.rpartition(_FINAL)[2]
