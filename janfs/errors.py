@@ -190,10 +190,16 @@ class LogError(JanfsError):
 
 
 class PipelineFailed(JanfsError):
-    """A defect, maybe in something else, kept the pipeline from doing what was asked; it may do it later."""
+    """A defect, maybe in something else, kept the pipeline from doing what was asked; it may do it later.
 
-    def __init__(self) -> None:
+    It looks at everything again after `retry_after` seconds, where that is known.
+    """
+
+    code = "pipeline_failed"
+
+    def __init__(self, *, retry_after: float | None = None) -> None:
         super().__init__("Something went wrong inside janfs, and this was not done; its log says what.")
+        self.retry_after = retry_after
 
 
 class EventsArchived(NotFound):

@@ -36,11 +36,13 @@ STATUS: tuple[tuple[type[errors.JanfsError], int], ...] = (
     (errors.WorkerCrashed, 502),
     (errors.EngineError, 503),
     (errors.LogError, 503),
+    (errors.PipelineFailed, 503),
     (errors.RootUnusable, 503),
     (errors.FolderError, 503),
 )
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
+_Waits = errors.EngineError | errors.PipelineFailed  # which may say when to come back
 _OUT_OF_RANGE = "Number out of range"  # the decoder does not know where
 _AT = re.compile(r" - at `(?:key in )?\$?\.?(?P<path>[^`]*)`$")
 
@@ -84,7 +86,7 @@ def answer_to(error: Exception) -> ErrorAnswer:
             return replace(told, detail=replace(told.detail, n_prompt_tokens=prompt, n_ctx=context))
         case errors.JanfsError():
             status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
-            wait = _wait(error) if isinstance(error, errors.EngineError) else None
+            wait = _wait(error) if isinstance(error, _Waits) else None
             return _answer(status, error.detail, error.code, error.param, headers=wait)
         case ValidationException():
             return _answer(400, *_invalid_parameter(error))
@@ -95,7 +97,7 @@ def answer_to(error: Exception) -> ErrorAnswer:
             return _answer(500, "Something went wrong inside janfs; its log says what.", "internal_error")
 
 
-def _wait(error: errors.EngineError) -> dict[str, str]:
+def _wait(error: _Waits) -> dict[str, str]:
     """When to come back, where that is known."""
     return {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
 

@@ -161,15 +161,15 @@ class Pipeline:
         try:
             self._tick(set(hints), commands)
         except LogError as error:
-            self._recover(commands, error, error.detail)
+            self._recover(commands, error.detail, error)
         except Exception as error:  # noqa: BLE001 - the thread must outlive a defect
             # What is served goes on being served, and says what is wrong.
             failing = f"A defect in janfs: {error!r}. Its log says more."
             if failing != self.snapshot.failing:
                 _log.exception("pipeline-failed", position=self.catalogue.position)
-            self._recover(commands, PipelineFailed(), failing)
+            self._recover(commands, failing)
 
-    def _recover(self, commands: list[Submitted], error: Exception, failing: str) -> None:
+    def _recover(self, commands: list[Submitted], failing: str, error: LogError | None = None) -> None:
         """Trust nothing noted on the way, and look at everything again; later each time that fails."""
         self._observer.forget()
         self._organiser.doubt()
@@ -178,7 +178,7 @@ class Pipeline:
         self._next_full_look = self._clock.monotonic() + delay
         for item in commands:
             if not item.done.done():
-                item.done.set_exception(error)
+                item.done.set_exception(error or PipelineFailed(retry_after=delay))
         self._publish(failing)
 
     def _tick(self, hints: set[str], commands: list[Submitted]) -> None:

@@ -34,6 +34,7 @@ class Loose(Struct):
         (errors.LoadFailed("x"), 503),
         (errors.EngineError("x"), 503),
         (errors.LogError("x"), 503),
+        (errors.PipelineFailed(), 503),
         (errors.FolderError("x"), 503),
         (errors.OthersInside("x"), 409),
         (HTTPException("x", status_code=405), 405),
@@ -52,6 +53,11 @@ def test_each_error_has_its_status(error: Exception, status: int) -> None:
 def test_a_load_that_may_be_tried_again_later_says_when(kind: type[errors.EngineError]) -> None:
     assert answer_to(kind("x", retry_after=2.2)).headers == {"retry-after": "3"}
     assert answer_to(kind("x")).headers == {}
+
+
+def test_what_a_defect_kept_from_being_done_may_be_tried_when_all_is_looked_at_again() -> None:
+    answer = answer_to(errors.PipelineFailed(retry_after=0.5))
+    assert (answer.detail.code, answer.headers) == ("pipeline_failed", {"retry-after": "1"})
 
 
 def test_what_nobody_foresaw_gives_nothing_away() -> None:

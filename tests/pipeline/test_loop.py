@@ -168,8 +168,9 @@ def test_what_is_asked_while_something_else_has_a_defect_is_told_so_and_not_what
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(world.log, "append", failing)
         world.pipeline.tick([], [submitted])
-    with pytest.raises(PipelineFailed, match="its log says what"):
+    with pytest.raises(PipelineFailed, match="its log says what") as caught:
         submitted.done.result(0)
+    assert caught.value.retry_after == world.pipeline._patience()
 
 
 def waits_while(world: World, seconds: float) -> list[float]:
