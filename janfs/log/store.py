@@ -4,6 +4,7 @@ import hashlib
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from janfs.clock import Clock, timestamp
 from janfs.errors import LogCorrupt, LogError, WrongExpectedVersion
 from janfs.log.connection import checkpoint
 from janfs.log.guards import wrong_guards
+from janfs.log.place import Place
 from janfs.log.reader import LogReader
 from janfs.log.records import Head, NewRecord, Record, chain_hash
 from janfs.log.schema import archived_streams, documents, events
@@ -44,8 +46,11 @@ class EventLog(LogReader):
             self._writer = writer.connect()
             self._check_guards()
             self.head = self.last()
+            self._place = Place(Path(writer.url.database or ""), clock)
         except DatabaseError as error:
             raise LogError(f"The event log could not be opened: {error.orig}.") from error
+        except OSError as error:
+            raise LogError(f"The event log could not be opened: {error}.") from error
 
     def append(
         self,
@@ -56,8 +61,10 @@ class EventLog(LogReader):
         """Append all or nothing, durably; `within` runs in the same transaction.
 
         `documents` maps SHA-256 (hexadecimal) to content; those already stored are left as they are.
-        Raises `WrongExpectedVersion`, or `LogError` when the database cannot take it (disk full, locked).
+        Raises `WrongExpectedVersion`, or `LogError` when the database cannot take it (disk full, locked), or
+        is not where it was.
         """
+        self.check_place()
         recorded_at = timestamp(self._clock.now())
         try:
             with self._writer.begin():
@@ -74,12 +81,20 @@ class EventLog(LogReader):
         self.head = head
         return records
 
+    def check_place(self) -> None:
+        """Raises `LogError` where someone moved or removed the log while it was open."""
+        complaint = self._place.complaint(self._writer)
+        if complaint is not None:
+            raise LogError(complaint)
+
     def checkpoint(self) -> bool:
         """Move the write-ahead log into the database, for quiet moments; False to be tried again later.
 
         There each byte is under a hash. In the write-ahead log, SQLite takes the last commit for one that a
-        power cut tore if it is damaged. Raises `LogError` when the disk does not take it.
+        power cut tore if it is damaged. Raises `LogError` when the disk does not take it, or the log is not
+        where it was: what lies there now may have a write-ahead log of its own.
         """
+        self.check_place()
         try:
             return not self._checkpoints or checkpoint(self._writer)
         except sqlite3.Error as error:

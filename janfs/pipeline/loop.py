@@ -173,15 +173,15 @@ class Pipeline:
         """Trust nothing noted on the way, and look at everything again; later each time that fails."""
         self._observer.forget()
         self._organiser.doubt()
-        delay = min(2.0**self._failures, FULL_LOOK_EVERY)
+        self._next_full_look = self._clock.monotonic() + min(2.0**self._failures, FULL_LOOK_EVERY)
         self._failures = min(self._failures + 1, 10)
-        self._next_full_look = self._clock.monotonic() + delay
         for item in commands:
             if not item.done.done():
                 item.done.set_exception(error or PipelineFailed(retry_after=delay))
         self._publish(failing)
 
     def _tick(self, hints: set[str], commands: list[Submitted]) -> None:
+        self._recorder.log.check_place()
         everything = self._clock.monotonic() >= self._next_full_look or "" in hints
         everything = everything or any(isinstance(item.command, Look | Organise) for item in commands)
         self._plans.take_up({""} if everything else hints)

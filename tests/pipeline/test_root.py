@@ -175,3 +175,20 @@ def test_why_nothing_can_be_seen_is_said_as_it_is_now(filled: World) -> None:
     assert "as when its disk is not mounted" in str(filled.catalogue.root.reason)
     assert f"create the file {MARKER}" in str(filled.catalogue.root.reason)
     assert filled.events().count("root-unavailable") == 2, "it is said once for each reason"
+
+
+def test_without_its_log_nothing_is_done_until_that_is_back(world: World, tmp_path: Path) -> None:
+    world.fs.put("models/a.gguf", gguf("a"))
+    world.tick()
+    [database] = tmp_path.glob("*.db")
+    database.rename(tmp_path / "aside")
+    world.wait(61)
+    assert "Put it back" in str(world.pipeline.snapshot.failing), "it is not noticed while nothing happens"
+    world.fs.put("models/b.gguf", gguf("b"))
+    world.wait(5)
+    assert world.fs.stat("models/b.gguf") is not None, "it was moved, and nobody would know why"
+    assert world.model("a").status == "ready"
+    (tmp_path / "aside").rename(database)
+    world.wait(61)
+    assert world.pipeline.snapshot.failing is None
+    assert world.model("b").binary == "models/b/b.gguf"
