@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
+from janfs.engines.llama_cpp.schemas.merging import target
+from janfs.engines.llama_cpp.schemas.rules import SchemaError
 from janfs.engines.protocol import Tool
 
 TextArguments = Mapping[str, frozenset[str]]
@@ -51,9 +53,10 @@ def text_arguments(tools: Sequence[Tool]) -> TextArguments:
     """Which arguments are texts by their tools' schemas."""
     found = {}
     for tool in tools:
-        properties = json.loads(tool.parameters).get("properties")
+        root = json.loads(tool.parameters)
+        properties = root.get("properties")
         known = properties.items() if isinstance(properties, dict) else ()
-        found[tool.name] = frozenset(name for name, schema in known if _may_be_text(schema))
+        found[tool.name] = frozenset(name for name, schema in known if _may_be_text(schema, root, set()))
     return found
 
 
@@ -98,12 +101,21 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _may_be_text(schema: Any) -> bool:
+def _may_be_text(schema: Any, root: Any, seen: set[str]) -> bool:
+    """Whether a text fits a schema within `root`; references that were `seen` say nothing new."""
     if not isinstance(schema, dict):
         return False
-    types, among, ways = schema.get("type"), schema.get("enum"), schema.get("anyOf")
+    types, ref = schema.get("type"), schema.get("$ref")
     if types == "string" or (isinstance(types, list) and "string" in types):
         return True
+    among = [schema["const"]] if "const" in schema else schema.get("enum")
     if isinstance(among, list) and among and all(isinstance(each, str) for each in among):
         return True
-    return isinstance(ways, list) and any(map(_may_be_text, ways))
+    if isinstance(ref, str) and ref not in seen:
+        seen.add(ref)
+        try:
+            return _may_be_text(target(root, ref), root, seen)
+        except SchemaError:  # who binds answers to it refuses it
+            return False
+    ways = [schema.get(word) for word in ("anyOf", "oneOf", "allOf")]
+    return any(_may_be_text(way, root, seen) for some in ways if isinstance(some, list) for way in some)

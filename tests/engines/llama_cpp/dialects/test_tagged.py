@@ -18,13 +18,28 @@ SCHEMA = {
         "on": {"type": "boolean"},
         "list": {"type": "array", "items": {"type": "string"}},
         "odd": True,
+        "zip": {"$ref": "#/$defs/Zip"},
+        "one": {"oneOf": [{"const": "1"}, {"type": "integer"}]},
+        "both": {"allOf": [{"$ref": "#/$defs/Zip"}], "description": "As Python's older packages write it."},
+        "loop": {"$ref": "#/$defs/Loop"},
+        "lost": {"$ref": "#/$defs/Lost"},
     },
+    "$defs": {"Zip": {"enum": ["01", "02"]}, "Loop": {"anyOf": [{"$ref": "#/$defs/Loop"}]}},
 }
 TEXTS = text_arguments([Tool("set", None, json.dumps(SCHEMA)), Tool("bare", None, '{"properties": []}')])
 
 
 def test_a_schema_says_which_arguments_are_texts() -> None:
-    assert {"set": {"text", "perhaps", "unit"}, "bare": frozenset()} == TEXTS
+    assert {"set": {"text", "perhaps", "unit", "zip", "one", "both"}, "bare": frozenset()} == TEXTS
+
+
+def test_what_refers_to_the_same_in_very_many_ways_is_asked_once() -> None:
+    twice = [{"anyOf": [{"$ref": f"#/$defs/{number + 1}"}] * 2} for number in range(60)]
+    schema = {
+        "properties": {"a": {"$ref": "#/$defs/0"}},
+        "$defs": dict(enumerate([*twice, {"type": "null"}])),
+    }
+    assert text_arguments([Tool("set", None, json.dumps(schema))]) == {"set": frozenset()}
 
 
 @pytest.mark.parametrize(
@@ -35,6 +50,7 @@ def test_a_schema_says_which_arguments_are_texts() -> None:
         ("text", "None", "None"),
         ("perhaps", "7", "7"),
         ("unit", "C", "C"),
+        ("zip", "2", "2"),
         ("count", " 12 ", 12),
         ("count", "twelve", "twelve"),
         ("on", "True", True),
