@@ -142,6 +142,22 @@ def test_who_may_call_is_bound_where_a_tool_is_strict() -> None:
     assert grammar != prepare(replace(prompt, must_call=True), Letters(), CHAT).grammar
 
 
+def test_a_call_without_its_mark_is_one_only_where_nothing_binds_calls() -> None:
+    coder = CHAT._replace(marks=family_of("{{ tools }}<tool_call><function=name>"))
+    free, call = ChatPrompt((USER,), (Tool("x"),)), "<function=x></function>"
+    for prompt, form in (
+        (free, 'root ::= "yes"'),
+        (replace(free, must_call=True), None),
+        (replace(free, tools=(Tool("x", strict=True),)), None),
+    ):
+        read = prepare(prompt, Letters(), coder, form).read
+        assert read is not None
+        assert read(call, True).calls == ()
+    read = prepare(free, Letters(), coder).read
+    assert read is not None
+    assert read(call, True) == Said(calls=(Call("x", "{}"),))
+
+
 def test_who_must_call_is_bound_by_a_grammar() -> None:
     prompt = ChatPrompt((ChatMessage("user", "hi"),), (Tool("x"),), must_call=True)
     grammar = prepare(prompt, Letters(), CHAT).grammar

@@ -26,8 +26,8 @@ class Marks(Struct, frozen=True, kw_only=True):
     and after the last. `arguments` is the key of the arguments. `knows_tools` says that the template shows
     tools to the model by itself, `takes_text` that it wants the arguments of past calls as JSON text, and
     `short_ids` that it takes only ids of calls that have nine letters and digits. Behind `call_id` an id may
-    stand between name and separator. With `one_call` an answer ends with its first call. A `thought`
-    stands between those two.
+    stand between name and separator. With `unmarked` a call with arguments in tags may come without `call`.
+    With `one_call` an answer ends with its first call. A `thought` stands between those two.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Marks(Struct, frozen=True, kw_only=True):
     takes_text: bool = False
     short_ids: bool = False
     call_id: str = ""
+    unmarked: bool = False
     one_call: bool = False
     thought: tuple[str, str] = THOUGHTS[0]
 
@@ -84,6 +85,10 @@ _FAMILIES: tuple[tuple[str, Marks], ...] = (
         ),
     ),
     (r"\[TOOL_CALLS\]", Marks(name="mistral", call="[TOOL_CALLS]", short_ids=True)),
+    (
+        r"<tool_call>(?s:.)*<function=",
+        Marks(name="qwen-coder", call="<tool_call>", call_end="</tool_call>", unmarked=True),
+    ),
     (r"<tool_call>", Marks(name="hermes", call="<tool_call>", call_end="</tool_call>")),
     (
         r"<\|python_tag\|>|ipython",

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from janfs.engines.llama_cpp.dialects.marks import Marks
-from janfs.engines.llama_cpp.dialects.tagged import TextArguments, tagged_call
+from janfs.engines.llama_cpp.dialects.tagged import UNMARKED, TextArguments, tagged_call, unmarked_call
 from janfs.engines.llama_cpp.dialects.values import end_of, escaped, string
 
 
@@ -104,19 +104,30 @@ def _words_and_calls(
         if call is not None and (call.name in texts or _ARGUMENTS.search(text)):
             return "", (call,)
         return (text, ()) if final else ("", ())
-    openings = tuple(mark for mark in (marks.around[0], marks.call) if mark)
-    starts = [at for mark in openings if (at := text.find(mark)) >= 0]
-    if not starts:
+    first = _next(text, 0, marks, texts)
+    around = text.find(marks.around[0]) if marks.around[0] else -1
+    start = min((at for at in (around, first) if at >= 0), default=-1)
+    if start < 0:
+        openings = (marks.around[0], marks.call, UNMARKED if marks.unmarked else "")
         return (text if final else without_beginning(text, openings).rstrip(), ())
-    calls = tuple(_calls(text, text.find(marks.call, min(starts)), marks, texts))
+    calls = tuple(_calls(text, first, marks, texts))
     if not calls and final:
         return text, ()  # it looked like a call, and is none
-    return text[: min(starts)].rstrip(), calls
+    return text[:start].rstrip(), calls
+
+
+def _next(text: str, start: int, marks: Marks, texts: TextArguments) -> int:
+    """Where the next call begins, or may begin; -1 where none does."""
+    found = (
+        text.find(marks.call, start),
+        unmarked_call(text, start, texts) if marks.unmarked else -1,
+    )
+    return min((at for at in found if at >= 0), default=-1)
 
 
 def _calls(text: str, start: int, marks: Marks, texts: TextArguments) -> Iterator[Call]:
     while start >= 0:
-        at = _skip(text, start + len(marks.call))
+        at = _skip(text, start + len(marks.call) * text.startswith(marks.call, start))
         if text[at : at + 1] in ("{", "["):
             at = at + 1 if text[at] == "[" else at
             while True:
@@ -136,7 +147,7 @@ def _calls(text: str, start: int, marks: Marks, texts: TextArguments) -> Iterato
             end = tagged.end
         else:
             return
-        start = text.find(marks.call, end) if end is not None else -1
+        start = _next(text, end, marks, texts) if end is not None else -1
 
 
 def _object(text: str, start: int) -> tuple[Call | None, int | None]:

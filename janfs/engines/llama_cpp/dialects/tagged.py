@@ -18,6 +18,10 @@ from janfs.engines.protocol import Tool
 TextArguments = Mapping[str, frozenset[str]]
 """Which arguments of each tool are texts."""
 
+UNMARKED = "<function="
+"""What a call begins with that no mark stands before."""
+
+_HEAD = re.compile(UNMARKED + r"([A-Za-z0-9_.:-]{0,128})(>|\Z)")
 _WORDS = {"True": "true", "False": "false", "None": "null"}  # Qwen's templates show values as Python does
 
 
@@ -58,6 +62,17 @@ def text_arguments(tools: Sequence[Tool]) -> TextArguments:
         known = properties.items() if isinstance(properties, dict) else ()
         found[tool.name] = frozenset(name for name, schema in known if _may_be_text(schema, root, set()))
     return found
+
+
+def unmarked_call(text: str, start: int, texts: TextArguments) -> int:
+    """Where a call of a tool begins that no mark stands before, or at the text's end may begin; -1: nowhere.
+
+    Qwen3-Coder often forgets the mark.
+    """
+    for head in _HEAD.finditer(text, start):
+        if head[1] in texts if head[2] else any(name.startswith(head[1]) for name in texts):
+            return head.start()
+    return -1
 
 
 def tagged_call(text: str, start: int, texts: TextArguments) -> TaggedCall | None:

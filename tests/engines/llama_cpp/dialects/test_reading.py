@@ -15,6 +15,7 @@ from janfs.engines.protocol import CallDelta, ReasoningDelta, TextDelta
 
 TEMPLATES = {
     "hermes": "{% if tools %}<tool_call>{% endif %}",
+    "qwen-coder": "{% if tools %}<tool_call>\n<function=name>{% endif %}",
     "mistral": "{% if tools %}[TOOL_CALLS]{% endif %}",
     "mistral-args": "{% if tools %}[TOOL_CALLS]{{ name }}[ARGS]{% endif %}",
     "llama3": "{% if tools %}<|python_tag|>{% endif %}",
@@ -36,6 +37,8 @@ WRITTEN = {
     "qwen-coder": "Let me see.\n\n<tool_call>\n<function=weather>\n"
     '<parameter=city>\nParis, } "x"\n</parameter>\n'
     "</function>\n</tool_call>\n<tool_call>\n<function=time>\n</function>\n</tool_call>",
+    "qwen-coder-unmarked": 'Let me see.\n\n<function=weather>\n<parameter=city>\nParis, } "x"\n</parameter>\n'
+    "</function>\n</tool_call>\n<function=time>\n</function>\n</tool_call>",
     "glm": 'Let me see.\n<tool_call>weather\n<arg_key>city</arg_key>\n<arg_value>Paris, } "x"</arg_value>\n'
     "</tool_call>\n<tool_call>time\n</tool_call>",
     "mistral": f'Let me see.[TOOL_CALLS][{{"name": "weather", "arguments": {CITY}}}, '
@@ -57,9 +60,10 @@ WRITTEN = {
 def reads(name: str, *, tools: bool = True, thinking: bool = False) -> Reader:
     if name == "gpt-oss":
         return harmony.read
-    if name == "mistral-ids":  # as the same family's models with version 11 of its tokenizer do
-        name = "mistral-args"
-    marks = FAMILIES.get(name, FAMILIES["hermes"])  # whose tags those in tags of their own have
+    name = {"mistral-ids": "mistral-args", "qwen-coder-unmarked": "qwen-coder", "glm": "hermes"}.get(
+        name, name
+    )
+    marks = FAMILIES[name]
     return reader(marks, tools=tools, thinking=thinking, texts=TEXTS)
 
 
@@ -96,7 +100,7 @@ def test_arguments_come_as_they_are_written(name: str) -> None:
     growing = [
         part for character in WRITTEN[name] for part in stream.feed(character) if isinstance(part, CallDelta)
     ]
-    if name in ("generic", "qwen-coder", "glm"):
+    if name in ("generic", "qwen-coder", "qwen-coder-unmarked", "glm"):
         return  # arguments before the name wait for it, and those in tags come one by one
     assert len([part for part in growing if part.index == 0]) > 10, "they came all at once"
 
@@ -238,6 +242,16 @@ def test_of_a_message_of_harmonys_that_is_cut_off_in_its_head_nothing_is_told() 
 )
 def test_what_only_looks_like_a_call_comes_out_as_words(text: str) -> None:
     assert reads("hermes")(text, True) == Said(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["<function=", "<function=tim", "<function=timer>", "<function=>", "a <func"]
+)
+def test_what_only_looks_like_a_call_without_its_mark_comes_out_as_words(text: str) -> None:
+    assert put_together(PartStream(reads("qwen-coder")), [*text]) == Said(text)
+    call = "<function=time>\n</function>"
+    assert put_together(PartStream(reads("qwen-coder")), [*f"{text} {call}"]) == Said(text, "", (TIME,))
+    assert reads("hermes")(call, True) == Said(call), "a model that writes none so"
 
 
 def test_without_tools_a_call_is_only_text() -> None:
