@@ -43,14 +43,28 @@ _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{3})?(Z|[+-]([01][0-9]
 _UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DAYS = "([0-9]{1,9}Y([0-9]{1,9}M)?([0-9]{1,9}D)?|[0-9]{1,9}M([0-9]{1,9}D)?|[0-9]{1,9}D)"
+_HOURS = "T([0-9]{1,9}H([0-9]{1,9}M)?([0-9]{1,9}S)?|[0-9]{1,9}M([0-9]{1,9}S)?|[0-9]{1,9}S)"
 _FORMATS = {
     "date": _DATE,
     "time": _TIME,
     "date-time": f"{_DATE}T{_TIME}",
+    "duration": f"P([0-9]{{1,9}}W|{_DAYS}({_HOURS})?|{_HOURS})",
     **{f"uuid{version}": _UUID for version in ("", 1, 2, 3, 4, 5)},
     "ipv4": rf"{_BYTE}(\.{_BYTE}){{3}}",
     "email": rf"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*@({_LABEL}\.)+[A-Za-z]{{2,63}}",
 }
+_LOOKS_AROUND = {
+    "email": (
+        r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]"
+        r"@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$"
+    ),
+    "duration": (
+        r"^P(?:(\d+W)|(?!.*W)(?=\d|T\d)(\d+Y)?(\d+M)?(\d+D)?"
+        r"(T(?=\d)(\d+H)?(\d+M)?(\d+([.,]\d+)?S)?)?)$"
+    ),
+}
+"""What zod writes beside a format, and no grammar can say. What our own pattern finds fits it."""
 
 CHARACTER = (
     rf'{one_of(_PLAIN)} | "\\" (["\\/bfnrt] | "u" ([0-9a-cefA-CEF] [0-9a-fA-F]{{3}}'
@@ -62,9 +76,9 @@ CHARACTER = (
 def text(rules: Rules, schema: dict[str, Any], *, strict: bool) -> str:
     """A text that fits a schema of the type `string`. Unless `strict`, what cannot be said is left out."""
     least, most = schema.get("minLength", 0), schema.get("maxLength")
-    pattern = schema.get("pattern")
-    if pattern is None and schema.get("format") in _FORMATS:
-        pattern = f"^{_FORMATS[schema['format']]}$"
+    pattern, form = schema.get("pattern"), schema.get("format")
+    if form in _FORMATS and pattern in (None, _LOOKS_AROUND.get(form)):
+        pattern = f"^{_FORMATS[form]}$"
     if pattern is None:
         return rules.add(f'"\\"" {repeated(rules.add(CHARACTER), least, most)} "\\""')
     try:

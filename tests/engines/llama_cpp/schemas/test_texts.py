@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from janfs.engines.llama_cpp.grammar import gbnf_of_schema
+from janfs.engines.llama_cpp.schemas.texts import _FORMATS
 from tests.engines.llama_cpp.conftest import Allows
 from tests.engines.llama_cpp.schemas.examples import assert_just
 
@@ -14,6 +15,18 @@ PATTERNS = [
     r"^a+$", r"^[a-c]{2,3}$", r"^\d+(\.\d+)?$", r"a", r"^a", r"c$", r"^(ab|c)*$", r"^a$|^b", r"^(?:a|b)c?$",
     r"^[^ab]$", r"^\w-\S$", r"^.$", r"^a{0}b$", r"^a*?b$", r"^[\d.-]+$", r"^$", r"^\D\W$", r"^a|b$",
 ]  # fmt: skip
+
+# As version 4 of zod writes them, beside the format.
+ZOD = {
+    "email": (
+        r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]"
+        r"@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$"
+    ),
+    "duration": (
+        r"^P(?:(\d+W)|(?!.*W)(?=\d|T\d)(\d+Y)?(\d+M)?(\d+D)?"
+        r"(T(?=\d)(\d+H)?(\d+M)?(\d+([.,]\d+)?S)?)?)$"
+    ),
+}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +43,17 @@ PATTERNS = [
         ({"type": "string", "format": "email"}, ['"a.b+c@d-e.org"'], ['"a@b"', '"@b.org"']),
         ({"type": "string", "format": "ipv4"}, ['"255.0.10.1"'], ['"256.0.0.1"', '"1.2.3"']),
         ({"type": "string", "format": "uuid"}, ['"00000000-0000-4000-8000-00000000000a"'], ['"0"']),
+        (
+            {"type": "string", "format": "duration"},
+            ['"P3DT4H30S"', '"PT15M"', '"P2W"', '"P1Y6M"'],
+            ['"P"', '"PT"', '"P1DT"', '"P1W2D"', '"15M"'],
+        ),
+        (
+            {"type": "string", "format": "email", "pattern": ZOD["email"]},
+            ['"a.b+c@d-e.org"'],
+            ['"a..b@d.org"', '"a@b"'],
+        ),
+        ({"type": "string", "format": "duration", "pattern": ZOD["duration"]}, ['"P3DT4H"'], ['"P1DT"']),
         ({"type": "string", "format": "of our own"}, ['"x"'], ["1"]),
         (
             {"type": "string", "maxLength": 2},
@@ -43,6 +67,14 @@ def test_just_what_fits_is_allowed(
     allows: Allows, schema: Any, fitting: list[str], others: list[str]
 ) -> None:
     assert_just(allows, schema, fitting, others)
+
+
+@pytest.mark.parametrize("form", ZOD)
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_what_fits_a_format_fits_what_zod_writes_beside_it(form: str, data: st.DataObject) -> None:
+    text = data.draw(st.from_regex(_FORMATS[form], fullmatch=True, alphabet=st.characters(codec="ascii")))
+    assert re.search(ZOD[form], text)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
