@@ -29,7 +29,7 @@ LOOK_EVERY = 0.25  # seconds
 )
 @click.argument("source")
 def pull(root: Path, api_key: str | None, hosts: tuple[str, ...], private: bool, source: str) -> None:
-    """Fetch a model: SOURCE is an address, or hf:org/repo[:file]. Ctrl-C keeps what came."""
+    """Fetch a model: SOURCE is an address, or hf:org/repo[:file] (also hf.co/…). Ctrl-C keeps what came."""
     from janfs.cli.source import running
 
     service = running(root, api_key)

@@ -1,4 +1,7 @@
-"""What `janfs pull` takes: an address, or `hf:org/repo[:file]` of Hugging Face's hub. Choosing is pure."""
+"""What `janfs pull` takes: an address, or `hf:org/repo[:file]` of Hugging Face's hub. Choosing is pure.
+
+A repository may also be spelled `hf.co/org/repo`, or as the address of its page.
+"""
 
 import os
 import re
@@ -13,7 +16,10 @@ from janfs.errors import InvalidInput
 from janfs.folder import paths
 
 _DEFAULT = "https://huggingface.co"
-_HUB = re.compile(r"(?:hf:|hf://)([\w.-]+)/([\w.-]+)(?::(.+))?")
+_HUB = re.compile(
+    r"(?:hf:(?://)?|(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/)"
+    r"([\w.-]+)/([\w.-]+)(?:/tree/main)?/?(?::(.+))?"
+)
 _PREFERRED = ("q4_k_m", "q4_0", "q8_0")  # llama.cpp's `-hf` takes Q4_K_M where nothing is said
 _MOST_LISTED = 30
 
@@ -35,9 +41,9 @@ class HubFile(Struct, frozen=True):
 
 def parse(text: str) -> Wanted | Repository:
     """What someone wants to pull. Raises `InvalidInput`."""
-    if is_address(text):
-        return wanted(text)
     match = _HUB.fullmatch(text)
+    if match is None and is_address(text):
+        return wanted(text)
     if match is None:
         raise InvalidInput(
             f"{text!r} is neither an address nor hf:org/repo or hf:org/repo:file.", param="source"

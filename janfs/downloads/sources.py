@@ -10,7 +10,7 @@ from janfs.folder import paths
 from janfs.manifest.schema import Manifest
 
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}\Z")
-_BLOB = re.compile(r"(https?://[^/]+/[^/]+/[^/]+)/blob/(.+)")
+_BLOB = re.compile(r"(https?://(?:www\.)?(?:hf\.co|huggingface\.co)/[^/]+/[^/]+)/blob/(.+)")
 _LONGEST_NAME = 200  # bytes, of the 255 that a file name may have
 
 
@@ -44,7 +44,7 @@ def wanted(
     Raises `InvalidInput` for an address that is none, and for a name that is none, or that would lead out of
     the folder.
     """
-    direct = _BLOB.sub(r"\1/resolve/\2", url) if "huggingface.co/" in url else url
+    direct = _BLOB.sub(r"\1/resolve/\2", url)
     try:
         name = file_name or unquote(urlsplit(direct).path.rpartition("/")[2])
     except ValueError as error:

@@ -74,10 +74,21 @@ def test_whatever_a_name_is_it_stays_in_its_folder(name: str) -> None:
     assert not paths.is_ignored(found)
 
 
-def test_a_page_of_the_hub_means_the_file_on_it() -> None:
-    found = parse("https://huggingface.co/org/repo/blob/main/sub/m.gguf")
+@pytest.mark.parametrize("hub", ["https://huggingface.co", "https://hf.co"])
+def test_a_page_of_the_hub_means_the_file_on_it(hub: str) -> None:
+    found = parse(f"{hub}/org/repo/blob/main/sub/m.gguf")
     assert isinstance(found, Wanted)
-    assert found.url == "https://huggingface.co/org/repo/resolve/main/sub/m.gguf"
+    assert found.url == f"{hub}/org/repo/resolve/main/sub/m.gguf"
+
+
+SPELLINGS = ["hf.co/org/repo", "huggingface.co/org/repo", "https://hf.co/org/repo", "hf://org/repo"]
+SPELLINGS += ["https://huggingface.co/org/repo/", "https://huggingface.co/org/repo/tree/main"]
+
+
+@pytest.mark.parametrize("text", SPELLINGS)
+def test_a_repository_may_be_spelled_as_other_tools_and_browsers_do(text: str) -> None:
+    assert parse(text) == Repository("org/repo")
+    assert parse(f"{text}:Q4_K_M") == Repository("org/repo", "Q4_K_M")
 
 
 @pytest.mark.parametrize(
