@@ -1,6 +1,7 @@
 """Downloads and the catalogue: what a model lacks is fetched, and what happens is recorded."""
 
 import contextlib
+import threading
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -38,6 +39,7 @@ class Downloader:
         self._fs = RealFileSystem(root)
         self._pipeline = pipeline
         self._policy = policy
+        self._making = threading.Lock()  # or two who pull one file at once get a model each
         self._downloads = Downloads(root, self._tell, policy)
 
     def start(self, name: str, actor: str) -> str:
@@ -81,7 +83,8 @@ class Downloader:
             raise InvalidInput(f"{wanted[0].file_name} is no .gguf file.", param="source")
         for each in wanted:
             check_url(self._policy, each.url)
-        model_id = self._model_for(wanted)
+        with self._making:
+            model_id = self._model_for(wanted)
         model = _find(self._pipeline.snapshot.catalogue, model_id)
         if model.status != "ready":
             self.start(model_id, actor)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,18 @@ def test_pulling_makes_a_model_of_an_address(open_service: Service, site: Site) 
     eventually(lambda: service.get(f"/v1/models/{name}/download")["state"] == "none", "it does not end")
     again = service.client.post("/v1/pull", json={"source": url})
     assert (again.status_code, again.json()["id"], again.json()["state"]) == (200, name, "none")
+
+
+def test_those_who_pull_one_file_at_once_get_one_model(open_service: Service, site: Site) -> None:
+    url = site.put("m.gguf", CONTENT)
+
+    def pull(_: int) -> str:
+        return str(open_service.client.post("/v1/pull", json={"source": url}).json().get("id"))
+
+    with ThreadPoolExecutor(4) as askers:
+        assert set(askers.map(pull, range(4))) == {"m"}
+    wait_for(open_service, "m", "ready")
+    assert len(open_service.get("/v1/models")["data"]) == 1
 
 
 def test_pulling_from_the_hub_takes_what_fits(
