@@ -14,7 +14,7 @@ from janfs.downloads import hub, pulled
 from janfs.downloads.guard import Policy, check_url
 from janfs.downloads.manager import Came, Download, Downloads, Ended, Fact, Progress, Started
 from janfs.downloads.part import parts_in, sweep
-from janfs.downloads.sources import Wanted, wanted_of
+from janfs.downloads.sources import Wanted, wanted_of, whole_set
 from janfs.errors import FolderError, InvalidInput, ModelNotFound, Unseen
 from janfs.events import types as e
 from janfs.folder import paths
@@ -78,7 +78,7 @@ class Downloader:
             listing = self._downloads.ask(hub.listing_url(hub.address(), asked))
             wanted = tuple(hub.choose(hub.address(), asked, hub.files_of(listing)))
         else:
-            wanted = (asked,)
+            wanted = whole_set(asked)
         if not paths.is_binary(wanted[0].file_name):
             raise InvalidInput(f"{wanted[0].file_name} is no .gguf file.", param="source")
         for each in wanted:

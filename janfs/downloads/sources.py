@@ -62,6 +62,17 @@ def wanted(
     return Wanted(direct, name, sha256, size)
 
 
+def whole_set(one: Wanted) -> tuple[Wanted, ...]:
+    """All shards of the set that a file is one of, in order; any other file alone."""
+    shard = paths.shard(one.file_name)
+    if shard is None:
+        return (one,)
+    numbers = [f"{number:05}-of-{shard.count:05}" for number in range(1, shard.count + 1)]
+    before, own, after = one.url.rpartition(numbers[shard.number - 1])
+    stem, _, ending = one.file_name.rpartition(numbers[shard.number - 1])
+    return tuple(wanted(before + each + after, stem + each + ending) for each in numbers) if own else (one,)
+
+
 def is_address(text: str) -> bool:
     """Whether a source is fetched from the net; anything else is a file's name."""
     return text.lower().startswith(("http://", "https://"))

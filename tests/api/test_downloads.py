@@ -127,6 +127,13 @@ def test_pulling_makes_a_model_of_an_address(open_service: Service, site: Site) 
     assert (again.status_code, again.json()["id"], again.json()["state"]) == (200, name, "none")
 
 
+def test_pulling_a_shard_makes_a_model_of_its_whole_set(open_service: Service, site: Site) -> None:
+    urls = [site.put(f"m-0000{number}-of-00002.gguf", CONTENT) for number in (1, 2)]
+    name = open_service.client.post("/v1/pull", json={"source": urls[1]}).json()["id"]
+    sources = open_service.get(f"/v1/models/{name}")["sources"]
+    assert [source["url"] for source in sources] == urls
+
+
 def test_those_who_pull_one_file_at_once_get_one_model(open_service: Service, site: Site) -> None:
     url = site.put("m.gguf", CONTENT)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from janfs.downloads.hub import HubFile, Repository, choose, files_of, parse
-from janfs.downloads.sources import Wanted, wanted, wanted_of
+from janfs.downloads.sources import Wanted, wanted, wanted_of, whole_set
 from janfs.errors import InvalidInput
 from janfs.folder import paths
 from janfs.manifest.schema import Manifest, SourceRef
@@ -112,6 +112,20 @@ def test_where_it_is_not_clear_the_choices_are_told(choice: str) -> None:
         pick(QUANTISED, choice)
     with pytest.raises(InvalidInput, match="no GGUF"):
         pick([HubFile("README.md", 1)])
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_the_address_of_a_shard_means_its_whole_set(number: int) -> None:
+    url = "https://example.org/00001-of-00003/a%20b-0000{}-of-00003.gguf?download=true"
+    found = whole_set(wanted(url.format(number)))
+    assert [each.url for each in found] == [url.format(each) for each in (1, 2, 3)]
+    assert names(list(found)) == [f"a b-0000{each}-of-00003.gguf" for each in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("url", ["https://example.org/m.gguf", "https://example.org/get?id=1"])
+def test_any_other_file_is_fetched_alone(url: str) -> None:
+    one = wanted(url, "m-00001-of-00002.gguf" if "?" in url else None)
+    assert whole_set(one) == (one,)
 
 
 def test_all_shards_come_and_the_projector_after_them() -> None:
