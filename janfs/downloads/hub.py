@@ -66,9 +66,10 @@ def files_of(listing: Any) -> list[HubFile]:
     found = []
     for item in listing if isinstance(listing, list) else []:
         if isinstance(item, dict) and item.get("type") == "file" and isinstance(item.get("path"), str):
-            lfs = item.get("lfs")
-            digest = lfs.get("oid") if isinstance(lfs, dict) else None
-            found.append(HubFile(item["path"], int(item.get("size") or 0), digest))
+            lfs, size = item.get("lfs"), item.get("size")
+            said = lfs.get("oid") if isinstance(lfs, dict) else None
+            digest = said if isinstance(said, str) else None
+            found.append(HubFile(item["path"], size if isinstance(size, int) else 0, digest))
     return found
 
 
@@ -79,8 +80,7 @@ def choose(endpoint: str, repository: Repository, files: Sequence[HubFile]) -> l
     projectors = [file for file in binaries if "mmproj" in paths.name(file.path).lower()]
     for file in binaries:
         if file not in projectors:
-            shard = paths.shard(file.path)
-            models.setdefault(shard.stem if shard is not None else paths.name(file.path), []).append(file)
+            models.setdefault(_model_of(file.path), []).append(file)
     chosen = _pick(repository, models)
     if projectors and not (repository.choice and paths.is_binary(repository.choice)):
         chosen = [*chosen, min(projectors, key=lambda f: ("f16" not in f.path.lower(), f.path))]
@@ -113,6 +113,12 @@ def _pick(repository: Repository, models: dict[str, list[HubFile]]) -> list[HubF
         f"Say which file of {repository.name} you want, as hf:{repository.name}:FILE. It has: {listed}.",
         param="source",
     )
+
+
+def _model_of(path: str) -> str:
+    """What all shards of a model share; folders often have files of the same names."""
+    shard = paths.shard(path)
+    return path if shard is None else path.removesuffix(paths.name(path)) + shard.stem
 
 
 def _is(file: HubFile, said: str) -> bool:

@@ -114,6 +114,13 @@ def test_where_it_is_not_clear_the_choices_are_told(choice: str) -> None:
         pick([HubFile("README.md", 1)])
 
 
+def test_files_of_one_name_in_several_folders_are_several_models() -> None:
+    files = [HubFile(f"{q}/m-0000{n}-of-00002.gguf", 10) for q in ("Q8_0", "BF16") for n in (1, 2)]
+    assert pick(files, "BF16") == ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"]
+    with pytest.raises(InvalidInput, match="BF16/m, Q8_0/m"):
+        pick(files, "m-00001-of-00002.gguf")
+
+
 @pytest.mark.parametrize("number", [1, 3])
 def test_the_address_of_a_shard_means_its_whole_set(number: int) -> None:
     url = "https://example.org/00001-of-00003/a%20b-0000{}-of-00003.gguf?download=true"
@@ -141,6 +148,11 @@ def test_all_shards_come_and_the_projector_after_them() -> None:
 )
 def test_a_listing_that_makes_no_sense_is_an_empty_one(listing: object) -> None:
     assert files_of(listing) == []
+
+
+def test_sizes_and_digests_that_are_none_are_not_known() -> None:
+    listing = [{"type": "file", "path": "a.gguf", "size": "big", "lfs": {"oid": 5}}]
+    assert files_of(listing) == [HubFile("a.gguf", 0, None)]
 
 
 def test_a_listing_gives_names_sizes_and_digests() -> None:
