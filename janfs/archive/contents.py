@@ -1,6 +1,7 @@
 """What an archive says of itself: its first member. Pure."""
 
 import re
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -60,7 +61,7 @@ def decode(raw: bytes) -> Contents:
     """What an archive says of itself, if it makes sense. Raises `ArchiveError`."""
     try:
         head: Any = msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ArchiveError(f"Its {CONTENTS} is no JSON: {error}.") from error
     version = head.get("format") if isinstance(head, dict) else None
     if version != FORMAT:
@@ -90,12 +91,15 @@ def _check(contents: Contents) -> None:
     if len(contents.files) > MOST_FILES or len(contents.documents) > MOST_FILES:
         raise ArchiveError(f"It holds more than {MOST_FILES:,} files.")
     seen: set[str] = set()
+    folders: set[str] = set()
     for file in contents.files:
         check_name(file.name)
         folded = file.name.casefold()
-        if folded in seen or any(folded.startswith(other + "/") for other in seen):
+        above = set(accumulate(folded.split("/")[:-1], "{}/{}".format))
+        if folded in seen | folders or above & seen:
             raise ArchiveError(f"It holds {file.name!r} twice.")
         seen.add(folded)
+        folders |= above
     digests = [contents.history, *contents.documents, *(file.sha256 for file in contents.files)]
     wrong = next((digest for digest in digests if not _DIGEST.fullmatch(digest)), None)
     if wrong is not None:

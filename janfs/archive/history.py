@@ -1,6 +1,7 @@
 """A model's history in an archive: its events as its log has them, one JSON object a line. Pure."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -37,7 +38,8 @@ def decode(raw: bytes) -> list[Record]:
         try:
             line = msgspec.json.decode(text, type=Line)
             own = chain_hash(bytes.fromhex(line.previous), line.record).hex()
-        except (msgspec.MsgspecError, ValueError) as error:
+            msgspec.json.decode(line.record.data, type=dict[str, Any])
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise ArchiveError(f"Line {number} of its history makes no sense: {error}.") from error
         if own != line.hash:
             raise ArchiveError(f"Line {number} of its history is not what was recorded.")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from janfs.archive import contents as form
 from janfs.archive import history as past
@@ -225,6 +226,26 @@ def test_a_header_that_would_be_read_into_memory_whole_is_refused(tmp_path: Path
 @pytest.mark.parametrize("raw", [b"", b"no tar", bytes(10_240), b"GGUF" + bytes(600)])
 def test_what_is_no_archive_is_refused(raw: bytes, tmp_path: Path) -> None:
     refuses(raw, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["readme.MD", "sub", "SUB", "sub/NOTES.txt", "m.gguf/x", "m.gguf/x/y"])
+def test_a_name_that_another_file_stands_in_the_way_of_is_refused(name: str, tmp_path: Path) -> None:
+    refuses(
+        rewritten(lambda head: head["files"].append(head["files"][0] | {"name": name})), tmp_path, "twice"
+    )
+
+
+@pytest.mark.parametrize("deep", [b"[" * 100_000, b'{"format":1,"x":' + b"[" * 100_000])
+def test_one_that_is_nested_without_end_is_refused(deep: bytes, tmp_path: Path) -> None:
+    info = tarfile.TarInfo(form.CONTENTS)
+    info.size = len(deep)
+    refuses(info.tobuf(tarfile.PAX_FORMAT) + deep + bytes(-len(deep) % 512), tmp_path, "no JSON")
+
+
+@pytest.mark.parametrize("data", ["", "1", "[]", "{", '{"a":' + "[" * 100_000])
+def test_a_history_of_events_that_say_nothing_is_refused(data: str) -> None:
+    with pytest.raises(ArchiveError, match="makes no sense"):
+        past.decode(chained(replace(record(1, 1), data=data)))
 
 
 def test_a_history_that_was_changed_is_refused() -> None:
