@@ -77,22 +77,33 @@ def earlier_histories(log: LogReader, records: Iterable[Record]) -> list[tuple[s
     """
     told = set(own := list(records))
     found = []
-    for archive, record in _came_with(log, own):
+    for archive, record in _came_with(log, own, set()):
         if record not in told:
             told.add(record)
             found.append((archive, record))
     return found
 
 
-def _came_with(log: LogReader, records: Iterable[Record], deep: int = 0) -> Iterator[tuple[str, Record]]:
+def _came_with(
+    log: LogReader, records: Iterable[Record], read: set[str], deep: int = 0
+) -> Iterator[tuple[str, Record]]:
     for record in records:
-        if record.type == "model-imported" and deep < _DEEPEST:
-            event = msgspec.json.decode(record.data, type=e.ModelImported)
-            text = log.document(event.history)
-            if text is not None:
-                before = past.decode(text)
-                yield from _came_with(log, before, deep + 1)
-                yield from ((event.archive, each) for each in before)
+        event = _imported(record) if deep < _DEEPEST else None
+        text = log.document(event.history) if event is not None and event.history not in read else None
+        if event is not None and text is not None:
+            read.add(event.history)  # each once: they may be made to name each other many times over
+            before = past.decode(text)
+            yield from _came_with(log, before, read, deep + 1)
+            yield from ((event.archive, each) for each in before)
+
+
+def _imported(record: Record) -> e.ModelImported | None:
+    if record.type != "model-imported":
+        return None
+    try:
+        return msgspec.json.decode(record.data, type=e.ModelImported)
+    except msgspec.MsgspecError:  # of an archive, whose word it is alone
+        return None
 
 
 def named_files(catalogue: Catalogue, model: Model) -> dict[str, File]:
