@@ -108,8 +108,6 @@ class Pipeline:
         """The catalogue as it is now; for the pipeline's own thread."""
         return self._recorder.catalogue
 
-    # --- for other threads ---
-
     def hint(self, path: str) -> None:
         """Say that something may have changed at or below `path`; `""` is everything."""
         self._inbox.hint(path)
@@ -153,8 +151,6 @@ class Pipeline:
             sleep(wait)
             self.tick()
 
-    # --- one tick ---
-
     def tick(self, hints: Iterable[str] = (), commands: Iterable[Submitted] = ()) -> None:
         """Look, record, plan, act and publish, until there is nothing left to do."""
         commands = list(commands)
@@ -173,7 +169,8 @@ class Pipeline:
         """Trust nothing noted on the way, and look at everything again; later each time that fails."""
         self._observer.forget()
         self._organiser.doubt()
-        self._next_full_look = self._clock.monotonic() + min(2.0**self._failures, FULL_LOOK_EVERY)
+        delay = min(2.0**self._failures, FULL_LOOK_EVERY)
+        self._next_full_look = self._clock.monotonic() + delay
         self._failures = min(self._failures + 1, 10)
         for item in commands:
             if not item.done.done():
