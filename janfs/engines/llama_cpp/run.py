@@ -54,6 +54,7 @@ class Run(msgspec.Struct, eq=False):
     n_thought: int = 0  # of what was generated, what came with a thought and before anything else
     began: float | None = None  # when it became live for the first time, in seconds of the scheduler's clock
     first: float | None = None  # when its first token was chosen
+    slow: bool = False  # its last token was chosen slowly
     n_cached: int | None = None  # of its prompt, those that were computed before it came; None: not known yet
     leader: "Run | None" = None
     shared: int = 0

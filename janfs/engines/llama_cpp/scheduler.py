@@ -22,6 +22,7 @@ from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.prefix_tree import common_length
 from janfs.engines.llama_cpp.prompt import check_room
 from janfs.engines.llama_cpp.run import Run, Sampler
+from janfs.engines.llama_cpp.sitting_out import SittingOut
 from janfs.engines.llama_cpp.slot_pool import SlotPool
 from janfs.engines.llama_cpp.text import TextStream
 from janfs.engines.protocol import Finished, Reply, SamplingParams, TokenLogprob
@@ -123,6 +124,7 @@ class Scheduler:
         self._unified = model.memory.unified
         self._pool = (KvPool if self._unified else SlotPool)(model.memory, n_parallel)
         self._pace = Pace(STEP_SECONDS if self._unified else APART_SECONDS)
+        self._sitting_out = SittingOut()
         self._turn: Literal["oldest", "shortest"] = "shortest"  # whose prompt went first, if they take turns
         self._waiting: deque[Run] = deque()
         self._live: list[Run] = []  # oldest first
@@ -235,6 +237,7 @@ class Scheduler:
             return []
         now = self._clock()
         self._pace.saw(len(batch) - len(sampled), now - began)
+        self._sitting_out.computed(now - began)
         self._score(batch)
         for run, count in zip(self._live, given, strict=True):
             self._computed(run, count)
@@ -242,7 +245,9 @@ class Scheduler:
 
     def _shares(self) -> list[int]:
         """How many tokens of each live request are computed now."""
-        missing, room, chunk = list(map(self._missing, self._live)), self._model.n_batch, self._pace.chunk
+        wanted = list(map(self._missing, self._live))
+        missing = self._sitting_out.share(wanted, [run.slow for run in self._live])
+        room, chunk = self._model.n_batch, self._pace.chunk
         if max(missing, default=0) <= 1:
             return missing
         if self._unified:
@@ -383,10 +388,12 @@ class Scheduler:
         if run.sampling.max_tokens == 0:
             replies += run.end_unsampled(now)
         else:
+            began = self._clock()
             try:
                 token, logprob = run.sampler.sample(index)
             except JanfsError as error:
                 return [self._fail(run, error)]
+            run.slow = self._sitting_out.chose(self._clock() - began)
             piece = model.piece(token, special=token in run.shown)
             ends, n_ctx = model.is_end(token), model.n_ctx
             replies += run.take(token, piece, logprob, ends=ends, n_ctx=n_ctx, now=now)

@@ -5,15 +5,18 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from janfs.engines.llama_cpp.budget import STEP_SECONDS
+from janfs.engines.llama_cpp.choice import Chosen
 from janfs.engines.llama_cpp.echo import Echo
+from janfs.engines.llama_cpp.guidance import Guidance
 from janfs.engines.llama_cpp.pictures import placeholders
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry, Scheduler
 from janfs.engines.protocol import Finished, SamplingParams, Spent, TextDelta, Usage
 from janfs.errors import ContextExceeded, EngineError, InvalidInput, JanfsError
 from tests.engines.llama_cpp.expected import alone, picture, scores, timeless
-from tests.engines.llama_cpp.fake_model import FakeModel, next_token
+from tests.engines.llama_cpp.fake_model import FakeModel, FakeSampler, next_token
 
 
 def drain(scheduler: Scheduler) -> dict[str, list[object]]:
@@ -70,6 +73,40 @@ def test_a_long_prompt_never_holds_up_who_writes(seconds_per_token: float) -> No
         if "reader" in heard:
             return
     raise AssertionError("200 steps did not get 1,000 tokens computed")
+
+
+class PonderingModel(SlowModel):
+    """Takes a second over the choice of each token where a request has a seed."""
+
+    def sampler(self, params: SamplingParams, prompt: Sequence[int], guidance: Guidance) -> FakeSampler:
+        made = super().sampler(params, prompt, guidance)
+        return made if params.seed is None else PonderingSampler(self)
+
+
+class PonderingSampler(FakeSampler):
+    def __init__(self, model: PonderingModel) -> None:
+        super().__init__(model)
+        self.model = model
+
+    def sample(self, index: int) -> Chosen:
+        self.model.now += 1.0
+        return super().sample(index)
+
+
+@pytest.mark.parametrize("n_slow", [1, 3])
+def test_others_lose_half_of_the_time_at_most_to_those_whose_choices_are_slow(n_slow: int) -> None:
+    model = PonderingModel(0.05)
+    scheduler = Scheduler(model, n_parallel=n_slow + 1, clock=lambda: model.now)
+    endless = SamplingParams(ignore_eos=True)
+    for number in range(n_slow):
+        scheduler.submit(f"slow {number}", [1], replace(endless, seed=1), ())
+    scheduler.submit("quick", [2], endless, ())
+    while model.now < 120:
+        scheduler.step()
+    tokens = [len(batch) for batch in model.batches]  # one of each who has its turn
+    assert len(tokens) == pytest.approx(60 / model.seconds_per_token, rel=0.05)
+    assert tokens.count(1 + n_slow) == pytest.approx(60 / n_slow, abs=2)
+    assert tokens.count(1) == len(tokens) - tokens.count(1 + n_slow)
 
 
 def test_an_answer_tells_how_long_its_prompt_took_and_how_long_it() -> None:
