@@ -129,7 +129,7 @@ _NOT_YET: Mapping[str, tuple[Any, ...]] = {
 
 
 _OF_CHOICES = {"function": ("name",), "allowed_tools": ("mode", "tools")}
-_OF_A_SCHEMA: Mapping[str, tuple[Any, ...]] = dict.fromkeys(("schema", "name", "description", "strict"), ())
+_OF_FORMATS = {"text": (), "json_object": (), "json_schema": ("schema", "name", "description", "strict")}
 
 
 def prompt_of(asked: ResponsesRequest) -> ChatPrompt:
@@ -228,8 +228,8 @@ def _function(tool: dict[str, Any], place: str) -> Function:
 def _format(given: TextFormat | None) -> ResponseFormat | None:
     if given is None:
         return None
+    refuse_strays(given, _OF_FORMATS, "text.format")
     if given.type != "json_schema":
-        refuse(given, _OF_A_SCHEMA, "text.format.")
         return ResponseFormat(given.type)
     if given.schema is None:
         raise InvalidInput("'text.format.schema' is missing.", param="text.format.schema")

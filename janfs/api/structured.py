@@ -5,10 +5,12 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from janfs.api.belonging import refuse_strays
 from janfs.api.nesting import refuse_deep
 from janfs.errors import InvalidInput
 
 _ANY_OBJECT = {"type": "object"}
+_FIELDS = {"text": (), "json_object": ("schema",), "json_schema": ("json_schema",)}
 
 
 class JsonSchemaFormat(Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,7 +54,8 @@ def format_of(given: OutputConfig | None) -> ResponseFormat | None:
 def schema_of(format_: ResponseFormat | None, json_schema: Any, grammar: str | None) -> str | None:
     """The text of the JSON Schema that an answer must fit; None where it is free.
 
-    Raises `InvalidInput` for a form that is given twice, or not at all.
+    Raises `InvalidInput` for a form that is given twice, or not at all, and `UnsupportedParameter` for one
+    with a field of another type.
     """
     asked = _asked(format_)
     given = [asked is not None, json_schema is not None, bool(grammar)]
@@ -74,10 +77,10 @@ def names_of(format_: ResponseFormat | None) -> dict[str, str]:
 
 
 def _asked(format_: ResponseFormat | None) -> dict[str, Any] | None:
-    """The schema that a form comes to. Raises `InvalidInput`."""
+    """The schema that a form comes to. Raises `InvalidInput` or `UnsupportedParameter`."""
     if format_ is None:
         return None
-    _refuse_beside(format_)
+    refuse_strays(format_, _FIELDS, "response_format")
     match format_.type:
         case "text":
             return None
@@ -87,11 +90,3 @@ def _asked(format_: ResponseFormat | None) -> dict[str, Any] | None:
         param = "response_format.json_schema.schema"
         raise InvalidInput(f"'{param}' is missing.", param=param)
     return format_.json_schema.schema
-
-
-def _refuse_beside(format_: ResponseFormat) -> None:
-    """Raises `InvalidInput` for a schema that a form of this type does not have."""
-    for name, types in (("schema", ("json_object",)), ("json_schema", ("json_schema",))):
-        if getattr(format_, name) is not None and format_.type not in types:
-            param = f"response_format.{name}"
-            raise InvalidInput(f"'{param}' does not belong to the type '{format_.type}'.", param=param)

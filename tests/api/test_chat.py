@@ -208,6 +208,8 @@ def test_a_model_thinks_no_more_than_it_may(tiny: Service, fields: dict[str, Any
     assert prompt.most_thought == most
 
 
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": SCHEMA}}
 UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"audio": {"voice": "x"}}, "audio"),
     ({"messages": [{"role": "function", "content": "x"}]}, "messages[0].role"),
@@ -227,9 +229,9 @@ UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ),
     ({"moderation": {"model": "x"}}, "moderation"),
     ({"verbosity": "low"}, "verbosity"),
+    ({"response_format": {"type": "text", "schema": SCHEMA}}, "response_format.schema"),
+    ({"response_format": JSON_SCHEMA | {"type": "json_object"}}, "response_format.json_schema"),
 ]
-SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
-JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": SCHEMA}}
 INVALID: list[tuple[dict[str, Any], str]] = [
     ({"n": 0}, "n"),
     ({"n": 1000}, "n"),
@@ -241,8 +243,6 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"typical_p": 2}, "typical_p"),
     ({"response_format": {"type": "yaml"}}, "response_format.type"),
     ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.schema"),
-    ({"response_format": {"type": "text", "schema": SCHEMA}}, "response_format.schema"),
-    ({"response_format": JSON_SCHEMA | {"type": "json_object"}}, "response_format.json_schema"),
     ({"response_format": JSON_SCHEMA, "grammar": 'root ::= "a"'}, "response_format"),
     ({"response_format": {"type": "json_object"}, "grammar": 'root ::= "a"'}, "response_format"),
     ({"response_format": {"type": "json_object"}, "json_schema": SCHEMA}, "response_format"),
