@@ -1,18 +1,17 @@
 """What a request to /v1/messages asks for, in Anthropic's words, and what of it goes to the engine. Pure."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from janfs.api.belonging import refuse_strays
 from janfs.api.images import Content, Piece, decoded, image_of, together
 from janfs.api.messages_blocks import Block, check_block
+from janfs.api.messages_tools import ToolChoiceParam, ToolParam, tools_shown
 from janfs.api.nesting import refuse_deep
 from janfs.api.sampling import GenerationFields, refuse
 from janfs.api.structured import OutputConfig, format_of
-from janfs.api.tools import Choice, Function, FunctionName, tools_of
 from janfs.engines.protocol import ChatMessage, ChatPrompt, ToolCall
 from janfs.errors import InvalidInput, UnsupportedParameter
 
@@ -22,25 +21,6 @@ class MessageParam(Struct, frozen=True, forbid_unknown_fields=True):
 
     role: Literal["user", "assistant", "system"]
     content: str | list[Block]
-
-
-class ToolParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A tool that the model may call; `input_schema` is the JSON Schema of its arguments."""
-
-    name: str
-    input_schema: dict[str, Any] | None = None
-    description: str | None = None
-    type: str | None = None
-    strict: bool | None = None
-    cache_control: Any = None
-
-
-class ToolChoiceParam(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which tool must be called, if any."""
-
-    type: Literal["auto", "any", "tool", "none"]
-    name: str | None = None
-    disable_parallel_tool_use: bool | None = None
 
 
 class ThinkingParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,6 +45,9 @@ class ChatParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     thinking: ThinkingParam | None = None
     output_config: OutputConfig | None = None
     cache_control: Any = None
+    context_management: Any = None
+    mcp_servers: Any = None
+    speed: Any = None
 
 
 class MessagesRequest(ChatParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,12 +64,21 @@ class MessagesRequest(ChatParams, frozen=True, kw_only=True, forbid_unknown_fiel
     metadata: Any = None
     service_tier: Any = None
 
+    container: Any = None
+    inference_geo: Any = None
 
-_OF_CHOICES = {"auto": (), "any": (), "tool": ("name",), "none": ()}
+
+_NOT_YET: Mapping[str, tuple[Any, ...]] = {
+    "context_management": (),
+    "mcp_servers": ([],),
+    "speed": ("standard",),
+}
+_NOT_YET_IN_ANSWERS: Mapping[str, tuple[Any, ...]] = {"container": (), "inference_geo": ()}
 
 
 def prompt_of(asked: ChatParams) -> ChatPrompt:
     """The messages for the engine. Raises `InvalidInput` or `UnsupportedParameter`, naming the place."""
+    refuse(asked, _NOT_YET)
     if asked.output_config is not None:
         refuse(asked.output_config, {"effort": ()}, "output_config.")
     if not asked.messages:
@@ -96,15 +88,15 @@ def prompt_of(asked: ChatParams) -> ChatPrompt:
         messages.append(ChatMessage("system", _text(asked.system, "system")))
     for number, message in enumerate(asked.messages):
         messages += _messages(message, f"messages[{number}]")
-    functions = [_function(tool, f"tools[{number}]") for number, tool in enumerate(asked.tools or ())]
     choice = asked.tool_choice
-    tools, must_call = tools_of(functions, _choice(choice), "tools[{}]", "input_schema")
+    tools, must_call = tools_shown(asked.tools or (), choice)
     parallel = choice is None or not choice.disable_parallel_tool_use
     return ChatPrompt(tuple(messages), tools, must_call, parallel, _most_thought(asked.thinking))
 
 
 def fields_of(asked: MessagesRequest) -> GenerationFields:
-    """What the request has in common with chats, in their words."""
+    """What the request has in common with chats, in their words. Raises `UnsupportedParameter`."""
+    refuse(asked, _NOT_YET_IN_ANSWERS)
     return GenerationFields(
         model=asked.model,
         max_tokens=asked.max_tokens,
@@ -124,19 +116,6 @@ def _most_thought(given: ThinkingParam | None) -> int | None:
         param = "thinking.budget_tokens"
         raise InvalidInput(f"'{param}' belongs to the type 'enabled', not to '{given.type}'.", param=param)
     return 0 if given.type == "disabled" else given.budget_tokens
-
-
-def _choice(given: ToolChoiceParam | None) -> Choice | FunctionName | None:
-    if given is not None:
-        refuse_strays(given, _OF_CHOICES, "tool_choice")
-    match given:
-        case ToolChoiceParam(type="tool"):
-            return FunctionName(given.name or "")
-        case ToolChoiceParam(type="any"):
-            return "required"
-        case ToolChoiceParam(type="none"):
-            return "none"
-    return None
 
 
 def _messages(message: MessageParam, place: str) -> Iterator[ChatMessage]:
@@ -175,14 +154,6 @@ def _messages(message: MessageParam, place: str) -> Iterator[ChatMessage]:
         text, images = together(pieces)
         thought = "\n".join(thoughts) or None
         yield ChatMessage(message.role, text, tuple(calls), reasoning=thought, images=images)
-
-
-def _function(tool: ToolParam, place: str) -> Function:
-    if tool.type not in (None, "custom"):
-        raise UnsupportedParameter(
-            f"{place}.type: '{tool.type}' is a tool of Anthropic's own.", param=f"{place}.type"
-        )
-    return Function(tool.name, tool.description, tool.input_schema, tool.strict)
 
 
 def _text(content: str | list[Block], place: str) -> str:

@@ -28,6 +28,9 @@ class FunctionTool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+    allowed_callers: list[str] | None = None
+    defer_loading: bool | None = None
+    output_schema: dict[str, Any] | None = None
 
 
 class ChoiceOfTools(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,6 +131,11 @@ _NOT_YET: Mapping[str, tuple[Any, ...]] = {
 }
 
 
+_NOT_YET_OF_TOOLS: Mapping[str, tuple[Any, ...]] = {
+    "allowed_callers": (["direct"],),
+    "defer_loading": (False,),
+    "output_schema": (),
+}
 _OF_CHOICES = {"function": ("name",), "allowed_tools": ("mode", "tools")}
 _OF_FORMATS = {"text": (), "json_object": (), "json_schema": ("schema", "name", "description", "strict")}
 
@@ -222,6 +230,7 @@ def _function(tool: dict[str, Any], place: str) -> Function:
             f"'{place}.type': '{kind}' is not supported; 'function' is.", param=f"{place}.type"
         )
     known = convert(tool, FunctionTool, place)
+    refuse(known, _NOT_YET_OF_TOOLS, f"{place}.")
     return Function(known.name, known.description, known.parameters, known.strict)
 
 

@@ -247,7 +247,10 @@ def test_tokens_are_counted_as_they_would_be_computed(tiny: Service, client: ant
         ({"tools": TOOLS, "tool_choice": {"type": "tool", "name": "x"}}, "tool_choice"),
         ({"tools": TOOLS * 2}, "tools[1].name"),
         ({"tools": [{"name": "x", "input_schema": {"type": "array"}}]}, "tools[0].input_schema"),
-        ({"tools": [{"name": "x", "defer_loading": True}]}, "defer_loading"),
+        ({"tools": [{"name": "x", "defer_loading": True}]}, "tools[0].defer_loading"),
+        ({"tools": [{"name": "x", "input_examples": [{}]}]}, "tools[0].input_examples"),
+        ({"speed": "fast"}, "speed"),
+        ({"container": "c"}, "container"),
         ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "odd": 1}]}]}, "odd"),
         ({"tools": TOOLS, "tool_choice": {"type": "auto", "name": "weather"}}, "tool_choice.name"),
         *[
@@ -283,6 +286,29 @@ def test_what_is_wrong_is_said_in_anthropics_shape(tiny: Service, fields: dict[s
     assert (body["type"], body["error"]["type"]) == ("error", "invalid_request_error")
     assert where in body["error"]["message"]
     assert tiny.pool.asked == []
+
+
+def test_what_changes_nothing_is_taken(tiny: Service) -> None:
+    neutral: dict[str, Any] = {
+        "metadata": {"user_id": "me"},
+        "service_tier": "auto",
+        "speed": "standard",
+        "mcp_servers": [],
+        "stop_sequences": [],
+        "stream": False,
+    }
+    of_tools: dict[str, Any] = {
+        "type": "custom",
+        "strict": False,
+        "eager_input_streaming": True,
+        "allowed_callers": ["direct"],
+        "defer_loading": False,
+        "input_examples": [],
+    }
+    absent = dict.fromkeys((*neutral, "context_management", "container", "inference_geo", "thinking"))
+    for fields, more in ((neutral, of_tools), (absent, dict.fromkeys(of_tools))):
+        answer = post(tiny, **fields, tools=[TOOLS[0] | more])
+        assert answer.status_code == 200, answer.text
 
 
 def test_errors_have_the_clients_own_types(tiny: Service, client: anthropic.Anthropic) -> None:

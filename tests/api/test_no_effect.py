@@ -15,7 +15,9 @@ from openai.types.responses import response_create_params as response
 from janfs.api.chat_request import ChatRequest, ContentPart
 from janfs.api.completions import CompletionRequest
 from janfs.api.embeddings import EmbeddingsRequest
-from janfs.api.messages_request import Block, MessagesRequest, ToolParam
+from janfs.api.messages_blocks import Block
+from janfs.api.messages_request import MessagesRequest
+from janfs.api.messages_tools import ToolParam
 from janfs.api.rerank import RerankRequest
 from janfs.api.responses_request import ResponsesRequest
 from tests.api.service import Service

@@ -456,6 +456,9 @@ def test_what_changes_nothing_is_taken(tiny: Service) -> None:
         "tools": [],
     }
     assert post(tiny, **neutral).status_code == 200
+    of_tools = {"allowed_callers": ["direct"], "defer_loading": False, "output_schema": None}
+    for more in (of_tools, dict.fromkeys(of_tools)):
+        assert post(tiny, tools=[TIME | more]).status_code == 200, more
     assert post(tiny, **dict.fromkeys(neutral)).status_code == 200, "null is the same as absence"
     call = CALLED | dict.fromkeys(("id", "status", "namespace", "caller", "async_"))
     assert post(tiny, input=[{"role": "user", "content": "x"}, call]).status_code == 200
