@@ -48,11 +48,17 @@ class AnthropicErrorBody(Struct, frozen=True):
 
 
 def anthropic_error(detail: ErrorDetail) -> AnthropicErrorBody:
-    """The same error in Anthropic's words."""
+    """The same error in Anthropic's words, by which clients know that a prompt is to be shortened."""
     kind = _ANTHROPICS_TYPES.get(detail.code or "") or (
         "api_error" if detail.type == "server_error" else "invalid_request_error"
     )
-    return AnthropicErrorBody(AnthropicErrorDetail(kind, detail.message))
+    return AnthropicErrorBody(AnthropicErrorDetail(kind, _too_long(detail) + detail.message))
+
+
+def _too_long(detail: ErrorDetail) -> str:
+    if detail.n_prompt_tokens is None or detail.n_ctx is None:
+        return ""
+    return f"prompt is too long: {detail.n_prompt_tokens} tokens > {detail.n_ctx - 1} maximum. "
 
 
 def body_at(path: str, detail: ErrorDetail) -> ErrorBody | AnthropicErrorBody:

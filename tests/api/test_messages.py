@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from janfs.engines.protocol import CallDelta, ChatMessage, ChatPrompt, ReasoningDelta, Tool, ToolCall
-from janfs.errors import Busy, WorkerCrashed
+from janfs.errors import Busy, ContextExceeded, WorkerCrashed
 from tests.api.service import Service
 
 
@@ -320,6 +320,14 @@ def test_errors_have_the_clients_own_types(tiny: Service, client: anthropic.Anth
     with pytest.raises(anthropic.RateLimitError) as caught:
         client.messages.create(model="tiny", max_tokens=9, messages=HELLO)
     assert caught.value.response.headers["retry-after"] == "3"
+
+
+def test_a_prompt_that_does_not_fit_is_too_long_in_the_words_that_clients_know(tiny: Service) -> None:
+    tiny.pool.texts = [ContextExceeded(4096, 4096)]
+    answer = post(tiny)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["type"]) == (400, "invalid_request_error")
+    assert error["message"].startswith("prompt is too long: 4096 tokens > 4095 maximum. The prompt has 4096")
 
 
 def test_an_error_in_a_stream_is_its_last_event(tiny: Service, client: anthropic.Anthropic) -> None:
