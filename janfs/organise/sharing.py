@@ -34,6 +34,7 @@ def share(fs: FileSystem, plan: Plan, expected: Stamp | None, failed: FolderErro
     if failed is not None:
         raise failed
     try:
+        _leave_to_writers(fs, source, plan.target)
         forget(fs, temporary_of(plan))
         _link(fs, source, plan, original)
         swap(fs, plan, lambda path: _stamp_at(fs, path) == expected)
@@ -62,6 +63,13 @@ def _look(fs: FileSystem, source: str, plan: Plan, expected: Stamp | None) -> tu
     return original.stamp, is_shared
 
 
+def _leave_to_writers(fs: FileSystem, *files: str) -> None:
+    """Raises `FolderError` while someone has one of the files open for writing, as far as can be known."""
+    for path in files:
+        if fs.being_written(path):
+            raise FolderError(f"{path} is open for writing, and is left as it is.")
+
+
 def _link(fs: FileSystem, source: str, plan: Plan, original: Stamp) -> None:
     """Give the original a second name that nobody knows yet."""
     temporary = temporary_of(plan)
@@ -81,15 +89,20 @@ def _link(fs: FileSystem, source: str, plan: Plan, original: Stamp) -> None:
 
 
 def _finish(fs: FileSystem, plan: Plan, original: Stamp, expected: Stamp | None) -> None:
-    """See that what came out is the copy that was compared, and drop it."""
+    """See that what came out is the copy that was compared, which nobody writes into, and drop it."""
     temporary = temporary_of(plan)
     came_out = fs.stat(temporary)
-    if came_out is not None and came_out.stamp not in (expected, original):
+    if came_out is not None and came_out.stamp != original and not _is_done_with(fs, temporary, expected):
         swap(fs, plan, lambda path: _stamp_at(fs, path) == original)
         _clear(fs, plan, original, expected)
         raise changed(plan.target)
     forget(fs, temporary)
     fs.sync_folder(paths.parent(plan.target))
+
+
+def _is_done_with(fs: FileSystem, path: str, expected: Stamp | None) -> bool:
+    """Whether a file is as expected and nobody has it open for writing; who just closed it may have."""
+    return not fs.being_written(path) and _stamp_at(fs, path) == expected
 
 
 def _is_same_file(original: Stat, copy: Stat | None) -> bool:

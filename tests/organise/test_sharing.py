@@ -13,7 +13,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stat
 from janfs.organise import sharing
 from tests.fakes.faults import Faults, HookedFileSystem, OnCall, P, T
-from tests.organise.hands import Hands, Meanwhile, in_steps, stamp
+from tests.organise.hands import Hands, Meanwhile, Writing, in_steps, stamp
 
 ORIGINAL, COPY = "models/a/a.gguf", "models/b/b.gguf"
 CONTENT, THEIRS = b"GGUF and so on", b"what somebody saved"
@@ -101,6 +101,23 @@ def test_what_changed_at_the_last_moment_comes_back_after_a_crash_too(two: Two) 
     two.hands.hard_link(ORIGINAL, COPY)
     two.hands.put(MADE, THEIRS)
     assert two.refused("at the last moment") == {ORIGINAL: CONTENT, COPY: THEIRS}
+
+
+@pytest.mark.parametrize("path", [ORIGINAL, COPY])
+def test_a_file_that_someone_has_open_for_writing_is_not_shared(two: Two, path: str) -> None:
+    writer = two.hands.open_to_write(path)
+    assert two.refused(f"{path} is open for writing") == {ORIGINAL: CONTENT, COPY: CONTENT}
+    writer.close()
+    two.share()
+
+
+def test_a_copy_that_someone_opens_for_writing_at_the_last_moment_keeps_what_they_write(two: Two) -> None:
+    writers: list[Writing] = []
+    late = Meanwhile(lambda: writers.append(two.hands.open_to_write(COPY)), "exchange", MADE, COPY)
+    two.refused("at the last moment", late)
+    writers[0].write(THEIRS)
+    writers[0].close()
+    assert two.files() == {ORIGINAL: CONTENT, COPY: THEIRS}
 
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
