@@ -70,13 +70,27 @@ async def stream_events(
     after: Position = 0,
     last_event_id: Annotated[str | None, HeaderParameter(name="last-event-id")] = None,
 ) -> ASGIApp:
-    """The log as server-sent events, from `after` or Last-Event-ID on, without end; `id` is the position."""
-    events = _follow(context, bell, _resume_at(last_event_id, after))
+    """The log as server-sent events, from `after` or Last-Event-ID on, without end; `id` is the position.
+
+    What of them is no longer in the log is told first. A position that is yet to come is refused: it is of a
+    log in whose place another was put, and who waited for it would miss what comes until then.
+    """
+    after = _resume_at(last_event_id, after)
+    last = await asyncio.to_thread(context.log.last)
+    if after > last.position:
+        raise InvalidInput(
+            f"The log ends at position {last.position}; {after} is yet to come.",
+            param="after" if last_event_id is None else "Last-Event-ID",
+        )
+    events = _follow(context, bell, after)
     return EventStream(events, events.aclose)
 
 
 async def _follow(context: ApiContext, bell: Bell, after: int) -> AsyncGenerator[bytes]:
     yield comment("events follow")
+    archived = _archived(context.log, after)
+    if archived is not None:
+        yield message(msgspec.json.encode(archived), event="archived")
     while not context.stopping.is_set():
         rung = bell.next_ring()  # before reading, so that nothing falls in between
         records = await asyncio.to_thread(_read, context.log, after, STREAM_PAGE)
@@ -119,6 +133,10 @@ def _read(log: LogReader, after: int, limit: int) -> list[Record]:
 def _page(log: LogReader, after: int, limit: int, stream: str | None = None) -> EventPage:
     records = list(log.read(after, stream=stream, limit=limit + 1))
     following = records[limit - 1].position if len(records) > limit else None
+    shown = [event_view(record) for record in records[:limit]]
+    return EventPage("list", shown, following, _archived(log, after))
+
+
+def _archived(log: LogReader, after: int) -> Archived | None:
     seam = log.seam
-    archived = None if seam is None or after >= seam.position else Archived(seam.position, seam.archive)
-    return EventPage("list", [event_view(record) for record in records[:limit]], following, archived)
+    return None if seam is None or after >= seam.position else Archived(seam.position, seam.archive)

@@ -128,6 +128,18 @@ def test_the_stream_resumes_where_it_was_left(service: Service) -> None:
         assert answer.status_code == 400, wrong
 
 
+def test_a_stream_from_a_position_that_is_yet_to_come_is_refused(service: Service) -> None:
+    service.drop("one.gguf")
+    head = service.get("/readyz")["position"]
+    yet = str(head + 1)
+    for asked, headers in ((f"?after={yet}", {}), ("", {"Last-Event-ID": yet})):
+        with service.client.stream("GET", f"/v1/events/stream{asked}", headers=headers) as answer:
+            assert answer.status_code == 400
+            assert f"ends at position {head}" in answer.read().decode()
+    with service.client.stream("GET", f"/v1/events/stream?after={head}") as answer:
+        assert answer.status_code == 200
+
+
 def test_a_long_log_streams_in_full(service: Service) -> None:
     for number in range(60):
         (service.root / f"models/m{number}.gguf").write_bytes(b"no model")
@@ -141,7 +153,8 @@ def test_a_long_log_streams_in_full(service: Service) -> None:
 def test_a_quiet_stream_shows_that_it_lives(tmp_path: Any) -> None:
     with running_service(tmp_path / "root", heartbeat=0.05) as service:
         service.look()
-        with service.client.stream("GET", "/v1/events/stream?after=1000") as answer:
+        head = service.get("/readyz")["position"]
+        with service.client.stream("GET", f"/v1/events/stream?after={head}") as answer:
             lines = answer.iter_lines()
             assert [line for line in (next(lines) for _ in range(5)) if line] == [
                 ": events follow",
@@ -196,7 +209,7 @@ def test_a_model_json_that_cannot_be_read_is_in_the_stream_with_its_place(servic
     assert mended["event"] == "json-edited", "it is taken the moment it is mended"
 
 
-def test_a_page_says_where_archived_events_are(tmp_path: Path) -> None:
+def test_a_page_and_a_stream_say_where_archived_events_are(tmp_path: Path) -> None:
     root = tmp_path / "root"
     with OpenRoot(root, SystemClock()) as opened:
         live(opened.log)
@@ -207,3 +220,7 @@ def test_a_page_says_where_archived_events_are(tmp_path: Path) -> None:
             assert page["archived"] == {"position": 12, "archive": Path(done.archive).name}, path
             assert all(event["position"] > 12 for event in page["data"])
         assert service.get("/v1/events?after=12")["archived"] is None
+        first, second = take(service, 2, "/v1/events/stream?after=11")
+        assert (first["event"], json.loads(first["data"])) == ("archived", page["archived"])
+        assert second["id"] == "13"
+        assert take(service, 1, "/v1/events/stream?after=12")[0]["id"] == "13"
