@@ -11,6 +11,7 @@ from sqlalchemy.exc import DatabaseError
 from janfs.errors import InvalidInput, LogError
 from janfs.log import seam as seams
 from janfs.log.guards import wrong_guards
+from janfs.log.named import document_of
 from janfs.log.reader import LogReader
 from janfs.log.records import GENESIS, Record, chain_hash
 from janfs.log.schema import projections
@@ -108,6 +109,7 @@ class _Walk:
         self._position = 0
         self._documents = 0
         self._previous = GENESIS
+        self._named: dict[str, int] = {}  # documents, and the first position that names each
         self._seam_text = ""  # what the event of the last compaction must say
 
     def verdict(self, position: int | None, reason: str | None) -> Verdict:
@@ -187,6 +189,8 @@ class _Walk:
             found = found or self._is_noted(expected, stored)
             if record.type == seams.EVENT:
                 compacted = record.data
+            if (named := document_of(record)) is not None:
+                self._named.setdefault(named, expected)
         if self._after and compacted != self._seam_text:
             raise _Damage("its seam is not what the event of its compaction says")
         return found
@@ -226,3 +230,6 @@ class _Walk:
             self._documents += 1
             if hashlib.sha256(content).hexdigest() != digest:
                 raise _Damage(f"document {digest} does not match its SHA-256")
+            self._named.pop(digest, None)
+        for digest, position in self._named.items():
+            raise _Damage(f"document {digest}, which it names, is gone", position)

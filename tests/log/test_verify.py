@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from janfs.log import projections
@@ -120,6 +121,22 @@ def test_a_changed_document_is_named(log: EventLog, database: Path) -> None:
     assert not verdict.ok
     assert verdict.bad_position is None
     assert verdict.reason == f"document {DIGEST} does not match its SHA-256"
+
+
+def test_a_document_that_is_gone_is_missed_where_an_event_names_it(log: EventLog, database: Path) -> None:
+    named = msgspec.structs.replace(new(data=f'{{"sha256":"{DIGEST}"}}'), type="json-edited")
+    log.append([new(), named, new(), named], {DIGEST: DOCUMENT})
+    assert verify(log).ok
+    by_hand(database, "DELETE FROM documents", guarded=False)
+    verdict = verify(log, guarded=False)
+    assert verdict.bad_position == 2
+    assert verdict.reason == f"document {DIGEST}, which it names, is gone"
+
+
+@pytest.mark.parametrize("data", ["", "1", "{}", '{"sha256":5}', '{"sha256":null}'])
+def test_an_event_that_names_no_document_misses_none(log: EventLog, data: str) -> None:
+    log.append([msgspec.structs.replace(new(data=data), type="json-edited")])
+    assert verify(log).ok
 
 
 def test_a_document_under_another_name_is_named(log: EventLog, database: Path) -> None:
