@@ -1,9 +1,10 @@
 import json
 import re
+from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from janfs.engines.llama_cpp.grammar import gbnf_of_schema
@@ -34,7 +35,11 @@ ZOD = {
     [
         ({"enum": ["ab", "b", 1], "pattern": "^a"}, ['"ab"', "1"], ['"b"']),
         ({"type": ["string", "null"], "maxLength": 1}, ['"a"', "null"], ['"ab"', "1"]),
-        ({"type": "string", "format": "date"}, ['"2024-12-31"'], ['"2024-13-01"', '"soon"']),
+        (
+            {"type": "string", "format": "date"},
+            ['"2024-12-31"', '"2024-02-29"', '"2000-02-29"', '"2023-04-30"'],
+            ['"2024-13-01"', '"2023-02-29"', '"1900-02-29"', '"2023-04-31"', '"2024-02-30"', '"soon"'],
+        ),
         (
             {"type": "string", "format": "date-time"},
             ['"2024-12-31T23:59:59Z"', '"2024-12-31T23:59:59.123+01:00"'],
@@ -67,6 +72,13 @@ def test_just_what_fits_is_allowed(
     allows: Allows, schema: Any, fitting: list[str], others: list[str]
 ) -> None:
     assert_just(allows, schema, fitting, others)
+
+
+@given(st.from_regex(_FORMATS["date"], fullmatch=True))
+@settings(max_examples=100, deadline=None)
+def test_a_date_is_one_of_the_calendar(text: str) -> None:
+    assume(not text.startswith("0000"))  # a year of ISO 8601, but not of Python
+    assert date.fromisoformat(text).isoformat() == text
 
 
 @pytest.mark.parametrize("form", ZOD)
