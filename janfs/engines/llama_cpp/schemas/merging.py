@@ -37,7 +37,7 @@ def check(schema: Any, *, strict: bool) -> Schema:
     """
     if schema is True:
         return {}
-    if schema is False:
+    if schema is False or (isinstance(schema, dict) and schema.get("not") in ({}, True)):  # zod's `never`
         raise Nothing("nothing fits 'false'")
     if not isinstance(schema, dict):
         raise SchemaError(f"{json.dumps(schema)[:100]} is no schema")

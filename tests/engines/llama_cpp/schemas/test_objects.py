@@ -103,6 +103,11 @@ NAMES = "abcd"
             ['{"ab": "x"}', '{"abc": 1}'],
         ),
         (
+            {"properties": {"a": {"not": {}}, "b": INTEGER}, "additionalProperties": {"not": {}}},
+            ["{}", '{"b": 1}'],
+            ['{"a": 1}', '{"c": 1}'],
+        ),
+        (
             {"type": "object", "required": ["a"], "properties": {"b": INTEGER}},
             ['{"b": 1, "a": [1]}', '{"a": null}'],
             ['{"b": 1}'],
