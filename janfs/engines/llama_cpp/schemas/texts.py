@@ -7,6 +7,7 @@ from re import _constants as sre  # type: ignore[attr-defined]  # as re reads a 
 from re import _parser as reading  # type: ignore[attr-defined]  # the same
 from typing import Any
 
+from janfs.engines.llama_cpp.schemas.counted import Either, Parts, Repeat, counted
 from janfs.engines.llama_cpp.schemas.rules import (
     LAST_CHARACTER,
     Nothing,
@@ -136,31 +137,54 @@ class _Pattern:
             parsed = reading.parse(pattern)
         self._rules, self._pattern = rules, pattern
         self._character = rules.add(CHARACTER)
-        self.body, shortest, longest = self._whole(parsed)
+        ways, shortest, longest = self._whole(parsed)
         if shortest < least or (most is not None and longest > most):
-            raise SchemaError(
-                f"the pattern '{pattern[:100]}' beside minLength or maxLength that it may break"
-            )
+            self.body = counted(rules, ways[0] if len(ways) == 1 else (Either(ways),), least, most)
+        else:
+            self.body = either([self._written(way) for way in ways])
 
-    def _whole(self, parsed: Any) -> tuple[str, int, int]:
+    def _whole(self, parsed: Any) -> tuple[tuple[Parts, ...], int, int]:
         """All of a text: where the pattern is not held to its ends, there may be more."""
         ways, widths = [], []
+        free = Repeat((self._character,), 0, None)
         for items in _branches(list(parsed)):
             begins = bool(items) and items[0] == (sre.AT, sre.AT_BEGINNING)
             ends = bool(items) and items[-1] in ((sre.AT, sre.AT_END), (sre.AT, sre.AT_END_STRING))
             inner = items[begins : len(items) - ends]
-            free = f"{self._character}*"
-            ways.append(
-                " ".join(["" if begins else free, self._sequence(inner), "" if ends else free]).strip()
-            )
+            ways.append((*([] if begins else [free]), *self._parts(inner), *([] if ends else [free])))
             short, long = reading.SubPattern(parsed.state, inner).getwidth()
             widths.append((short, long if begins and ends else sre.MAXREPEAT))
-        return either(ways), min(short for short, _ in widths), max(long for _, long in widths)
+        return tuple(ways), min(short for short, _ in widths), max(long for _, long in widths)
 
-    def _sequence(self, items: Iterable[tuple[Any, Any]]) -> str:
-        return " ".join(self._item(kind, said) for kind, said in items) or '""'
+    def _written(self, parts: Parts) -> str:
+        """GBNF of all texts of a pattern."""
+        found = []
+        for part in parts:
+            match part:
+                case Either(ways):
+                    found.append(either([self._written(way) for way in ways]))
+                case Repeat(again, least, most):
+                    found.append(repeated(self._rules.add(self._written(again)), least, most))
+                case _:
+                    found.append(part)
+        return " ".join(found) or '""'
 
-    def _item(self, kind: Any, said: Any) -> str:
+    def _parts(self, items: Iterable[tuple[Any, Any]]) -> Parts:
+        found: list[str | Either | Repeat] = []
+        for kind, said in items:
+            match kind:
+                case sre.BRANCH:
+                    found.append(Either(tuple(map(self._parts, said[1]))))
+                case sre.SUBPATTERN if not said[1] and not said[2]:
+                    found += self._parts(said[3])
+                case sre.MAX_REPEAT | sre.MIN_REPEAT:
+                    least, most, item = said
+                    found.append(Repeat(self._parts(item), least, None if most == sre.MAXREPEAT else most))
+                case _:
+                    found.append(self._character_of(kind, said))
+        return tuple(found)
+
+    def _character_of(self, kind: Any, said: Any) -> str:
         match kind:
             case sre.LITERAL:
                 return self._one(((said, said),))
@@ -170,14 +194,6 @@ class _Pattern:
                 return self._one(without(_ALL, _LINE_ENDS))
             case sre.IN:
                 return self._one(_set(said))
-            case sre.BRANCH:
-                return either([self._sequence(way) for way in said[1]])
-            case sre.SUBPATTERN if not said[1] and not said[2]:
-                return f"({self._sequence(said[3])})"
-            case sre.MAX_REPEAT | sre.MIN_REPEAT:
-                least, most, item = said
-                unit = self._rules.add(self._sequence(item))
-                return repeated(unit, least, None if most == sre.MAXREPEAT else most)
         what = str(said if kind is sre.AT else kind).lower().replace("_", " ")
         raise Unsayable(f"the pattern '{self._pattern[:100]}': no {what} here")
 
