@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 
 MOST_REPEATED = 2000  # llama.cpp's own bound
+_BLOCK = 1000
+_LONGEST = MOST_REPEATED * _BLOCK  # no answer is longer
 COMMA = '"," space '  # between what an object or an array has
 LAST_CHARACTER = 0x10FFFF
 Ranges = tuple[tuple[int, int], ...]
@@ -76,11 +78,33 @@ def repeated(item: str, least: int, most: int | None) -> str:
     """An item so many times (None: any number), or `Nothing`."""
     if most is not None and most < least:
         raise Nothing(f"{least:,} to {most:,} repetitions")
-    if max(least, most or 0) > MOST_REPEATED:
-        raise SchemaError(f"more than {MOST_REPEATED:,} repetitions")
+    if least > _LONGEST:
+        raise SchemaError(f"more than {_LONGEST:,} repetitions")
+    if most is not None and most > _LONGEST:
+        most = None
     if most == 0:
         return '""'
-    return f"{item}{{{least},{'' if most is None else most}}}"
+    if max(least, most or 0) <= MOST_REPEATED:
+        return f"{item}{{{least},{'' if most is None else most}}}"
+    return _in_blocks(item, least, most)
+
+
+def _in_blocks(item: str, least: int, most: int | None) -> str:
+    """The same for more than llama.cpp repeats: whole blocks, and less than one of them behind the last."""
+    (first, rest), full = divmod(least, _BLOCK), _BLOCK - 1
+    if most is None:
+        return f"{_blocks(item, first)}{item}{{{rest},}}"
+    last, end = divmod(most, _BLOCK)
+    if first == last:
+        return f"{_blocks(item, first)}{item}{{{rest},{end}}}"
+    ways = [f"{_blocks(item, first)}{item}{{{rest},{full}}}"]
+    if last - first > 1:
+        ways.append(f"{_blocks(item, f'{first + 1},{last - 1}')}{item}{{0,{full}}}")
+    return either([*ways, f"{_blocks(item, last)}{item}{{0,{end}}}"])
+
+
+def _blocks(item: str, count: int | str) -> str:
+    return f"({item}{{{_BLOCK}}}){{{count}}} " if count else ""
 
 
 def union(ranges: Sequence[tuple[int, int]]) -> Ranges:

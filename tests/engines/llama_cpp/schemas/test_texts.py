@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from janfs.engines.llama_cpp.grammar import gbnf_of_schema
 from janfs.engines.llama_cpp.schemas.texts import _FORMATS
+from janfs.errors import InvalidInput
 from tests.engines.llama_cpp.conftest import Allows
 from tests.engines.llama_cpp.schemas.examples import assert_just
 
@@ -95,3 +96,21 @@ def test_what_fits_a_format_fits_what_zod_writes_beside_it(form: str, data: st.D
 def test_texts_are_those_that_their_pattern_finds(allows: Allows, pattern: str, text: str) -> None:
     grammar = gbnf_of_schema(json.dumps({"type": "string", "pattern": pattern}))
     assert allows(grammar, json.dumps(text)) == (re.search(pattern, text) is not None)
+
+
+@pytest.mark.parametrize(
+    ("least", "most"),
+    [(300, 2100), (2001, None), (2010, 2020), (0, 65_536), (0, 2**31 - 1)],
+)
+def test_texts_may_be_longer_than_llama_cpp_repeats(allows: Allows, least: int, most: int | None) -> None:
+    bounds = {"minLength": least} | ({} if most is None else {"maxLength": most})
+    grammar = gbnf_of_schema(json.dumps({"type": "string", **bounds}))
+    end = most if most is not None and most < 2500 else 2001
+    for length in {max(0, least - 1), least, 1000, end, end + 1}:
+        fits = least <= length and (most is None or length <= most)
+        assert allows(grammar, json.dumps("x" * length)) == fits, length
+
+
+def test_what_must_be_longer_than_any_answer_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="more than 2,000,000 repetitions"):
+        gbnf_of_schema('{"type": "string", "minLength": 2000001}')
