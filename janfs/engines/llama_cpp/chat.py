@@ -1,10 +1,12 @@
 """How a model wants its chats: the template in its file, or the formats that model.json may name. Pure."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from functools import cache
+from typing import Any, NamedTuple, Protocol
 
 from janfs.engines.llama_cpp.dialects.marks import GENERIC, HARMONY, Marks, family_of, thought_of
 from janfs.engines.llama_cpp.dialects.telling import (
+    in_parts,
     in_words,
     one_by_one,
     template_messages,
@@ -13,7 +15,7 @@ from janfs.engines.llama_cpp.dialects.telling import (
 )
 from janfs.engines.llama_cpp.template import ChatTemplate
 from janfs.engines.protocol import ChatMessage, EngineSettings, Tool
-from janfs.errors import InvalidInput, LoadFailed
+from janfs.errors import EngineError, InvalidInput, LoadFailed
 
 
 class Render(Protocol):
@@ -62,17 +64,36 @@ def _templated(template: ChatTemplate, marks: Marks, thinks: bool) -> ChatFormat
         if marks.one_call:
             messages = one_by_one(messages)
         try:
-            return template.render(template_messages(messages, marks), template_tools(tools))
+            return filled(messages, tools)
         except InvalidInput as refusal:
             told = without_system(messages)
             if told is None:
                 raise
             try:
-                return template.render(template_messages(told, marks), template_tools(tools))
+                return filled(told, tools)
             except InvalidInput:
                 raise refusal from None
 
+    def filled(messages: Sequence[ChatMessage], tools: Sequence[Tool]) -> str:
+        found = template_messages(messages, marks)
+        return template.render(in_parts(found) if wants_parts() else found, template_tools(tools))
+
+    @cache
+    def wants_parts() -> bool:
+        return not _shows(template, _PROBE) and _shows(template, in_parts(_PROBE))
+
     return ChatFormat(render, marks=marks, thinks=thinks)
+
+
+_PROBE: list[dict[str, Any]] = [{"role": "user", "content": "Is this shown?"}]
+
+
+def _shows(template: ChatTemplate, messages: list[dict[str, Any]]) -> bool:
+    """Whether a template has in its prompt what a message says."""
+    try:
+        return _PROBE[0]["content"] in template.render(messages)
+    except (InvalidInput, EngineError):
+        return False
 
 
 def turns(system: str, user: str, assistant: str, *, always_system: bool = False) -> ChatFormat:

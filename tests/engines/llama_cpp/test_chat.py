@@ -55,6 +55,22 @@ def test_a_template_tells_that_its_model_thinks_also_where_it_only_leaves_though
     assert chat_format(EngineSettings(), template, "", "").thinks is thinks
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "{% for part in m.content %}{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}",
+        "{% for part in m.content | selectattr('type', 'equalto', 'text') %}{{ part.text }}{% endfor %}",
+        "{% if m.content is string %}{{ m.content }}{% else %}{{ m.content[0].text }}?{% endif %}",
+    ],
+)
+def test_content_is_a_list_of_parts_for_templates_that_see_no_other(shown: str) -> None:
+    """As those of SmolVLM and LLaVA: what users said was not in their prompts at all."""
+    template = "{% for m in messages %}[{{ m.role }}]" + shown + "{% endfor %}"
+    chat = chat_format(EngineSettings(), template, "", "")
+    for _ in range(2):
+        assert chat.render([SYSTEM, USER, ANSWER]) == "[system]be brief[user]hi[assistant]hello"
+
+
 @given(st.lists(st.builds(ChatMessage, st.sampled_from(["system", "user", "tool"]), st.text()), max_size=4))
 def test_without_any_format_the_turns_are_named_and_nothing_is_lost(messages: list[ChatMessage]) -> None:
     chat = chat_format(EngineSettings(), None, "", "")

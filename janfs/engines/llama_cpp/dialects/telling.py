@@ -28,6 +28,11 @@ def template_messages(messages: Sequence[ChatMessage], marks: Marks) -> list[dic
     return [_message(message, marks) for message in messages]
 
 
+def in_parts(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same for templates that see content only as a list of parts, as some of models with eyes do."""
+    return [message | {"content": [{"type": "text", "text": message["content"]}]} for message in messages]
+
+
 def template_tools(tools: Sequence[Tool]) -> list[dict[str, Any]] | None:
     """The tools as Hugging Face's templates expect them; None where there are none."""
     return [_described(tool) for tool in tools] or None
