@@ -5,7 +5,7 @@ import pytest
 
 from tests.fakes.faults import HookedFileSystem
 from tests.pipeline.refusing import Refusing
-from tests.pipeline.world import World, only_errors_logged
+from tests.pipeline.world import World, gguf, only_errors_logged
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -20,6 +20,15 @@ def world(tmp_path: Path) -> Iterator[World]:
     made.tick()
     yield made
     made.stop()
+
+
+@pytest.fixture
+def model(world: World) -> World:
+    """A world with the generated model `a`."""
+    world.fs.put("models/a.gguf", gguf("a"))
+    world.tick()
+    world.clock.advance(1)
+    return world
 
 
 @pytest.fixture

@@ -19,6 +19,23 @@ def load(path: Path, log: Log, settings: EngineSettings = SMALL, *adapters: Path
     return NativeModel(loaded, settings, 1, log)
 
 
+def prompt(tokens: list[int], seq: int = 0) -> list[Entry]:
+    """A batch that computes these from the first on; of the last one the logits are wanted."""
+    last = len(tokens) - 1
+    return [Entry(token, position, seq, position == last) for position, token in enumerate(tokens)]
+
+
+def first(model: NativeModel, params: SamplingParams, tokens: list[int]) -> int:
+    """The token that follows these."""
+    assert model.decode(prompt(tokens)) is Decoded.OK
+    sampler = model.sampler(params, tokens)
+    try:
+        return sampler.sample(len(tokens) - 1).token
+    finally:
+        sampler.close()
+        model.memory.release(0)
+
+
 def go_on(model: NativeModel, seq: int, tokens: list[int], start: int) -> int:
     """Compute the tokens from the place `start` on; the likeliest that follows them."""
     last = len(tokens) - 1

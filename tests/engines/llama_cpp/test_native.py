@@ -1,5 +1,6 @@
+"""A model as llama.cpp has it: its words, its batches, and every way of loading it."""
+
 import inspect
-import json
 import os
 import re
 from pathlib import Path
@@ -24,24 +25,17 @@ from janfs.engines.llama_cpp import (
     weights,
 )
 from janfs.engines.llama_cpp import log as log_module
-from janfs.engines.llama_cpp.guidance import UNGUIDED, Guidance
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native import NativeModel
 from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.pooled import PooledModel
-from janfs.engines.llama_cpp.sampling import seed_of
 from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import CacheType, EngineSettings, SamplingParams
-from janfs.errors import EngineError, InvalidInput, LoadFailed
-from tests.engines.llama_cpp.native_models import GREEDY, SMALL, TEXT, answers, go_on, load
+from janfs.errors import EngineError, LoadFailed
+from tests.engines.llama_cpp.native_models import GREEDY, SMALL, TEXT, answers, first, go_on, load, prompt
 from tests.engines.tiny_model import N_EMBD, write_tiny_adapter
 from tests.support.bert import tiny_bert, write_bert
-
-
-def prompt(tokens: list[int], seq: int = 0) -> list[Entry]:
-    last = len(tokens) - 1
-    return [Entry(token, position, seq, position == last) for position, token in enumerate(tokens)]
 
 
 @pytest.mark.model
@@ -107,264 +101,6 @@ def test_a_batch_that_llama_cpp_refuses_is_an_error(tiny: NativeModel) -> None:
     with pytest.raises(EngineError, match="-1"):
         tiny.decode([Entry(tiny.weights.n_vocab, 0, 0, True)])
     assert tiny.decode(prompt([5])) is Decoded.OK
-
-
-def first(model: NativeModel, params: SamplingParams, tokens: list[int]) -> int:
-    """The token that follows these."""
-    assert model.decode(prompt(tokens)) is Decoded.OK
-    sampler = model.sampler(params, tokens)
-    try:
-        return sampler.sample(len(tokens) - 1).token
-    finally:
-        sampler.close()
-        model.memory.release(0)
-
-
-@pytest.mark.parametrize(
-    "params",
-    [
-        GREEDY,
-        SamplingParams(temperature=0, ignore_eos=True),
-        SamplingParams(temperature=0, logit_bias=tuple((token, -100.0) for token in range(0, 286, 2))),
-    ],
-    ids=["all", "no end", "every other one"],
-)
-def test_the_likeliest_token_is_the_one_that_llama_cpps_chain_takes(
-    tiny: NativeModel, params: SamplingParams
-) -> None:
-    banned = sampling.banned_tokens(params, tiny.weights.end_tokens)
-    chain = sampling.sampler_chain(params, [], tiny.n_ctx, tiny.weights.n_vocab, banned)
-    sampler = tiny.sampler(params, [])
-    assert isinstance(sampler, sampling.GreedySampler)
-    for token in range(3, tiny.weights.n_vocab):
-        assert tiny.decode(prompt([1, token])) is Decoded.OK
-        assert sampler.sample(1).token == llama.llama_sampler_sample(chain, tiny._ctx, 1), f"after {token}"
-        tiny.memory.release(0)
-    sampler.close()
-    llama.llama_sampler_free(chain)
-
-
-@pytest.mark.parametrize(
-    "params",
-    [
-        SamplingParams(temperature=0, logit_bias=((5, -1.0), (6, -100.0))),
-        SamplingParams(temperature=0, repeat_penalty=1.1, logit_bias=((6, -100.0),)),
-        SamplingParams(temperature=0, presence_penalty=1),
-    ],
-)
-def test_what_weighs_tokens_is_left_to_llama_cpps_chain(tiny: NativeModel, params: SamplingParams) -> None:
-    sampler = tiny.sampler(params, [])
-    assert isinstance(sampler, sampling.ChainSampler)
-    sampler.close()
-
-
-def test_ignore_eos_never_chooses_an_end(tiny: NativeModel) -> None:
-    prompts = [[1, token] for token in range(3, tiny.weights.n_vocab)]
-    ending = [tokens for tokens in prompts if tiny.is_end(first(tiny, GREEDY, tokens))]
-    assert ending, "no prompt leads to an end, so this test shows nothing"
-    for tokens in ending:
-        assert not tiny.is_end(first(tiny, SamplingParams(temperature=0, ignore_eos=True), tokens))
-
-
-@pytest.mark.model
-def test_the_repeat_penalty_counts_the_prompt_and_openais_do_not(sample: NativeModel) -> None:
-    tokens = sample.weights.tokenize("one two three one two three one two three one two")
-    plain = first(sample, GREEDY, tokens)
-    assert sample.piece(plain) == b" three"
-    assert first(sample, SamplingParams(temperature=0, repeat_penalty=10), tokens) != plain
-    both = SamplingParams(temperature=0, frequency_penalty=2, presence_penalty=2)
-    assert first(sample, both, tokens) == plain
-
-
-def test_a_seed_gives_the_same_tokens_again_and_another_one_others(tiny: NativeModel) -> None:
-    def drawn(seed: int) -> list[int]:
-        params = SamplingParams(temperature=2, top_k=0, top_p=1, min_p=0, seed=seed)
-        assert tiny.decode(prompt([1, 5])) is Decoded.OK
-        sampler = tiny.sampler(params, [])
-        tokens = [sampler.sample(1).token for _ in range(20)]
-        sampler.close()
-        tiny.memory.release(0)
-        return tokens
-
-    assert drawn(42) == drawn(42)
-    assert drawn(42) != drawn(43)
-
-
-@pytest.mark.parametrize("narrow", [{"top_p": 0.0}, {"min_p": 1.0}, {"typical_p": 0.001}])
-def test_as_many_tokens_are_left_to_choose_from_as_are_to_be_kept(
-    tiny: NativeModel, narrow: dict[str, float]
-) -> None:
-    def drawn(min_keep: int) -> set[int]:
-        wide: dict[str, Any] = {"top_k": 0, "top_p": 1, "min_p": 0, "temperature": 2}
-        params = SamplingParams(**wide | narrow, seed=1, min_keep=min_keep)
-        assert tiny.decode(prompt([1, 5])) is Decoded.OK
-        sampler = tiny.sampler(params, [])
-        tokens = {sampler.sample(1).token for _ in range(40)}
-        sampler.close()
-        tiny.memory.release(0)
-        return tokens
-
-    assert len(drawn(0)) == 1
-    assert 1 < len(drawn(5)) <= 5
-
-
-def test_a_bias_forbids_a_token_or_brings_it_about(tiny: NativeModel) -> None:
-    plain = first(tiny, GREEDY, [1, 5])
-    assert first(tiny, SamplingParams(temperature=0, logit_bias=((plain, -100),)), [1, 5]) != plain
-    wanted = 7 if plain != 7 else 8
-    assert first(tiny, SamplingParams(temperature=0, logit_bias=((wanted, 100),)), [1, 5]) == wanted
-    with pytest.raises(InvalidInput, match="vocabulary"):
-        tiny.check(SamplingParams(logit_bias=((tiny.weights.n_vocab, 1),)))
-
-
-def test_logprobs_are_the_softmax_of_the_logits(tiny: NativeModel) -> None:
-    assert tiny.decode(prompt([1, 5])) is Decoded.OK
-    pointer = llama.llama_get_logits_ith(tiny._ctx, 1)
-    logits = np.array([pointer[token] for token in range(tiny.weights.n_vocab)], np.float64)
-    expected = logits - np.log(np.exp(logits).sum())
-    sampler = tiny.sampler(SamplingParams(temperature=0, logprobs=5), [])
-    token, logprob = sampler.sample(1)
-    sampler.close()
-    tiny.memory.release(0)
-    assert token == first(tiny, GREEDY, [1, 5]), "asking for logprobs changes the answer"
-    assert logprob is not None
-    assert (logprob.token, logprob.logprob) == (token, pytest.approx(expected[token], abs=1e-4))
-    assert [each.token for each in logprob.top] == list(np.argsort(-expected, kind="stable")[:5])
-    assert [each.logprob for each in logprob.top] == pytest.approx(sorted(expected)[:-6:-1], abs=1e-4)
-
-
-@pytest.mark.parametrize("temperature", [0, 1.5])
-def test_a_grammar_binds_every_token(tiny: NativeModel, temperature: float) -> None:
-    params = SamplingParams(temperature=temperature, grammar='root ::= "ab" ("c" | "d")', seed=3)
-    assert written(tiny, params, [1]) in (b"abc", b"abd")
-
-
-def written(
-    model: NativeModel, params: SamplingParams, tokens: list[int], guidance: Guidance = UNGUIDED
-) -> bytes:
-    """What a model writes behind some tokens, to its end."""
-    model.check(params)
-    sampler, text = model.sampler(params, tokens, guidance), b""
-    batch = prompt(tokens)
-    while True:
-        assert model.decode(batch) is Decoded.OK
-        token = sampler.sample(len(batch) - 1).token
-        if model.is_end(token):
-            break
-        batch = [Entry(token, batch[-1].place + 1, 0, True)]
-        text += model.piece(token)
-    sampler.close()
-    model.memory.release(0)
-    return text
-
-
-@pytest.mark.parametrize(("said", "texts"), [("a", (b"bc", b"bd")), ("abd", (b"",)), ("b", (b"abc", b"abd"))])
-def test_a_grammar_goes_on_behind_what_is_said_where_it_allows_that(
-    tiny: NativeModel, said: str, texts: tuple[bytes, ...]
-) -> None:
-    tokens = tuple(tiny.weights.tokenize(said))
-    params = SamplingParams(temperature=1.5, grammar='root ::= "ab" ("c" | "d")', seed=3)
-    assert written(tiny, params, [1, *tokens], Guidance(tokens)) in texts
-
-
-def test_a_grammar_that_no_token_fits_is_the_callers_mistake(tiny: NativeModel) -> None:
-    params = SamplingParams(grammar=f"root ::= <[{tiny.weights.eos}]>")  # an end is no part of a text
-    tiny.check(params)
-    sampler = tiny.sampler(params, [])
-    assert tiny.decode([Entry(1, 0, 0, True)]) is Decoded.OK
-    with pytest.raises(InvalidInput, match="fits the grammar"):
-        sampler.sample(0)
-    sampler.close()
-    tiny.memory.release(0)
-
-
-@pytest.mark.parametrize(
-    "how", [{"temperature": 0}, {"temperature": 1}, {"typical_p": 0.5}, {"mirostat": 1}, {"mirostat": 2}]
-)
-def test_of_the_tokens_that_fit_none_is_chosen_that_a_bias_forbids(
-    tiny: NativeModel, how: dict[str, Any]
-) -> None:
-    params = SamplingParams(grammar="root ::= [abc]", logit_bias=forbid(tiny, "ab"), seed=1, **how)
-    assert written(tiny, params, [1]) == b"c"
-
-
-def test_a_bias_that_forbids_all_that_fits_is_the_callers_mistake(tiny: NativeModel) -> None:
-    """llama.cpp ends the process over a token that does not fit."""
-    with pytest.raises(InvalidInput, match="logit_bias"):
-        written(tiny, SamplingParams(grammar="root ::= [ab]", logit_bias=forbid(tiny, "ab")), [1])
-    tiny.memory.release(0)
-
-
-def forbid(model: NativeModel, letters: str) -> tuple[tuple[int, float], ...]:
-    """A bias against every token that is one of these letters."""
-    return tuple(
-        (token, -100)
-        for token, piece in enumerate(model.weights.pieces())
-        if piece and piece in letters.encode()
-    )
-
-
-def test_what_is_no_grammar_is_refused(tiny: NativeModel) -> None:
-    deep = "root ::= " + "(" * 1000 + '"a"' + ")" * 1000
-    for grammar_text in ("root ::= (", "no root", 'root ::= root "a"', deep, 'root ::= "\0"\0'):
-        with pytest.raises(InvalidInput, match="grammar"):
-            tiny.check(SamplingParams(grammar=grammar_text))
-
-
-@pytest.mark.parametrize(
-    "counted",
-    [
-        '"a"{5,3}',
-        '("a"{5 , 3 })',
-        '("a"{5,#}\n3})',
-        '("a"{2,#9}\n1 #\n})',
-        '"a"{1,2000} ' * 60,
-        '"a"{0,99999999999999999999999999}',
-    ],
-)
-def test_a_count_that_would_fill_the_memory_is_refused(tiny: NativeModel, counted: str) -> None:
-    with pytest.raises(InvalidInput, match="count"):
-        tiny.check(SamplingParams(grammar=f"root ::= {counted}"))
-
-
-def test_what_only_looks_like_a_count_is_none(tiny: NativeModel) -> None:
-    tiny.check(SamplingParams(grammar='root ::= "{5,3}" [{5,3}] "a"{3,5} "b"{3} "c"{3,} # {5,3}'))
-
-
-@pytest.mark.parametrize(
-    "schema",
-    [
-        '{"type": "string", "maxLength": 1000000000}',
-        '{"type": "string", "minLength": 5, "maxLength": 3}',
-        '{"type": "array", "items": {"type": "integer"}, "minItems": 9, "maxItems": 2}',
-        '{"type": "string", "pattern": "^a{100000}$"}',
-        "{",
-        '{"type": "nothing"}',
-        '{"$ref": "https://example.org/schema.json"}',
-        '{"$ref": "#/nowhere"}',
-        "[" * 5000 + "]" * 5000,
-        '{"type": "object", "properties": 5}',
-        '{"type": "string", "pattern": "("}',
-    ],
-)
-def test_what_is_no_schema_is_refused(tiny: NativeModel, schema: str) -> None:
-    with pytest.raises(InvalidInput, match="JSON schema"):
-        tiny.check(SamplingParams(json_schema=schema))
-
-
-def test_long_texts_and_lists_may_have_their_bounds(tiny: NativeModel) -> None:
-    text = {"type": "string", "minLength": 3, "maxLength": 2000}
-    lists = {"type": "array", "items": {"type": "string", "pattern": "^(ab){1,70}$"}, "maxItems": 500}
-    tiny.check(
-        SamplingParams(json_schema=json.dumps({"type": "object", "properties": {"a": text, "b": lists}}))
-    )
-
-
-@given(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)))
-def test_a_seed_is_fresh_only_when_it_is_not_given(seed: int | None) -> None:
-    fresh = 0xFFFFFFFF  # llama.h: LLAMA_DEFAULT_SEED
-    assert 0 <= seed_of(seed) <= fresh
-    assert (seed_of(seed) == fresh) == (seed in {None, -1})
 
 
 def test_a_model_that_cannot_be_loaded_gives_llama_cpps_reason(tmp_path: Path, log: Log) -> None:
