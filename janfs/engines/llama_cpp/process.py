@@ -115,7 +115,7 @@ class WorkerProcess:
             await self._stderr
         tail = tuple(self._lines)
         if code < 0:
-            return EngineExit(code=None, signal=signal.Signals(-code).name, stderr_tail=tail)
+            return EngineExit(code=None, signal=_named(-code), stderr_tail=tail)
         return EngineExit(code=code, signal=None, stderr_tail=tail)
 
     def _kill(self) -> None:
@@ -145,6 +145,11 @@ class WorkerProcess:
         if text := line.decode("utf-8", "replace").strip():
             self._lines.append(text)
             _log.debug("llama.cpp", pid=self._process.pid, line=text)
+
+
+def _named(number: int) -> str:
+    """A signal as people know it; most of the real-time ones have only numbers."""
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
 
 
 def worker_environment() -> dict[str, str]:

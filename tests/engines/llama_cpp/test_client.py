@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import aclosing, suppress
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -22,6 +23,7 @@ from janfs.engines.protocol import (
     TextPrompt,
 )
 from janfs.errors import EngineError, InvalidInput, WorkerCrashed
+from tests.engines.llama_cpp.working import spec_for
 from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.model
@@ -80,6 +82,15 @@ def test_who_asks_a_worker_that_has_died_is_told_that_it_did(sample_spec: Callab
         with pytest.raises(WorkerCrashed, match="SIGKILL"):
             async with aclosing(engine.generate(LONG)) as replies:
                 await anext(replies)
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_may_die_of_a_signal_without_a_name(tiny_model: Path) -> None:
+    async def scenario() -> None:
+        engine = await start_worker(spec_for(tiny_model))
+        os.kill(engine.info.pid, signal.SIGRTMIN + 1)
+        assert (await engine.wait()).signal == f"signal {signal.SIGRTMIN + 1}"
 
     asyncio.run(scenario())
 
