@@ -103,9 +103,7 @@ class Places:
                     self._on_gpus = await self._free_on_gpus()
                 except TimeoutError:
                     patient = False
-                    busy = [each for each in self._in(Phase.RUNNING) if not _stays(each)]
-                    if busy and not leaving and not await self._find_room(newcomer, patient=False):
-                        _evict(_oldest(busy), newcomer)
+                    await self._have_one_leave(newcomer)
 
     async def clear(self, instance: Instance) -> list[str]:
         """Unload all idle models for one whose load ran out of memory; their ids.
@@ -128,6 +126,16 @@ class Places:
         spec = with_settings(instance.wanted, settings)
         instance.load(spec, taken(spec, room))
         return True
+
+    async def _have_one_leave(self, newcomer: Instance) -> None:
+        """Have the longest unused of busy models take no more requests, unless there is room without that.
+
+        Or will be: while the newcomer waited, one may have become idle, or begun to leave.
+        """
+        if await self._find_room(newcomer, patient=False) or self._idle() or self._in(Phase.STOPPING):
+            return
+        if busy := [each for each in self._in(Phase.RUNNING) if not _stays(each)]:
+            _evict(_oldest(busy), newcomer)
 
     async def _find_room(self, newcomer: Instance, *, patient: bool) -> bool:
         """Let it load, if there is room now, or could be at nobody's cost but speed."""

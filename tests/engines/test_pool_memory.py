@@ -88,6 +88,35 @@ def test_a_model_that_does_not_answer_keeps_nobody_waiting_for_good() -> None:
     run(scenario, max_loaded=9, settle=0.05)
 
 
+def test_of_busy_models_none_has_to_leave_when_another_has_become_idle_meanwhile() -> None:
+    async def scenario(bench: Bench) -> None:
+        context = 2 * FOREVER
+        bench.sizes(a=context, b=context, c=context)
+        bench.machine = 2 * size(context)
+        asked = [asyncio.create_task(bench.ask("a", FOREVER))]
+        with cancelling(*asked):
+            await until(lambda: bench.pool.state("uid-a").active == 1, "a runs")
+            asked.append(asyncio.create_task(bench.ask("b", FOREVER)))
+            await until(lambda: bench.pool.state("uid-b").active == 1, "b runs")
+            times = 0
+
+            async def spare() -> int:
+                nonlocal times
+                times += 1
+                if times == 2:  # it has waited for as long as it is patient
+                    asked[1].cancel()
+                    await until(lambda: bench.pool.state("uid-b").active == 0, "b is idle")
+                return 0
+
+            bench.factory.engines[0].spare = spare  # type: ignore[method-assign]
+            await bench.ask("c")
+            assert times >= 2
+            assert bench.states() == "running stopped running"
+        await asyncio.wait(asked)
+
+    run(scenario, max_loaded=9, patience=0.05)
+
+
 def test_nobody_goes_who_need_not() -> None:
     async def scenario(bench: Bench) -> None:
         bench.sizes(a=4096, b=4096, c=4096)
