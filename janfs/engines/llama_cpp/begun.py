@@ -35,5 +35,8 @@ def _written(message: ChatMessage, chat: ChatFormat, head: str) -> str:
     if not thought:
         return words
     beginning, end = chat.marks.thought
-    opened = thought if head.rstrip().endswith(beginning) else f"{beginning}\n{thought}"
-    return f"{opened.rstrip()}\n{end}\n\n{words}" if words else opened
+    if not head.rstrip().endswith(beginning):
+        thought = f"{beginning}\n{thought}"
+    elif head.endswith(beginning):
+        thought = f"\n{thought}"
+    return f"{thought.rstrip()}\n{end}\n\n{words}" if words else thought

@@ -1,5 +1,7 @@
 """An answer goes on where the assistant's last message ends, in the marks of the model's family."""
 
+from pathlib import Path
+
 import pytest
 
 from janfs.engines.llama_cpp.begun import head_and_beginning
@@ -7,9 +9,19 @@ from janfs.engines.llama_cpp.chat import ChatFormat
 from janfs.engines.llama_cpp.dialects.marks import GENERIC, HARMONY, Marks, family_of
 from janfs.engines.llama_cpp.dialects.stream import PartStream
 from janfs.engines.llama_cpp.prompt import chat_text, prepare
-from janfs.engines.protocol import ChatMessage, ChatPrompt, ReasoningDelta, TextDelta
+from janfs.engines.protocol import (
+    ChatMessage,
+    ChatPrompt,
+    Engine,
+    GenerateRequest,
+    ReasoningDelta,
+    SamplingParams,
+    TextDelta,
+)
 from janfs.errors import UnsupportedParameter
 from tests.engines.llama_cpp.test_prompt import Letters, spell
+from tests.engines.llama_cpp.working import run_tiny
+from tests.engines.tiny_model import write_tiny_model
 
 USER = ChatMessage("user", "hi")
 ANALYSIS = "<|channel|>analysis<|message|>"
@@ -31,6 +43,7 @@ def begun(words: str, thought: str | None = None) -> ChatPrompt:
 
 CASES = [
     pytest.param(family(), "<think>\nHm.", "\n</think>\n\nYes", id="an answer thinks by itself"),
+    pytest.param(family(opens="<think>"), "\nHm.", "\n</think>\n\nYes", id="the template's line ends there"),
     pytest.param(family(opens="<think>\n"), "Hm.", "\n</think>\n\nYes", id="the template has it think"),
     pytest.param(
         family(family_of("[THINK]")), "[THINK]\nHm.", "\n[/THINK]\n\nYes", id="other marks than most have"
@@ -101,3 +114,19 @@ def test_one_that_stands_alone_is_a_turn_like_any_other() -> None:
     alone = ChatPrompt((ChatMessage("assistant", "Yes"),))
     assert head_and_beginning(alone, family()) == ("^Yes> ", "")
     assert spell(prepare(alone, Letters(), family()).tokens) == chat_text(alone, family())
+
+
+def test_a_worker_goes_on_where_thought_and_words_end(tmp_path: Path) -> None:
+    template = "{{ messages[0].content }}<think>\n"
+    path = write_tiny_model(tmp_path / "thinks.gguf", chat_template=template)
+    asked = begun("y", "Hm.")
+    bound = SamplingParams(max_tokens=9, grammar='root ::= "yes"')
+
+    async def scenario(engine: Engine) -> None:
+        assert await engine.apply_template(asked) == "hi<think>\nHm.\n</think>\n\ny"
+        request = GenerateRequest(request_id="r", prompt=asked, sampling=bound)
+        *told, _ = [reply async for reply in engine.generate(request)]
+        assert all(isinstance(each, TextDelta) for each in told)
+        assert "".join(each.text for each in told if isinstance(each, TextDelta)) == "es"
+
+    run_tiny(path, scenario)
