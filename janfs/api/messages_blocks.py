@@ -1,6 +1,6 @@
 """The blocks that messages are made of in Anthropic's words: what each may hold, and who may say it. Pure."""
 
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct
 
@@ -11,7 +11,7 @@ from janfs.errors import InvalidInput
 class SourceParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where an image is: here, in `base64`, or in a data URL."""
 
-    type: Literal["base64", "url"]
+    type: str
     media_type: str | None = None
     data: str | None = None
     url: str | None = None

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from janfs.api.belonging import refuse_strays
 from janfs.api.images import Content, Piece, decoded, image_of, together
-from janfs.api.messages_blocks import Block, check_block
+from janfs.api.messages_blocks import Block, SourceParam, check_block
 from janfs.api.messages_tools import ToolChoiceParam, ToolParam, tools_shown
 from janfs.api.nesting import refuse_deep
 from janfs.api.sampling import GenerationFields, refuse
@@ -74,6 +75,7 @@ _NOT_YET: Mapping[str, tuple[Any, ...]] = {
     "speed": ("standard",),
 }
 _NOT_YET_IN_ANSWERS: Mapping[str, tuple[Any, ...]] = {"container": (), "inference_geo": ()}
+_OF_SOURCES = {"base64": ("media_type", "data"), "url": ("url",)}
 
 
 def prompt_of(asked: ChatParams) -> ChatPrompt:
@@ -191,10 +193,16 @@ def _piece(block: Block, place: str) -> Piece:
         case "text" if block.text is not None:
             return block.text, place
         case "image" if block.source is not None:
-            source = block.source
-            if source.type == "url":
-                return image_of(source.url or "", f"{place}.source.url"), place
-            return decoded(source.data or "", f"{place}.source.data"), place
+            return _image(block.source, f"{place}.source"), place
         case "text" | "image":
             raise InvalidInput(f"'{place}' lacks what a block of the type '{block.type}' has.", param=place)
     raise UnsupportedParameter(f"{place}.type: '{block.type}' is not supported here.", param=f"{place}.type")
+
+
+def _image(source: SourceParam, place: str) -> bytes:
+    refuse_strays(source, _OF_SOURCES, place)
+    if source.type == "url":
+        return image_of(source.url or "", f"{place}.url")
+    if source.type == "base64":
+        return decoded(source.data or "", f"{place}.data")
+    raise UnsupportedParameter(f"{place}.type: '{source.type}' is not supported here.", param=f"{place}.type")

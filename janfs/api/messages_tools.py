@@ -9,7 +9,7 @@ from janfs.api.belonging import refuse_strays
 from janfs.api.sampling import refuse
 from janfs.api.tools import Choice, Function, FunctionName, tools_of
 from janfs.engines.protocol import Tool
-from janfs.errors import UnsupportedParameter
+from janfs.errors import InvalidInput, UnsupportedParameter
 
 
 class ToolParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,8 +65,10 @@ def _choice(given: ToolChoiceParam | None) -> Choice | FunctionName | None:
     if given is not None:
         refuse_strays(given, _OF_CHOICES, "tool_choice")
     match given:
-        case ToolChoiceParam(type="tool"):
-            return FunctionName(given.name or "")
+        case ToolChoiceParam(type="tool", name=None):
+            raise InvalidInput("'tool_choice.name' is missing.", param="tool_choice.name")
+        case ToolChoiceParam(type="tool", name=str(name)):
+            return FunctionName(name)
         case ToolChoiceParam(type="any"):
             return "required"
         case ToolChoiceParam(type="none"):
