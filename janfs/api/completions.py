@@ -169,9 +169,9 @@ async def create_completion(request: Request[Any, Any, Any], context: Context, b
         include_usage=include_usage,
         logprobs=asked.logprobs is not None,
     )
+    requests = [requests_of(asked, format_.id, each, sampling, echo=bool(asked.echo)) for each in prompts]
     if len(prompts) > 1:
         await _check_each(context, runnable.spec.model_id, prompts)
-    requests = [requests_of(asked, format_.id, each, sampling, echo=bool(asked.echo)) for each in prompts]
     seats = asyncio.Semaphore(runnable.spec.settings.n_parallel)
     names = names_of(asked.response_format)
     answers = [

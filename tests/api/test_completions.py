@@ -100,6 +100,8 @@ def test_of_several_prompts_none_is_answered_where_one_does_not_fit(tiny: Servic
     assert (error["code"], error["param"]) == ("exceed_context_size_error", "prompt[1]")
     assert (error["n_prompt_tokens"], error["n_ctx"]) == (600, 512)
     assert tiny.pool.asked == []
+    asked_wrong = ask(tiny, prompt=["Once", "long"], n=33, stream=stream).json()["error"]
+    assert asked_wrong["param"] == "n", "no model is loaded for a request that cannot be answered anyway"
 
 
 def test_an_echo_is_asked_of_the_engine_and_counts_for_the_offsets(tiny: Service) -> None:
