@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool, StaticPool
 
 _PATIENT = "PRAGMA busy_timeout=5000"  # milliseconds
@@ -32,9 +32,8 @@ def writer_engine(path: Path, *, checkpoints: bool = True) -> Engine:
 
     With `checkpoints` off another program moves the write-ahead log into the database, as Litestream does.
     """
-    engine = create_engine(
-        f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False}
-    )
+    address = URL.create("sqlite", database=str(path))  # as text, a `?` or a `%` would end the path
+    engine = create_engine(address, poolclass=StaticPool, connect_args={"check_same_thread": False})
     _prepare(engine, _WRITER if checkpoints else (*_WRITER, "PRAGMA wal_autocheckpoint=0"))
     event.listen(engine, "begin", _begin_immediate)
     return engine

@@ -30,6 +30,19 @@ def test_an_acknowledged_commit_survives_a_power_cut(database: Path) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize("name", ["a?b", "a?mode=ro", "100%41", "a#b", "ä b", ":memory:"])
+def test_a_log_lies_where_it_was_asked_for_whatever_its_folder_is_called(
+    database: Path, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name / "log.db"
+    path.parent.mkdir()
+    shutil.copy(database, path)
+    with closing(open_log(path)) as log:
+        fill(log)
+    assert len(everything(path)["events"]) == 6
+    assert [each.name for each in path.parent.iterdir()] == ["log.db"]
+
+
 @pytest.mark.parametrize(
     "statement",
     [
