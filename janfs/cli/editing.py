@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import click
 
+from janfs.cli.addresses import of_model
 from janfs.cli.common import key_option, root_option, user
 
 
@@ -47,7 +48,7 @@ def set_(
     service = running(root, api_key)
     if service is not None:
         query = "&".join(f"default={quote(spelled(path))}" for path in given_back)
-        path = f"/v1/models/{quote(id, safe='')}" + (f"?{query}" if query else "")
+        path = of_model(id, f"?{query}" if query else "")
         kind = "application/json-patch+json" if exact else "application/merge-patch+json"
         service.ask("PATCH", path, body, kind=kind)
     else:

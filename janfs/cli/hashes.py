@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
+from janfs.cli.addresses import of_model, readable
 from janfs.cli.common import json_option, key_option, root_option, user
 from janfs.cli.verifying import verify_log
 from janfs.errors import FilesCorrupt
@@ -61,7 +61,9 @@ def dedupe(root: Path, api_key: str | None, as_json: bool, dry_run: bool, id: st
 
     service = running(root, api_key)
     if service is not None:
-        found = service.ask("POST", "/v1/dedupe", {"model": id, "dry_run": dry_run}, seconds=None)
+        found = service.ask(
+            "POST", "/v1/dedupe", {"model": id and readable(id), "dry_run": dry_run}, seconds=None
+        )
     else:
         found = _dedupe(root, id, dry_run=dry_run)
     if as_json:
@@ -119,10 +121,9 @@ def _verifier(
     service = running(root, api_key)
     if service is not None:
         models = service.models() if id is None else [service.model(id)]
-        path = "/v1/models/{}/verify"
         yield (
             [model for model in models if model["created"]],  # files without a model have no time
-            lambda name: service.ask("POST", path.format(quote(name, safe="")), seconds=None)["files"],
+            lambda name: service.ask("POST", of_model(name, "/verify"), seconds=None)["files"],
         )
         return
     with opened(root, organise=False) as (pipeline, _, _):

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import click
 
+from janfs.cli.addresses import of_model, readable
 from janfs.cli.common import json_option, key_option, root_option, user
 from janfs.cli.log import say_seam
 
@@ -66,7 +67,7 @@ def diff(
         first, last = (None if when is None else _position(log, when) for when in (start, end))
         return texts.diff(log, catalogue, id, first, last)
 
-    found = _ask(root, api_key, f"/v1/models/{quote(id, safe='')}/diff", offline, {"from": start, "to": end})
+    found = _ask(root, api_key, of_model(id, "/diff"), offline, {"from": start, "to": end})
     if as_json:
         click.echo(printing.as_json(found))
     elif as_text:
@@ -90,7 +91,7 @@ def blame(root: Path, api_key: str | None, as_json: bool, id: str) -> None:
 
         return texts.blame_of(log, catalogue, id)
 
-    found = _ask(root, api_key, f"/v1/models/{quote(id, safe='')}/blame", offline)
+    found = _ask(root, api_key, of_model(id, "/blame"), offline)
     if as_json:
         click.echo(printing.as_json(found))
         return
@@ -139,7 +140,7 @@ def revert(*, root: Path, api_key: str | None, as_json: bool, to: str, dry_run: 
     service = running(root, api_key)
     if service is not None:
         body = {"to": to, "dry_run": dry_run}
-        found = service.ask("POST", f"/v1/models/{quote(id, safe='')}/revert", body)
+        found = service.ask("POST", of_model(id, "/revert"), body)
     else:
         found = _revert(root, id, to, dry_run=dry_run)
     if as_json:
@@ -239,9 +240,9 @@ def _below(root: Path, subject: str) -> str:
     """A path as the log spells it: below the root. What is no path of a file there is left as it is."""
     import os
 
-    from janfs.folder.paths import encode_name
+    from janfs.folder.paths import encode_path
 
     path = Path(os.path.abspath(subject))  # noqa: PTH100 - a link is the file that is asked about
     if not path.is_relative_to(root) or (not Path(subject).is_absolute() and not os.path.lexists(path)):
-        return subject
-    return "/".join(encode_name(os.fsencode(part)) for part in path.relative_to(root).parts)
+        return subject if readable(subject) == subject else encode_path(subject)
+    return encode_path(str(path.relative_to(root)))

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
+from janfs.cli.addresses import of_model, readable
 from janfs.cli.common import json_option, key_option, root_option, user
 
 
@@ -39,9 +39,10 @@ def pair(root: Path, api_key: str | None, part: str, model: str) -> None:
     from janfs.cli.source import running
     from janfs.pipeline.commands import Pair
 
+    part = readable(part)
     service = running(root, api_key)
     if service is not None:
-        service.ask("POST", f"/v1/models/{quote(model, safe='')}/pair", {"part": part})
+        service.ask("POST", of_model(model, "/pair"), {"part": part})
     else:
         obey(root, Pair(part, model, f"cli:{user()}"))
     click.echo(f"{part} belongs to {model} now.")

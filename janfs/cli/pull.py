@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
+from janfs.cli.addresses import of_model
 from janfs.cli.common import key_option, root_option, user
 from janfs.errors import DownloadError
 
@@ -37,7 +37,7 @@ def pull(root: Path, api_key: str | None, hosts: tuple[str, ...], private: bool,
         _pull(root, hosts, private, source)
         return
     name = service.ask("POST", "/v1/pull", {"source": source}, seconds=120.0)["id"]
-    path = f"/v1/models/{quote(name, safe='')}"
+    path = of_model(name)
     _watch(name, lambda: service.ask("GET", f"{path}/download"))
     _tell(service.ask("GET", path))
 

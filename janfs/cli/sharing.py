@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
 from janfs.bringing.bring import Brought, Mode
 from janfs.bringing.find import Find
+from janfs.cli.addresses import of_model
 from janfs.cli.common import json_option, key_option, root_option, user
 from janfs.errors import FolderError, InvalidInput, JanfsError, ModelNotFound
 from janfs.folder import paths
@@ -38,9 +38,7 @@ def export(root: Path, api_key: str | None, output: Path | None, id: str) -> Non
     if service is None:
         size = _export(root, id, target)
     else:
-        size = service.save(
-            "POST", f"/v1/models/{quote(name, safe='')}/export", lambda data: _save(target, data)
-        )
+        size = service.save("POST", of_model(name, "/export"), lambda data: _save(target, data))
     click.echo(f"{target} ({printing.size(size)})")
     _say_archived(target)
 

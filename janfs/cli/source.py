@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
+from janfs.cli.addresses import of_model
 from janfs.cli.common import headers_of
 from janfs.clock import SystemClock
 from janfs.errors import InvalidInput, JanfsError, ModelNotFound, NotFound, RootUnusable
@@ -81,11 +81,11 @@ class Service:
 
     def model(self, name: str, at: str | None = None) -> dict[str, Any]:
         """See `Source.model`."""
-        return self.ask("GET", f"/v1/models/{quote(name, safe='')}", query={"at": at})
+        return self.ask("GET", of_model(name), query={"at": at})
 
     def config(self, name: str, at: str | None = None) -> dict[str, Any]:
         """See `Source.config`."""
-        return self.ask("GET", f"/v1/models/{quote(name, safe='')}/config", query={"at": at})
+        return self.ask("GET", of_model(name, "/config"), query={"at": at})
 
     def engines(self) -> list[dict[str, Any]]:
         """See `Source.engines`."""
@@ -94,7 +94,7 @@ class Service:
 
     def history(self, name: str | None) -> Iterator[dict[str, Any]]:
         """See `Source.history`."""
-        path = "/v1/events" if name is None else f"/v1/models/{quote(name, safe='')}/history"
+        path = "/v1/events" if name is None else of_model(name, "/history")
         after: int | None = 0
         while after is not None:
             page = self.ask("GET", f"{path}?after={after}&limit={PAGE}")
@@ -103,7 +103,7 @@ class Service:
 
     def earlier(self, name: str) -> list[dict[str, Any]]:
         """See `Source.earlier`."""
-        found: list[dict[str, Any]] = self.ask("GET", f"/v1/models/{quote(name, safe='')}/imported")["data"]
+        found: list[dict[str, Any]] = self.ask("GET", of_model(name, "/imported"))["data"]
         return found
 
     def save(self, method: str, path: str, keep: "Callable[[Iterator[bytes]], int]") -> int:

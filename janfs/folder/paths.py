@@ -34,6 +34,11 @@ def encode_name(raw: bytes) -> str:
     return "".join(f"%{ord(c) - 0xDC00:02X}" if 0xDC80 <= ord(c) <= 0xDCFF else c for c in escaped)
 
 
+def encode_path(shown: str) -> str:
+    """A path as a person writes it, in its spelling for the log."""
+    return "/".join(encode_name(part.encode(errors="surrogateescape")) for part in shown.split("/"))
+
+
 def decode_path(path: str) -> bytes:
     """The bytes on disk of a path as it stands in the log."""
     if "%" not in path:

@@ -67,14 +67,15 @@ def _recorded(log: LogReader, catalogue: Catalogue, subject: str) -> Why:
     try:
         uid = catalogue.folders.get(subject) or stream_of(catalogue, subject)
     except ModelNotFound as error:
-        last = last_about(log, subject, catalogue.position + 1)
-        if last is None:
-            raise NotFound(
-                f"The log knows nothing of '{subject}'. Give a model's id, or a path below the root such as "
-                f"models/x/x.gguf.{archive_hint(log)}",
-                param="subject",
-            ) from error
-        return _told(log, subject, last)
+        for path in _spellings(subject):
+            last = last_about(log, path, catalogue.position + 1)
+            if last is not None:
+                return _told(log, path, last)
+        raise NotFound(
+            f"The log knows nothing of '{subject}'. Give a model's id, or a path below the root such as "
+            f"models/x/x.gguf.{archive_hint(log)}",
+            param="subject",
+        ) from error
     last = _last(log.backwards(stream=uid), explains_model)
     model = catalogue.models.get(uid)
     return _told(log, uid if model is None else model.id, last)
@@ -106,7 +107,13 @@ def _last(records: Iterator[Record], explains: Callable[[Event], bool]) -> Happe
 
 def _path(catalogue: Catalogue, subject: str) -> str | None:
     """The known file that is meant; a name alone is that of a file directly in `models/`."""
-    return next((path for path in (subject, f"{paths.MODELS}/{subject}") if path in catalogue.files), None)
+    said = [*_spellings(subject), *_spellings(f"{paths.MODELS}/{subject}")]
+    return next((path for path in said if path in catalogue.files), None)
+
+
+def _spellings(subject: str) -> tuple[str, ...]:
+    """A path as the log has it, or else as a person writes it."""
+    return tuple(dict.fromkeys((subject, paths.encode_path(subject))))
 
 
 def _brought_back(log: LogReader, seen: Happening) -> Happening | None:

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from janfs.cli import main
+from janfs.folder.paths import encode_path
 from tests.support.ggufs import tiny_gguf
 from tests.support.service import ServiceProcess
 
@@ -148,6 +149,30 @@ def test_ls_and_show_of_a_moment(on: Callable[..., Result]) -> None:
 def test_an_unknown_subject_is_said_to_be_unknown(on: Callable[..., Result]) -> None:
     for command in ("diff", "blame", "why"):
         assert on(command, "nope").exit_code == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "../models", "x?y", "x#y", "100%", "%2e", "é b", "caf\udce9"]
+)
+@pytest.mark.parametrize("command", ["show", "history", "diff", "blame", "why", "set"])
+def test_no_name_leads_to_something_else(on: Callable[..., Result], command: str, name: str) -> None:
+    result = on(command, name, *(["ctx_len=1"] if command == "set" else []))
+    assert (result.exit_code, result.stdout) == (3, ""), result.output
+    assert f"'{name[:3]}" in result.stderr, "it does not say which"
+
+
+@pytest.mark.parametrize("name", ["100%.gguf", "x%41?y#z.gguf", "é b.gguf", "caf\udce9.gguf"])
+def test_why_takes_a_name_as_it_was_written_also_of_what_lies_there_no_more(
+    tmp_path: Path, name: str
+) -> None:
+    root = tmp_path / "jan"
+    (root / "models").mkdir(parents=True)
+    (root / "models" / name).write_bytes(tiny_gguf("Story"))
+    CliRunner().invoke(main, ["organise", "--root", str(root)], catch_exceptions=False)
+    [lies] = (root / "models").glob("*/*.gguf")
+    for subject in (f"models/{name}", f"models/{lies.parent.name}/{name}", str(lies)):
+        result = CliRunner().invoke(main, ["why", subject, "--root", str(root)], catch_exceptions=False)
+        assert f"because janfs moved models/{encode_path(name)} to" in result.output
 
 
 def test_show_wants_a_model_or_a_fingerprint(on: Callable[..., Result]) -> None:

@@ -1,5 +1,7 @@
 """Every name on disk has one spelling, and every spelling leads back to its name."""
 
+import os
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -60,6 +62,12 @@ def test_a_spelling_is_valid_unicode_without_a_slash(raw: bytes) -> None:
 @given(st.lists(raw_names, min_size=1, max_size=4))
 def test_a_path_decodes_name_by_name(raws: list[bytes]) -> None:
     assert paths.decode_path(paths.join(*map(paths.encode_name, raws))) == b"/".join(raws)
+
+
+@given(st.lists(raw_names, min_size=1, max_size=4))
+def test_a_path_as_a_person_writes_it_is_that_of_its_names(raws: list[bytes]) -> None:
+    written = os.fsdecode(b"/".join(raws))
+    assert paths.encode_path(written) == paths.join(*map(paths.encode_name, raws))
 
 
 @pytest.mark.parametrize(
