@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from janfs.folder import paths
 
@@ -61,7 +62,10 @@ class Find(Struct, frozen=True):
 
 
 def find(path: Path) -> Iterator[Find]:
-    """What is worth taking at and below a path, in the order of paths. Raises `OSError` for `path` itself."""
+    """What is worth taking at and below a path, in the order of paths; of a link, what is behind it.
+
+    Raises `OSError` for `path` itself.
+    """
     if not path.is_dir():
         path.stat()
         piece = _piece(path)
@@ -76,6 +80,8 @@ def find(path: Path) -> Iterator[Find]:
         below[:] = sorted(name for name in below if name not in hidden and deep < _DEEPEST)
         pieces = [piece for name in sorted(names) if (piece := _piece(here / name)) is not None]
         pieces += _elsewhere(here, pieces)
+        if path.is_symlink():
+            pieces = [replace(piece, linked=True) for piece in pieces]
         if any(piece.is_binary for piece in pieces):
             yield Find(_called(here), tuple(pieces), top=top)
 

@@ -150,6 +150,22 @@ def test_a_move_takes_the_original_away_but_not_what_is_behind_a_link(root: Path
     ]
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["named", "in a tree"])
+@pytest.mark.parametrize("link", ["folder", "file"])
+def test_a_move_takes_nothing_away_from_behind_a_link_to_elsewhere(
+    root: Path, tmp_path: Path, named: bool, link: str
+) -> None:
+    theirs = put(tmp_path / "theirs/story.gguf")
+    put(tmp_path / "from/own.gguf")
+    at = tmp_path / "from/story.gguf"
+    at.symlink_to(theirs if link == "file" else theirs.parent)
+    take(root, at if named else tmp_path / "from", "move")
+    assert theirs.read_bytes() == CONTENT
+    came = "story.gguf" in {path.name for path in (root / "models").rglob("*.gguf")}
+    assert came is (named or link == "file"), "a tree is looked through without the folders of others"
+    assert (tmp_path / "from/own.gguf").exists() is named
+
+
 def test_a_move_leaves_no_emptied_folders_but_the_one_that_was_named(root: Path, tmp_path: Path) -> None:
     named = tmp_path / "from"
     put(named / "publisher/story/story.gguf")
