@@ -12,7 +12,7 @@ from janfs.api.nesting import refuse_deep, too_deep
 from janfs.engines.protocol import Tool, ToolCall
 from janfs.errors import InvalidInput
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # OpenAI's may have 64, those of Anthropic and of MCP 128
 _NONE: dict[str, Any] = {"properties": {}}  # of a function without 'parameters', as OpenAI has it
 MAX_TOOLS = 256
 
@@ -135,7 +135,7 @@ def _checked(functions: Sequence[Function], place: str, schema: str) -> tuple[To
         at = place.format(number)
         name, here = function.name, f"{at}.name"
         if not _NAME.fullmatch(name):
-            raise InvalidInput(f"'{here}' must be 1 to 64 letters, digits, '_', '.' or '-'.", param=here)
+            raise InvalidInput(f"'{here}' must be 1 to 128 letters, digits, '_', '.' or '-'.", param=here)
         if name in found:
             raise InvalidInput(f"'{here}': there are two tools called '{name}'.", param=here)
         given = _NONE if function.parameters is None else function.parameters

@@ -143,6 +143,12 @@ def test_a_function_without_parameters_has_none_and_one_that_says_nothing_of_the
     assert json.loads(prompt(tiny).tools[0].parameters) == meant
 
 
+def test_a_name_may_be_as_long_as_anthropics_and_mcps_are(tiny: Service) -> None:
+    for length, status in ((128, 200), (129, 400)):
+        function = {"name": "mcp__" + "a" * (length - 5)}
+        assert ask(tiny, tools=[{"type": "function", "function": function}]).status_code == status
+
+
 def test_arguments_of_nothing_but_blanks_are_none(tiny: Service) -> None:
     messages = [*HELLO, {"role": "assistant", "tool_calls": [call(" \n")]}, *HELLO]
     assert ask(tiny, messages=messages).status_code == 200
