@@ -134,10 +134,10 @@ def _calls(text: str, start: int, marks: Marks, texts: TextArguments) -> Iterato
                 call, end = _object(text, at)
                 if call is not None:
                     yield call
-                at = _skip(text, end) if end is not None else -1
-                if at < 0 or text[at : at + 1] != ",":
+                at = _skip(text, end) if end is not None else len(text)
+                if text[at : at + 1] not in (",", "{"):
                     break
-                at += 1
+                at += text[at] == ","
         elif marks.separator:
             call, end = _headed(text, at, marks)
             if call is not None:
@@ -163,6 +163,8 @@ def _object(text: str, start: int) -> tuple[Call | None, int | None]:
         whole = name is not None and end is not None
         return (Call(string(name[1]), "{}") if whole and name is not None else None), end
     closed = end_of(text, arguments.end())
+    if closed is not None and text[_skip(text, closed) :][:1] not in ("", ",", "}"):
+        end = closed  # the bracket behind them was forgotten
     if name is None and closed is not None:
         name = _NAME.search(text, closed, len(text) if end is None else end)
     if name is None:

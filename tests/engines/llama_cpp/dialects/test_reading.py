@@ -283,6 +283,12 @@ def test_arguments_that_are_no_json_are_told_as_they_are_and_hide_no_call_behind
     assert reads(name)(text, True).calls == put_together(PartStream(reads(name)), [*text]).calls == calls
 
 
+@pytest.mark.parametrize("between", ["</tool_call>\n<tool_call>", "}\n"])
+def test_a_forgotten_bracket_or_mark_hides_no_call(between: str) -> None:
+    text = f'<tool_call>{{"name": "weather", "arguments": {CITY}{between}{{"name": "time"}}</tool_call>'
+    assert put_together(PartStream(reads("hermes")), [*text]) == Said(calls=(WEATHER, TIME))
+
+
 @pytest.mark.parametrize("name", ["hermes", "mistral", "mistral-args", "llama3", "deepseek", "gpt-oss"])
 def test_line_breaks_in_the_texts_of_arguments_are_escaped_as_json_wants_them(name: str) -> None:
     text = WRITTEN[name].replace(CITY, '{\n"code": "a\n\tb\\n\n"\n}')
