@@ -116,7 +116,7 @@ def may_call_again(choice: object, parallel: bool | None) -> bool:
 
 
 def calls_of(calls: Sequence[CallRequest], place: str) -> tuple[ToolCall, ...]:
-    """The calls of an earlier message. Raises `InvalidInput` for arguments that are no JSON object."""
+    """The calls of an earlier message. Raises `InvalidInput` for arguments that are JSON but no object."""
     return tuple(
         ToolCall(
             call.id,
@@ -150,14 +150,18 @@ def _checked(functions: Sequence[Function], place: str, schema: str) -> tuple[To
 def arguments_of(text: str, param: str) -> str:
     """The arguments of an earlier call as they stand; nothing but blanks are none.
 
-    Raises `InvalidInput` where they are no JSON object, or one that is nested too deeply.
+    They may be no JSON: models write such, and a chat goes on after it. Raises `InvalidInput` where they are
+    JSON that is no object, or is nested too deeply.
     """
     if not text.strip():
         return ""
     try:
-        refuse_deep(msgspec.json.decode(text, type=dict[str, Any]), param)
-    except msgspec.MsgspecError as error:
-        raise InvalidInput(f"'{param}' is no JSON object: {error}.", param=param) from error
+        said = msgspec.json.decode(text)
+    except msgspec.MsgspecError:
+        return text
     except RecursionError as error:
         raise too_deep(param) from error
+    if not isinstance(said, dict):
+        raise InvalidInput(f"'{param}' is no JSON object.", param=param)
+    refuse_deep(said, param)
     return text

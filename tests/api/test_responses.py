@@ -405,7 +405,7 @@ def test_every_kind_of_text_is_read(tiny: Service) -> None:
             "input[0].content[0].text",
         ),
         (
-            {"input": [{"type": "function_call", "call_id": "1", "name": "f", "arguments": "["}]},
+            {"input": [{"type": "function_call", "call_id": "1", "name": "f", "arguments": "[]"}]},
             "invalid_value",
             "input[0].arguments",
         ),

@@ -149,6 +149,14 @@ def test_a_name_may_be_as_long_as_anthropics_and_mcps_are(tiny: Service) -> None
         assert ask(tiny, tools=[{"type": "function", "function": function}]).status_code == status
 
 
+@pytest.mark.parametrize("written", ['{"city": "Paris",}', '{"city": "Par', "city=Paris"])
+def test_a_chat_goes_on_after_a_call_whose_arguments_are_no_json(tiny: Service, written: str) -> None:
+    calls = [{"role": "assistant", "content": None, "tool_calls": [call(written)]}]
+    result = {"role": "tool", "tool_call_id": "1", "content": "These are no JSON."}
+    assert ask(tiny, messages=[*HELLO, *calls, result]).status_code == 200
+    assert prompt(tiny).messages[1].tool_calls == (ToolCall("1", "x", written),)
+
+
 def test_arguments_of_nothing_but_blanks_are_none(tiny: Service) -> None:
     messages = [*HELLO, {"role": "assistant", "tool_calls": [call(" \n")]}, *HELLO]
     assert ask(tiny, messages=messages).status_code == 200

@@ -110,12 +110,20 @@ def _harmonys_thought(message: ChatMessage, thought: str) -> dict[str, str]:
 
 
 def _call(call: ToolCall, marks: Marks) -> dict[str, Any]:
-    arguments = call.arguments if marks.takes_text else json.loads(call.arguments or "{}")
+    arguments = (call.arguments or "{}") if marks.takes_text else _arguments(call.arguments)
     return {
         "id": _id(call.id, marks),
         "type": "function",
         "function": {"name": call.name, "arguments": arguments},
     }
+
+
+def _arguments(text: str) -> Any:
+    """What a call was given. Where that is no JSON, as models write some, it is shown in an object."""
+    try:
+        return json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {"raw_arguments": text}
 
 
 def _id(given: str, marks: Marks) -> str:

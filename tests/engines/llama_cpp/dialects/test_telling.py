@@ -41,6 +41,21 @@ def test_some_families_take_the_arguments_as_text() -> None:
     assert found == {"name": "weather", "arguments": '{"city": "Paris"}'}
 
 
+@pytest.mark.parametrize("sign", ["<tool_call>", "<｜tool▁calls▁begin｜>"])
+def test_arguments_that_are_no_json_are_shown_all_the_same(sign: str) -> None:
+    """A model's mistake that it is told of in the result, so that it can do better."""
+    broken = '{"city": "Paris",}'
+    for given, as_object, as_text in (
+        (broken, {"raw_arguments": broken}, broken),
+        ("[" * 100_000, {"raw_arguments": "[" * 100_000}, "[" * 100_000),
+        ("", {}, "{}"),
+    ):
+        marks = family_of(f"tools {sign}")
+        [found] = template_messages([ChatMessage("assistant", "", (ToolCall("c1", "x", given),))], marks)
+        [call] = found["tool_calls"]
+        assert call["function"]["arguments"] == (as_text if marks.takes_text else as_object)
+
+
 def test_a_template_without_a_word_of_tools_is_told_of_them_in_the_systems() -> None:
     plain = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
     text = chat_format(EngineSettings(), plain, "", "").render(CHAT, [WEATHER])
