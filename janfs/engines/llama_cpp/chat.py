@@ -11,7 +11,7 @@ from janfs.engines.llama_cpp.dialects.telling import (
     one_by_one,
     template_messages,
     template_tools,
-    without_system,
+    ways_to_tell,
 )
 from janfs.engines.llama_cpp.template import ChatTemplate
 from janfs.engines.protocol import ChatMessage, EngineSettings, Tool
@@ -63,16 +63,13 @@ def _templated(template: ChatTemplate, marks: Marks, thinks: bool) -> ChatFormat
             messages, tools = in_words(messages, tools), ()
         if marks.one_call:
             messages = one_by_one(messages)
-        try:
-            return filled(messages, tools)
-        except InvalidInput as refusal:
-            told = without_system(messages)
-            if told is None:
-                raise
+        refusals = []
+        for told in ways_to_tell(messages):
             try:
                 return filled(told, tools)
-            except InvalidInput:
-                raise refusal from None
+            except InvalidInput as refusal:
+                refusals.append(refusal)
+        raise refusals[0]  # what the client did not write it need not hear of
 
     def filled(messages: Sequence[ChatMessage], tools: Sequence[Tool]) -> str:
         found = template_messages(messages, marks)

@@ -73,18 +73,36 @@ def one_by_one(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
     return [message for turn in turns for message in turn]
 
 
-def without_system(messages: Sequence[ChatMessage]) -> list[ChatMessage] | None:
-    """The same chat where the first user says what the system does, as Gemma 2 wants it.
+def ways_to_tell(messages: Sequence[ChatMessage]) -> list[list[ChatMessage]]:
+    """A chat as it is, and then the same for templates that refuse that.
 
-    None where there is nothing to be said, or nobody to say it.
+    Some want users to take turns with the assistant, and some have no role for the system.
     """
+    told = list(messages)
+    ways = [told, _taking_turns(told), _without_system(told), _taking_turns(_without_system(told))]
+    return [way for number, way in enumerate(ways) if way not in ways[:number]]
+
+
+def _without_system(messages: list[ChatMessage]) -> list[ChatMessage]:
+    """The first user says what the system does, where there is one."""
     rules = [message.content for message in messages if message.role == "system"]
     rest = [message for message in messages if message.role != "system"]
     first = next((number for number, message in enumerate(rest) if message.role == "user"), None)
     if not rules or first is None:
-        return None
+        return messages
     rest[first] = replace(rest[first], content="\n\n".join([*rules, rest[first].content]))
     return rest
+
+
+def _taking_turns(messages: list[ChatMessage]) -> list[ChatMessage]:
+    """What users say in a row is said at once."""
+    found: list[ChatMessage] = []
+    for message in messages:
+        if found and message.role == found[-1].role == "user":
+            found[-1] = replace(found[-1], content=f"{found[-1].content}\n\n{message.content}")
+        else:
+            found.append(message)
+    return found
 
 
 def _message(message: ChatMessage, marks: Marks) -> dict[str, Any]:

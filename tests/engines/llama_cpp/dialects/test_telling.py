@@ -99,6 +99,26 @@ def test_where_a_template_knows_no_role_of_the_systems_the_first_user_says_it() 
         chat.render(CHAT[:1])
 
 
+def test_where_a_template_wants_them_to_take_turns_users_say_at_once_what_they_said_in_a_row() -> None:
+    """As those of Gemma and Mistral do, which refuse the chats of many a client."""
+    strict = (
+        "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('roles must alternate') }}{% endif %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+    )
+    hi, system, answer = CHAT[1], CHAT[0], ChatMessage("assistant", "Yes?")
+    chat = chat_format(EngineSettings(), strict, "", "")
+    assert chat.render([hi, answer, hi, hi, hi]) == "[user]Hi[assistant]Yes?[user]Hi\n\nHi\n\nHi"
+    assert chat.render([system, hi, hi, answer]) == "[user]Be kind.\n\nHi\n\nHi[assistant]Yes?"
+    told = chat.render([*CHAT[1:], hi], [WEATHER])
+    assert told.endswith("[user]<tool_response>\nsunny\n</tool_response>\n\nHi"), (
+        "a result, and words after it"
+    )
+    with pytest.raises(InvalidInput, match="roles must alternate"):
+        chat.render([answer, hi])
+    easy = chat_format(EngineSettings(), "{% for m in messages %}[{{ m.content }}]{% endfor %}", "", "")
+    assert easy.render([hi, hi]) == "[Hi][Hi]", "a template that takes them as they are"
+
+
 def test_what_else_a_template_refuses_is_told_as_it_says_it() -> None:
     choosy = (
         "{% for m in messages %}{% if m.role == 'tool' %}"
