@@ -24,7 +24,8 @@ def listed(schema: Schema) -> list[Any] | None:
         schema = both(schema, {"enum": [schema["const"]]})
     if "enum" not in schema:
         return None
-    return [value for value in schema["enum"] if can_be(value, schema)]
+    rest = {name: said for name, said in schema.items() if name != "enum"}  # each of them is one of them
+    return [value for value in schema["enum"] if can_be(value, rest)]
 
 
 def can_be(value: Any, schema: Schema) -> bool:

@@ -79,6 +79,11 @@ def test_what_is_no_schema_or_cannot_be_held_to_is_refused_by_name(schema: Any, 
     assert refused.value.param == "json_schema"
 
 
+def test_an_enum_may_list_very_many_values() -> None:
+    values = [f"value {number}" for number in range(10_000)]
+    assert gbnf_of_schema(json.dumps({"type": "string", "enum": values})).count(" | ") == 9_999
+
+
 def test_a_tool_that_is_not_strict_is_bound_as_far_as_a_grammar_can_say(allows: Allows) -> None:
     tags = {"type": "array", "items": TEXT, "uniqueItems": True}
     parameters = json.dumps(closed(tags=tags, code={"type": "string", "pattern": "(?=x)y"}))
