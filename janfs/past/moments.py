@@ -18,6 +18,7 @@ from janfs.past.checkpoints import Checkpoints
 from janfs.pipeline.recorder import beginning, replay
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_LEAST = timedelta(microseconds=1)  # that two moments of the log are apart
 _OTHER_CLOCKS = timedelta(minutes=5)  # that a caller's clock may be ahead
 _KEPT = 2  # catalogues of the past that are held in memory
 
@@ -39,7 +40,7 @@ def position_before(log: LogReader, when: str, now: datetime) -> int:
     moment = _moment(log, last, when, now)
     if isinstance(moment, int):
         return position_of(moment, last + 1, lambda position: _recorded(log, position)) - 1
-    return position_of(moment - timedelta(microseconds=1), last, lambda position: _recorded(log, position))
+    return position_of(moment, last, lambda position: _recorded(log, position) + _LEAST)
 
 
 def _moment(log: LogReader, head: int, when: str, now: datetime) -> int | datetime:

@@ -151,6 +151,15 @@ def test_what_is_yet_to_come_is_no_moment_of_the_log(tmp_path: Path) -> None:
     log.close()
 
 
+@pytest.mark.parametrize("when", ["0001-01-01T00:00Z", "0001-01-01T00:00+14:00"])
+def test_the_first_moment_there_is_lies_before_everything(tmp_path: Path, when: str) -> None:
+    log = open_log(tmp_path / "log.db", FakeClock())
+    log.append([new_record(Draft("root", RootReturned()))])
+    now = datetime.now(UTC)
+    assert (position_at(log, 1, when, now), position_before(log, when, now)) == (0, 0)
+    log.close()
+
+
 def test_now_is_never_folded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with OpenRoot(tmp_path, FakeClock()) as root:
         live(root.log)
