@@ -8,7 +8,7 @@ from pathlib import Path
 
 from janfs.clock import Clock
 from janfs.errors import InvalidInput, LogCorrupt, LogError
-from janfs.folder import whole
+from janfs.folder import paths, whole
 from janfs.log import lines
 from janfs.log.connection import reader_engine, writer_engine
 from janfs.log.load import load
@@ -60,10 +60,10 @@ def back_up(root: Path, target: Path | None) -> tuple[Path, Verdict]:
     made, `LogCorrupt` for a log that does not stand; no file is left then.
     """
     read_log(root).close()  # a clear answer where there is no log
+    _refuse(target)
     where = RootPaths(root)
     wanted = where.backups / "log.db" if target is None else target
-    part = wanted.with_name(wanted.name + ".part")
-    _refuse(target)
+    part = wanted.with_name(f"{paths.TEMP_PREFIX}{wanted.name}.part")  # what is there under that name is ours
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
         discard(part)

@@ -203,8 +203,19 @@ def test_nothing_is_overwritten(root: Path, tmp_path: Path) -> None:
         with pytest.raises(InvalidInput, match="not overwritten"):
             make(root, tmp_path / "mine")
     assert (tmp_path / "mine").read_text() == "precious"
+    with pytest.raises(InvalidInput, match="not overwritten"):
+        back_up(root, Path())
     with pytest.raises(InvalidInput, match="cannot be"):
         write_out(root, tmp_path / "no such folder" / "x")
+
+
+def test_a_backup_leaves_alone_what_lies_beside_it(root: Path, tmp_path: Path) -> None:
+    for ending in (".part", ".part-wal", ".part.new"):
+        (tmp_path / f"log.db{ending}").write_text("precious")
+    before = {path.name for path in tmp_path.iterdir()}
+    back_up(root, tmp_path / "log.db")
+    assert {path.name for path in tmp_path.iterdir()} == before | {"log.db"}
+    assert (tmp_path / "log.db.part").read_text() == "precious"
 
 
 def test_a_backup_while_events_are_written_is_whole(root: Path, tmp_path: Path) -> None:
