@@ -14,7 +14,7 @@ from msgspec import Struct
 from janfs.downloads.answers import Remote, Unreliable
 from janfs.downloads.part import Part
 from janfs.downloads.sources import Wanted
-from janfs.errors import DownloadError, GgufError
+from janfs.errors import DownloadError, GgufError, GgufTruncated
 from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 from janfs.folder.gguf import read_header
@@ -28,6 +28,7 @@ AT_ONCE = 4  # requests for pieces of one file
 SAVE_EVERY = 2.0  # seconds that a power cut may cost
 TRIES = 6  # in a row that bring nothing, before it is given up
 LONGEST_WAIT = 60.0  # seconds between two tries
+_CLOSED = "the connection was closed before the end"
 
 _log = structlog.get_logger()
 
@@ -128,7 +129,7 @@ async def _piece(web: "Web", wanted: Wanted, part: Part, remote: Remote, number:
                 await asyncio.to_thread(part.save)
                 saved = time.monotonic()
     if remote.size is not None and _rest(part, number) > 0:
-        raise Unreliable("the connection was closed before the end")
+        raise Unreliable(_CLOSED)
 
 
 def _check_range(url: str, answer: "Answer", begin: int, size: int | None) -> None:
@@ -176,13 +177,22 @@ def _finish(root: Path, folder: str, part: Part, expected: str | None, size: int
 
 
 def _check_header(fs: RealFileSystem, source: str, size: int, part: Part) -> None:
-    """An error page that is called a model is not one."""
+    """An error page that is called a model is not one, and neither is a model without its end."""
     with fs.open(source) as file:
         try:
-            read_header(file.read_at, size)
+            end = read_header(file.read_at, size).data_end
         except GgufError as error:
+            if part.size is None and isinstance(error, GgufTruncated):
+                raise Unreliable(_CLOSED) from error
             begins = file.read_at(0, 60)
             part.remove()
             raise DownloadError(
                 f"{part.url} gives no GGUF file: {error.detail} It begins with {begins!r}."
             ) from error
+    if end > size and part.size is None:
+        raise Unreliable(_CLOSED)
+    if end > size:
+        part.remove()
+        raise DownloadError(
+            f"{part.url} is {size:,} bytes long, and by its header should be {end:,}. It was thrown away."
+        )

@@ -25,6 +25,8 @@ from tests.support.patience import PATIENCE
 from tests.support.web import sha256, web
 
 FOLDER = "models/m"
+WHOLE = tiny_gguf("Whole")
+CUT = WHOLE[:-16]
 CONTENT = tiny_gguf("Fetched") + os.urandom(700_000)
 
 
@@ -154,6 +156,21 @@ def test_an_error_page_is_no_model(root: Path) -> None:
     with web() as site, pytest.raises(DownloadError, match=r"no GGUF file.*DOCTYPE"):
         get(root, site.put("m.gguf", b"<!DOCTYPE html><p>Please log in." * 9))
     assert there(root) == []
+
+
+def test_a_model_without_its_end_is_none(root: Path) -> None:
+    with web() as site, pytest.raises(DownloadError, match="by its header should be"):
+        get(root, site.put("m.gguf", CUT))
+    assert there(root) == []
+
+
+def test_a_cut_that_no_length_tells_of_is_seen_by_the_header(root: Path) -> None:
+    with web() as site:
+        get(root, site.put("m.gguf", WHOLE, ranges=False, length=False, cuts=3))
+        assert (root / FOLDER / "m.gguf").read_bytes() == WHOLE
+        (root / FOLDER / "m.gguf").unlink()
+        with pytest.raises(DownloadError, match="closed before the end"):
+            get(root, site.put("m.gguf", CUT, ranges=False, length=False))
 
 
 def test_a_redirect_is_followed_and_the_token_stays_with_the_hub(root: Path) -> None:
