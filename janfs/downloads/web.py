@@ -50,12 +50,10 @@ class Web:
                 total = _number(answer.headers.get("content-length"))
             etag = answer.headers.get("etag", "")
             strong = etag if etag and not etag.startswith("W/") else None
-            return Remote(
-                total,
-                answer.status_code == 206 and total is not None,
-                strong or answer.headers.get("last-modified"),
-                seen.get("sha256"),
-            )
+            validator = strong or answer.headers.get("last-modified")
+            # Without a validator nothing tells whether two pieces are of the same file.
+            ranges = answer.status_code == 206 and total is not None and validator is not None
+            return Remote(total, ranges, validator, seen.get("sha256"))
 
     async def json(self, url: str) -> object:
         """A JSON answer. Raises as `get` does."""

@@ -81,6 +81,13 @@ def test_a_server_that_cannot_do_much_will_do(root: Path, how: dict[str, object]
     assert (root / FOLDER / "m.gguf").read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("etag", [None, 'W/"weak"'])
+def test_a_file_that_nothing_tells_from_another_comes_in_one_piece(root: Path, etag: str | None) -> None:
+    with web() as site:
+        get(root, site.put("m.gguf", CONTENT, etag=etag))
+        assert [headers.get("range") for _, headers in site.asked] == ["bytes=0-0", None]
+
+
 def test_what_was_cut_is_gone_on_with(root: Path) -> None:
     with web() as site:
         get(root, site.put("m.gguf", CONTENT, cuts=7))
