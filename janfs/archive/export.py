@@ -8,7 +8,7 @@ import msgspec
 from janfs.archive import contents as form
 from janfs.archive import history as past
 from janfs.archive.contents import ArchivedFile, Contents
-from janfs.archive.pack import pack
+from janfs.archive.pack import Source, pack
 from janfs.catalogue.catalogue import Catalogue, files_of
 from janfs.catalogue.entries import File, Model
 from janfs.errors import ArchiveError, FolderError
@@ -18,6 +18,7 @@ from janfs.folder.filesystem import FileSystem, Stamp
 from janfs.folder.hashing import hash_file
 from janfs.log.reader import LogReader
 from janfs.log.records import Record
+from janfs.manifest.secrets import as_recorded
 
 _SURE = ("computed", "download", "archive")
 _DEEPEST = 20  # archives of archives of archives
@@ -39,7 +40,8 @@ class Packed:
         )
         documents = {digest: log.document(digest) or b"" for digest in found}
         try:
-            files = [_archived(fs, name, file) for name, file in sorted(named.items())]
+            sources = {name: _source(fs, file) for name, file in named.items()}
+            files = [_archived(fs, name, file, sources[name]) for name, file in sorted(named.items())]
         except (FolderError, OSError) as error:
             raise ArchiveError(f"'{model.id}' cannot be packed now: {error}") from error
         archived = dict(log.archived_streams()).get(model.uid, 0)
@@ -55,7 +57,6 @@ class Packed:
             archived=archived,
             archived_in=log.seam.archive if archived and log.seam is not None else None,
         )
-        sources = {name: (file.path, file.stamp) for name, file in named.items()}
         self._pieces = pack(fs, contents, sources, history, documents)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -124,8 +125,21 @@ def _shown(path: str) -> str:
     return paths.decode_path(path).decode(errors="replace")
 
 
-def _archived(fs: FileSystem, name: str, file: File) -> ArchivedFile:
+def _source(fs: FileSystem, file: File) -> Source:
+    """Where a file's content is; a model.json goes without its secrets, which are not for another machine."""
+    if not paths.is_manifest(file.path):
+        return file.path, file.stamp
+    with fs.open(file.path) as opened:
+        text = opened.read_at(0, file.stamp.size)
+        if opened.stamp() != file.stamp:
+            raise ArchiveError(f"{file.path} changed while it was being packed.")
+    return as_recorded(file.path, text)
+
+
+def _archived(fs: FileSystem, name: str, file: File, source: Source) -> ArchivedFile:
     form.check_name(name)
+    if isinstance(source, bytes):
+        return ArchivedFile(name, len(source), hashlib.sha256(source).hexdigest(), file.stamp.mtime_ns)
     return ArchivedFile(name, file.stamp.size, sha256_of(fs, file), file.stamp.mtime_ns)
 
 

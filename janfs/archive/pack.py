@@ -9,6 +9,8 @@ from janfs.archive.contents import Contents
 from janfs.errors import ArchiveError
 from janfs.folder.filesystem import FileSystem, Stamp
 
+Source = tuple[str, Stamp] | bytes  # a file's path, and what it was when it was hashed; or a content
+
 _STEP = 1024 * 1024  # bytes that are read at once
 _END = bytes(2 * tarfile.BLOCKSIZE)
 
@@ -16,11 +18,11 @@ _END = bytes(2 * tarfile.BLOCKSIZE)
 def pack(
     fs: FileSystem,
     contents: Contents,
-    sources: Mapping[str, tuple[str, Stamp]],
+    sources: Mapping[str, Source],
     history: bytes,
     documents: Mapping[str, bytes],
 ) -> Iterator[bytes]:
-    """The archive, piece by piece; `sources` gives each file's path and what it was when it was hashed.
+    """The archive, piece by piece; `sources` says where each file's content is.
 
     Raises `ArchiveError` when a file changes on the way, and `OSError` as reading does.
     """
@@ -29,9 +31,12 @@ def pack(
     for digest in sorted(documents):
         yield from _member(form.DOCUMENTS + digest, documents[digest])
     for file in contents.files:
-        path, stamp = sources[file.name]
+        source = sources[file.name]
+        if isinstance(source, bytes):
+            yield from _member(form.FILES + file.name, source)
+            continue
         yield _header(form.FILES + file.name, file.size)
-        yield from _content(fs, path, stamp, file.sha256)
+        yield from _content(fs, *source, file.sha256)
         yield _padding(file.size)
     yield _END
 

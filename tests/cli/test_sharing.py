@@ -75,6 +75,20 @@ def test_an_archive_of_a_compacted_log_says_that_its_history_begins_in_the_middl
     assert binaries(there) == binaries(here)
 
 
+@pytest.mark.parametrize("ending", ["}", ""], ids=["sound", "unreadable"])
+def test_a_secret_does_not_go_along(tmp_path: Path, ending: str) -> None:
+    put(tmp_path / "here/models/story/story.gguf")
+    text = '{"name": "Mine", // to the letter\n "api_key": "%s"' + ending
+    (tmp_path / "here/models/story/model.json").write_text(text % "geheim")
+    janfs("organise", *at(tmp_path / "here"))
+    archive = tmp_path / "story.janfs.tar"
+    assert janfs("export", "story", "-o", str(archive), *at(tmp_path / "here")).exit_code == 0
+    assert b"geheim" not in archive.read_bytes()
+    if ending:
+        assert janfs("import", str(archive), *at(tmp_path / "there")).exit_code == 0
+        assert (tmp_path / "there/models/story/model.json").read_text() == text % "***"
+
+
 def test_and_with_one(tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     with ServiceProcess(here) as one, ServiceProcess(there) as other:
