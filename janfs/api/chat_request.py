@@ -50,8 +50,8 @@ class ContentPart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A message of a chat. The role is system, developer (read as system), user, assistant or tool.
 
-    An assistant's may hold calls in place of content, and its `reasoning_content`; a tool's answers the call
-    `tool_call_id`. A last message of the assistant's is gone on with.
+    An assistant's may hold calls or its `reasoning_content`, in place of content or beside it; a tool's
+    answers the call `tool_call_id`. A last message of the assistant's is gone on with.
     """
 
     role: str
@@ -169,9 +169,11 @@ def _message(item: Message, place: str) -> ChatMessage:
     calls = calls_of(item.tool_calls or (), f"{place}.tool_calls")
     if calls and item.role != "assistant":
         raise InvalidInput(f"Only the assistant calls tools, not {place}.", param=f"{place}.tool_calls")
-    content, images = (
-        ("", ()) if calls and item.content is None else _content(item.content, f"{place}.content")
-    )
+    if item.reasoning_content and item.role != "assistant":
+        param = f"{place}.reasoning_content"
+        raise InvalidInput(f"'{param}': only the assistant's thoughts are told.", param=param)
+    wordless = item.content is None and (calls or item.reasoning_content)
+    content, images = ("", ()) if wordless else _content(item.content, f"{place}.content")
     return ChatMessage(
         _ROLES[item.role], content, calls, item.tool_call_id, item.name, item.reasoning_content, images
     )

@@ -210,6 +210,17 @@ def test_a_model_thinks_no_more_than_it_may(tiny: Service, fields: dict[str, Any
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": SCHEMA}}
+
+
+@pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}])
+def test_an_assistant_may_have_thoughts_and_no_words_yet(tiny: Service, content: dict[str, Any]) -> None:
+    last = {"role": "assistant", "reasoning_content": "Hm", **content}
+    assert ask(tiny, messages=[{"role": "user", "content": "x"}, last]).status_code == 200
+    prompt = tiny.pool.asked[-1][1].prompt
+    assert isinstance(prompt, ChatPrompt)
+    assert prompt.messages[-1] == ChatMessage("assistant", "", reasoning="Hm")
+
+
 UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"audio": {"voice": "x"}}, "audio"),
     ({"messages": [{"role": "function", "content": "x"}]}, "messages[0].role"),
@@ -251,6 +262,11 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"messages": []}, "messages"),
     ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),
     ({"messages": [{"role": "user"}]}, "messages[0].content"),
+    ({"messages": [{"role": "assistant", "reasoning_content": ""}]}, "messages[0].content"),
+    (
+        {"messages": [{"role": "user", "content": "x", "reasoning_content": "y"}]},
+        "messages[0].reasoning_content",
+    ),
     ({"messages": [{"content": "x"}]}, "messages[0].role"),
     ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
     ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
