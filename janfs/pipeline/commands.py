@@ -1,6 +1,7 @@
 """What others may ask of the pipeline."""
 
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 
 from msgspec import Struct
 
@@ -81,3 +82,14 @@ class Submitted:
     def __init__(self, command: Command) -> None:
         self.command = command
         self.done: Future[int] = Future()
+
+    def answer(self, outcome: int | Exception) -> None:
+        """Say what became of it, unless that was said before.
+
+        Whoever asked may be gone, and have cancelled the future at this very moment in a thread of theirs.
+        """
+        with suppress(InvalidStateError):
+            if isinstance(outcome, Exception):
+                self.done.set_exception(outcome)
+            else:
+                self.done.set_result(outcome)

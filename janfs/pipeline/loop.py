@@ -173,8 +173,7 @@ class Pipeline:
         self._next_full_look = self._clock.monotonic() + delay
         self._failures = min(self._failures + 1, 10)
         for item in commands:
-            if not item.done.done():
-                item.done.set_exception(error or PipelineFailed(retry_after=delay))
+            item.answer(error or PipelineFailed(retry_after=delay))
         self._publish(failing)
 
     def _tick(self, hints: set[str], commands: list[Submitted]) -> None:
@@ -192,8 +191,7 @@ class Pipeline:
             self._failures = 0
         self._publish()
         for item in commands:
-            if not item.done.done():
-                item.done.set_result(self.catalogue.position)
+            item.answer(self.catalogue.position)
 
     def _look(self, everything: bool, hints: set[str]) -> bool:
         """Record what is different; whether there was anything to look at, and it could be seen."""

@@ -73,7 +73,7 @@ class Orders:
                 self._obey_one(item.command)
                 self._check_known(item.command)
             except REFUSALS as error:
-                item.done.set_exception(error)
+                item.answer(error)
 
     def _check_known(self, command: Command) -> None:
         """Raises `FolderError` for a model of which something could not be applied, just now or before, or of

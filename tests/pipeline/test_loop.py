@@ -241,6 +241,14 @@ def test_a_command_that_could_not_be_recorded_says_so(world: World) -> None:
     assert world.pipeline.snapshot.failing is None
 
 
+def test_who_is_gone_when_a_command_is_refused_harms_nobody_else(world: World) -> None:
+    refused, other = Submitted(commands.Delete("nobody", "api:test")), Submitted(stopped(1))
+    assert refused.done.cancel()
+    world.pipeline.tick([], [refused, other])
+    assert other.done.result(0) == world.log.head.position
+    assert world.pipeline.snapshot.failing is None
+
+
 def test_a_thread_of_its_own_does_not_spin(world: World) -> None:
     """With nothing due it waits; with something stuck it waits for its time, not at full speed."""
     world.fs.read_only = True
