@@ -9,19 +9,21 @@ A value is JSON, or plain text where the argument is one.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from types import NoneType
+from typing import Any, Literal, NamedTuple, NoReturn
 
 from janfs.engines.llama_cpp.schemas.merging import target
 from janfs.engines.llama_cpp.schemas.rules import SchemaError
 from janfs.engines.protocol import Tool
 
-TextArguments = Mapping[str, frozenset[str]]
-"""Which arguments of each tool are texts."""
+TextArguments = Mapping[str, Mapping[str, bool]]
+"""Which arguments of each tool are texts, and whether they may also be null."""
 
 UNMARKED = "<function="
 """What a call begins with that no mark stands before."""
 
 _HEAD = re.compile(UNMARKED + r"([A-Za-z0-9_.:-]{0,128})(>|\Z)")
+_KINDS: Mapping[str, type] = {"string": str, "null": NoneType}
 _WORDS = {"True": "true", "False": "false", "None": "null"}  # Qwen's templates show values as Python does
 
 
@@ -54,13 +56,17 @@ _SHAPES = (
 
 
 def text_arguments(tools: Sequence[Tool]) -> TextArguments:
-    """Which arguments are texts by their tools' schemas."""
+    """Those by the tools' schemas."""
     found = {}
     for tool in tools:
         root = json.loads(tool.parameters)
         properties = root.get("properties")
         known = properties.items() if isinstance(properties, dict) else ()
-        found[tool.name] = frozenset(name for name, schema in known if _may_be_text(schema, root, set()))
+        found[tool.name] = {
+            name: _may_be("null", schema, root, set())
+            for name, schema in known
+            if _may_be("string", schema, root, set())
+        }
     return found
 
 
@@ -84,11 +90,11 @@ def tagged_call(text: str, start: int, texts: TextArguments) -> TaggedCall | Non
     return None
 
 
-def _read(text: str, head: re.Match[str], shape: _Shape, texts: frozenset[str]) -> TaggedCall:
+def _read(text: str, head: re.Match[str], shape: _Shape, texts: Mapping[str, bool]) -> TaggedCall:
     arguments, at = "", head.end()
     while (argument := shape.argument.match(text, at)) is not None:
-        key, value = argument[1].strip(), argument[2]
-        arguments += f"{', ' if arguments else '{'}{_quoted(key)}: {_value(value, is_text=key in texts)}"
+        key = argument[1].strip()
+        arguments += f"{', ' if arguments else '{'}{_quoted(key)}: {_value(argument[2], texts.get(key))}"
         at = argument.end()
     end = shape.end.match(text, at)
     if end is None:
@@ -96,15 +102,17 @@ def _read(text: str, head: re.Match[str], shape: _Shape, texts: frozenset[str]) 
     return TaggedCall(head[1], f"{arguments or '{'}}}", end.end())
 
 
-def _value(said: str, *, is_text: bool) -> str:
+def _value(said: str, or_null: bool | None) -> str:
+    """A value as JSON: a text, or null too where that is told of it, or any value."""
     bare = said.strip()
     bare = _WORDS.get(bare, bare)
-    try:
-        if not is_text:
+    if or_null is None or (or_null and bare == "null"):
+        try:
             json.loads(bare, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            pass
+        else:
             return bare
-    except (ValueError, RecursionError):
-        pass
     return _quoted(said)
 
 
@@ -116,21 +124,23 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _may_be_text(schema: Any, root: Any, seen: set[str]) -> bool:
-    """Whether a text fits a schema within `root`; references that were `seen` say nothing new."""
+def _may_be(kind: Literal["string", "null"], schema: Any, root: Any, seen: set[str]) -> bool:
+    """Whether a value of a kind fits a schema within `root`; references that were `seen` say nothing new."""
     if not isinstance(schema, dict):
         return False
     types, ref = schema.get("type"), schema.get("$ref")
-    if types == "string" or (isinstance(types, list) and "string" in types):
+    if types == kind or (isinstance(types, list) and kind in types):
+        return True
+    if kind == "null" and schema.get("nullable") is True:
         return True
     among = [schema["const"]] if "const" in schema else schema.get("enum")
-    if isinstance(among, list) and among and all(isinstance(each, str) for each in among):
+    if isinstance(among, list) and among and all(isinstance(each, _KINDS[kind]) for each in among):
         return True
     if isinstance(ref, str) and ref not in seen:
         seen.add(ref)
         try:
-            return _may_be_text(target(root, ref), root, seen)
+            return _may_be(kind, target(root, ref), root, seen)
         except SchemaError:  # who binds answers to it refuses it
             return False
     ways = [schema.get(word) for word in ("anyOf", "oneOf", "allOf")]
-    return any(_may_be_text(way, root, seen) for some in ways if isinstance(some, list) for way in some)
+    return any(_may_be(kind, way, root, seen) for some in ways if isinstance(some, list) for way in some)

@@ -11,6 +11,7 @@ from janfs.engines.llama_cpp.dialects import harmony
 from janfs.engines.llama_cpp.dialects.marks import GENERIC, THOUGHTS, Marks, family_of
 from janfs.engines.llama_cpp.dialects.reading import Call, Reader, Said, reader
 from janfs.engines.llama_cpp.dialects.stream import PartStream
+from janfs.engines.llama_cpp.dialects.tagged import TextArguments
 from janfs.engines.protocol import CallDelta, ReasoningDelta, TextDelta
 
 TEMPLATES = {
@@ -27,7 +28,7 @@ FAMILIES = {name: family_of(template) for name, template in TEMPLATES.items()}
 
 CITY = '{"city": "Paris, } \\"x\\""}'
 WEATHER, TIME = Call("weather", CITY), Call("time", "{}")
-TEXTS = {"weather": frozenset({"city"}), "time": frozenset[str]()}
+TEXTS: TextArguments = {"weather": {"city": False}, "time": {}}
 # What each family writes for some words and two calls.
 WRITTEN = {
     "hermes": f'Let me see.\n<tool_call>\n{{"name": "weather", "arguments": {CITY}}}\n</tool_call>\n'
