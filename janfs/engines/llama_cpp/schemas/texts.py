@@ -45,6 +45,7 @@ _DATE = f"([0-9]{{4}}-({_MONTHS}|02-(0[1-9]|1[0-9]|2[0-8]))|{_LEAP_YEAR}-02-29)"
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{3})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 _UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_MAILBOX = r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*"
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DAYS = "([0-9]{1,9}Y([0-9]{1,9}M)?([0-9]{1,9}D)?|[0-9]{1,9}M([0-9]{1,9}D)?|[0-9]{1,9}D)"
 _HOURS = "T([0-9]{1,9}H([0-9]{1,9}M)?([0-9]{1,9}S)?|[0-9]{1,9}M([0-9]{1,9}S)?|[0-9]{1,9}S)"
@@ -55,8 +56,10 @@ _FORMATS = {
     "duration": f"P([0-9]{{1,9}}W|{_DAYS}({_HOURS})?|{_HOURS})",
     **{f"uuid{version}": _UUID for version in ("", 1, 2, 3, 4, 5)},
     "ipv4": rf"{_BYTE}(\.{_BYTE}){{3}}",
-    "email": rf"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*@({_LABEL}\.)+[A-Za-z]{{2,63}}",
+    "email": rf"{_MAILBOX}@({_LABEL}\.)+[A-Za-z]{{2,63}}",
 }
+_BOUNDED = {"email": rf"{_MAILBOX}@([A-Za-z0-9]+(-+[A-Za-z0-9]+)*\.)+[A-Za-z]{{2,}}"}
+"""Formats that count, but where a text is counted anyway: the two together would take too large a grammar."""
 _LOOKS_AROUND = {
     "email": (
         r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]"
@@ -81,7 +84,8 @@ def text(rules: Rules, schema: dict[str, Any], *, strict: bool) -> str:
     least, most = schema.get("minLength", 0), schema.get("maxLength")
     pattern, form = schema.get("pattern"), schema.get("format")
     if form in _FORMATS and pattern in (None, _LOOKS_AROUND.get(form)):
-        pattern = f"^{_FORMATS[form]}$"
+        own = _FORMATS if most is None else _FORMATS | _BOUNDED
+        pattern = f"^{own[form]}$"
     if pattern is None:
         return rules.add(f'"\\"" {repeated(rules.add(CHARACTER), least, most)} "\\""')
     try:

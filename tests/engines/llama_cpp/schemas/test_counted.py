@@ -45,6 +45,14 @@ def test_a_slug_of_some_length_is_one_and_has_it(allows: Allows) -> None:
     assert_just(allows, slug, ['"a-b"', whole], ['"ab"', '"a-"', '"a--b"', '"abc-"', f'"a{whole[1:]}'])
 
 
+def test_an_email_may_be_of_some_length(allows: Allows) -> None:
+    email = {"type": "string", "format": "email", "maxLength": 254}
+    whole = f'"a@{"b." * 125}ac"'
+    assert_just(
+        allows, email, ['"a.b@c-d.org"', whole], ['"a@b"', '"a@-b.org"', '"a@b-.org"', f'"a{whole[1:]}']
+    )
+
+
 def test_characters_that_json_escapes_count_as_one(allows: Allows) -> None:
     schema = {"type": "string", "pattern": "^x", "maxLength": 3}
     assert_just(allows, schema, ['"x\\n\\""', '"x\\u00e4b"', '"x\\ud83d\\ude00b"'], ['"x\\n\\"c"', '"xabc"'])
