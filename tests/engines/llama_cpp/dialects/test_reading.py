@@ -2,9 +2,10 @@
 
 import itertools
 import json
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from janfs.engines.llama_cpp.dialects import harmony
@@ -132,6 +133,26 @@ def test_of_an_answer_that_was_begun_only_what_is_new_is_told_but_calls_are_told
     assert reads(name)(begun, True).content[:words] == whole.content[:words], "words are missing"
     if whole.content in begun:
         assert told.content == "", "words were told that the client has sent itself"
+
+
+ODD = st.sampled_from(
+    [*'"\\{}[],:\n\té a<|', "</tool_call>", "<tool_call>", "[ARGS]", "```", '"name": "x"', "😀"]
+)
+ODDITIES = st.lists(ODD, max_size=6).map("".join)
+ARGUMENTS = st.dictionaries(ODDITIES, ODDITIES | st.integers() | st.lists(ODDITIES, max_size=2), max_size=3)
+
+
+@pytest.mark.parametrize("name", [name for name in WRITTEN if CITY in WRITTEN[name]])
+@given(arguments=ARGUMENTS, indent=st.none() | st.just(1), escaped=st.booleans(), size=st.integers(1, 9))
+@settings(max_examples=30, deadline=None)
+def test_arguments_come_letter_for_letter_whatever_is_in_them(
+    name: str, arguments: Any, *, indent: int | None, escaped: bool, size: int
+) -> None:
+    said = json.dumps(arguments, indent=indent, ensure_ascii=escaped)
+    text = WRITTEN[name].replace(CITY, said)
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    whole = Said("Let me see.", "", (Call("weather", said), TIME))
+    assert put_together(PartStream(reads(name)), pieces) == reads(name)(text, True) == whole
 
 
 def test_a_thought_that_was_begun_is_gone_on_with() -> None:
