@@ -45,6 +45,7 @@ _DATE = f"([0-9]{{4}}-({_MONTHS}|02-(0[1-9]|1[0-9]|2[0-8]))|{_LEAP_YEAR}-02-29)"
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{3})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 _UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_NAMED = re.compile(r"\\.|\[(?:[^\]\\]|\\.)*\]|\(\?<(?![=!])", re.DOTALL)
 _MAILBOX = r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*"
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DAYS = "([0-9]{1,9}Y([0-9]{1,9}M)?([0-9]{1,9}D)?|[0-9]{1,9}M([0-9]{1,9}D)?|[0-9]{1,9}D)"
@@ -101,7 +102,12 @@ def text(rules: Rules, schema: dict[str, Any], *, strict: bool) -> str:
 def finds(pattern: str, text: str) -> bool:
     """Whether a regular expression is found in a text. Raises `SchemaError` for what is none."""
     with _reading(pattern):
-        return re.search(pattern, text, re.ASCII) is not None
+        return re.search(_as_python_has_it(pattern), text, re.ASCII) is not None
+
+
+def _as_python_has_it(pattern: str) -> str:
+    """A pattern of JSON Schema, which is JavaScript's, with its named groups, `(?<name>…)`, as here."""
+    return _NAMED.sub(lambda part: "(?P<" if part[0] == "(?<" else part[0], pattern)
 
 
 @contextmanager
@@ -138,7 +144,7 @@ class _Pattern:
 
     def __init__(self, rules: Rules, pattern: str, least: int, most: int | None) -> None:
         with _reading(pattern):
-            parsed = reading.parse(pattern)
+            parsed = reading.parse(_as_python_has_it(pattern))
         self._rules, self._pattern = rules, pattern
         self._character = rules.add(CHARACTER)
         ways, shortest, longest = self._whole(parsed)

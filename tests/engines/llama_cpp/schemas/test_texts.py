@@ -60,6 +60,9 @@ ZOD = {
             ['"a..b@d.org"', '"a@b"'],
         ),
         ({"type": "string", "format": "duration", "pattern": ZOD["duration"]}, ['"P3DT4H"'], ['"P1DT"']),
+        ({"type": "string", "pattern": r"^(?<year>\d{4})$"}, ['"2024"'], ['"24"']),
+        ({"type": "string", "pattern": r"^[(?<]\(?<x$"}, ['"(<x"', '"?(<x"'], ['"P(<x"']),
+        ({"enum": ["2024", "24"], "pattern": r"^(?<year>\d{4})$"}, ['"2024"'], ['"24"']),
         ({"type": "string", "format": "of our own"}, ['"x"'], ["1"]),
         (
             {"type": "string", "maxLength": 2},
