@@ -37,10 +37,11 @@ def head(root: Path, as_json: bool) -> None:
 @root_option
 def guard(root: Path) -> None:
     """Put the guards back that keep the log append-only, if its content is what was written."""
-    from janfs.errors import LogCorrupt
+    from janfs.errors import LogCorrupt, LogError
     from janfs.log.connection import writer_engine
     from janfs.log.guards import renew_guards, wrong_guards
     from janfs.log.lock import RootLock
+    from janfs.log.seam import has_seam
     from janfs.log.verify import verify
     from janfs.root import RootPaths, read_log
 
@@ -53,6 +54,10 @@ def guard(root: Path) -> None:
         if not verdict.ok:
             raise LogCorrupt(f"The guards were left as they are: {verdict.complaint} {WAY_OUT}")
         with writer.begin() as connection:
+            if not has_seam(connection):
+                raise LogError(
+                    "The log has an older janfs's tables and guards; `janfs rebuild` brings both to today's."
+                )
             wrong = wrong_guards(connection)
             if wrong:
                 renew_guards(connection)

@@ -14,6 +14,8 @@ from tests.fakes.clock import FakeClock
 from tests.log.kit import by_hand
 from tests.support.lives import live
 
+RELEASED = Path(__file__).parents[1] / "log" / "released"
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -76,6 +78,17 @@ def test_guards_that_were_dropped_are_put_back_where_the_content_stands(root: Pa
     with closing(sqlite3.connect(database)) as connection:
         triggers = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").fetchone()
     assert triggers == (0,), "a damaged log must not look as if it had been guarded all along"
+
+
+def test_the_guards_of_an_older_release_are_left_to_the_new_tables(tmp_path: Path) -> None:
+    database = RootPaths(tmp_path).database
+    database.parent.mkdir()
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executescript((RELEASED / "0001-lived.sql").read_text())
+    refused = janfs(tmp_path, "log", "guard")
+    assert (refused.exit_code, "`janfs rebuild`" in refused.output) == (1, True), refused.output
+    assert janfs(tmp_path, "rebuild").exit_code == 0
+    assert janfs(tmp_path, "log", "guard").output == "The guards are as they should be.\n"
 
 
 def test_a_log_goes_out_and_comes_in_and_a_backup_goes_back(root: Path, tmp_path: Path) -> None:
