@@ -28,6 +28,7 @@ AT_ONCE = 4  # requests for pieces of one file
 SAVE_EVERY = 2.0  # seconds that a power cut may cost
 TRIES = 6  # in a row that bring nothing, before it is given up
 LONGEST_WAIT = 60.0  # seconds between two tries
+LONGEST_ASKED = 900.0  # seconds that a server may ask for
 _CLOSED = "the connection was closed before the end"
 
 _log = structlog.get_logger()
@@ -74,7 +75,7 @@ async def fetch(
             best = max(best, part.done)
             if failed >= TRIES:
                 raise DownloadError(f"{wanted.url}: {error.reason}, {TRIES} times in a row.") from error
-            pause = min(LONGEST_WAIT, max(error.after or 0.0, wait * 2**failed))
+            pause = max(min(error.after or 0.0, LONGEST_ASKED), min(wait * 2**failed, LONGEST_WAIT))
             _log.info("download-interrupted", url=wanted.url, reason=error.reason, seconds=pause)
             await asyncio.sleep(pause)
         except OSError as error:

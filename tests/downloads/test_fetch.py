@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,27 @@ def test_a_server_that_is_busy_is_asked_again(root: Path) -> None:
     with web() as site:
         get(root, site.put("m.gguf", CONTENT, status=[503, 429, 500], headers={"Retry-After": "0"}))
     assert (root / FOLDER / "m.gguf").read_bytes() == CONTENT
+
+
+ASKED = [("0", 0, 1), ("300", 300, 300), ("99999", 900, 900), ("-5", 0, 1), ("soon", 0, 1)]
+ASKED += [("in 300", 200, 300), ("in -300", 0, 1)]
+
+
+@pytest.mark.parametrize(("asked", "least", "most"), ASKED)
+def test_a_server_is_asked_again_when_it_says_so(
+    root: Path, monkeypatch: pytest.MonkeyPatch, asked: str, least: float, most: float
+) -> None:
+    if asked.startswith("in"):
+        asked = formatdate(time.time() + int(asked.removeprefix("in")), usegmt=True)
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr("janfs.downloads.fetch.asyncio.sleep", sleep)
+    with web() as site:
+        get(root, site.put("m.gguf", CONTENT, status=[429], headers={"Retry-After": asked}))
+    assert least <= pauses[0] <= most
 
 
 def test_a_server_that_stays_busy_is_given_up_and_what_came_is_kept(root: Path) -> None:
