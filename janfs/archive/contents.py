@@ -19,6 +19,7 @@ MOST_FILES = 10_000
 MOST_CONTENTS = 16 * 1024 * 1024  # bytes of the first member
 MOST_HISTORY = 1024 * 1024 * 1024  # bytes
 MOST_DOCUMENT = 16 * 1024 * 1024  # bytes of one model.json
+MOST_DOCUMENTS = 1024 * 1024 * 1024  # bytes of all of them, which are in memory until they are in the log
 _DEEPEST = 8
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -105,8 +106,11 @@ def _check(contents: Contents) -> None:
     if wrong is not None:
         raise ArchiveError(f"{wrong!r} is no SHA-256.")
     sizes = [contents.history_size, *contents.documents.values(), *(file.size for file in contents.files)]
-    too_much = contents.history_size > MOST_HISTORY or any(
-        size > MOST_DOCUMENT for size in contents.documents.values()
+    texts = contents.documents.values()
+    too_much = (
+        contents.history_size > MOST_HISTORY
+        or max(texts, default=0) > MOST_DOCUMENT
+        or sum(texts) > MOST_DOCUMENTS
     )
     if min(sizes) < 0 or too_much or min(contents.events, contents.archived) < 0:
         raise ArchiveError("It gives sizes that cannot be.")

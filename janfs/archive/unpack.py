@@ -66,7 +66,8 @@ def unpack(archive: Path, folder: Path) -> Unpacked:
 
 def _unpack(tar: tarfile.TarFile, folder: Path, size: int) -> Unpacked:
     contents = form.decode(_read(tar, _next(tar, form.CONTENTS), form.MOST_CONTENTS))
-    announced = sum(file.size for file in contents.files) + contents.history_size
+    files = sum(file.size for file in contents.files)
+    announced = files + contents.history_size + sum(contents.documents.values())
     if announced > size:
         raise ArchiveError(f"It announces {announced:,} bytes and has {size:,}.")
     history = _checked(tar, form.HISTORY, contents.history_size, contents.history)

@@ -228,6 +228,16 @@ def test_what_is_no_archive_is_refused(raw: bytes, tmp_path: Path) -> None:
     refuses(raw, tmp_path)
 
 
+TOO_MANY = {f"{number:064}": 2**24 for number in range(65)}
+
+
+@pytest.mark.parametrize(("texts", "word"), [(TOO_MANY, "sizes"), ({"1" * 64: 2**20}, "announces")])
+def test_texts_that_would_fill_the_memory_are_refused(
+    texts: dict[str, int], word: str, tmp_path: Path
+) -> None:
+    refuses(rewritten(lambda head: head.update(documents=texts)), tmp_path, word)
+
+
 @pytest.mark.parametrize("name", ["readme.MD", "sub", "SUB", "sub/NOTES.txt", "m.gguf/x", "m.gguf/x/y"])
 def test_a_name_that_another_file_stands_in_the_way_of_is_refused(name: str, tmp_path: Path) -> None:
     refuses(
