@@ -115,6 +115,10 @@ BROKEN: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
     "an event left out": (lambda text: [*text[:-3], *text[-2:]], "something is missing"),
     "two events changed places": (lambda text: [*text[:-2], text[-1], text[-2]], "something is missing"),
     "twice": (lambda text: [*text, *text], "second log"),
+    "nested": (
+        lambda text: [text[0], b'{"line":"event","x":' + b"[" * 100_000],
+        "line 2: it makes no sense",
+    ),
     "no documents": (lambda text: [line for line in text if b'"document"' not in line], "it names, is gone"),
     "another document": (
         lambda text: [line.replace(b"m0", b"m9") if b'"document"' in line else line for line in text],

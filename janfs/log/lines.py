@@ -154,7 +154,7 @@ def read(lines: Iterable[bytes], name: str) -> Iterator[Line]:
             end = f"at position {chain.position}" if header is not None else "before it begins"
             wanted = f", not at {header.until}" if header is not None else ""
             raise LogCorrupt(f"It ends {end}{wanted}: something is missing.")
-    except (LogCorrupt, msgspec.MsgspecError, ValueError) as error:
+    except (LogCorrupt, msgspec.MsgspecError, ValueError, RecursionError) as error:
         reason = error.detail if isinstance(error, LogCorrupt) else f"it makes no sense: {error}"
         raise LogCorrupt(f"{name}, line {number}: {reason}") from error
 
