@@ -43,7 +43,7 @@ class Part:
         self.validator: str | None = None
         self.pieces: list[int] = [0]
         self._descriptor = -1
-        self._saving = threading.Lock()
+        self._saving = threading.RLock()  # a cancelled download may leave a thread behind that saves
 
     @property
     def done(self) -> int:
@@ -105,15 +105,17 @@ class Part:
 
     def close(self) -> None:
         """Close the file; what is here stays."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        with self._saving:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
 
     def remove(self) -> None:
         """Forget all of it."""
-        self.close()
-        for path in (self.note, self.data, unfinished(self.note)):
-            path.unlink(missing_ok=True)
+        with self._saving:
+            self.close()
+            for path in (self.note, self.data, unfinished(self.note)):
+                path.unlink(missing_ok=True)
 
     def forget_wish(self) -> None:
         """Keep no note of a file of which nothing has come."""

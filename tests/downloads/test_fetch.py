@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from email.utils import formatdate
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from janfs.downloads import fetch as fetching
 from janfs.downloads import part as parts
+from janfs.downloads.answers import Remote
 from janfs.downloads.fetch import Fetched, fetch
 from janfs.downloads.guard import Policy
 from janfs.downloads.part import Part, parts_in, sweep
@@ -342,6 +344,27 @@ def test_a_download_that_is_killed_again_and_again_goes_on_and_comes_whole(root:
     assert (root / FOLDER / "m.gguf").read_bytes() == CONTENT
     sweep(root / FOLDER)
     assert there(root) == ["m.gguf"]
+
+
+def test_what_is_removed_while_it_is_saved_stays_removed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saving, go_on = threading.Event(), threading.Event()
+
+    def sync(_: int) -> None:
+        saving.set()
+        go_on.wait(PATIENCE)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    part = Part(root / FOLDER, "http://x/m.gguf", "m.gguf")
+    part.open(Remote(None, False, None, None))
+    saver, remover = threading.Thread(target=part.save), threading.Thread(target=part.remove)
+    saver.start()
+    assert saving.wait(PATIENCE)
+    remover.start()
+    remover.join(0.1)  # it is done by then, or waits
+    go_on.set()
+    saver.join()
+    remover.join()
+    assert there(root) == [], "a note of it would have it fetched again at the next start"
 
 
 def test_what_no_note_speaks_of_is_swept_away(root: Path) -> None:
