@@ -155,14 +155,14 @@ def _object(text: str, start: int) -> tuple[Call | None, int | None]:
     start = _skip(text, start)
     if text[start : start + 1] != "{":
         return None, None
-    end = end_of(text, start)
-    arguments = _ARGUMENTS.search(text, start, len(text) if end is None else end)
-    before = len(text) if arguments is None else arguments.start()
-    name = _NAME.search(text, start, before)
-    if arguments is None:
-        whole = name is not None and end is not None
-        return (Call(string(name[1]), "{}") if whole and name is not None else None), end
+    arguments = _ARGUMENTS.search(text, start)
+    end = end_of(text if arguments is None else text[: arguments.start()], start)
+    if arguments is None or end is not None:
+        name = _NAME.search(text, start, len(text) if end is None else end)
+        return (Call(string(name[1]), "{}") if name is not None and end is not None else None), end
+    name = _NAME.search(text, start, arguments.start())
     closed = end_of(text, arguments.end())
+    end = None if closed is None else end_of(text, start)  # while they are written, that is all to look at
     if closed is not None and text[_skip(text, closed) :][:1] not in ("", ",", "}"):
         end = closed  # the bracket behind them was forgotten
     if name is None and closed is not None:

@@ -3,9 +3,11 @@
 import json
 import re
 
-_PART = re.compile(r'"(?:[^"\\]+|\\(?:.|\Z))*(?P<closed>"?)|[{}\[\]]', re.DOTALL)  # a string or a bracket
+_PART = re.compile(  # a string or a bracket
+    r'"[^"\\]*+(?:\\(?:.|\Z)[^"\\]*+)*+(?P<closed>"?)|[{}\[\]]', re.DOTALL
+)
 _WORD = re.compile(r'[^\s"{}\[\],:]+(?=[\s}\],])')
-_CONTROL = re.compile(r"[\0-\x1f]")
+_ESCAPES = {control: json.dumps(control)[1:-1] for control in map(chr, range(0x20))}
 _OPENED_BY = {"}": "{", "]": "["}
 _decoder = json.JSONDecoder(strict=False)
 
@@ -35,7 +37,15 @@ def end_of(text: str, start: int) -> int | None:
 
 def escaped(text: str) -> str:
     """JSON, or the beginning of it, with line breaks and the like in its strings escaped as they must be."""
-    return _PART.sub(lambda part: _CONTROL.sub(_escape, part[0]), text) if _CONTROL.search(text) else text
+    found = [control for control in _ESCAPES if control in text]
+
+    def escape(part: re.Match[str]) -> str:
+        said = part[0]
+        for control in found:
+            said = said.replace(control, _ESCAPES[control])
+        return said
+
+    return _PART.sub(escape, text) if found else text
 
 
 def string(quoted: str) -> str:
@@ -45,7 +55,3 @@ def string(quoted: str) -> str:
     except ValueError:
         said = quoted[1:-1]
     return said.encode("utf-8", "replace").decode()
-
-
-def _escape(character: re.Match[str]) -> str:
-    return json.dumps(character[0])[1:-1]
