@@ -121,7 +121,7 @@ def _from_chat(
     thinking = head.rstrip().endswith(marks.thought[0])
     if form is not None and marks.bare_json:
         marks = replace(marks, bare_json=False)  # an answer of JSON is no call, so a call says what it is
-    if form is not None or prompt.must_call or any(tool.strict for tool in prompt.tools):
+    if marks.unmarked and (form or prompt.must_call or any(tool.strict for tool in prompt.tools)):
         marks = replace(marks, unmarked=False)  # a grammar has calls with their marks
     if marks is HARMONY:
         read: Reader = harmony.read

@@ -114,10 +114,10 @@ def test_what_only_looks_like_a_count_is_none(tiny: NativeModel) -> None:
 @pytest.mark.parametrize(
     "schema",
     [
-        '{"type": "string", "maxLength": 1000000000}',
+        '{"type": "string", "minLength": 1000000000}',
         '{"type": "string", "minLength": 5, "maxLength": 3}',
         '{"type": "array", "items": {"type": "integer"}, "minItems": 9, "maxItems": 2}',
-        '{"type": "string", "pattern": "^a{100000}$"}',
+        '{"type": "string", "pattern": "^a{10000000}$"}',
         "{",
         '{"type": "nothing"}',
         '{"$ref": "https://example.org/schema.json"}',
