@@ -118,8 +118,8 @@ async def _piece(web: "Web", wanted: Wanted, part: Part, remote: Remote, number:
     async with web.get(wanted.url, headers) as (answer, _):
         if remote.ranges:
             _check_range(wanted.url, answer, begin, remote.size)
-        if "content-encoding" in answer.headers:
-            raise DownloadError(f"{wanted.url} comes encoded ({answer.headers['content-encoding']}).")
+        if answer.encoding is not None:
+            raise DownloadError(f"{wanted.url} comes encoded ({answer.encoding}).")
         saved = time.monotonic()
         async for data in answer.pieces():
             most = len(data) if remote.size is None else max(0, _rest(part, number))

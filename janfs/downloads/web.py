@@ -48,7 +48,7 @@ class Web:
         """What a server says of a file, by asking for its first byte. Raises as `get` does."""
         async with self.get(url, {"Range": "bytes=0-0"}) as (answer, seen):
             total = _total(answer.headers.get("content-range")) if answer.status_code == 206 else None
-            if answer.status_code == 200 and "content-encoding" not in answer.headers:
+            if answer.status_code == 200 and answer.encoding is None:
                 total = _number(answer.headers.get("content-length"))
             etag = answer.headers.get("etag", "")
             strong = etag if etag and not etag.startswith("W/") else None
@@ -110,6 +110,12 @@ class Answer:
         self.raw = raw
         self.status_code = raw.status_code
         self.headers = raw.headers
+
+    @property
+    def encoding(self) -> str | None:
+        """How the body is encoded; None where it is the file itself, which some servers call `identity`."""
+        said = self.headers.get("content-encoding", "").strip()
+        return said if said.lower() not in ("", "identity") else None
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises `Unreliable` when it breaks off."""

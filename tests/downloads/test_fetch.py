@@ -292,6 +292,17 @@ def test_a_disk_that_is_full_even_for_the_note_is_told_and_the_part_let_go(
     assert not [path for path in opened if path.startswith(str(root))], "its bytes stay on the disk for ever"
 
 
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_file_that_comes_encoded_is_refused_and_one_that_says_that_it_does_not_is_taken(
+    root: Path, ranges: bool
+) -> None:
+    with web() as site:
+        with pytest.raises(DownloadError, match=r"comes encoded \(gzip\)"):
+            get(root, site.put("m.gguf", CONTENT, ranges=ranges, headers={"Content-Encoding": "gzip"}))
+        get(root, site.put("m.gguf", CONTENT, ranges=ranges, headers={"Content-Encoding": "identity"}))
+    assert (root / FOLDER / "m.gguf").read_bytes() == CONTENT
+
+
 def test_nothing_is_overwritten(root: Path) -> None:
     (root / FOLDER / "m.gguf").write_bytes(b"mine")
     with web() as site, pytest.raises(DownloadError, match="exists already"):
