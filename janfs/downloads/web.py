@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from janfs.downloads.guard import Policy, check_url
 from janfs.downloads.hub import address as hub_address
 from janfs.downloads.transport import GuardedTransport
 from janfs.errors import DownloadError
+from janfs.retry_after import seconds_of
 
 _REDIRECTS = 10
 _TIMEOUTS = httpx.Timeout(30.0, connect=15.0)
@@ -148,7 +148,7 @@ def _check(answer: httpx.Response, url: str) -> None:
     if status == 416:
         raise Unreliable("the file has become shorter")
     if status == 429 or status >= 500 or status == 408:
-        raise Unreliable(f"{host} answers with status {status}", _seconds(answer.headers.get("retry-after")))
+        raise Unreliable(f"{host} answers with status {status}", seconds_of(answer.headers, time.time()))
     raise DownloadError(f"{url} is not there: {host} answers with status {status}.")
 
 
@@ -175,16 +175,6 @@ def _total(content_range: str | None) -> int | None:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isascii() and text.isdigit() else None
-
-
-def _seconds(text: str | None) -> float | None:
-    """How long a server asks to wait: a number, or a date."""
-    if text is None or text.isdigit():
-        return _number(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
 
 
 def _words(error: Exception) -> str:

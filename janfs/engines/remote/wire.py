@@ -4,8 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -17,6 +15,7 @@ from janfs.engines.remote.model import Key
 from janfs.engines.remote.pieces import MOST_BYTES, Piece, Rewriter, message_of, messages
 from janfs.engines.remote.upstream import Upstream, named
 from janfs.errors import UpstreamError
+from janfs.retry_after import seconds_of
 
 _DONE = b"[DONE]"
 # Not the request's fault: another server may do better.
@@ -194,28 +193,4 @@ def _decoded(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
-        return None
-
-
-def seconds_of(headers: Mapping[str, str], now: float) -> float | None:
-    """How long a Retry-After wants us to wait: so many seconds, or until a date by the server's own clock.
-
-    `now`, in Unix seconds, counts where the server does not say what time it has.
-    """
-    said = headers.get("retry-after", "").strip()
-    if said.isascii() and said.isdigit():
-        return float(said) if len(said) < 8 else None
-    until = _moment(said)
-    if until is None:
-        return None
-    theirs = _moment(headers.get("date", ""))
-    return max(0.0, until - (now if theirs is None else theirs))
-
-
-def _moment(text: str) -> float | None:
-    """A date of HTTP's in Unix seconds (RFC 9110, section 5.6.7); None for what is none."""
-    try:
-        found = parsedate_to_datetime(text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
         return None

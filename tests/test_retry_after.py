@@ -1,4 +1,4 @@
-"""What a server's answer means."""
+"""What a Retry-After means."""
 
 import time
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from janfs.engines.remote.wire import seconds_of
+from janfs.retry_after import seconds_of
 
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 THEN = 784111777.0  # the same in Unix seconds
