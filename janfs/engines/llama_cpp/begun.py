@@ -2,7 +2,7 @@
 
 from janfs.engines.llama_cpp.chat import ChatFormat
 from janfs.engines.llama_cpp.dialects import harmony
-from janfs.engines.llama_cpp.dialects.marks import HARMONY
+from janfs.engines.llama_cpp.dialects.marks import HARMONY, Marks
 from janfs.engines.protocol import ChatMessage, ChatPrompt
 from janfs.errors import UnsupportedParameter
 
@@ -21,6 +21,11 @@ def head_and_beginning(prompt: ChatPrompt, chat: ChatFormat) -> tuple[str, str]:
     return head, _written(last, chat, head)
 
 
+def opens_thought(head: str, marks: Marks) -> bool:
+    """Whether a chat up to where the answer begins has the model think first."""
+    return head.rstrip().endswith(marks.thought[0])
+
+
 def _written(message: ChatMessage, chat: ChatFormat, head: str) -> str:
     """Thoughts that no words follow on are open."""
     thought, words = message.reasoning, message.content
@@ -35,7 +40,7 @@ def _written(message: ChatMessage, chat: ChatFormat, head: str) -> str:
     if not thought:
         return words
     beginning, end = chat.marks.thought
-    if not head.rstrip().endswith(beginning):
+    if not opens_thought(head, chat.marks):
         thought = f"{beginning}\n{thought}"
     elif head.endswith(beginning):
         thought = f"\n{thought}"

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
-from janfs.engines.llama_cpp.begun import head_and_beginning
+from janfs.engines.llama_cpp.begun import head_and_beginning, opens_thought
 from janfs.engines.llama_cpp.chat import ChatFormat
 from janfs.engines.llama_cpp.dialects import harmony
 from janfs.engines.llama_cpp.dialects.forced import call_begun, forced, late
@@ -118,17 +118,18 @@ def _from_chat(
     if not prompt.tools and not chat.thinks:
         said = _said(begun, tokens, vocabulary) if form is not None else ()
         return Prepared(tokens, chat.stop, grammar=form, pictures=pictures, guidance=Guidance(said))
-    thinking = head.rstrip().endswith(marks.thought[0])
+    thinking = opens_thought(head, marks)
+    strict = any(tool.strict for tool in prompt.tools)
     if form is not None and marks.bare_json:
         marks = replace(marks, bare_json=False)  # an answer of JSON is no call, so a call says what it is
-    if marks.unmarked and (form or prompt.must_call or any(tool.strict for tool in prompt.tools)):
-        marks = replace(marks, unmarked=False)  # a grammar has calls with their marks
     if marks is HARMONY:
         read: Reader = harmony.read
         answered = harmony.behind_thought(begun)
     else:
         texts = text_arguments(prompt.tools)
-        read = reader(marks, tools=bool(prompt.tools), thinking=thinking, texts=texts)
+        free = form is None and not prompt.must_call and not strict  # a grammar has calls with their marks
+        told = replace(marks, unmarked=marks.unmarked and free)
+        read = reader(told, tools=bool(prompt.tools), thinking=thinking, texts=texts)
         answered = behind_thought(begun, marks, thinking=thinking)
     thinks_on = answered is None
     if not prompt.parallel:
@@ -142,7 +143,7 @@ def _from_chat(
         calls = forced(marks, prompt.tools, several=prompt.parallel, gbnf_of=gbnf_of_tool)
         grammar = calls if prompt.must_call or form is None else either(calls, form)
         answered = call_begun(answered or "", marks)
-    if grammar is None and any(tool.strict for tool in prompt.tools):
+    if grammar is None and strict:
         grammar = late(
             marks,
             prompt.tools,
