@@ -64,7 +64,6 @@ class MessagesRequest(ChatParams, frozen=True, kw_only=True, forbid_unknown_fiel
     # For the caller's own books, or for a service with many machines; they change nothing in an answer.
     metadata: Any = None
     service_tier: Any = None
-
     container: Any = None
     inference_geo: Any = None
 

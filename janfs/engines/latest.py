@@ -40,10 +40,8 @@ class Latest:
 
     def end(self, instance: Instance, state: EngineState) -> None:
         """Note how an engine ended. What a later one has come to is not overwritten by an earlier one."""
-        if instance in self:
+        if instance in self or instance.spec.uid not in self._ended:
             self._ended[instance.spec.uid] = _Ended(state, instance.wanted)
-        else:
-            self._ended.setdefault(instance.spec.uid, _Ended(state, instance.wanted))
 
     def failed(self) -> set[str]:
         """The uids of those whose last engine failed."""
