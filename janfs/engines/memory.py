@@ -12,7 +12,8 @@ from janfs.engines.protocol import EngineSettings, ModelShape
 
 LEAST_OUTPUTS = 16
 """Tokens of a batch whose logits there is room for, at least: the logprobs of prompts take many."""
-_CELL_BLOCK = 256  # cells: llama.cpp rounds a context up to it
+CELL_BLOCK = 256
+"""Cells: llama.cpp rounds a context up to it."""
 _LARGEST_BATCH = 512  # tokens that go through the graph at once (`n_ubatch`)
 _FLOAT = 4
 _FLOAT_AND_HALF = 4 + 2  # of what is made in single precision and copied to half of it, to be multiplied
@@ -65,14 +66,14 @@ def need(shape: ModelShape, settings: EngineSettings) -> Need:
 
 def context_of(shape: ModelShape, settings: EngineSettings) -> int:
     """The cells that a context gets."""
-    block = parts_of(settings) * _CELL_BLOCK
+    block = parts_of(settings) * CELL_BLOCK
     wanted = settings.ctx_len or shape.trained_context or 0
     return -(-wanted // block) * block
 
 
 def parts_of(settings: EngineSettings) -> int:
-    """In how many equal parts the cells are shared out."""
-    return 1 if settings.kv_unified else settings.n_parallel
+    """In how many equal parts the cells are shared out, at the start."""
+    return settings.n_parallel if settings.kv_unified is False else 1
 
 
 def split(shape: ModelShape, settings: EngineSettings) -> Split:

@@ -30,8 +30,8 @@ def _within(name: str, value: float | None, low: float, high: float) -> None:
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is loaded. Names and meaning follow model.json's `engine_parameters`.
 
-    `ctx_len` is the number of tokens that all parallel sequences share; 0 takes the trained length. Unless
-    `kv_unified` each of them has an equal part of these for itself.
+    `ctx_len` is the number of tokens that all parallel sequences share; 0 takes the trained length. Where
+    `kv_unified` is False each of them has an equal part of these for itself; None: as suits those that run.
     `ngl` is the number of layers on the GPU, `cpu_threads` defaults to the physical cores, `n_batch` is
     the most tokens computed at once. Without `cont_batching` a request waits until the running ones end.
     Without `caching_enabled` every prompt is computed from its first token. With `embedding` a model that
@@ -44,7 +44,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     ctx_len: int = 4096
     ngl: int = 100
     n_parallel: int = 4
-    kv_unified: bool = True
+    kv_unified: bool | None = None
     embedding: bool = False
     pooling: Pooling | None = None
     cont_batching: bool = True

@@ -10,7 +10,8 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "ctx_len": "Tokens of context of all parallel requests together. 0: as the model was trained.",
         "ngl": "Layers on the GPU. 0: none; -1: all.",
         "n_parallel": "Requests that are computed at the same time.",
-        "kv_unified": "Whether these share the context. If not, each has an equal part of it for itself.",
+        "kv_unified": "Whether these share the context. If not, each has an equal part of it for itself. "
+        "null: as suits those that run.",
         "embedding": "Whether a model that writes text gives embeddings too. Those made for it always do.",
         "pooling": "How the vectors of a text's tokens become one. null: as the file's header says.",
         "cont_batching": "Whether new requests join running ones instead of waiting for them.",

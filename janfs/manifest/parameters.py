@@ -65,7 +65,7 @@ ENGINE_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "ctx_len": _integer(4096, 0, 2**27),  # tokens; 0: as the model was trained
         "ngl": _integer(100, -1, 2**15),  # layers on the GPU; -1: all
         "n_parallel": _integer(4, 1, 256, automatic=(0,)),
-        "kv_unified": Parameter("boolean", True),
+        "kv_unified": Parameter("boolean", None),  # null: as suits the requests
         "embedding": Parameter("boolean", False),
         "pooling": Parameter("choice", None, choices=("none", "mean", "cls", "last", "rank")),
         "cont_batching": Parameter("boolean", True),

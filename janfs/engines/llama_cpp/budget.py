@@ -16,7 +16,7 @@ class Pace:
     """How many prompt tokens take `step_seconds`, learnt from the steps there were."""
 
     def __init__(self, step_seconds: float = STEP_SECONDS) -> None:
-        self._step_seconds = step_seconds
+        self.step_seconds = step_seconds
         self._seconds_per_token: float | None = None
 
     @property
@@ -24,7 +24,7 @@ class Pace:
         """Prompt tokens for a step in which others decode."""
         if self._seconds_per_token is None:
             return _FIRST_CHUNK
-        return max(LEAST_CHUNK, int(self._step_seconds / self._seconds_per_token))
+        return max(LEAST_CHUNK, int(self.step_seconds / self._seconds_per_token))
 
     def saw(self, tokens: int, seconds: float) -> None:
         """Learn from a step that computed so many tokens. Few say nothing: they too cost a whole pass."""

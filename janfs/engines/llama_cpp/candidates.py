@@ -8,6 +8,7 @@ import llama_cpp as llama
 import numpy as np
 
 from janfs.engines.llama_cpp.constraint import TOKEN_DATA, token_data_array
+from janfs.engines.llama_cpp.context import Context
 from janfs.engines.llama_cpp.token_tree import Tokens
 from janfs.engines.protocol import Likely, TokenLogprob
 
@@ -15,8 +16,8 @@ from janfs.engines.protocol import Likely, TokenLogprob
 class Candidates:
     """One array for a context, filled anew for each choice; it belongs to the thread that decodes."""
 
-    def __init__(self, ctx: object, n_vocab: int, text_of: Callable[[int], bytes]) -> None:
-        self._ctx = ctx
+    def __init__(self, context: Context, n_vocab: int, text_of: Callable[[int], bytes]) -> None:
+        self._context = context
         self._row = ctypes.c_float * n_vocab
         self._text_of = text_of
         self._array = np.empty(n_vocab, TOKEN_DATA)
@@ -67,7 +68,7 @@ class Candidates:
         return Likely(token, self._text_of(token), float(logprobs[token]))
 
     def _logits(self, index: int) -> "np.ndarray[Any, np.dtype[np.float32]]":
-        pointer = llama.llama_get_logits_ith(self._ctx, index)
+        pointer = llama.llama_get_logits_ith(self._context.handle, index)
         # numpy's own way from a pointer takes four times as long: it makes types for each.
         row: Any = self._row.from_address(ctypes.addressof(pointer.contents))
         return np.frombuffer(row, np.float32)

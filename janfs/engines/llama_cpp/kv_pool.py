@@ -8,7 +8,7 @@ An image is shared, kept and given up as a whole.
 
 from collections.abc import Sequence
 
-from janfs.engines.llama_cpp.kv_memory import LARGE, MAX_SEQUENCES, MOST_SAVED, Memory
+from janfs.engines.llama_cpp.kv_memory import LARGE, MAX_SEQUENCES, MOST_SAVED, Memory, Saved
 from janfs.engines.llama_cpp.pictures import whole
 from janfs.engines.llama_cpp.prefix_tree import PrefixTree
 from janfs.engines.llama_cpp.shelf import Copy, Shelf
@@ -17,6 +17,7 @@ _LEAST_KEPT = 4  # finished sequences, also where only one may live: chats take 
 _BLOCK = 256  # cells; llama.cpp looks at whole ones, and shares out two or more of them among its threads
 _IDLE_CELLS = _BLOCK
 _WORTH_COPYING = 32  # tokens; fewer are computed as fast
+_LITTLE = 8  # one of so many tokens; they are copied too, for a copy of all needs nobody else's
 _STEPS = 16  # in so many all could be made: 32 MB take 5 ms, or 100 where the memory is new to this process
 
 
@@ -25,7 +26,7 @@ class KvPool:
 
     At most `n_live` sequences live at a time; they have the lowest numbers.
     Up to `idle_cells` may be of no use to those. There are `most_saved` bytes of copies at most, and one is
-    used where it saves more than `worth_copying` tokens.
+    used where it saves more than `worth_copying` tokens; they may come from a `shelf` that is there.
     """
 
     least_shared = 1
@@ -39,13 +40,14 @@ class KvPool:
         idle_cells: int = _IDLE_CELLS,
         worth_copying: int = _WORTH_COPYING,
         most_saved: int = MOST_SAVED,
+        shelf: Shelf | None = None,
     ) -> None:
         self._memory = memory
         self._idle_cells = idle_cells
         self._worth_copying = worth_copying
         self._tree = PrefixTree()
         self._most_saved = most_saved
-        self._shelf = Shelf(most_saved)
+        self.shelf = Shelf(most_saved) if shelf is None else shelf
         self._free_live = list(range(n_live - 1, -1, -1))
         n_kept = max(0, min(max(n_live, _LEAST_KEPT), MAX_SEQUENCES - n_live)) if memory.can_share else 0
         self._free_kept = list(range(n_live + n_kept - 1, n_live - 1, -1))
@@ -93,6 +95,31 @@ class KvPool:
             self.adopt(seq, tokens)
         return seq
 
+    def bring(self, tokens: Sequence[int], saved: Saved | None, *, shared: bool) -> int:
+        """A new live sequence with what was computed of these tokens in another cache, or with nothing.
+
+        Where it is not `shared` nobody else may have it.
+        """
+        seq = self._free_live.pop()
+        self._computed[seq] = 0
+        if saved is not None and shared:
+            self._restore(seq, tokens, Copy(list(tokens), saved))
+        elif saved is not None:
+            if self._memory.restore(seq, saved) and self._memory.cut(seq, len(tokens)):
+                self._computed[seq] = len(tokens)
+            else:
+                self._memory.release(seq)
+        return seq
+
+    def put_away(self) -> None:
+        """See to it that there are copies of finished sequences, but for large ones: the cache will go."""
+        for seq in self._kept:
+            tokens = self._tree.tokens(seq)
+            if not self.shelf.has(tokens, 0):
+                saved = self._memory.save(seq, 0, self._most_saved // LARGE)
+                if saved is not None:
+                    self.shelf.put(tokens, saved)
+
     def adopt(self, seq: int, tokens: Sequence[int]) -> None:
         """Let a live sequence have the cells that others have for the beginning of its `tokens`."""
         start = self._computed[seq]
@@ -113,7 +140,7 @@ class KvPool:
         while True:  # a copy may go on where others had ended, and those be copies themselves
             has, known = self._computed[seq], self._tree.match(tokens).length
             worth = max(beyond, known) + self._worth_copying
-            found = self._shelf.longest(tokens, range(has, known + 1), worth)
+            found = self.shelf.longest(tokens, range(has, known + 1), worth)
             if found is None or not self._restore(seq, tokens[: found[1]], found[0]):
                 return
 
@@ -220,7 +247,7 @@ class KvPool:
 
     def forget_copies(self) -> int:
         """Give up all copies; how many bytes they had."""
-        return self._shelf.clear()
+        return self.shelf.clear()
 
     def _is_worth_keeping(self, seq: int, tokens: Sequence[int]) -> bool:
         """Put all `tokens` of a sequence into the tree, unless others hold them anyway."""
@@ -258,12 +285,14 @@ class KvPool:
         """
         tokens = self._tree.tokens(seq)
         start = whole(tokens, len(tokens) - self._tree.own(seq))  # others have what comes before
-        if self._shelf.has(tokens, start):
+        if start <= len(tokens) // _LITTLE:
+            start = 0
+        if self.shelf.has(tokens, start):
             return 0
         saved = self._memory.save(seq, start, most)
         if saved is None:
             return None
-        self._shelf.put(tokens, saved)
+        self.shelf.put(tokens, saved)
         return saved.nbytes
 
     def _evict(self, seq: int) -> None:

@@ -13,10 +13,11 @@ import numpy as np
 
 from janfs.engines.llama_cpp.candidates import Candidates
 from janfs.engines.llama_cpp.constraint import Constraints
+from janfs.engines.llama_cpp.context import Context
 from janfs.engines.llama_cpp.guidance import UNGUIDED, Guidance
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native_memory import NativeMemory
-from janfs.engines.llama_cpp.parameters import context_params
+from janfs.engines.llama_cpp.parameters import part_of
 from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.positions import Image
 from janfs.engines.llama_cpp.sampling import (
@@ -32,7 +33,7 @@ from janfs.engines.llama_cpp.thought import ThoughtBound
 from janfs.engines.llama_cpp.vocabulary import check_tokens
 from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import EngineSettings, SamplingParams, TokenLogprob
-from janfs.errors import EngineError, LoadFailed
+from janfs.errors import EngineError
 
 
 class NativeModel:
@@ -40,26 +41,34 @@ class NativeModel:
 
     def __init__(self, weights: Weights, settings: EngineSettings, threads: int, log: Log) -> None:
         self.weights = weights
-        log.errors.clear()
-        params = context_params(settings, threads)
-        self._ctx = llama.llama_init_from_model(weights.handle, params)
-        if not self._ctx:
-            raise LoadFailed(log.reason())
-        weights.apply_adapters(self._ctx)
-        self.memory = NativeMemory(self._ctx, weights, unified=bool(params.kv_unified))
+        self._context = Context(weights, settings, threads, log)
+        ctx = self._context.handle
+        self.memory = NativeMemory(self._context, weights)
         self.constraints = Constraints(weights)
-        self._batch = llama.llama_batch_init(params.n_batch, 0, 1)
-        self._abort_flag = _set_abort_flag(self._ctx)
-        self.n_batch = int(llama.llama_n_batch(self._ctx))  # no more than the context that was asked for
-        self.n_at_once = int(llama.llama_n_ubatch(self._ctx))  # rows that may see one another
-        self.n_outputs = int(params.n_outputs_max)
-        self.n_ctx = int(llama.llama_n_ctx_seq(self._ctx))
+        self.n_at_once = int(llama.llama_n_ubatch(ctx))  # rows that may see one another
+        self.n_outputs = self._context.n_outputs
+        self.n_ctx = int(llama.llama_n_ctx_seq(ctx))
+        self._batch = llama.llama_batch_init(self.n_batch, 0, 1)
+        self.part = part_of(settings, self.n_ctx) if self.memory.can_move else None
+        self._n_parallel = settings.n_parallel
         self.piece = weights.piece
         self.is_end = weights.is_end
+        self.use_threads, self.abort = self._context.use_threads, self._context.abort
 
-    def use_threads(self, threads: int) -> None:
-        """Compute with so many from the next batch on."""
-        llama.llama_set_n_threads(self._ctx, threads, threads)
+    @property
+    def n_batch(self) -> int:
+        """The most entries of one decode: no more than the context that was asked for has cells."""
+        return int(llama.llama_n_batch(self._context.handle))
+
+    def rearrange(self, unified: bool) -> None:
+        """Begin with an empty cache: one for all, or a `part` for each; or as it is, if there is none.
+
+        Raises `MemoryError` where there is none at all.
+        """
+        assert self.part is not None
+        n_ctx = self.n_ctx if unified else self._n_parallel * self.part
+        self._context.begin_anew(unified=unified, n_ctx=n_ctx)
+        self.memory = NativeMemory(self._context, self.weights)
 
     def decode(self, batch: Sequence[Entry]) -> Decoded:
         into = self._batch
@@ -85,14 +94,14 @@ class NativeModel:
             logits=of_each.logits,
         )
         self.memory.positions.add(seq, picture.start, Image(len(picture.rows), picture.extent))
-        llama.llama_set_causal_attn(self._ctx, not picture.at_once)
+        llama.llama_set_causal_attn(self._context.handle, not picture.at_once)
         try:
             return self._decode(batch)
         finally:
-            llama.llama_set_causal_attn(self._ctx, True)
+            llama.llama_set_causal_attn(self._context.handle, True)
 
     def _decode(self, batch: Any) -> Decoded:
-        status = llama.llama_decode(self._ctx, batch)
+        status = llama.llama_decode(self._context.handle, batch)
         if status == 0:
             return Decoded.OK
         if status == 1:
@@ -100,10 +109,6 @@ class NativeModel:
         if status == 2:
             return Decoded.ABORTED
         raise EngineError(f"llama_decode failed with status {status}.")
-
-    def abort(self, now: bool) -> None:
-        """While True, a decode stops at the next node of its graph. May be called from any thread."""
-        self._abort_flag[0] = b"\1" if now else b"\0"
 
     def check(self, params: SamplingParams) -> None:
         """Raises `InvalidInput` for what this model cannot be asked; compiles a grammar. Main thread only."""
@@ -133,20 +138,8 @@ class NativeModel:
             return CloseSampler(self._candidates, chain, params, constraint, banned)
         if is_greedy(params, chain, banned):
             return GreedySampler(self._candidates, chain, banned)
-        return ChainSampler(self._ctx, chain)
+        return ChainSampler(self._context, chain)
 
     @cached_property
     def _candidates(self) -> Candidates:
-        return Candidates(self._ctx, self.weights.n_vocab, lambda token: self.piece(token, special=True))
-
-
-def _set_abort_flag(ctx: object) -> ctypes.Array[ctypes.c_char]:
-    """Two bytes that llama.cpp looks at before every node of its graph: a first byte other than 0 aborts.
-
-    The callback is C's strlen, not Python: it is called some 500 times a token, and with another Python
-    thread busy each call waits for the interpreter lock (measured: 1 token a second instead of 16).
-    """
-    flag = ctypes.create_string_buffer(2)
-    strlen = ctypes.cast(ctypes.CDLL(None).strlen, llama.ggml_abort_callback)
-    llama.llama_set_abort_callback(ctx, strlen, ctypes.cast(flag, ctypes.c_void_p))
-    return flag
+        return Candidates(self._context, self.weights.n_vocab, lambda token: self.piece(token, special=True))

@@ -9,18 +9,36 @@ import llama_cpp as llama
 import numpy as np
 
 from janfs.engines.free_memory import free_memory
+from janfs.engines.llama_cpp.context import Context
 from janfs.engines.llama_cpp.kv_memory import MAX_SEQUENCES, Saved
 from janfs.engines.llama_cpp.positions import Image, Positions
 from janfs.engines.llama_cpp.weights import Weights
 from janfs.errors import LoadFailed
 
+_HEAD = 8  # bytes: a magic number, and whose cells they were
+_COUNT = 4  # bytes: how many streams there are, and then of each how many cells follow
+
 
 class _Copy(NamedTuple):
-    """What llama.cpp wrote down of a sequence, and the images in all of it."""
+    """What llama.cpp wrote down of a sequence, and the images in all of it.
+
+    It was in one `stream` of so many: a unified cache is one, in the other kind each sequence has one.
+    """
 
     start: int
     state: Any
     images: dict[int, Image]
+    stream: int
+    n_streams: int
+
+    def state_for(self, n_streams: int) -> Any:
+        """The same as a cache with so many streams writes it down; it reads no other."""
+        if n_streams == self.n_streams:
+            return self.state
+        others = self.n_streams - 1 - self.stream  # behind it, with no cells
+        cells = self.state[_HEAD + _COUNT * (1 + self.stream) : self.nbytes - _COUNT * others]
+        count, empty = np.array([n_streams], np.uint32), np.zeros(n_streams - 1, np.uint32)
+        return np.concatenate([self.state[:_HEAD], count.view(np.uint8), cells, empty.view(np.uint8)])
 
     @property
     def nbytes(self) -> int:
@@ -28,20 +46,25 @@ class _Copy(NamedTuple):
 
 
 class NativeMemory:
-    """The cells of all sequences: one pool of them if `unified`, else a part for each sequence."""
+    """The cells of all sequences: one pool of them if `unified`, else a part for each sequence.
 
-    def __init__(self, ctx: Any, weights: Weights, *, unified: bool) -> None:
-        self._ctx = ctx
-        self._memory = llama.llama_get_memory(ctx)
+    Of a context as it is now; another one in its place has another memory.
+    """
+
+    def __init__(self, context: Context, weights: Weights) -> None:
+        self._ctx: Any = context.handle
+        self._memory = llama.llama_get_memory(self._ctx)
         if not self._memory:
             raise LoadFailed("llama.cpp keeps no memory for this kind of model, so it cannot write text.")
-        self.unified = unified
+        self.unified = context.unified
+        self._n_streams = 1 if self.unified else int(llama.llama_n_seq_max(self._ctx))
         # What can be moved can be cut and shared, but for a state; so can what M-RoPE keeps from being moved.
         movable = bool(llama.llama_memory_can_shift(self._memory))
         self.can_share = (movable or weights.has_mrope) and not weights.has_state
-        self.n_cells = int(llama.llama_n_ctx(ctx))
+        self.n_cells = int(llama.llama_n_ctx(self._ctx))
         self.positions = Positions()
         self._window = int(llama.llama_model_n_swa(weights.handle))  # 0: none
+        self.can_move = self.can_share and not self._window  # into a cache of the other kind, by copies
 
     def share(self, source: int, target: int, start: int, end: int) -> bool:
         first, behind = self.positions.of(source, start), self.positions.of(source, end)
@@ -83,7 +106,9 @@ class NativeMemory:
                 return None
             state = np.empty(size, np.uint8)
             written = llama.llama_state_seq_get_data(self._ctx, _bytes_of(state), size, number)
-        return _Copy(start, state, self.positions.images(seq)) if written == size else None
+            stream = 0 if self.unified else number
+        images = self.positions.images(seq)
+        return _Copy(start, state, images, stream, self._n_streams) if written == size else None
 
     @contextmanager
     def _written_down_as(self, seq: int, start: int) -> Iterator[int]:
@@ -113,7 +138,8 @@ class NativeMemory:
         self.positions.put(seq, saved.images)
         if saved.start:
             self._move(seq, MAX_SEQUENCES)  # llama.cpp takes all cells that a sequence has
-        read = llama.llama_state_seq_set_data(self._ctx, _bytes_of(saved.state), saved.nbytes, seq)
+        state = saved.state_for(self._n_streams)
+        read = llama.llama_state_seq_set_data(self._ctx, _bytes_of(state), int(state.nbytes), seq)
         if saved.start:
             first = self.positions.of(seq, saved.start)
             llama.llama_memory_seq_cp(self._memory, MAX_SEQUENCES, seq, 0, first)

@@ -2,7 +2,7 @@
 
 import llama_cpp as llama
 
-from janfs.engines.memory import LEAST_OUTPUTS, parts_of
+from janfs.engines.memory import CELL_BLOCK, LEAST_OUTPUTS, parts_of
 from janfs.engines.protocol import EngineSettings, Pooling
 
 _CACHE_TYPES = {
@@ -44,7 +44,7 @@ def model_params(settings: EngineSettings) -> llama.llama_model_params:
 
 
 def context_params(settings: EngineSettings, threads: int) -> llama.llama_context_params:
-    """For the context, in which all sequences share one KV cache, or each has a part of it."""
+    """For the context, in which all sequences share one KV cache, or each has a part of it from the start."""
     params = llama.llama_context_default_params()
     params.n_ctx = settings.ctx_len
     params.n_batch = max(settings.n_batch, settings.n_parallel)
@@ -59,6 +59,18 @@ def context_params(settings: EngineSettings, threads: int) -> llama.llama_contex
     params.flash_attn_type = _FLASH_ATTN[settings.flash_attn]
     params.no_perf = True
     return params
+
+
+def part_of(settings: EngineSettings, n_ctx: int) -> int | None:
+    """How many of `n_ctx` tokens each request has where they are given parts while the model runs.
+
+    None where they are not: because somebody wants it one way or the other, or a GPU has the cache, for which
+    nothing was measured.
+    """
+    on_gpu = settings.ngl != 0 and llama.llama_supports_gpu_offload()
+    if settings.kv_unified is not None or settings.n_parallel == 1 or on_gpu:
+        return None
+    return n_ctx // settings.n_parallel // CELL_BLOCK * CELL_BLOCK or None
 
 
 def pooling_params(

@@ -58,6 +58,7 @@ class Run(msgspec.Struct, eq=False):
     n_cached: int | None = None  # of its prompt, those that were computed before it came; None: not known yet
     leader: "Run | None" = None
     shared: int = 0
+    common: int | None = None  # tokens that an older one had, too, when both first ran or came next
     logprobs: tuple[TokenLogprob, ...] = ()  # of tokens whose text is held back
     parts: PartStream | None = None  # tells thoughts and calls from words, where there may be some
     pictures: tuple[Picture, ...] = ()  # in the prompt, in order

@@ -9,6 +9,7 @@ import numpy as np
 from janfs.engines.llama_cpp.candidates import Candidates
 from janfs.engines.llama_cpp.choice import Chosen
 from janfs.engines.llama_cpp.constraint import Constraint
+from janfs.engines.llama_cpp.context import Context
 from janfs.engines.llama_cpp.token_tree import Tokens
 from janfs.engines.protocol import SamplingParams
 from janfs.errors import InvalidInput
@@ -19,13 +20,13 @@ _MIROSTAT_M = 100  # llama.cpp's own choice (common/sampling.cpp)
 class ChainSampler:
     """Owns a chain of llama.cpp samplers and applies it to the logits of a context."""
 
-    def __init__(self, ctx: object, chain: object) -> None:
-        self._ctx = ctx
+    def __init__(self, context: Context, chain: object) -> None:
+        self._context = context
         self._chain = chain
 
     def sample(self, index: int) -> Chosen:
         """The next token, from the logits of the last batch's entry `index`. The chain remembers it."""
-        return Chosen(int(llama.llama_sampler_sample(self._chain, self._ctx, index)))
+        return Chosen(int(llama.llama_sampler_sample(self._chain, self._context.handle, index)))
 
     def follow(self, index: int, token: int) -> Chosen:  # noqa: ARG002  # the logits do not matter
         """Choose this token. The chain remembers it."""

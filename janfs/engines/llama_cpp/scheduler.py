@@ -6,22 +6,26 @@ the youngest request gives its cells back and is computed again later, so the ol
 request ends.
 """
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence, Set
 from enum import Enum
+from itertools import islice
 from typing import Literal, NamedTuple, Protocol
 
+from janfs.engines.llama_cpp.arranging import Arranging, Wants
 from janfs.engines.llama_cpp.budget import APART_SECONDS, STEP_SECONDS, Pace, shares, shares_in_turn
 from janfs.engines.llama_cpp.dialects.stream import PartStream
 from janfs.engines.llama_cpp.echo import Echo
 from janfs.engines.llama_cpp.guidance import UNGUIDED, Guidance
-from janfs.engines.llama_cpp.kv_memory import Memory
+from janfs.engines.llama_cpp.kv_memory import MOST_SAVED, Memory, Saved
 from janfs.engines.llama_cpp.kv_pool import KvPool
-from janfs.engines.llama_cpp.pictures import Picture
+from janfs.engines.llama_cpp.pictures import Picture, whole
 from janfs.engines.llama_cpp.prefix_tree import common_length
 from janfs.engines.llama_cpp.prompt import check_room
 from janfs.engines.llama_cpp.run import Run, Sampler
+from janfs.engines.llama_cpp.shelf import Shelf
 from janfs.engines.llama_cpp.sitting_out import SittingOut
 from janfs.engines.llama_cpp.slot_pool import SlotPool
 from janfs.engines.llama_cpp.text import TextStream
@@ -58,6 +62,15 @@ class Model(Protocol):
     @property
     def n_ctx(self) -> int:
         """The most tokens of one sequence."""
+        ...
+
+    @property
+    def part(self) -> int | None:
+        """The most tokens of one sequence where each has a part of the cache; None: it stays as it is."""
+        ...
+
+    def rearrange(self, unified: bool) -> None:
+        """Begin with an empty cache, of this kind if there is memory for it. `memory` is another one then."""
         ...
 
     @property
@@ -121,14 +134,22 @@ class Scheduler:
         self._cancelled = cancelled
         self._continuous = continuous
         self._clock = clock
-        self._unified = model.memory.unified
-        self._pool = (KvPool if self._unified else SlotPool)(model.memory, n_parallel)
-        self._pace = Pace(STEP_SECONDS if self._unified else APART_SECONDS)
+        self._n_parallel = n_parallel
+        self._pace = Pace()
+        self._begin(Shelf(MOST_SAVED))
+        self._arranging = Arranging(model.part) if model.part is not None else None
         self._sitting_out = SittingOut()
         self._turn: Literal["oldest", "shortest"] = "shortest"  # whose prompt went first, if they take turns
         self._waiting: deque[Run] = deque()
         self._live: list[Run] = []  # oldest first
         self._looked = False  # whether the last decode was an image's turn
+
+    def _begin(self, shelf: Shelf) -> None:
+        """Take the model's cache as it is now, which is empty."""
+        memory = self._model.memory
+        self._unified = memory.unified
+        self._pool = (KvPool if self._unified else SlotPool)(memory, self._n_parallel, shelf=shelf)
+        self._pace.step_seconds = STEP_SECONDS if self._unified else APART_SECONDS
 
     @property
     def idle(self) -> bool:
@@ -196,6 +217,7 @@ class Scheduler:
 
     def step(self) -> list[Event]:
         """Admit, decode once, sample. Returns what there is to tell, in order."""
+        self._arrange()
         refused = self._admit()
         return refused if self.unwanted else [*refused, *self._compute()]
 
@@ -238,6 +260,8 @@ class Scheduler:
         now = self._clock()
         self._pace.saw(len(batch) - len(sampled), now - began)
         self._sitting_out.computed(now - began)
+        if self._arranging is not None:
+            self._arranging.computed(now - began)
         self._score(batch)
         for run, count in zip(self._live, given, strict=True):
             self._computed(run, count)
@@ -283,6 +307,49 @@ class Scheduler:
         else:
             self._computed(run, count)
         return []
+
+    def _arrange(self) -> None:
+        """Have one cache for all, or a part of it for each, as suits those who run and who come next."""
+        if self._arranging is None:
+            return
+        wants = []
+        runs = [*self._live, *islice(self._waiting, self._n_parallel - len(self._live))]
+        for place, run in enumerate(runs):
+            if run.common is None:
+                older = (common_length(other.tokens, run.tokens) for other in runs[:place] if other.caching)
+                run.common = max(older, default=0) if run.caching else 0
+            limit = run.sampling.max_tokens
+            most = self._model.n_ctx if limit is None else run.n_prompt + limit
+            wants.append(Wants(len(run.tokens), most, run.common))
+        unified = self._arranging.wanted(self._unified, wants)
+        if unified != self._unified:
+            self._rearrange(self._arranging, unified=unified)
+
+    def _rearrange(self, arranging: Arranging, *, unified: bool) -> None:
+        """Change the kind of the cache. Who runs goes on where it was, by a copy of what was computed."""
+        began, memory = self._clock(), self._model.memory
+        copies: list[tuple[list[int], Saved | None]] = []
+        for run in self._live:
+            known = run.tokens[: whole(run.tokens, self._pool.computed(run.seq))]
+            most = sys.maxsize if unified else MOST_SAVED * len(known) // memory.n_cells
+            saved = memory.save(run.seq, 0, most) if known else None
+            if known and saved is None and not unified:
+                arranging.put_off()  # the cache is too large for this, or memory is short
+                return
+            copies.append((known, saved))
+        if not unified and not any(saved for _, saved in copies):
+            return  # how large it is shows when somebody has computed something
+        self._pool.put_away()
+        self._model.rearrange(unified)
+        self._begin(self._pool.shelf)
+        for place, (run, (known, saved)) in enumerate(zip(self._live, copies, strict=True)):
+            run.seq = self._pool.bring(known, saved, shared=run.caching)
+            run.n_base = len(run.tokens) - 1
+            self._choose_leader(run, self._live[:place])
+        if self._unified is unified:
+            arranging.changed(unified, self._clock() - began)
+        else:
+            arranging.put_off()
 
     def _admit(self) -> list[Event]:
         """Take in who waits, in order. Tells of those whose sampler cannot be made."""

@@ -22,16 +22,18 @@ _DEAREST_KEPT = 8  # the same where it is not known whether anybody will come ba
 class SlotPool:
     """The slots of one model, where its memory is not `unified`: `n_live` of them, and their numbers.
 
-    There are `most_saved` bytes of copies at most.
+    There are `most_saved` bytes of copies at most; they may come from a `shelf` that is there.
     """
 
     least_shared = _LEAST + 1
     """Tokens for which it is worth to wait for another sequence that computes them."""
 
-    def __init__(self, memory: Memory, n_live: int, *, most_saved: int = MOST_SAVED) -> None:
+    def __init__(
+        self, memory: Memory, n_live: int, *, most_saved: int = MOST_SAVED, shelf: Shelf | None = None
+    ) -> None:
         self._memory = memory
         self._most_saved = most_saved
-        self._shelf = Shelf(most_saved)
+        self.shelf = Shelf(most_saved) if shelf is None else shelf
         self._texts: dict[int, list[int]] = {seq: [] for seq in range(n_live)}  # what others may have
         self._computed: dict[int, int] = {}  # of live sequences
         # Those that no live one has, the longest unused first.
@@ -77,6 +79,28 @@ class SlotPool:
             self.adopt(seq, tokens, beyond)
         return seq
 
+    def bring(self, tokens: Sequence[int], saved: Saved | None, *, shared: bool) -> int:
+        """A new live sequence with what was computed of these tokens in another cache, or with nothing.
+
+        Where it is not `shared` nobody else may have it.
+        """
+        seq = min(self._unused)
+        del self._unused[seq]
+        self._texts[seq], self._computed[seq] = [], 0
+        if saved is not None:
+            if self._memory.restore(seq, saved) and self._memory.cut(seq, len(tokens)):
+                self._computed[seq] = len(tokens)
+                self._texts[seq] = list(tokens) if shared else []
+            else:
+                self._memory.release(seq)
+        return seq
+
+    def put_away(self) -> None:
+        """See to it that there are copies of finished sequences, but for large ones: the cache will go."""
+        for seq in self._unused:
+            if self._texts[seq] and not self.shelf.has(self._texts[seq], 0):
+                self._copy(seq, self._most_saved // LARGE)
+
     def adopt(self, seq: int, tokens: Sequence[int], beyond: int = 0) -> None:
         """Let a live sequence have a copy of what is known of its `tokens`, if that is worth it.
 
@@ -90,7 +114,7 @@ class SlotPool:
         least, known = max(has + _LEAST, beyond), others.get(source, 0)
         if known - has <= len(self._texts[source]) // _DEAREST:
             known = 0  # all of it would have to be copied
-        found = self._shelf.longest(tokens, range(1), max(least, known - 1))
+        found = self.shelf.longest(tokens, range(1), max(least, known - 1))
         saved: Saved | None = None
         if found is not None:
             saved, known = found[0].saved, whole(tokens, found[1])
@@ -148,7 +172,7 @@ class SlotPool:
 
     def forget_copies(self) -> int:
         """Give up all copies; how many bytes they had."""
-        return self._shelf.clear()
+        return self.shelf.clear()
 
     def _choose(self, tokens: Sequence[int]) -> int:
         """The slot for a new sequence: one whose text it goes on with, or one whose text is not lost by it.
@@ -171,7 +195,7 @@ class SlotPool:
     def _is_saved(self, seq: int) -> bool:
         """See to it that there is a copy of most of a finished sequence, where that is not too large."""
         text = self._texts[seq]
-        found = self._shelf.longest(text, range(1), 0)
+        found = self.shelf.longest(text, range(1), 0)
         known = found[1] if found is not None else 0
         return (
             not _is_a_loss(len(text) - known, text) or self._copy(seq, self._most_saved // LARGE) is not None
@@ -181,7 +205,7 @@ class SlotPool:
         """A copy of a sequence, if it has at most so many bytes; it is kept if it is not large."""
         saved = self._memory.save(seq, 0, most)
         if saved is not None and saved.nbytes <= self._most_saved // LARGE:
-            self._shelf.put(list(self._texts[seq]), saved)
+            self.shelf.put(list(self._texts[seq]), saved)
         return saved
 
 

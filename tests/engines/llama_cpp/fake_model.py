@@ -57,7 +57,7 @@ class FakeMemory:
     def __init__(self, n_cells: int = 64, *, can_share: bool = True, n_slots: int = 1) -> None:
         self.n_cells = n_cells
         self.unified = n_slots == 1
-        self.n_ctx = n_cells // n_slots
+        self.n_ctx = self.n_slot = n_cells // n_slots
         self.can_share = can_share
         self.cells: dict[int, list[Cell]] = {}
         self.n_saved = 0  # cells
@@ -75,8 +75,8 @@ class FakeMemory:
         return cells[-1]
 
     def _check_there_is_room(self, seq: int) -> None:
-        used = self.used if self.unified else len(self.cells[seq])
-        assert used <= self.n_ctx, f"{used} cells used, of {self.n_ctx}"
+        used, room = (self.used, self.n_cells) if self.unified else (len(self.cells[seq]), self.n_slot)
+        assert used <= room, f"{used} cells used, of {room}"
 
     def share(self, source: int, target: int, start: int, end: int) -> bool:
         assert self.can_share
@@ -146,10 +146,22 @@ class FakeSampler:
 
 
 class FakeModel(FakeMemory):
+    """Where it has a `part` it can rearrange its cache."""
+
     def __init__(
-        self, n_ctx: int = 64, n_batch: int = 16, *, can_share: bool = True, n_slots: int = 1
+        self,
+        n_ctx: int = 64,
+        n_batch: int = 16,
+        *,
+        can_share: bool = True,
+        n_slots: int = 1,
+        part: int | None = None,
     ) -> None:
         super().__init__(n_ctx * n_slots, can_share=can_share, n_slots=n_slots)
+        self.part = part
+        self.n_slot = part or self.n_slot
+        self.rearrangements = 0
+        self.rearranging_refused = False
         self.n_batch = n_batch
         self.n_outputs = 64
         self.logits: dict[int, int] = {}
@@ -162,6 +174,14 @@ class FakeModel(FakeMemory):
     @property
     def memory(self) -> FakeMemory:
         return self
+
+    def rearrange(self, unified: bool) -> None:
+        assert self.part is not None
+        self.cells = {}
+        self.rearrangements += 1
+        if not self.rearranging_refused:
+            self.unified = unified
+            self.n_cells = self.n_ctx if unified else self.n_ctx // self.part * self.part
 
     @property
     def n_computed(self) -> int:

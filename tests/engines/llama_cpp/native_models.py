@@ -42,7 +42,7 @@ def go_on(model: NativeModel, seq: int, tokens: list[int], start: int) -> int:
     batch = [Entry(tokens[at], at, seq, at == last) for at in range(start, len(tokens))]
     assert model.decode(batch) is Decoded.OK
     sampler = model.sampler(GREEDY, tokens)
-    token = sampler.sample(len(batch) - 1)
+    token = sampler.sample(len(batch) - 1).token
     sampler.close()
     return token
 

@@ -1,6 +1,6 @@
 """Whatever comes, goes and fails, each request gets what it would get alone, and nothing leaks."""
 
-from itertools import pairwise
+from itertools import count, pairwise
 
 import msgspec
 from hypothesis import settings
@@ -19,6 +19,7 @@ N_CTX, N_PARALLEL = 64, 3
 
 # Of few different tokens, so that prompts begin alike.
 prompts = st.lists(st.integers(1, 2), min_size=1, max_size=N_CTX - 1)
+short_prompts = st.lists(st.integers(1, 2), min_size=4, max_size=12)
 images = st.sampled_from([1, 3, 8, 20]).map(lambda size: placeholders(bytes([size]), size))
 prompts_with_images = st.lists(prompts | images, min_size=1, max_size=4).map(
     lambda pieces: that_fits([token for piece in pieces for token in piece])
@@ -52,12 +53,17 @@ class Batching(RuleBasedStateMachine):
 
     can_share = True
     n_slots = 1
+    n_parallel = N_PARALLEL
+    part: int | None = None
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = FakeModel(N_CTX, n_batch=8, can_share=self.can_share, n_slots=self.n_slots)
-        self.model.n_outputs = N_PARALLEL + 2
-        self.scheduler = Scheduler(self.model, n_parallel=N_PARALLEL)
+        self.model = FakeModel(
+            N_CTX, n_batch=8, can_share=self.can_share, n_slots=self.n_slots, part=self.part
+        )
+        self.model.n_outputs = self.n_parallel + 2
+        ticks = count(step=0.3)
+        self.scheduler = Scheduler(self.model, n_parallel=self.n_parallel, clock=lambda: next(ticks))
         self.expected: dict[str, tuple[str, Finished, list[TokenLogprob]]] = {}
         self.text: dict[str, str] = {}
         self.scores: dict[str, list[TokenLogprob]] = {}
@@ -146,8 +152,8 @@ class Batching(RuleBasedStateMachine):
     @invariant()
     def nothing_is_held_for_who_has_ended(self) -> None:
         assert self.scheduler.live <= set(self.expected)
-        if self.n_slots == 1:
-            live = [seq for seq in self.model.cells if seq < N_PARALLEL]
+        if self.model.unified:
+            live = [seq for seq in self.model.cells if seq < self.n_parallel]
             assert len(live) <= len(self.scheduler.live), "cells of a sequence that nobody has"
         open_samplers = sum(not sampler.closed for sampler in self.model.samplers)
         assert open_samplers <= len(self.expected), "a sampler was leaked"
@@ -168,14 +174,37 @@ class Batching(RuleBasedStateMachine):
         assert not self.expected, f"no end was heard of {sorted(self.expected)}"
         assert all(sampler.closed for sampler in self.model.samplers)
         assert self.scheduler.free_cells == self.model.n_cells - self.model.used
-        if self.n_slots == 1:
-            assert not [seq for seq in self.model.cells if seq < N_PARALLEL], "a live sequence was leaked"
+        if self.model.unified:
+            assert not [seq for seq in self.model.cells if seq < self.n_parallel], (
+                "a live sequence was leaked"
+            )
 
 
 class BatchingInSlots(Batching):
     """The same where each sequence has a part of the cells for itself."""
 
     n_slots = N_PARALLEL
+
+
+class BatchingAsSuits(Batching):
+    """And where the cache is changed from one kind to the other as suits those who run."""
+
+    n_parallel = 2
+    part = N_CTX // n_parallel
+
+    @rule(prompts=st.lists(short_prompts, min_size=2, max_size=3), sampling=samplings)
+    def submit_short_ones(self, prompts: list[list[int]], sampling: SamplingParams) -> None:
+        for prompt in prompts:
+            self.submit(prompt, sampling, (), caching=True)
+
+    @rule(saving=st.booleans(), restoring=st.booleans(), rearranging=st.booleans())
+    def memory_runs_short(self, saving: bool, restoring: bool, rearranging: bool) -> None:
+        self.model.saving_refused, self.model.restoring_refused = saving, restoring
+        self.model.rearranging_refused = rearranging
+
+
+TestBatchingAsSuits = BatchingAsSuits.TestCase
+TestBatchingAsSuits.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 
 
 class BatchingWithoutSharing(Batching):

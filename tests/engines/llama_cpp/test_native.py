@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from janfs.engines.llama_cpp import (
     candidates,
     constraint,
+    context,
     native,
     native_memory,
     parameters,
@@ -132,6 +133,47 @@ def test_an_adapter_changes_the_answers(
     assert answers(load(tiny_model, log, SMALL, write_tiny_adapter(tmp_path / "style.gguf"))) != answers(tiny)
 
 
+WIDE = msgspec.structs.replace(SMALL, ctx_len=512)
+
+
+def test_a_cache_that_was_rearranged_is_computed_with_as_the_one_before(
+    tiny_model: Path, tmp_path: Path, log: Log
+) -> None:
+    adapter = write_tiny_adapter(tmp_path / "style.gguf")
+    expected = answers(load(tiny_model, log, WIDE, adapter))
+    model = load(tiny_model, log, WIDE, adapter)
+    model.use_threads(2)
+    for unified in (False, True):
+        sampler = model.sampler(GREEDY, [])  # of a request that goes on
+        model.rearrange(unified)
+        assert (model.memory.unified, model.n_ctx, model.part) == (unified, 512, 256)
+        assert model.decode(prompt(TEXT[:40])) is Decoded.OK
+        assert sampler.sample(39).token == expected[0]
+        sampler.close()
+        model.abort(True)
+        assert model.decode(prompt(TEXT, seq=1)) is Decoded.ABORTED
+        model.abort(False)
+        model.memory.release(0)
+        model.memory.release(1)
+        assert answers(model) == expected
+
+
+def test_a_cache_for_which_there_is_no_memory_stays_as_it_was(
+    tiny_model: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load(tiny_model, log, WIDE)
+    make = llama.llama_init_from_model
+    monkeypatch.setattr(
+        llama, "llama_init_from_model", lambda handle, params: params.kv_unified and make(handle, params)
+    )
+    model.rearrange(False)
+    assert (model.memory.unified, model.n_ctx) == (True, 512)
+    assert model.decode(prompt(TEXT)) is Decoded.OK
+    monkeypatch.setattr(llama, "llama_init_from_model", lambda *_: None)
+    with pytest.raises(MemoryError, match="had before"):
+        model.rearrange(False)
+
+
 def test_an_adapter_for_another_model_is_named(tiny: NativeModel, tmp_path: Path) -> None:
     wrong = write_tiny_adapter(tmp_path / "wide.gguf", width=2 * N_EMBD)
     with pytest.raises(LoadFailed, match=r"wide\.gguf cannot be applied: .*incorrect shape"):
@@ -173,7 +215,7 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
 ) -> None:
     recorder = Recorder()
     modules = (
-        *(weights, native, native_memory, parameters, sampling, candidates, constraint, pooled),
+        *(weights, context, native, native_memory, parameters, sampling, candidates, constraint, pooled),
         log_module,
     )
     for module in modules:
@@ -197,6 +239,9 @@ def test_every_function_of_llama_cpp_that_is_used_can_be_called(
         model.piece(first(model, params, model.weights.tokenize("once upon a time")))
     image = Picture(0, np.zeros((2, N_EMBD), np.float32), np.arange(2).reshape(1, 2), 2, at_once=True)
     assert model.look(image, 0, 2, 1) is Decoded.OK
+    wide = load(templated_model, own_log, WIDE)
+    wide.rearrange(False)
+    wide.use_threads(2)
     windowed = load(windowed_model, own_log)
     go_on(windowed, 0, TEXT, 0)
     assert windowed.memory.share(0, 1, 0, len(TEXT))

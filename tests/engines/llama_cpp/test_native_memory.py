@@ -186,3 +186,43 @@ def test_a_slot_goes_on_only_from_where_its_window_reaches(windowed_model: Path,
     assert model.memory.can_cut(0, len(TEXT) - 1)
     assert model.memory.cut(0, len(TEXT) - 1)
     assert go_on(model, 0, TEXT, len(TEXT) - 1) == expected
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["one cache for all", "a cache for each"])
+def test_a_copy_is_as_good_in_a_cache_of_the_other_kind(tiny_model: Path, log: Log, first: bool) -> None:
+    expected = answers(load(tiny_model, log))
+    model = load(tiny_model, log, msgspec.structs.replace(SMALL, ctx_len=512, n_parallel=2))
+    assert (model.memory.unified, model.n_ctx, model.part) == (True, 512, 256)
+    if not first:
+        model.rearrange(False)
+    go_on(model, 0, [9] * 100, 0)
+    go_on(model, 1, TEXT, 0)
+    saved = model.memory.save(1, 0, 2**20)
+    assert saved is not None
+    model.rearrange(not first)
+    assert (model.memory.unified, model.n_ctx) == (not first, 512)
+    go_on(model, 1, [9] * 100, 0)
+    for length, answer in zip(range(40, len(TEXT)), expected, strict=True):
+        assert model.memory.restore(0, saved)
+        assert model.memory.cut(0, length - 1)
+        assert go_on(model, 0, TEXT[:length], length - 1) == answer
+        model.memory.release(0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("tiny_model", {"kv_unified": True}),
+        ("tiny_model", {"kv_unified": False}),
+        ("tiny_model", {"n_parallel": 1}),
+        ("tiny_model", {"ctx_len": 256}),
+        ("windowed_model", {}),
+        ("recurrent_model", {}),
+    ],
+    ids=str,
+)
+def test_a_cache_stays_as_it_is_where_somebody_wants_it_or_nothing_can_be_moved(
+    kind: str, changes: dict[str, object], request: pytest.FixtureRequest, log: Log
+) -> None:
+    settings = msgspec.structs.replace(SMALL, **{"ctx_len": 512, "n_parallel": 2, **changes})
+    assert load(request.getfixturevalue(kind), log, settings).part is None

@@ -37,7 +37,9 @@ def test_the_likeliest_token_is_the_one_that_llama_cpps_chain_takes(
     assert isinstance(sampler, sampling.GreedySampler)
     for token in range(3, tiny.weights.n_vocab):
         assert tiny.decode(prompt([1, token])) is Decoded.OK
-        assert sampler.sample(1).token == llama.llama_sampler_sample(chain, tiny._ctx, 1), f"after {token}"
+        assert sampler.sample(1).token == llama.llama_sampler_sample(chain, tiny._context.handle, 1), (
+            f"after {token}"
+        )
         tiny.memory.release(0)
     sampler.close()
     llama.llama_sampler_free(chain)
@@ -118,7 +120,7 @@ def test_a_bias_forbids_a_token_or_brings_it_about(tiny: NativeModel) -> None:
 
 def test_logprobs_are_the_softmax_of_the_logits(tiny: NativeModel) -> None:
     assert tiny.decode(prompt([1, 5])) is Decoded.OK
-    pointer = llama.llama_get_logits_ith(tiny._ctx, 1)
+    pointer = llama.llama_get_logits_ith(tiny._context.handle, 1)
     logits = np.array([pointer[token] for token in range(tiny.weights.n_vocab)], np.float64)
     expected = logits - np.log(np.exp(logits).sum())
     sampler = tiny.sampler(SamplingParams(temperature=0, logprobs=5), [])
