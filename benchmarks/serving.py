@@ -3,8 +3,9 @@
 Both serve the same requests in turn, several rounds, and what counts is the ratio within a round. Prompts are
 new in every round, so that nothing is in anybody's cache but what the round itself has put there.
 
-llama-server gives each slot a cache of its own, an eighth of the context. It can also have one for all, as we
-do, and is asked a second time like that where it matters. So can we have a cache for each (`kv_unified`).
+llama-server gives each slot a cache of its own, an eighth of the context. It can also have one for all, and
+is asked a second time like that where it matters. We have what suits those who run, and are asked a second
+time with a cache for each all the time (`kv_unified` false).
 """
 
 import itertools
@@ -87,7 +88,7 @@ def run(where: Path | None = None, rounds: int = ROUNDS) -> list[Row]:
         tempfile.TemporaryDirectory(dir=where) as folder,
         _llama_server(program, Path(folder) / "llama-server.log") as theirs,
         _llama_server(program, Path(folder) / "alike.log", "--kv-unified") as alike,
-        _janfs(Path(folder) / "unified") as ours,
+        _janfs(Path(folder) / "as-suits") as ours,
         _janfs(Path(folder) / "apart", kv_unified=False) as apart,
     ):
         pairs = {"": (ours, theirs), APART: (apart, theirs)}
