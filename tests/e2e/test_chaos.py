@@ -29,7 +29,7 @@ TOO_MUCH = "word " * 2_000_000  # 10 MB, and an array of as many tokens
 
 APART = {"kv_unified": False, "ctx_len": 8192}  # 2,048 tokens for each of four requests
 either_cache = pytest.mark.parametrize(
-    "more", [{}, APART], ids=["one cache for all", "a cache for each"], indirect=True
+    "more", [{}, APART], ids=["what suits", "a cache for each"], indirect=True
 )
 
 
