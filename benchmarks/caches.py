@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from benchmarks.report import Row, median
 from benchmarks.serving import CONTEXT, THREADS
 from janfs.engines.llama_cpp.log import Log
+from janfs.engines.llama_cpp.model import Decoded, Entry
 from janfs.engines.llama_cpp.native import NativeModel
-from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import EngineSettings
 from janfs.sample import sample_file

@@ -16,6 +16,7 @@ from janfs.engines.llama_cpp.constraint import Constraints
 from janfs.engines.llama_cpp.context import Context
 from janfs.engines.llama_cpp.guidance import UNGUIDED, Guidance
 from janfs.engines.llama_cpp.log import Log
+from janfs.engines.llama_cpp.model import Decoded, Entry
 from janfs.engines.llama_cpp.native_memory import NativeMemory
 from janfs.engines.llama_cpp.parameters import part_of
 from janfs.engines.llama_cpp.pictures import Picture
@@ -28,7 +29,6 @@ from janfs.engines.llama_cpp.sampling import (
     is_greedy,
     sampler_chain,
 )
-from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.llama_cpp.thought import ThoughtBound
 from janfs.engines.llama_cpp.vocabulary import check_tokens
 from janfs.engines.llama_cpp.weights import Weights

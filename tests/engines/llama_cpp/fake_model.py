@@ -7,8 +7,8 @@ from typing import NamedTuple
 from janfs.engines.llama_cpp.choice import Chosen
 from janfs.engines.llama_cpp.guidance import Guidance
 from janfs.engines.llama_cpp.kv_memory import MAX_SEQUENCES, Saved
+from janfs.engines.llama_cpp.model import Decoded, Entry
 from janfs.engines.llama_cpp.pictures import Picture
-from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.protocol import SamplingParams, TokenLogprob
 from janfs.errors import EngineError, InvalidInput
 

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from janfs.engines.llama_cpp.log import Log
+from janfs.engines.llama_cpp.model import Decoded, Entry
 from janfs.engines.llama_cpp.native import NativeModel
-from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import EngineSettings, SamplingParams
 

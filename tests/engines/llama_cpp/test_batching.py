@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from janfs.engines.llama_cpp.echo import Echo
+from janfs.engines.llama_cpp.model import Decoded
 from janfs.engines.llama_cpp.pictures import Picture, placeholders, whole
-from janfs.engines.llama_cpp.scheduler import Decoded, Scheduler
+from janfs.engines.llama_cpp.scheduler import Scheduler
 from janfs.engines.protocol import Finished, SamplingParams, TextDelta, TokenLogprob
 from janfs.errors import EngineError
 from tests.engines.llama_cpp.expected import alone, picture, scores, timeless

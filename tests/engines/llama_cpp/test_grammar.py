@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from janfs.engines.llama_cpp.guidance import UNGUIDED, Guidance
+from janfs.engines.llama_cpp.model import Decoded, Entry
 from janfs.engines.llama_cpp.native import NativeModel
-from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.protocol import SamplingParams
 from janfs.errors import InvalidInput
 from tests.engines.llama_cpp.native_models import prompt

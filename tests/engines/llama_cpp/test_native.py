@@ -27,10 +27,10 @@ from janfs.engines.llama_cpp import (
 )
 from janfs.engines.llama_cpp import log as log_module
 from janfs.engines.llama_cpp.log import Log
+from janfs.engines.llama_cpp.model import Decoded, Entry
 from janfs.engines.llama_cpp.native import NativeModel
 from janfs.engines.llama_cpp.pictures import Picture
 from janfs.engines.llama_cpp.pooled import PooledModel
-from janfs.engines.llama_cpp.scheduler import Decoded, Entry
 from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import CacheType, EngineSettings, SamplingParams
 from janfs.errors import EngineError, LoadFailed

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from janfs.engines.llama_cpp import (
     sampling,
 )
+from janfs.engines.llama_cpp.model import Decoded
 from janfs.engines.llama_cpp.native import NativeModel
 from janfs.engines.llama_cpp.sampling import seed_of
-from janfs.engines.llama_cpp.scheduler import Decoded
 from janfs.engines.protocol import SamplingParams
 from janfs.errors import InvalidInput
 from tests.engines.llama_cpp.native_models import GREEDY, first, prompt

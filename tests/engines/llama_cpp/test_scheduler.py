@@ -11,8 +11,9 @@ from janfs.engines.llama_cpp.budget import STEP_SECONDS
 from janfs.engines.llama_cpp.choice import Chosen
 from janfs.engines.llama_cpp.echo import Echo
 from janfs.engines.llama_cpp.guidance import Guidance
+from janfs.engines.llama_cpp.model import Decoded, Entry
 from janfs.engines.llama_cpp.pictures import placeholders
-from janfs.engines.llama_cpp.scheduler import Decoded, Entry, Scheduler
+from janfs.engines.llama_cpp.scheduler import Scheduler
 from janfs.engines.protocol import Finished, SamplingParams, Spent, TextDelta, Usage
 from janfs.errors import ContextExceeded, EngineError, InvalidInput, JanfsError
 from tests.engines.llama_cpp.expected import alone, picture, scores, timeless
