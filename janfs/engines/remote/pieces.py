@@ -1,5 +1,6 @@
 """What an engine elsewhere sends, read piece by piece and written anew as ours. Pure."""
 
+import codecs
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from typing import Any
 
@@ -69,19 +70,22 @@ async def messages(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
     line: list[bytes] = []  # in parts: a long one comes in many, and must not be copied for each
     size = 0
     data: list[bytes] = []
+    held = 0  # bytes of it
+    mark = codecs.BOM_UTF8  # which a stream may begin with
     async for chunk in chunks:
         *ends, rest = chunk.split(b"\n")
         for end in ends:
-            text = b"".join((*line, end)).removesuffix(b"\r")
-            line, size = [], 0
+            text = b"".join((*line, end)).removesuffix(b"\r").removeprefix(mark)
+            line, size, mark = [], 0, b""
             if text.startswith(b"data:"):
                 data.append(text[5:].removeprefix(b" "))
+                held += len(text)
             elif not text and data:
                 yield b"\n".join(data)
-                data = []
+                data, held = [], 0
         line.append(rest)
         size += len(rest)
-        if size > MOST_BYTES:
+        if size + held > MOST_BYTES:
             raise UpstreamError(f"a message of its stream has more than {MOST_BYTES:,} bytes")
     if data:  # some end without the empty line
         yield b"\n".join(data)

@@ -75,6 +75,15 @@ def test_a_message_without_end_is_not_read_for_ever(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("janfs.engines.remote.pieces.MOST_BYTES", 100)
     with pytest.raises(UpstreamError, match="more than 100 bytes"):
         read([b"data: "] + [b"x" * 30] * 4)
+    with pytest.raises(UpstreamError, match="more than 100 bytes"):
+        read([b"data: " + b"x" * 30 + b"\n"] * 4)
+    assert len(read([b"data: " + b"x" * 30 + b"\n\n"] * 4)) == 4, "each has a bound of its own"
+
+
+@pytest.mark.parametrize("cut", range(4))
+def test_a_mark_of_its_encoding_before_a_stream_is_no_part_of_it(cut: int) -> None:
+    sent = b"\xef\xbb\xbfdata: 1\n\ndata: 2\n\n"
+    assert read([sent[:cut], sent[cut:]]) == [b"1", b"2"]
 
 
 @given(
