@@ -236,11 +236,12 @@ class TestErrors:
         assert last["error"]["code"] == "upstream_unreachable"
         assert len(upstream.bodies) + len(other.bodies) == 1
 
+    @pytest.mark.parametrize("none_yet", [None, ""])
     def test_a_stream_that_ends_without_a_reason_has_broken_off(
-        self, service: Service, upstream: Theirs
+        self, service: Service, upstream: Theirs, none_yet: str | None
     ) -> None:
         connect(service, upstream)
-        upstream.usual = Reply(stream=[chunk(), chunk("Hel")], done=False)
+        upstream.usual = Reply(stream=[chunk(), chunk("Hel", none_yet)], done=False)
         assert "broke off" in stream(service)[-1]["error"]["message"]
 
     def test_other_calls_are_refused_by_name(self, service: Service, upstream: Theirs) -> None:

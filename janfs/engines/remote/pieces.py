@@ -55,7 +55,9 @@ class Rewriter:
         if not self._usage:
             data.pop("usage", None)
         ends = {
-            _index(part): reason for part in parts if isinstance(reason := part.get("finish_reason"), str)
+            _index(part): reason
+            for part in parts
+            if isinstance(reason := part.get("finish_reason"), str) and reason  # some say "" for none yet
         }
         wanted = self._usage or usage is None or choices != []
         told = bool(ends) or any(map(_tells, parts))

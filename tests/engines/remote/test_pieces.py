@@ -116,6 +116,7 @@ def test_whatever_is_sent_is_a_piece_or_an_error_of_theirs(said: dict[str, Any],
         ({"text": "x"}, True),
         ({"text": ""}, False),
         ({"text": "", "finish_reason": "stop"}, True),
+        ({"text": "", "finish_reason": ""}, False),
         ({"message": {"content": "x"}}, True),
     ],
 )
