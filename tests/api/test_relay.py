@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -181,6 +182,21 @@ class TestErrors:
             assert KEY not in error["message"], f"after {reply}"
         counted = service.client.get("/metrics").text
         assert f'janfs_answers_total{{model="ours",outcome="error"}} {len(THEIRS_AND_OURS)}.0' in counted
+
+    @pytest.mark.parametrize(
+        "said", [{"error": {"message": "Out of memory."}}, {"object": "error", "message": "Out of memory."}]
+    )
+    def test_an_error_that_comes_as_a_good_answer_is_told(
+        self, service: Service, upstream: Theirs, said: dict[str, Any]
+    ) -> None:
+        connect(service, upstream)
+        upstream.usual = Reply(body=said)
+        for streamed in (False, True):
+            assert "Out of memory." in ask(service, 502, stream=streamed)["error"]["message"]
+        upstream.usual = Reply(stream=[chunk("Hel"), said])
+        *messages, last = stream(service)
+        assert text_of(messages) == "Hel"
+        assert "Out of memory." in last["error"]["message"]
 
     def test_a_prompt_that_does_not_fit_there_is_told_with_both_numbers(
         self, service: Service, upstream: Theirs

@@ -43,7 +43,7 @@ class Rewriter:
             raise UpstreamError("what it sends is no JSON", elsewhere=True) from error
         if not isinstance(data, dict):
             raise UpstreamError("what it sends is no JSON object", elsewhere=True)
-        if data.get("error"):
+        if data.get("error") or data.get("object") == "error":
             raise UpstreamError(message_of(data) or "it sends an error without a message", elsewhere=True)
         choices = data.get("choices")
         parts = [each for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []

@@ -54,8 +54,10 @@ class Wire:
             if not streams(operation, body):
                 yield rewriter.piece(await _read(answer))
                 return
-            if "text/event-stream" not in answer.headers.get("content-type", ""):
-                raise UpstreamError("it does not stream", elsewhere=True)
+            kind = answer.headers.get("content-type", "")
+            if "text/event-stream" not in kind:  # some tell of an error with the status of a good answer
+                said = message_of(_decoded(await _read(answer))) if "json" in kind else None
+                raise UpstreamError(said or "it does not stream", elsewhere=True)
             ended = False
             async with aclosing(messages(answer.aiter_bytes())) as found:
                 async for data in found:
