@@ -104,7 +104,8 @@ class _Reader:
     """What was told of an answer so far."""
 
     def __init__(self) -> None:
-        self._calls: dict[Any, int] = {}  # theirs may have any number
+        self._calls: dict[str, int] = {}  # theirs may have any number, and some all have the same
+        self._ids: list[Any] = []  # of each call, as it began
         self._usage = Usage(0, 0)
         self._reason: FinishReason = "stop"
         self._stop_string: str | None = None
@@ -142,14 +143,18 @@ class _Reader:
     def _called(self, call: dict[str, Any]) -> Iterator[CallDelta]:
         function = call.get("function")
         said = function if isinstance(function, dict) else {}
-        theirs = call.get("index", call.get("id"))
-        known = theirs in self._calls
-        index = self._calls.setdefault(theirs, len(self._calls))
         name, arguments = said.get("name"), said.get("arguments")
-        if not known or arguments:
+        id_ = call.get("id")
+        theirs = str(call.get("index", id_))
+        index, begins = self._calls.get(theirs), None
+        if index is None or (name and id_ and self._ids[index] not in (None, "", id_)):
+            index, begins = len(self._ids), str(name or "")
+            self._calls[theirs] = index
+            self._ids.append(id_)
+        if begins is not None or arguments:
             yield CallDelta(
                 index,
-                None if known else str(name or ""),
+                begins,
                 arguments
                 if isinstance(arguments, str)
                 else ""

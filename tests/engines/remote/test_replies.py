@@ -32,8 +32,8 @@ ANYTHING = st.recursive(
 CALL = st.fixed_dictionaries(
     {},
     optional={
-        "index": st.integers(0, 2) | st.none(),
-        "id": st.text(max_size=2),
+        "index": st.integers(0, 2) | ANYTHING,
+        "id": st.text(max_size=2) | ANYTHING,
         "function": st.fixed_dictionaries({}, optional={"name": ANYTHING, "arguments": ANYTHING}) | ANYTHING,
     },
 )
@@ -89,6 +89,20 @@ def test_calls_that_come_whole_or_without_numbers_are_told_apart() -> None:
     assert told == [CallDelta(0, "add", '{"a": 1}'), CallDelta(1, "sub", '{"a": 2}')]
     assert isinstance(end, Finished)
     assert end.finish_reason == "tool_calls", "some say stop all the same"
+
+
+def test_calls_that_all_have_the_same_number_are_told_apart() -> None:
+    one = {"index": 0, "id": "a", "function": {"name": "add", "arguments": '{"a": '}}
+    more = {"index": 0, "id": "a", "function": {"name": "add", "arguments": "1}"}}
+    two = {"index": 0, "id": "b", "function": {"name": "sub", "arguments": '{"a": '}}
+    rest = {"index": 0, "id": "another each time", "function": {"arguments": "2}"}}
+    *told, _ = read(*(delta(tool_calls=[each]) for each in (one, more, two, rest)))
+    assert told == [
+        CallDelta(0, "add", '{"a": '),
+        CallDelta(0, None, "1}"),
+        CallDelta(1, "sub", '{"a": '),
+        CallDelta(1, None, "2}"),
+    ]
 
 
 @pytest.mark.parametrize(
