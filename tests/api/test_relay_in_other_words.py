@@ -149,6 +149,17 @@ class TestOtherApis:
         stream(service, messages=[told[1]])
         assert upstream.bodies[-1]["messages"] == [told[1]], "the client's own words were changed"
 
+    def test_the_usage_is_told_in_full(self, service: Service, upstream: Theirs) -> None:
+        connect(service, upstream)
+        more = {
+            "prompt_tokens_details": {"cached_tokens": 3},
+            "completion_tokens_details": {"reasoning_tokens": 1},
+        }
+        upstream.usual = Reply(stream=[chunk("Hi"), chunk(finish="stop"), chunk(usage=USAGE | more)])
+        usage = service.client.post("/v1/responses", json={"model": "ours", "input": "Hi"}).json()["usage"]
+        assert usage["input_tokens_details"]["cached_tokens"] == 3
+        assert usage["output_tokens_details"]["reasoning_tokens"] == 1
+
     def test_an_error_comes_in_their_words(self, service: Service, upstream: Theirs) -> None:
         connect(service, upstream)
         upstream.usual = Reply(429, {"error": {"message": "Slow down."}})

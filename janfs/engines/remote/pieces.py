@@ -127,9 +127,16 @@ def _index(choice: dict[str, Any]) -> int:
 def _usage(said: Any) -> Usage | None:
     if not isinstance(said, dict):
         return None
-    details = said.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
-    return Usage(_count(said.get("prompt_tokens")), _count(said.get("completion_tokens")), _count(cached))
+    return Usage(
+        _count(said.get("prompt_tokens")),
+        _count(said.get("completion_tokens")),
+        _detail(said.get("prompt_tokens_details"), "cached_tokens"),
+        _detail(said.get("completion_tokens_details"), "reasoning_tokens"),
+    )
+
+
+def _detail(details: Any, name: str) -> int:
+    return _count(details.get(name)) if isinstance(details, dict) else 0
 
 
 def _count(said: Any) -> int:

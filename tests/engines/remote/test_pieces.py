@@ -126,11 +126,14 @@ def test_who_speaks_is_not_said_yet(choice: dict[str, Any], told: bool) -> None:
 
 
 def test_the_usage_is_counted_and_told_to_who_asked() -> None:
-    details = {"prompt_tokens_details": {"cached_tokens": 3}}
+    details = {
+        "prompt_tokens_details": {"cached_tokens": 3},
+        "completion_tokens_details": {"reasoning_tokens": 1},
+    }
     said = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9} | details}
     for usage in (True, False):
         piece = Rewriter("m", "f", usage=usage).piece(json.dumps(said).encode())
-        assert piece.usage == Usage(7, 2, 3)
+        assert piece.usage == Usage(7, 2, 3, 1)
         assert (piece.data is not None) is usage
 
 
