@@ -28,7 +28,12 @@ from janfs.engines.remote.asking import COUNT_TOKENS
 from janfs.serving import resolve
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+_STOP_REASONS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
+}
 
 
 class ContentBlock(Struct, frozen=True, kw_only=True):

@@ -42,6 +42,10 @@ from janfs.engines.protocol import (
     TokenLogprob,
 )
 
+_INCOMPLETE = {
+    "length": IncompleteBecause("max_output_tokens"),
+    "content_filter": IncompleteBecause("content_filter"),
+}
 _NAMES = {"messages": "input", "json_schema": "text.format.schema"}  # of what an engine may refuse
 
 
@@ -72,6 +76,7 @@ class ResponsesFormat:
         self._output: list[OutputItem] = []  # those that are whole
         self._sent = 0
         self._ended: Status = "completed"
+        self._because: IncompleteBecause | None = None
 
     @property
     def _response(self) -> ResponseView:
@@ -108,7 +113,8 @@ class ResponsesFormat:
                 if arguments:
                     yield self._add("response.function_call_arguments.delta", arguments)
             case Finished(reason):
-                self._ended = "incomplete" if reason == "length" else "completed"
+                self._because = _INCOMPLETE.get(reason)
+                self._ended = "completed" if self._because is None else "incomplete"
                 if self._open is None:  # nothing was said; a message says so
                     yield from self._begin_message()
                 yield from self._close(self._ended)
@@ -127,7 +133,7 @@ class ResponsesFormat:
             self._response,
             status=self._ended,
             output=self._output,
-            incomplete_details=IncompleteBecause() if self._ended == "incomplete" else None,
+            incomplete_details=self._because,
             usage=response_usage(usage),
         )
 

@@ -64,9 +64,11 @@ class FailedBecause(Struct, frozen=True):
 
 
 class IncompleteBecause(Struct, frozen=True):
-    """What ended a response before the model did: `max_output_tokens`, or that the context is full."""
+    """What ended a response before the model did: `max_output_tokens` (also where the context is full), or
+    the filter of a server elsewhere.
+    """
 
-    reason: Literal["max_output_tokens"] = "max_output_tokens"
+    reason: Literal["max_output_tokens", "content_filter"]
 
 
 class ResponseView(Struct, frozen=True, kw_only=True):

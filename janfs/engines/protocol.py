@@ -415,14 +415,14 @@ class Spent(msgspec.Struct, frozen=True):
     answer: float = 0.0
 
 
-FinishReason = Literal["stop", "length", "tool_calls"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """The last reply of a request.
 
-    "stop": the model or a stop string ended it; "tool_calls": it ended with a call; "length": a limit did.
-    A stop string within a call is a "stop".
+    "stop": the model or a stop string ended it; "tool_calls": it ended with a call; "length": a limit did;
+    "content_filter": so did a filter, which there are elsewhere. A stop string within a call is a "stop".
     `logprobs` are those of tokens that gave no text. `stop_string` is the one that ended it, if one did.
     """
 

@@ -160,6 +160,18 @@ class TestOtherApis:
         assert usage["input_tokens_details"]["cached_tokens"] == 3
         assert usage["output_tokens_details"]["reasoning_tokens"] == 1
 
+    def test_an_answer_that_a_filter_cut_off_is_not_told_as_a_whole_one(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        connect(service, upstream)
+        upstream.usual = Reply(stream=[chunk("Hi"), chunk(finish="content_filter")])
+        assert ask(service, path="/v1/messages", max_tokens=5)["stop_reason"] == "refusal"
+        given = service.client.post("/v1/responses", json={"model": "ours", "input": "Hi"}).json()
+        assert (given["status"], given["output"][0]["status"]) == ("incomplete", "incomplete")
+        assert given["incomplete_details"] == {"reason": "content_filter"}
+        counted = service.client.get("/metrics").text
+        assert 'janfs_answers_total{model="ours",outcome="content_filter"} 2.0' in counted
+
     def test_an_error_comes_in_their_words(self, service: Service, upstream: Theirs) -> None:
         connect(service, upstream)
         upstream.usual = Reply(429, {"error": {"message": "Slow down."}})

@@ -25,6 +25,7 @@ _ENDS: dict[str, FinishReason] = {
     "length": "length",
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
+    "content_filter": "content_filter",
 }
 _THOUGHTS = (THOUGHTS, "reasoning")  # what servers call them
 _WORDS = ("content", "refusal")

@@ -110,7 +110,7 @@ def test_calls_that_all_have_the_same_number_are_told_apart() -> None:
     [
         ("stop", "stop"),
         ("length", "length"),
-        ("content_filter", "stop"),
+        ("content_filter", "content_filter"),
         ("function_call", "tool_calls"),
         ("x", "stop"),
     ],
