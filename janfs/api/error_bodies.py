@@ -8,12 +8,12 @@ ANTHROPICS = "/v1/messages"  # what lies below speaks as Anthropic's API does
 _ANTHROPICS_TYPES = {
     "model_not_found": "not_found_error",
     "unknown_url": "not_found_error",
-    "server_busy": "rate_limit_error",
     "invalid_api_key": "authentication_error",
     "host_not_allowed": "permission_error",
     "origin_not_allowed": "permission_error",
     "request_too_large": "request_too_large",
 }
+_OTHERS = {"rate_limit_error": "rate_limit_error", "server_error": "api_error"}  # by OpenAI's types
 
 
 class ErrorDetail(Struct, frozen=True, omit_defaults=True):
@@ -49,9 +49,7 @@ class AnthropicErrorBody(Struct, frozen=True):
 
 def anthropic_error(detail: ErrorDetail) -> AnthropicErrorBody:
     """The same error in Anthropic's words, by which clients know that a prompt is to be shortened."""
-    kind = _ANTHROPICS_TYPES.get(detail.code or "") or (
-        "api_error" if detail.type == "server_error" else "invalid_request_error"
-    )
+    kind = _ANTHROPICS_TYPES.get(detail.code or "") or _OTHERS.get(detail.type, "invalid_request_error")
     return AnthropicErrorBody(AnthropicErrorDetail(kind, _too_long(detail) + detail.message))
 
 

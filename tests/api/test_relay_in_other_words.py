@@ -176,7 +176,7 @@ class TestOtherApis:
         connect(service, upstream)
         upstream.usual = Reply(429, {"error": {"message": "Slow down."}})
         said = ask(service, 429, "/v1/messages", max_tokens=5)
-        assert said["type"] == "error"
+        assert (said["type"], said["error"]["type"]) == ("error", "rate_limit_error")
         assert "Slow down." in said["error"]["message"]
         upstream.usual = Reply(stream=[chunk("a")], cut=True)
         given = service.client.post(
