@@ -134,8 +134,7 @@ class _Reader:
         if isinstance(thought, str):
             yield ReasoningDelta(thought)
         for name in _WORDS:
-            if isinstance(delta.get(name), str) and delta[name]:
-                yield TextDelta(delta[name])
+            yield from _said(delta.get(name))
         calls = delta.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():
             if isinstance(call, dict):
@@ -162,3 +161,16 @@ class _Reader:
                 if arguments is None
                 else json.dumps(arguments),
             )
+
+
+def _said(content: Any) -> Iterator[Reply]:
+    """Words; or parts of such and of thoughts, as Mistral's servers send them."""
+    for part in content if isinstance(content, list) else ({"text": content},):
+        match part:
+            case {"text": str(text)} if text:
+                yield TextDelta(text)
+            case {"thinking": list(thoughts)}:
+                for thought in thoughts:
+                    match thought:
+                        case {"text": str(text)} if text:
+                            yield ReasoningDelta(text)

@@ -16,6 +16,7 @@ from janfs.engines.protocol import (
     ChatPrompt,
     Finished,
     Image,
+    ReasoningDelta,
     Reply,
     TextDelta,
     Tool,
@@ -80,6 +81,17 @@ def test_whatever_they_say_ends_once_and_calls_are_numbered_in_order(choices: li
             assert reply.index < begun
         elif isinstance(reply, TextDelta):
             assert reply.text
+
+
+def test_words_and_thoughts_may_come_in_parts() -> None:
+    thought = {
+        "type": "thinking",
+        "thinking": [{"type": "text", "text": "Hm"}, {"type": "text", "text": "m."}],
+    }
+    parts = [thought, {"type": "text", "text": "Yes"}, {"type": "text", "text": ""}, {"type": "else"}]
+    *told, _ = read(delta(content=[thought]), delta(content=parts), delta(content="."))
+    thoughts = [ReasoningDelta("Hm"), ReasoningDelta("m.")]
+    assert told == [*thoughts, *thoughts, TextDelta("Yes"), TextDelta(".")]
 
 
 def test_calls_that_come_whole_or_without_numbers_are_told_apart() -> None:
