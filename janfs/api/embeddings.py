@@ -13,10 +13,11 @@ from janfs.api.context import Context
 from janfs.api.errors import decode_body
 from janfs.api.json_answer import json_answer
 from janfs.api.leaving import nobody_listens, unless_gone
-from janfs.api.prompts import Given, prompts_of
+from janfs.api.prompts import Given, is_one, prompts_of
 from janfs.api.relay import relay, remote_of
 from janfs.api.vectors import InputUsage, Vector, embedded, normalised, numbers_of, shortened, usage_of
 from janfs.engines.remote.asking import EMBEDDINGS
+from janfs.errors import InvalidInput
 from janfs.serving import resolve
 
 MAX_INPUTS = 2048  # of one request, as at OpenAI's
@@ -66,6 +67,10 @@ async def create_embeddings(request: Request[Any, Any, Any], context: Context, b
         found = await unless_gone(request, embedded(context, model_id, inputs))
     except ClientGone:
         return nobody_listens()
+    except InvalidInput as error:
+        if error.param == "input[0]" and is_one(asked.input):
+            error.param = "input"
+        raise
     norm = 2 if asked.embd_normalize is None else asked.embd_normalize
     vectors = [normalised(shortened(numbers_of(each), asked.dimensions), norm) for each in found]
     data = [EmbeddingView(number, _written(vector, asked)) for number, vector in enumerate(vectors)]

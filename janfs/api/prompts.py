@@ -12,6 +12,11 @@ Given = str | list[str | TokenId | list[TokenId]]
 """A text, the tokens of one, or a list of those."""
 
 
+def is_one(given: Given) -> bool:
+    """Whether it is a text, or the tokens of one, and no list of such."""
+    return isinstance(given, str) or isinstance(given[0], int)
+
+
 def prompts_of(given: Given, field: str, most: int) -> list[TextPrompt | TokenPrompt]:
     """Each for itself. Raises `InvalidInput`, naming the `field`, for none or for more than `most`."""
     if isinstance(given, str):

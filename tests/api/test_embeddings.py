@@ -89,10 +89,17 @@ def test_what_is_wrong_is_refused_by_name(tiny: Service) -> None:
 
 
 def test_what_the_engine_refuses_is_told(tiny: Service) -> None:
-    tiny.pool.vectors = ContextExceeded(600, 512, param="input")
-    error = ask(tiny).json()["error"]
-    assert (error["code"], error["param"]) == ("exceed_context_size_error", "input")
-    assert (error["n_prompt_tokens"], error["n_ctx"]) == (600, 512)
+    for number, given, param in (
+        (0, "a", "input"),
+        (0, [1, 2], "input"),
+        (0, ["a"], "input[0]"),
+        (1, ["a", "b"], "input[1]"),
+        (1, [[1], [2]], "input[1]"),
+    ):
+        tiny.pool.vectors = ContextExceeded(600, 512, param=f"input[{number}]")
+        error = ask(tiny, input=given).json()["error"]
+        assert (error["code"], error["param"]) == ("exceed_context_size_error", param), f"of {given}"
+        assert (error["n_prompt_tokens"], error["n_ctx"]) == (600, 512)
     tiny.pool.vectors = InvalidInput("This model writes text.", param="model")
     answer = ask(tiny)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "model")

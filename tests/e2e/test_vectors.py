@@ -36,7 +36,7 @@ def test_a_dropped_embedding_model_embeds(
         assert alone.data[0].embedding == pytest.approx(answer.data[0].embedding, abs=1e-4)
         with pytest.raises(openai.BadRequestError) as caught:
             client.embeddings.create(model="minilm", input=["short", "very " * 600 + "long"])
-        assert (caught.value.code, caught.value.param) == ("exceed_context_size_error", "input")
+        assert (caught.value.code, caught.value.param) == ("exceed_context_size_error", "input[1]")
         with pytest.raises(openai.BadRequestError, match="cannot write"):
             client.completions.create(model="minilm", prompt="Once")
     counted = service.client.get("/metrics").text
@@ -59,5 +59,8 @@ def test_a_dropped_reranker_ranks_and_no_other_does(start: Callable[..., Service
     assert found == pytest.approx(expected, abs=2e-3)
     refused = service.client.post("/v1/rerank", json={"model": "embeds"} | body)
     assert (refused.status_code, "does not rank" in refused.text) == (400, True)
+    too_long = {"query": "what?", "documents": ["a cat.", "a cat. " * 50]}
+    refused = service.client.post("/v1/rerank", json={"model": "ranks"} | too_long)
+    assert refused.json()["error"]["param"] == "documents[1]"
     refused = service.client.post("/v1/embeddings", json={"model": "ranks", "input": "a cat."})
     assert (refused.status_code, "/v1/rerank" in refused.text) == (400, True)

@@ -84,7 +84,7 @@ class FakeEngine:
         if not self.spec.settings.embedding:
             raise InvalidInput("This fake makes no embeddings.", param="model")
         found = []
-        for each in inputs:
+        for number, each in enumerate(inputs):
             await asyncio.sleep(TICK)
             if self._error:
                 raise self._error
@@ -92,7 +92,7 @@ class FakeEngine:
                 raise InvalidInput("This fake does not rank.", param="model")
             size = len(await self.tokenize(each))
             if size > self.info.n_ctx:
-                raise ContextExceeded(size, self.info.n_ctx, param="input")
+                raise ContextExceeded(size, self.info.n_ctx, param=f"input[{number}]")
             found.append(Embedding(struct.pack("<2f", size, 1), size))
         return tuple(found)
 

@@ -215,7 +215,7 @@ def test_what_cannot_become_a_vector_is_refused(opened: Opener) -> None:
             assert (caught.value.n_prompt_tokens, caught.value.n_ctx, caught.value.param) == (
                 600,
                 512,
-                "input",
+                "input[1]",
             )
             with pytest.raises(InvalidInput, match="rank"):
                 await engine.embed((PairPrompt("a", "b"),))

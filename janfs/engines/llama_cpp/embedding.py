@@ -63,10 +63,12 @@ class EmbeddingQueue:
         return not self._jobs
 
     def submit(self, request_id: str, texts: Sequence[Sequence[int]], *, param: str = "input") -> None:
-        """Queue a request of at least one text. Raises `ContextExceeded` with `param` if one is too long."""
-        longest = max(map(len, texts))
-        if longest > self._model.n_ctx:
-            raise ContextExceeded(longest, self._model.n_ctx, param=param)
+        """Queue a request of at least one text, which are its `param`. Raises `ContextExceeded` if one is too
+        long.
+        """
+        for number, text in enumerate(texts):
+            if len(text) > self._model.n_ctx:
+                raise ContextExceeded(len(text), self._model.n_ctx, param=f"{param}[{number}]")
         self._jobs.append(_Job(request_id, deque(texts)))
 
     def cancel(self, request_id: str) -> None:

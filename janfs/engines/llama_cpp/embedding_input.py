@@ -30,8 +30,12 @@ class TextVocabulary(Vocabulary, Protocol):
         ...
 
 
-def input_tokens(text: Embeddable, vocabulary: TextVocabulary, pooling: Pooling) -> list[int]:
-    """The tokens of a text, at least one. Raises `InvalidInput` for a text that is no use to such a model."""
+def input_tokens(
+    text: Embeddable, vocabulary: TextVocabulary, pooling: Pooling, place: str = "input[0]"
+) -> list[int]:
+    """The tokens of a text, at least one. Raises `InvalidInput` for a text that is no use to such a model,
+    naming its `place` in the request.
+    """
     if pooling == "none":
         raise InvalidInput(
             "This model does not make one vector of a text (its pooling is none). "
@@ -49,11 +53,11 @@ def input_tokens(text: Embeddable, vocabulary: TextVocabulary, pooling: Pooling)
         case TextPrompt(words):
             tokens = vocabulary.tokenize(words, whole=True)
         case TokenPrompt(given):
-            tokens = check_tokens(given, vocabulary.n_vocab, param="input")
+            tokens = check_tokens(given, vocabulary.n_vocab, param=place)
         case PairPrompt(query, document):
             tokens = _pair_tokens(query, document, vocabulary)
     if not tokens:
-        raise InvalidInput("An input is empty: this model can make nothing of it.", param="input")
+        raise InvalidInput("An input is empty: this model can make nothing of it.", param=place)
     return tokens
 
 

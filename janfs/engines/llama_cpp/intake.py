@@ -130,8 +130,12 @@ class Intake:
                 param="model",
             )
         pooling = self._pooled.pooling
-        texts = [input_tokens(each, self._weights, pooling) for each in command.inputs]
-        return Texts(command.id, texts, "documents" if pooling == "rank" else "input")
+        name = "documents" if pooling == "rank" else "input"
+        texts = [
+            input_tokens(each, self._weights, pooling, f"{name}[{number}]")
+            for number, each in enumerate(command.inputs)
+        ]
+        return Texts(command.id, texts, name)
 
 
 def _param_of(prompt: Prompt) -> str:

@@ -95,7 +95,7 @@ def test_a_text_that_is_too_long_is_refused_with_both_sizes() -> None:
     queue = EmbeddingQueue(FakeVectors())
     with pytest.raises(ContextExceeded) as caught:
         queue.submit("r", [[1], [2] * 41], param="documents")
-    assert (caught.value.n_prompt_tokens, caught.value.n_ctx, caught.value.param) == (41, 40, "documents")
+    assert (caught.value.n_prompt_tokens, caught.value.n_ctx, caught.value.param) == (41, 40, "documents[1]")
     assert queue.idle
 
 

@@ -73,5 +73,6 @@ def test_a_question_cannot_speak_for_the_template() -> None:
 def test_what_is_no_use_is_refused_and_told_why(
     text: TextPrompt | TokenPrompt | PairPrompt, pooling: Pooling, words: str
 ) -> None:
-    with pytest.raises(InvalidInput, match=words):
-        input_tokens(text, Letters(), pooling)
+    with pytest.raises(InvalidInput, match=words) as caught:
+        input_tokens(text, Letters(), pooling, "input[3]")
+    assert caught.value.param == ("input[3]" if isinstance(text, TokenPrompt) else "model")
