@@ -98,6 +98,20 @@ class Metrics:
                     yield reply
 
     @contextmanager
+    def preparing(self, model_id: str) -> Iterator[None]:
+        """What comes before the generations of a request. Where it fails, it counts in their place."""
+        outcome: str | None = "cancelled"
+        try:
+            yield
+            outcome = None
+        except JanfsError:
+            outcome = "error"
+            raise
+        finally:
+            if outcome is not None:
+                self._answers.labels(model_id, outcome).inc()
+
+    @contextmanager
     def answering(self, model_id: str) -> Iterator["Books"]:
         """The books of one generation; it was cancelled if it leaves without an end or an error."""
         books = Books(

@@ -12,10 +12,12 @@ from litestar.params import RawBody
 from litestar.types import ASGIApp
 from msgspec import UNSET, Struct, UnsetType
 
+from janfs.api.body import ClientGone
 from janfs.api.context import ApiContext, Context
 from janfs.api.error_bodies import ErrorBody, ErrorDetail
 from janfs.api.errors import decode_body
 from janfs.api.generation import Answered, Chunk, answer, generated, seated
+from janfs.api.leaving import nobody_listens, unless_gone
 from janfs.api.logprobs import Offsets, TextLogprobs, text_logprobs
 from janfs.api.prompts import Given, prompts_of
 from janfs.api.relay import relay, remote_of
@@ -171,7 +173,10 @@ async def create_completion(request: Request[Any, Any, Any], context: Context, b
     )
     requests = [requests_of(asked, format_.id, each, sampling, echo=bool(asked.echo)) for each in prompts]
     if len(prompts) > 1:
-        await _check_each(context, runnable.spec.model_id, prompts)
+        try:
+            await unless_gone(request, _check_each(context, runnable.spec.model_id, prompts))
+        except ClientGone:
+            return nobody_listens()
     seats = asyncio.Semaphore(runnable.spec.settings.n_parallel)
     names = names_of(asked.response_format)
     answers = [
@@ -187,10 +192,11 @@ async def _check_each(
     context: ApiContext, model_id: str, prompts: Sequence[TextPrompt | TokenPrompt]
 ) -> None:
     """Raise, before any is answered, what the model says of a prompt that it cannot answer."""
-    async with context.pool.engine(model_id) as engine:
-        for number, prompt in enumerate(prompts):
-            try:
-                await engine.tokenize(prompt, to_answer=True)
-            except InvalidInput as error:
-                error.param = f"prompt[{number}]" if error.param == "prompt" else error.param
-                raise
+    with context.metrics.preparing(model_id):
+        async with context.pool.engine(model_id) as engine:
+            for number, prompt in enumerate(prompts):
+                try:
+                    await engine.tokenize(prompt, to_answer=True)
+                except InvalidInput as error:
+                    error.param = f"prompt[{number}]" if error.param == "prompt" else error.param
+                    raise

@@ -8,12 +8,19 @@ import pytest
 
 from janfs.engines.protocol import Likely, TextDelta, TextPrompt, TokenLogprob, TokenPrompt
 from janfs.errors import ContextExceeded
-from tests.api.service import Service
+from tests.api.service import Service, eventually
 from tests.api.test_chat import TIMINGS, USAGE, chunks
 
 
 def ask(service: Service, **fields: Any) -> httpx.Response:
     return service.client.post("/v1/completions", json={"model": "tiny", "prompt": "Once"} | fields)
+
+
+def answers(service: Service, outcome: str) -> float:
+    """How many of the model's answers ended so, as is counted."""
+    name = f'janfs_answers_total{{model="tiny",outcome="{outcome}"}} '
+    lines = service.client.get("/metrics").text.splitlines()
+    return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
 
 def test_a_whole_answer_has_openais_shape(tiny: Service) -> None:
@@ -94,14 +101,25 @@ def test_many_prompts_take_turns_and_no_more_of_the_queue_than_can_be_computed(t
 @pytest.mark.parametrize("stream", [False, True])
 def test_of_several_prompts_none_is_answered_where_one_does_not_fit(tiny: Service, stream: bool) -> None:
     tiny.pool.misfits = {TextPrompt("long"): ContextExceeded(600, 512, param="prompt")}
+    before = answers(tiny, "error")
     answer = ask(tiny, prompt=["Once", "long"], stream=stream)
     assert answer.status_code == 400, answer.text
     error = answer.json()["error"]
     assert (error["code"], error["param"]) == ("exceed_context_size_error", "prompt[1]")
     assert (error["n_prompt_tokens"], error["n_ctx"]) == (600, 512)
     assert tiny.pool.asked == []
+    assert answers(tiny, "error") == before + 1, "what was refused is counted, as of a single prompt"
     asked_wrong = ask(tiny, prompt=["Once", "long"], n=33, stream=stream).json()["error"]
     assert asked_wrong["param"] == "n", "no model is loaded for a request that cannot be answered anyway"
+
+
+def test_several_prompts_are_not_looked_at_for_nobody(tiny: Service) -> None:
+    before = answers(tiny, "cancelled")
+    tiny.pool.checks_held = True
+    with pytest.raises(httpx.ReadTimeout):
+        tiny.client.post("/v1/completions", json={"model": "tiny", "prompt": ["a", "b"]}, timeout=0.5)
+    eventually(lambda: answers(tiny, "cancelled") == before + 1, "nobody saw that the client left")
+    assert (tiny.pool.checking, tiny.pool.asked) == (0, [])
 
 
 def test_an_echo_is_asked_of_the_engine_and_counts_for_the_offsets(tiny: Service) -> None:

@@ -40,7 +40,8 @@ State = Literal["stopped", "loading", "running", "stopping", "failed"]
 class FakePool:
     """Answers every request with `texts`; an error among them is raised there.
 
-    A prompt among the `misfits` is refused with its error where it is checked before it is answered.
+    A prompt among the `misfits` is refused with its error where it is checked before it is answered; with
+    `checks_held` such a check never ends, and `checking` of them run.
     Inputs become its `vectors` in turn, of two tokens each, and are noted in `embedded`. Tokens
     stand for its `pieces`; texts and chats are noted in `told`.
     It stops for good before the text with the number `held`. `asked` holds the requests, `cancelled` counts
@@ -63,6 +64,8 @@ class FakePool:
         self.pieces = [b"caf", b"\xc3", b"\xa9"]
         self.told: list[Prompt | PlainText] = []
         self.misfits: dict[Prompt | PlainText, Exception] = {}
+        self.checks_held = False
+        self.checking = 0
         self.embedded: list[tuple[str, tuple[Embeddable, ...]]] = []
         self.stopped: list[str] = []
         self.cancelled = 0
@@ -153,6 +156,12 @@ class FakeVectors:
     async def tokenize(self, prompt: Prompt | PlainText, *, to_answer: bool = False) -> tuple[int, ...]:
         if to_answer and prompt in self._pool.misfits:
             raise self._pool.misfits[prompt]
+        if to_answer and self._pool.checks_held:
+            self._pool.checking += 1
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                self._pool.checking -= 1
         self._pool.told.append(prompt)
         return tuple(range(len(self._pool.pieces)))
 
