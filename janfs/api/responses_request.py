@@ -100,7 +100,7 @@ class ResponsesRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     include: list[str] | None = None
 
     # For the caller's own books, or for tools that run on OpenAI's side; they change nothing in an answer.
-    metadata: dict[str, Any] | None = None
+    metadata: dict[str, str] | None = None
     user: Any = None
     safety_identifier: Any = None
     prompt_cache_key: Any = None

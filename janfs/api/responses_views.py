@@ -92,7 +92,7 @@ class ResponseView(Struct, frozen=True, kw_only=True):
     tool_choice: Any
     parallel_tool_calls: bool
     text: dict[str, Any]
-    metadata: dict[str, Any]
+    metadata: dict[str, str]
     store: bool = False
     background: bool = False
     truncation: Literal["disabled"] = "disabled"

@@ -419,6 +419,7 @@ def test_every_kind_of_text_is_read(tiny: Service) -> None:
         ({"top_logprobs": 21, "include": [LOGPROBS]}, "invalid_value", "top_logprobs"),
         ({"top_logprobs": -1, "include": [LOGPROBS]}, "invalid_value", "top_logprobs"),
         ({"stream_options": {}}, "invalid_value", "stream_options"),
+        ({"metadata": {"mine": 1}}, "invalid_value", "metadata[...]"),
         ({"text": {"format": {"type": "json_schema", "name": "x"}}}, "invalid_value", "text.format.schema"),
         *[
             (
