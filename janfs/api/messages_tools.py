@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from janfs.api.belonging import refuse_strays
 from janfs.api.sampling import refuse
-from janfs.api.tools import Choice, Function, FunctionName, tools_of
+from janfs.api.tools import NOT_YET, Choice, Function, FunctionName, tools_of
 from janfs.engines.protocol import Tool
 from janfs.errors import InvalidInput, UnsupportedParameter
 
@@ -35,11 +35,7 @@ class ToolChoiceParam(Struct, frozen=True, forbid_unknown_fields=True):
     disable_parallel_tool_use: bool | None = None
 
 
-_NOT_YET: Mapping[str, tuple[Any, ...]] = {
-    "allowed_callers": (["direct"],),
-    "defer_loading": (False,),
-    "input_examples": ([],),
-}
+_NOT_YET: Mapping[str, tuple[Any, ...]] = {**NOT_YET, "input_examples": ([],)}
 _OF_CHOICES = {"auto": (), "any": (), "tool": ("name",), "none": ()}
 
 

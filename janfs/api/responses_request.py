@@ -11,7 +11,7 @@ from janfs.api.nesting import refuse_deep
 from janfs.api.responses_input import messages_of
 from janfs.api.sampling import GenerationFields, refuse
 from janfs.api.structured import JsonSchemaFormat, ResponseFormat
-from janfs.api.tools import Choice, Function, FunctionName, may_call_again, named, tools_of
+from janfs.api.tools import NOT_YET, Choice, Function, FunctionName, may_call_again, named, tools_of
 from janfs.engines.protocol import MAX_LOGPROBS, ChatMessage, ChatPrompt, Tool
 from janfs.errors import InvalidInput, UnsupportedParameter
 
@@ -129,13 +129,7 @@ _NOT_YET: Mapping[str, tuple[Any, ...]] = {
     "context_management": ([],),
     "moderation": (),
 }
-
-
-_NOT_YET_OF_TOOLS: Mapping[str, tuple[Any, ...]] = {
-    "allowed_callers": (["direct"],),
-    "defer_loading": (False,),
-    "output_schema": (),
-}
+_NOT_YET_OF_TOOLS: Mapping[str, tuple[Any, ...]] = {**NOT_YET, "output_schema": ()}
 _OF_CHOICES = {"function": ("name",), "allowed_tools": ("mode", "tools")}
 _OF_FORMATS = {"text": (), "json_object": (), "json_schema": ("schema", "name", "description", "strict")}
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -15,6 +15,9 @@ from janfs.errors import InvalidInput
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # OpenAI's may have 64, those of Anthropic and of MCP 128
 _NONE: dict[str, Any] = {"properties": {}}  # of a function without 'parameters', as OpenAI has it
 MAX_TOOLS = 256
+
+NOT_YET: Mapping[str, tuple[Any, ...]] = {"allowed_callers": (["direct"],), "defer_loading": (False,)}
+"""Fields of a tool in the newer APIs that are not supported, with the values that change nothing."""
 
 
 class Function(Struct, frozen=True, forbid_unknown_fields=True):
