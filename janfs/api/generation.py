@@ -28,7 +28,7 @@ from janfs.engines.protocol import (
     TextDelta,
     TokenLogprob,
 )
-from janfs.errors import EngineError, InvalidInput
+from janfs.errors import EngineError, InvalidInput, UpstreamError
 
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger()
@@ -134,12 +134,12 @@ async def answer(
 
 
 async def refused_of(names: Mapping[str, str], replies: AsyncGenerator[Reply]) -> AsyncGenerator[Reply]:
-    """The same replies; what an engine refuses is refused by what the caller calls it."""
+    """The same replies; what an engine refuses, here or elsewhere, is refused by what the caller calls it."""
     try:
         async with aclosing(replies):
             async for reply in replies:
                 yield reply
-    except InvalidInput as error:
+    except (InvalidInput, UpstreamError) as error:
         error.param = names.get(error.param or "", error.param)
         raise
 

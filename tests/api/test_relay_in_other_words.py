@@ -184,6 +184,15 @@ class TestOtherApis:
         )
         assert given.text.rstrip().rpartition("event: ")[2].startswith("error")
 
+    def test_what_is_refused_there_is_refused_by_what_the_client_calls_it(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        connect(service, upstream)
+        for theirs, ours in (("messages", "input"), ("temperature", "temperature")):
+            upstream.usual = Reply(400, {"error": {"message": "No.", "param": theirs}})
+            given = service.client.post("/v1/responses", json={"model": "ours", "input": "Hi"})
+            assert (given.status_code, given.json()["error"]["param"]) == (400, ours)
+
     def test_probabilities_are_refused_where_they_cannot_be_told(
         self, service: Service, upstream: Theirs
     ) -> None:
