@@ -30,11 +30,21 @@ def check_announced(headers: Mapping[str, str], limits: Limits) -> bool:
 
 
 def check_type(headers: Mapping[str, str]) -> None:
-    """Raises `HttpRefusal` (415) for anything but JSON, which no web page can send unasked."""
+    """Raises `HttpRefusal` (415) for anything but JSON, which no web page can send unasked, and for a body
+    that is compressed.
+    """
     if not _JSON.fullmatch(headers.get("content-type", "").strip()):
         said = headers.get("content-type") or "none"
         raise HttpRefusal(
             415, "unsupported_media_type", f"The Content-Type must be application/json, not {said[:100]}."
+        )
+    encoding = headers.get("content-encoding", "").strip()
+    if encoding.lower() not in ("", "identity"):
+        raise HttpRefusal(
+            415,
+            "unsupported_media_type",
+            f"A body must not be compressed; the Content-Encoding is {encoding[:100]}.",
+            {"accept-encoding": "identity"},
         )
 
 

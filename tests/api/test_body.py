@@ -30,6 +30,14 @@ def test_anything_else_is_no_json(said: str) -> None:
     assert caught.value.status == 415
 
 
+def test_a_compressed_body_is_refused_as_what_it_is() -> None:
+    json = {"content-type": "application/json"}
+    check_type(json | {"content-encoding": "identity"})
+    with pytest.raises(HttpRefusal, match="compressed; the Content-Encoding is gzip") as caught:
+        check_type(json | {"content-encoding": "gzip"})
+    assert (caught.value.status, caught.value.headers) == (415, {"accept-encoding": "identity"})
+
+
 def test_a_body_is_announced_by_its_length_or_its_encoding() -> None:
     limits = Limits(body=10)
     assert not check_announced({}, limits)
