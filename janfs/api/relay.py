@@ -120,6 +120,7 @@ async def _measured(
                 yield piece
             return
         with context.metrics.answering(model.id) as books:
+            reason = ""
             async for piece in pieces:
                 if piece.told:
                     books.told()
@@ -128,3 +129,5 @@ async def _measured(
                 for reason in piece.ends.values():
                     books.ended(reason)
                 yield piece
+            if not reason:  # it is whole, and does not say what ended it
+                books.ended("other")

@@ -49,6 +49,10 @@ class TestHandingOn:
         upstream.usual = Reply(body={"object": "text_completion", "choices": [{"index": 0, "text": "x"}]})
         ask(service, path="/v1/completions", prompt="Hi", echo=True)
         assert [path for path, _, _ in upstream.asked] == ["/v1/completions"]
+        counted = service.client.get("/metrics").text
+        assert 'janfs_answers_total{model="ours",outcome="other"} 1.0' in counted, (
+            "it does not say how it ended"
+        )
 
     @pytest.mark.parametrize(("path", "there"), [("/v1/embeddings", "embeddings"), ("/rerank", "rerank")])
     def test_vectors_and_ranks_come_from_theirs(
