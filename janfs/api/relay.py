@@ -120,14 +120,17 @@ async def _measured(
                 yield piece
             return
         with context.metrics.answering(model.id) as books:
-            reason = ""
-            async for piece in pieces:
-                if piece.told:
-                    books.told()
-                if piece.usage is not None:
-                    books.used(piece.usage)
-                for reason in piece.ends.values():
-                    books.ended(reason)
-                yield piece
+            reason, usage = "", None
+            try:
+                async for piece in pieces:
+                    if piece.told:
+                        books.told()
+                    usage = piece.usage or usage  # some say with every word how many there are now
+                    for reason in piece.ends.values():
+                        books.ended(reason)
+                    yield piece
+            finally:
+                if usage is not None:
+                    books.used(usage)
             if not reason:  # it is whole, and does not say what ended it
                 books.ended("other")

@@ -86,6 +86,17 @@ class TestHandingOn:
         assert 'janfs_prompt_tokens_total{model="ours"} 5.0' in counted
         assert 'janfs_answers_total{model="ours",outcome="stop"} 1.0' in counted
 
+    def test_a_usage_that_grows_with_every_message_is_counted_once(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        connect(service, upstream)
+        first = USAGE | {"completion_tokens": 1}
+        upstream.usual = Reply(stream=[chunk("Hel", usage=first), chunk("lo", "stop", usage=USAGE)])
+        assert text_of(stream(service)) == "Hello"
+        counted = service.client.get("/metrics").text
+        assert 'janfs_prompt_tokens_total{model="ours"} 5.0' in counted
+        assert 'janfs_completion_tokens_total{model="ours"} 2.0' in counted
+
     def test_the_usage_of_a_stream_is_handed_on_to_who_asks_for_it(
         self, service: Service, upstream: Theirs
     ) -> None:
