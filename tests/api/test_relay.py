@@ -121,6 +121,24 @@ class TestHandingOn:
         upstream.usual = Reply(stream=[chunk("Hi"), chunk(finish="stop")], done=False)
         assert stream(service)[-1] == "[DONE]"
 
+    def test_a_connection_is_used_again_after_a_stream(self, service: Service, upstream: Theirs) -> None:
+        connect(service, upstream)
+        upstream.usual = STREAM
+        for _ in range(3):
+            assert text_of(stream(service)) == "Hello"
+        assert upstream.connections == 1
+
+    def test_a_stream_that_is_left_open_after_its_last_message_is_whole(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        connect(service, upstream)
+        never = threading.Event()
+        upstream.usual = Reply(stream=[chunk("Hi"), chunk(finish="stop"), b"[DONE]", never])
+        try:
+            assert stream(service)[-1] == "[DONE]"
+        finally:
+            never.set()
+
     @pytest.mark.parametrize(
         ("style", "headers"),
         [

@@ -74,6 +74,7 @@ class Theirs:
         self.usual = Reply(body=answer())
         self.models: Reply = Reply(body={"object": "list", "data": [{"id": MODEL}]})
         self.asked: list[tuple[str, dict[str, str], Any]] = []
+        self.connections = 0
         self.most_at_once = 0
         self.now = 0
         self.lock = threading.Lock()
@@ -178,6 +179,7 @@ def theirs(port: int = 0) -> Iterator[Theirs]:
 
         def handle(self) -> None:
             open_.append(self.connection)
+            site.connections += 1
             with contextlib.suppress(OSError):
                 super().handle()
 

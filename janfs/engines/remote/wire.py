@@ -1,6 +1,7 @@
 """One request to one server of an engine, and what its failure means."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -18,6 +19,7 @@ from janfs.errors import UpstreamError
 from janfs.retry_after import seconds_of
 
 _DONE = b"[DONE]"
+_LINGERING = 0.1  # seconds in which a stream ends after its last message, or its connection is given up
 # Not the request's fault: another server may do better.
 _ELSEWHERE = frozenset({401, 403, 429, 502, 503, 504})
 _SAME_STATUS = frozenset({503, 504})  # the other failures of a server are a 502 of ours
@@ -62,6 +64,7 @@ class Wire:
             async with aclosing(messages(answer.aiter_bytes())) as found:
                 async for data in found:
                     if data.strip() == _DONE:
+                        await _read_on(found)
                         return
                     piece = rewriter.piece(data)
                     ended = ended or bool(piece.ends)
@@ -146,6 +149,14 @@ def _silent(seconds: float) -> UpstreamError:
     return UpstreamError(
         f"it was silent for {seconds:g} seconds", status=504, kind="upstream_timeout", broken=True
     )
+
+
+async def _read_on(stream: AsyncIterator[bytes]) -> None:
+    """Take what follows on the last message, mostly nothing: so the connection can be used again."""
+    with contextlib.suppress(TimeoutError, httpx.HTTPError, UpstreamError):
+        async with asyncio.timeout(_LINGERING):
+            async for _ in stream:
+                pass
 
 
 async def _read(answer: httpx.Response) -> bytes:
