@@ -99,13 +99,13 @@ class _Turn:
     def __init__(self) -> None:
         self.content: str | None = None
         self.reasoning: str | None = None
-        self.calls: tuple[ToolCall, ...] = ()
+        self.calls: list[ToolCall] = []
 
     def message(self) -> tuple[ChatMessage, ...]:
         """The one message of it; none if nothing was said."""
         if self.content is None and self.reasoning is None and not self.calls:
             return ()
-        return (ChatMessage("assistant", self.content or "", self.calls, reasoning=self.reasoning),)
+        return (ChatMessage("assistant", self.content or "", tuple(self.calls), reasoning=self.reasoning),)
 
 
 def messages_of(given: str | Sequence[dict[str, Any]]) -> tuple[ChatMessage, ...]:
@@ -114,36 +114,42 @@ def messages_of(given: str | Sequence[dict[str, Any]]) -> tuple[ChatMessage, ...
         return (ChatMessage("user", given),)
     if not given:
         raise InvalidInput("'input' is empty; there is nothing to answer.", param="input")
-    found: tuple[ChatMessage, ...] = ()
+    found: list[ChatMessage] = []  # and no tuple: there may be hundreds of thousands
     turn = _Turn()
+
+    def end_turn() -> None:
+        nonlocal turn
+        found.extend(turn.message())
+        turn = _Turn()
+
     for number, value in enumerate(given):
         place = f"input[{number}]"
         match _item(value, place):
             case MessageItem(role="assistant", content=content):
                 if turn.content is not None or turn.calls:
-                    found, turn = found + turn.message(), _Turn()
+                    end_turn()
                 turn.content = _text(content, f"{place}.content")
             case ThoughtItem(content=content, summary=summary):
                 if turn.content is not None or turn.calls:
-                    found, turn = found + turn.message(), _Turn()
+                    end_turn()
                 told = [_text(content or [], f"{place}.content"), _text(summary or [], f"{place}.summary")]
                 turn.reasoning = told[0] or told[1] or turn.reasoning
             case CallItem() as call:
                 refuse(call, _OF_OTHER_CALLS, f"{place}.")
                 arguments = arguments_of(call.arguments, f"{place}.arguments")
-                turn.calls += (ToolCall(call.call_id, call.name, arguments),)
+                turn.calls.append(ToolCall(call.call_id, call.name, arguments))
             case MessageItem(role=role, content=content):
-                found, turn = found + turn.message(), _Turn()
+                end_turn()
                 text, images = _content(content, f"{place}.content")
-                found += (ChatMessage(_role(role, place), text, images=images),)
+                found.append(ChatMessage(_role(role, place), text, images=images))
             case ResultItem(call_id=call_id, output=output):
-                found, turn = found + turn.message(), _Turn()
+                end_turn()
                 text, images = _content(output, f"{place}.output")
-                found += (ChatMessage("tool", text, tool_call_id=call_id, images=images),)
-    found += turn.message()
+                found.append(ChatMessage("tool", text, tool_call_id=call_id, images=images))
+    end_turn()
     if not found:
         raise InvalidInput("'input' says nothing that could be answered.", param="input")
-    return found
+    return tuple(found)
 
 
 def _item(value: dict[str, Any], place: str) -> Item:

@@ -1,6 +1,7 @@
 """/v1/responses, as OpenAI's own client sees it; the engine is a fake."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from janfs.api.responses_input import messages_of
 from janfs.engines.protocol import (
     CallDelta,
     ChatMessage,
@@ -441,6 +443,21 @@ def test_what_is_wrong_or_not_offered_is_refused_by_name(
     assert (error["code"], error["param"]) == (code, param)
     assert param in error["message"]
     assert tiny.pool.asked == []
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "a"},
+        {"type": "function_call", "call_id": "1", "name": "f", "arguments": ""},
+    ],
+)
+def test_many_items_take_no_more_time_each_than_few(item: dict[str, Any]) -> None:
+    """Nobody else is answered meanwhile, and a body has room for half a million of them."""
+    began = time.process_time()
+    messages_of([item] * 100_000)
+    assert time.process_time() - began < 10
 
 
 def test_what_changes_nothing_is_taken(tiny: Service) -> None:
