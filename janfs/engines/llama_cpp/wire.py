@@ -180,11 +180,20 @@ _events: msgspec.msgpack.Decoder[list[Event]] = msgspec.msgpack.Decoder(list[Eve
 
 def encode_command(command: Command | Load) -> bytes:
     """A frame. Raises `InvalidInput` if it would be too long, or holds text that is not Unicode."""
-    return _frame(command)
+    return _frame(command, "The request")
 
 
 def encode_events(events: Sequence[Event]) -> bytes:
-    return _frame(events)
+    """A frame, or one for each where they are long. What is too long for any is a failure of its request."""
+    try:
+        return _frame(events, "The answer")
+    except InvalidInput as error:
+        if len(events) > 1:
+            return b"".join(encode_events([each]) for each in events)
+        (event,) = events
+        if isinstance(event, Ready):
+            raise
+        return _frame([failure(event.id, error)], "The answer")
 
 
 def decode_load(payload: bytes) -> Load:
@@ -215,11 +224,11 @@ def error_of(failure: Failure) -> JanfsError:
     return EngineError(failure.detail, param=failure.param)
 
 
-def _frame(message: object) -> bytes:
+def _frame(message: object, what: str) -> bytes:
     try:
         payload = _encoder.encode(message)
     except UnicodeEncodeError as error:
         raise InvalidInput("The text holds half of a surrogate pair, which is not a character.") from error
     if len(payload) > MAX_FRAME:
-        raise InvalidInput(f"The request has {len(payload)} bytes, at most {MAX_FRAME} are allowed.")
+        raise InvalidInput(f"{what} has {len(payload)} bytes, at most {MAX_FRAME} are allowed.")
     return HEADER.pack(len(payload)) + payload

@@ -70,3 +70,20 @@ def test_what_cannot_be_sent_is_the_callers_mistake() -> None:
         wire.encode_command(wire.Tokenize("r", TextPrompt("\ud800")))
     with pytest.raises(InvalidInput, match="bytes"):
         wire.encode_command(wire.Tokenize("r", TextPrompt("x" * wire.MAX_FRAME)))
+
+
+def test_an_answer_that_is_too_long_is_the_failure_of_its_request_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wire, "MAX_FRAME", 200)
+    sent = wire.encode_events([wire.Rendered("a", "x" * 150), wire.Rendered("b", "x" * 300), wire.Pong()])
+    found: list[wire.Event] = []
+    while sent:
+        (size,) = wire.HEADER.unpack(sent[: wire.HEADER.size])
+        found += wire.decode_events(sent[wire.HEADER.size :][:size])
+        sent = sent[wire.HEADER.size + size :]
+    first, failed, last = found
+    assert (first, last) == (wire.Rendered("a", "x" * 150), wire.Pong())
+    assert isinstance(failed, wire.Failure)
+    assert (failed.id, failed.code) == ("b", "invalid_value")
+    assert "at most 200 are allowed" in failed.detail
