@@ -264,6 +264,8 @@ def test_a_plain_text_is_told_in_tokens_and_tokens_in_bytes(opened: Opener) -> N
             tokens = await engine.tokenize(PlainText("good morning"))
             assert len(tokens) == len(await engine.pieces(tokens)) == 2
             assert await engine.tokenize(PlainText("")) == await engine.pieces(()) == ()
+            many = 40_000
+            assert await engine.pieces(tokens * many) == await engine.pieces(tokens) * many
             with pytest.raises(InvalidInput) as caught:
                 await engine.pieces((engine.info.n_vocab,))
             assert caught.value.param == "tokens"

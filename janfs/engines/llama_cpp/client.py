@@ -29,6 +29,7 @@ from janfs.engines.protocol import (
 from janfs.errors import EngineError, JanfsError, LoadFailed, WorkerCrashed
 
 PATIENCE = 30.0  # seconds without a sign of life; a machine that swaps may take some
+_SPELLED_AT_ONCE = 2**16  # tokens; between them others are heard
 _LOOKS = 4  # in that time, at a process that loads
 
 
@@ -79,9 +80,12 @@ class LlamaCppEngine:
 
     async def pieces(self, tokens: tuple[int, ...]) -> tuple[bytes, ...]:
         """See `Engine.pieces`."""
-        event = await self._ask(wire.Spell(self._new_id(), tokens))
-        assert isinstance(event, wire.Pieces)
-        return event.pieces
+        found: list[bytes] = []
+        for begin in range(0, len(tokens), _SPELLED_AT_ONCE):
+            event = await self._ask(wire.Spell(self._new_id(), tokens[begin : begin + _SPELLED_AT_ONCE]))
+            assert isinstance(event, wire.Pieces)
+            found += event.pieces
+        return tuple(found)
 
     async def apply_template(self, prompt: ChatPrompt) -> str:
         """See `Engine.apply_template`."""
