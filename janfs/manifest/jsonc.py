@@ -40,7 +40,8 @@ _WORDS = {"true": True, "false": False, "null": None}
 _STRING_PART = re.compile(r'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\.")
-_WINDOWS_PATH = re.compile(r"(?s)[A-Za-z]:(?=[\\\s\x08]).*[\x08\f\n\r\t].*\.(?i:gguf|bin)")
+_DRIVE = re.compile(r"[A-Za-z]:[\\\s\x08]")
+_CONTROL = re.compile(r"[\x08\f\n\r\t]")
 _BACKSLASH = "in a Windows path, write \\\\ or / for every single backslash."
 LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
@@ -173,7 +174,7 @@ class _Parser:
         if "\\" not in raw:
             return raw[1:-1]
         value: str = json.loads(raw)
-        if _WINDOWS_PATH.fullmatch(value):
+        if _looks_like_a_path(value):
             self._refuse_path(token)
         if _SURROGATE.search(value):
             _fail(self._text, token.start, "This text holds half of a surrogate pair (\\ud800 to \\udfff).")
@@ -211,6 +212,12 @@ class _Parser:
         _fail(
             self._text, len(self._text), f"The file ends, but the '{bracket}' of line {line} is not closed."
         )
+
+
+def _looks_like_a_path(value: str) -> bool:
+    """Whether a text would be a Windows path, if what JSON takes for a line break or a tab were none."""
+    names_a_file = value[-5:].lower().endswith((".gguf", ".bin"))
+    return names_a_file and _DRIVE.match(value) is not None and _CONTROL.search(value) is not None
 
 
 def _fail(text: str, offset: int, detail: str) -> NoReturn:

@@ -32,7 +32,8 @@ _SUSPICIOUS = re.compile(
     rb"(?im)api[-_ ]?key|secret|passw|credential|authori[sz]ation|bearer|(access|auth)[-_]?token"
     rb"|token[\"']?\s*([:=*]|$)|\bg?sk[-_]"
 )
-_KEY = re.compile(r"""([\w-][\w -]*)["']?\s*[:=]""")
+# Each run of letters is read once: a file that is one run of a megabyte is no reason to stand still.
+_KEY = re.compile(r"""(?<![\w -])\ *+([\w-][\w -]*+)["']?+\s*+[:=]""")
 
 
 class _Piece(NamedTuple):

@@ -190,6 +190,11 @@ class TestLimits:
         with pytest.raises(ManifestError, match="too large"):
             parse(b" " * (MAX_SIZE + 1))
 
+    @pytest.mark.timeout(60)
+    def test_a_long_text_is_read_in_time_also_where_it_begins_like_a_path(self) -> None:
+        text = "A:" + "\n" * (MAX_SIZE // 2 - 10)
+        assert parse(json.dumps(text)) == text
+
 
 class TestTokens:
     @given(value=VALUES)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from janfs.errors import ManifestError
 from janfs.manifest.edit import edit
-from janfs.manifest.jsonc import parse
+from janfs.manifest.jsonc import MAX_SIZE, parse
 from janfs.manifest.leaves import REMOVED, Changes, applied, differences
 from janfs.manifest.remote import HIDDEN
 from janfs.manifest.secrets import (
@@ -76,6 +76,11 @@ class TestWhatIsRecorded:
         assert of_unreadable(MODEL, b"{'password' = 'abc'") == b""
         assert of_unreadable(MODEL, b'{"name": "x') == b'{"name": "x'
         assert of_unreadable(ENGINE, b'{"name": "x') == b""
+
+    @pytest.mark.timeout(60)
+    @pytest.mark.parametrize("text", [b"a" * MAX_SIZE, b"token" + b" " * (MAX_SIZE - 5)])
+    def test_a_long_text_that_cannot_be_read_is_looked_through_in_time(self, text: bytes) -> None:
+        assert of_unreadable(MODEL, text) == text
 
     @given(DOCUMENTS, st.sampled_from(PLACES), st.integers(0, 2**32), st.sampled_from([MODEL, ENGINE]))
     def test_no_secret_is_left_and_nothing_else_is_lost(
