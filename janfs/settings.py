@@ -68,6 +68,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             raise SettingsError(f"--grace must not be negative, not {self.grace}.", param="grace")
         if self.api_key is not None and not self.api_key.strip():
             raise SettingsError("The API key is empty. Leave it out, or give one.", param="api_key")
+        if self.api_key is not None and (
+            self.api_key != self.api_key.strip() or not self.api_key.isprintable()
+        ):
+            raise SettingsError(
+                "No client can send the API key: there is space around it, or a line break in it. Is it "
+                "quoted as it should be?",
+                param="api_key",
+            )
         if not is_loopback(self.host) and self.api_key is None and not self.insecure:
             raise SettingsError(
                 f"Other machines can reach {self.host}. Give an API key (--api-key or JANFS_API_KEY), "

@@ -52,6 +52,8 @@ def test_other_machines_are_let_in_only_on_purpose(host: str) -> None:
         ({"grace": float("nan")}, "grace"),
         ({"api_key": ""}, "api_key"),
         ({"api_key": " \t"}, "api_key"),
+        ({"api_key": "secret "}, "api_key"),
+        ({"api_key": "secret\nsecret"}, "api_key"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(wrong: dict[str, Any], param: str) -> None:
