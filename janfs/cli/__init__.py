@@ -8,7 +8,7 @@ import click
 
 from janfs.cli import editing, hashes, history, organising, ps, pull, serving, sharing, verifying
 from janfs.cli import log as log_commands
-from janfs.cli.common import at_option, json_option, key_option, root_option
+from janfs.cli.common import TEXT, at_option, json_option, key_option, root_option
 from janfs.cli.errors import exit_code
 from janfs.errors import JanfsError
 
@@ -62,7 +62,12 @@ def ls(root: Path, api_key: str | None, as_json: bool, at: str | None) -> None:
 @json_option
 @at_option
 @click.option("--origin", is_flag=True, help="Show the settings that hold, and where each comes from.")
-@click.option("--fingerprint", metavar="FP", help="Show what the system_fingerprint of an answer stands for.")
+@click.option(
+    "--fingerprint",
+    metavar="FP",
+    type=TEXT,
+    help="Show what the system_fingerprint of an answer stands for.",
+)
 @click.argument("id", required=False)
 def show(
     *,

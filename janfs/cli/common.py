@@ -3,8 +3,10 @@
 import getpass
 import os
 from pathlib import Path
+from typing import Any
 
 import click
+from click.types import StringParamType
 
 from janfs.callers import HEADER, as_name
 from janfs.settings import DEFAULT_ROOT
@@ -19,10 +21,25 @@ def user() -> str:
     return as_name(name)
 
 
-def headers_of(api_key: str | None) -> dict[str, str]:
-    """What every request of a command says of who asks."""
-    key = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
-    return key | {HEADER: user()}
+def headers_of(api_key: str | None) -> dict[bytes, bytes]:
+    """What every request of a command says of who asks; a key may have any letters."""
+    key = {b"Authorization": f"Bearer {api_key}".encode()} if api_key else {}
+    return key | {HEADER.encode(): user().encode()}
+
+
+class _Text(StringParamType):
+    """Words that are sent or written down, unlike a path or a name, which may be any bytes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        try:
+            found.encode()
+        except UnicodeEncodeError:
+            self.fail(f"{os.fsencode(found).decode(errors='replace')!r} is not UTF-8.", param, ctx)
+        return found
+
+
+TEXT = _Text()
 
 
 def _expand(_: click.Context, __: click.Parameter, value: str) -> Path:
@@ -39,11 +56,16 @@ root_option = click.option(
     help="The folder that holds models/, engines/ and the log.",
 )
 key_option = click.option(
-    "--api-key", envvar="JANFS_API_KEY", show_envvar=True, help="The API key of the running service."
+    "--api-key",
+    envvar="JANFS_API_KEY",
+    show_envvar=True,
+    type=TEXT,
+    help="The API key of the running service.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 at_option = click.option(
     "--at",
     metavar="WHEN",
+    type=TEXT,
     help='As it was then: a position of the log, a time, or words such as "yesterday 14:00".',
 )

@@ -7,16 +7,18 @@ from urllib.parse import quote
 import click
 
 from janfs.cli.addresses import of_model
-from janfs.cli.common import key_option, root_option, user
+from janfs.cli.common import TEXT, key_option, root_option, user
 
 
 @click.command(name="set")
 @root_option
 @key_option
-@click.option("--remove", multiple=True, metavar="KEY", help="Take a field out. May be repeated.")
-@click.option("--default", multiple=True, metavar="KEY", help="Give a field back to janfs. May be repeated.")
+@click.option("--remove", multiple=True, metavar="KEY", type=TEXT, help="Take a field out. May be repeated.")
+@click.option(
+    "--default", multiple=True, metavar="KEY", type=TEXT, help="Give a field back to janfs. May be repeated."
+)
 @click.argument("id")
-@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...", type=TEXT)
 def set_(
     *,
     root: Path,

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import click
 
 from janfs.cli.addresses import of_model, readable
-from janfs.cli.common import json_option, key_option, root_option, user
+from janfs.cli.common import TEXT, json_option, key_option, root_option, user
 from janfs.cli.log import say_seam
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def history(root: Path, api_key: str | None, as_json: bool, id: str | None) -> N
 @json_option
 @click.option("--text", "as_text", is_flag=True, help="The lines of the file, as `diff -u` has them.")
 @click.argument("id")
-@click.argument("start", metavar="[FROM]", required=False)
-@click.argument("end", metavar="[TO]", required=False)
+@click.argument("start", metavar="[FROM]", required=False, type=TEXT)
+@click.argument("end", metavar="[TO]", required=False, type=TEXT)
 def diff(
     *,
     root: Path,
@@ -129,7 +129,9 @@ def why(root: Path, api_key: str | None, as_json: bool, subject: str) -> None:
 @root_option
 @key_option
 @json_option
-@click.option("--to", "to", required=True, metavar="WHEN", help="A position of the log, a time, or words.")
+@click.option(
+    "--to", "to", required=True, metavar="WHEN", type=TEXT, help="A position of the log, a time, or words."
+)
 @click.option("--dry-run", is_flag=True, help="Only print what would change.")
 @click.argument("id")
 def revert(*, root: Path, api_key: str | None, as_json: bool, to: str, dry_run: bool, id: str) -> None:

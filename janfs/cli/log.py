@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from janfs.cli.common import json_option, root_option
+from janfs.cli.common import TEXT, json_option, root_option
 from janfs.cli.verifying import WAY_OUT
 
 
@@ -110,6 +110,7 @@ def import_(root: Path, files: tuple[Path, ...]) -> None:
     "--before",
     required=True,
     metavar="WHEN",
+    type=TEXT,
     help='Archive what comes before it: a position of the log, a time, or words ("yesterday 14:00").',
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be archived.")

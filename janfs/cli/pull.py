@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from janfs.cli.addresses import of_model
-from janfs.cli.common import key_option, root_option, user
+from janfs.cli.common import TEXT, key_option, root_option, user
 from janfs.errors import DownloadError
 
 LOOK_EVERY = 0.25  # seconds
@@ -22,12 +22,13 @@ LOOK_EVERY = 0.25  # seconds
     "hosts",
     multiple=True,
     metavar="NAME",
+    type=TEXT,
     help="Where no service runs: from this host and its subdomains only.",
 )
 @click.option(
     "--download-private", "private", is_flag=True, help="Where no service runs: from private addresses too."
 )
-@click.argument("source")
+@click.argument("source", type=TEXT)
 def pull(root: Path, api_key: str | None, hosts: tuple[str, ...], private: bool, source: str) -> None:
     """Fetch a model: SOURCE is an address, or hf:org/repo[:file] (also hf.co/…). Ctrl-C keeps what came."""
     from janfs.cli.source import running

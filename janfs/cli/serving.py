@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from janfs.cli.common import root_option
+from janfs.cli.common import TEXT, root_option
 from janfs.settings import DEFAULT_HOST, DEFAULT_PORT, parse_size
 
 
@@ -26,7 +26,9 @@ def _switch(name: str, help: str) -> Callable[[Any], Any]:
 
 @click.command()
 @root_option
-@click.option("--host", envvar="JANFS_HOST", default=DEFAULT_HOST, show_default=True, show_envvar=True)
+@click.option(
+    "--host", envvar="JANFS_HOST", default=DEFAULT_HOST, show_default=True, show_envvar=True, type=TEXT
+)
 @click.option(
     "--port",
     envvar="JANFS_PORT",
@@ -40,6 +42,7 @@ def _switch(name: str, help: str) -> Callable[[Any], Any]:
     "--api-key",
     envvar="JANFS_API_KEY",
     show_envvar=True,
+    type=TEXT,
     help="Ask for this key on everything but the health checks.",
 )
 @click.option("--insecure", is_flag=True, help="Listen on an address that others can reach, without a key.")
@@ -48,6 +51,7 @@ def _switch(name: str, help: str) -> Callable[[Any], Any]:
     "allowed_hosts",
     multiple=True,
     metavar="NAME:PORT",
+    type=TEXT,
     help="Another name that clients may call us by. May be repeated.",
 )
 @click.option(
@@ -55,6 +59,7 @@ def _switch(name: str, help: str) -> Callable[[Any], Any]:
     "allowed_origins",
     multiple=True,
     metavar="ORIGIN",
+    type=TEXT,
     help="A web page's origin that may call us, such as http://localhost:3000. May be repeated.",
 )
 @click.option("--max-loaded", default=4, show_default=True, type=int, help="Models in memory at once.")
@@ -89,6 +94,7 @@ def _switch(name: str, help: str) -> Callable[[Any], Any]:
     "--preload",
     multiple=True,
     metavar="ID",
+    type=TEXT,
     help="Load this model at the start, and keep it loaded. May be repeated.",
 )
 @click.option(
@@ -106,6 +112,7 @@ def _switch(name: str, help: str) -> Callable[[Any], Any]:
     "download_hosts",
     multiple=True,
     metavar="NAME",
+    type=TEXT,
     help="Download from this host and its subdomains only. May be repeated.",
 )
 @click.option("--download-private", is_flag=True, help="Download from private addresses too.")

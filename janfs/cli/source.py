@@ -143,7 +143,7 @@ class Service:
                 self._url + path,
                 # None would take away the query that a path has already.
                 params={name: value for name, value in (query or {}).items() if value is not None} or None,
-                headers=self._headers if body is None else {**self._headers, "Content-Type": kind},
+                headers=self._headers if body is None else {**self._headers, b"Content-Type": kind.encode()},
                 json=body,
                 timeout=seconds,
                 trust_env=False,

@@ -57,6 +57,41 @@ def needs_key(arguments: tuple[str, ...]) -> bool:
     return arguments[0] in ("ls", "show", "history")
 
 
+UNREADABLE = "\udcff"  # a byte that is not UTF-8, as Python has it among the arguments
+A_WORD_THAT_IS_NONE = [
+    ("ls", "--at", UNREADABLE),
+    ("ps", "--api-key", UNREADABLE),
+    ("show", "some-model", "--origin", "--at", UNREADABLE),
+    ("show", "--fingerprint", UNREADABLE),
+    ("diff", "some-model", UNREADABLE),
+    ("diff", "some-model", "1", UNREADABLE),
+    ("revert", "some-model", "--to", UNREADABLE),
+    ("set", "some-model", f"metadata.author={UNREADABLE}"),
+    ("set", "some-model", f"{UNREADABLE}=1", "ngl=null"),
+    ("set", "some-model", "--remove", UNREADABLE),
+    ("set", "some-model", "--default", UNREADABLE),
+    ("pull", UNREADABLE),
+    ("pull", f"http://{UNREADABLE}/some.gguf"),
+    ("log", "compact", "--before", UNREADABLE),
+    ("serve", "--api-key", UNREADABLE),
+    ("serve", "--host", UNREADABLE),
+]
+
+
+@pytest.mark.parametrize("arguments", A_WORD_THAT_IS_NONE)
+def test_words_must_be_utf8(on: Callable[..., Result], arguments: tuple[str, ...]) -> None:
+    result = on(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].endswith("is not UTF-8.")
+    assert "�" in result.stderr
+
+
+def test_a_key_may_have_any_letters(tmp_path: Path) -> None:
+    with ServiceProcess(tmp_path / "jan", env={"JANFS_API_KEY": "schlüssel"}) as service:
+        assert janfs("ls", "--root", str(service.root), "--api-key", "schlüssel").exit_code == 0
+        assert "asks for a key" in janfs("ls", "--root", str(service.root), "--api-key", "").stderr
+
+
 def test_ls_lists_models_with_their_status(on: Callable[..., Result]) -> None:
     result = on("ls")
     assert result.exit_code == 0
