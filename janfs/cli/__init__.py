@@ -1,6 +1,7 @@
 """The `janfs` command; heavy libraries are imported by the commands that need them, to be quick."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,18 @@ from janfs.errors import JanfsError
 
 
 class _Group(click.Group):
-    """Turns a `JanfsError` into its message and exit code; anything else is a defect, with a traceback."""
+    """Turns a `JanfsError` into its message and exit code, and tells where what is said cannot be written;
+    anything else is a defect, with a traceback.
+    """
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            if _can_print():
+                raise
+            click.echo(f"janfs: Standard output cannot be written: {error.strerror}.", err=True)
+            sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -22,6 +34,16 @@ class _Group(click.Group):
         except JanfsError as error:
             click.echo(f"janfs: {error.detail}", err=True)
             ctx.exit(exit_code(error))
+
+
+def _can_print() -> bool:
+    """Whether standard output takes what is left to be written; if not, that is dropped."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it is flushed again at the end
+        return False
+    return True
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -73,8 +73,6 @@ def guard(root: Path) -> None:
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 def export(root: Path, file: Path | None) -> None:
     """Write the log as JSON lines, with its hashes and documents, into a new FILE or to standard output."""
-    import sys
-
     from janfs.cli import printing
     from janfs.log import lines
     from janfs.root import read_log
@@ -86,7 +84,7 @@ def export(root: Path, file: Path | None) -> None:
     opened = read_log(root)
     try:
         for line in lines.write(opened):
-            sys.stdout.buffer.write(line)
+            click.echo(line, nl=False)
     finally:
         opened.close()
 

@@ -1,6 +1,7 @@
 """The `janfs` command, on a root that nobody has open and on one that is being served."""
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -306,3 +307,25 @@ def test_what_is_logged_is_no_part_of_an_answer(closed: Path, tmp_path: Path) ->
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert [model["id"] for model in json.loads(done.stdout)] == ["some-model"]
     assert "schemas-not-written" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("ls",), ("history",), ("log", "export"), ("--version",), ("history", "--help")]
+)
+def test_where_nothing_can_be_printed_it_is_said_in_one_line(
+    closed: Path, arguments: tuple[str, ...]
+) -> None:
+    command = [sys.executable, "-m", "janfs", *arguments]
+    environment = {**os.environ, "JANFS_ROOT": str(closed)}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "janfs: Standard output cannot be written: No space left on device.\n"
+
+
+def test_the_log_is_exported_to_nowhere_where_standard_output_is_closed(closed: Path) -> None:
+    command = f"'{sys.executable}' -m janfs log export --root '{closed}' >&-"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
