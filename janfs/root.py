@@ -1,5 +1,6 @@
 """The root: which folders it has, and opening it for one owner."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -112,13 +113,18 @@ def owner_of(root: Path) -> Owner | None:
 
 
 def read_log(root: Path) -> LogReader:
-    """The log of a root for reading, whoever has it open. Raises `RootUnusable` where there is none."""
+    """The log of a root for reading, whoever has it open.
+
+    Raises `RootUnusable` where there is none, or none that we may read.
+    """
     database = RootPaths(root).database
     if not database.exists():
         raise RootUnusable(
             f"{root} has no event log yet: `janfs serve --root {root}` makes one. "
             "If your models are elsewhere, say where with --root or JANFS_ROOT."
         )
+    if not os.access(database, os.R_OK):
+        raise RootUnusable(f"{database} cannot be read: Permission denied.")
     return LogReader(reader_engine(database))
 
 

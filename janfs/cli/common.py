@@ -9,6 +9,8 @@ import click
 from click.types import StringParamType
 
 from janfs.callers import HEADER, as_name
+from janfs.errors import RootUnusable
+from janfs.folder import paths
 from janfs.settings import DEFAULT_ROOT
 
 
@@ -42,8 +44,22 @@ class _Text(StringParamType):
 TEXT = _Text()
 
 
-def _expand(_: click.Context, __: click.Parameter, value: str) -> Path:
-    return Path(value).expanduser().absolute()
+def _root(_: click.Context, __: click.Parameter, value: str) -> Path:
+    """The root, which need not be there yet. Raises `RootUnusable` for one that cannot be looked into."""
+    if not value:
+        raise click.BadParameter("The root's name is empty.")
+    try:
+        root = Path(value).expanduser().absolute()
+        (root / paths.PRIVATE / "lock").stat()
+    except FileNotFoundError:
+        pass
+    except RuntimeError as error:
+        raise RootUnusable(f"{value} is nowhere: whose home folder that is, is not known.") from error
+    except OSError as error:
+        raise RootUnusable(
+            f"{root} cannot be used: {error.strerror}. Take another --root (or JANFS_ROOT)."
+        ) from error
+    return root
 
 
 root_option = click.option(
@@ -52,7 +68,7 @@ root_option = click.option(
     default=DEFAULT_ROOT,
     show_default=True,
     show_envvar=True,
-    callback=_expand,
+    callback=_root,
     help="The folder that holds models/, engines/ and the log.",
 )
 key_option = click.option(

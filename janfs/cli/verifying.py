@@ -50,9 +50,9 @@ def verify_log(root: Path, as_json: bool, noted_head: str | None, archived: tupl
     from janfs.root import RootPaths, read_log
 
     noted = None if noted_head is None else parse_noted(noted_head)
-    damage = find_damage(RootPaths(root).database)
     opened = read_log(root)
     try:
+        damage = find_damage(RootPaths(root).database)  # before anything is read with SQLite
         archives = check_archives(opened, archived, noted) if archived else []
         if any(archive.noted for archive in archives):
             noted = None

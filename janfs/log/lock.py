@@ -75,11 +75,13 @@ def _lock_with_patience(descriptor: int) -> None:
 
 
 def read_owner(path: Path) -> Owner | None:
-    """Who holds the lock at `path` now; None when nobody does."""
+    """Who holds the lock at `path` now; None when nobody does. Raises `RootUnusable` if it cannot be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise RootUnusable(f"The lock {path} cannot be read: {error.strerror}.") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -262,11 +262,11 @@ def test_serve_on_a_taken_port_says_so(served: ServiceProcess, tmp_path: Path) -
     assert "already in use" in result.output
 
 
-def test_serve_on_a_root_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+def test_serve_on_a_root_that_can_be_none_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     result = janfs("serve", "--root", str(tmp_path / "file" / "jan"), "--port", "0")
     assert result.exit_code == 5
-    assert "cannot be made" in result.output
+    assert "cannot be used" in result.output
 
 
 def test_ls_says_what_is_wrong_with_an_engine_s_file(tmp_path: Path) -> None:
@@ -329,3 +329,36 @@ def test_the_log_is_exported_to_nowhere_where_standard_output_is_closed(closed: 
     command = f"'{sys.executable}' -m janfs log export --root '{closed}' >&-"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", [("ls",), ("set", "some-model", "name=x"), ("log", "head"), ("serve",)])
+def test_a_root_that_can_be_none_is_refused(tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    for root in (tmp_path / "file", tmp_path / "loop", tmp_path / ("x" * 300)):
+        result = janfs(*command, "--root", str(root))
+        assert result.exit_code == 5
+        assert f"{root} cannot be used" in result.stderr
+    assert janfs(*command, "--root", "~nobody-at-all/jan").exit_code == 5
+    assert janfs(*command, "--root", "").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "command", [("ls",), ("log", "head"), ("verify",), ("set", "some-model", "name=x"), ("rebuild",)]
+)
+@pytest.mark.parametrize("closed_to_us", [".janfs", ".janfs/lock .janfs/log.db .janfs/log.db-wal"])
+def test_someone_else_s_root_is_told_of(tmp_path: Path, command: tuple[str, ...], closed_to_us: str) -> None:
+    assert janfs("organise", "--root", str(tmp_path)).exit_code == 0
+    for name in filter(lambda each: (tmp_path / each).exists(), closed_to_us.split()):
+        (tmp_path / name).chmod(0)
+    within = []
+    if os.getuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("setpriv is not installed here, and root may read everything")
+        within = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    program = [*within, sys.executable, "-m", "janfs", *command, "--root", str(tmp_path)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    (tmp_path / ".janfs").chmod(0o700)
+    assert done.returncode == 5
+    assert "Permission denied" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
