@@ -132,6 +132,7 @@ def rebuild(root: Path, as_json: bool, check: bool) -> None:
     from janfs.root import OpenRoot, read_log
 
     if not check:
+        read_log(root).close()  # a new root has nothing to be made anew
         with OpenRoot(root, SystemClock()) as opened:
             restore(opened.log)
     log = read_log(root)

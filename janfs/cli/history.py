@@ -165,7 +165,6 @@ def _revert(root: Path, id: str, to: str, *, dry_run: bool) -> dict[str, Any]:
     if dry_run:
         found = Offline(root).look(lambda log, now: preview(log, now, id, _position(log, to)))
     else:
-        Offline(root)
         with opened(root, organise=False) as (pipeline, log, _):
             target = _position(log, to)
             pipeline.tick()  # what was written meanwhile is in the log from now on

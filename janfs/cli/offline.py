@@ -10,14 +10,19 @@ from janfs.folder.real import RealFileSystem
 from janfs.log.store import EventLog
 from janfs.pipeline.commands import Command, Submitted
 from janfs.pipeline.loop import Pipeline
-from janfs.root import OpenRoot
+from janfs.root import OpenRoot, read_log
 
 PATIENCE = 30.0  # seconds that files which are still being written are waited for
 
 
 @contextmanager
 def opened(root: Path, *, organise: bool = True) -> Iterator[tuple[Pipeline, EventLog, Callable[[], None]]]:
-    """The root's pipeline and log, and what brings everything to rest. Raises as `OpenRoot` does."""
+    """The root's pipeline and log, and what brings everything to rest.
+
+    A new root is made only for what comes in, and that is organised. Raises as `OpenRoot` and `read_log` do.
+    """
+    if not organise:
+        read_log(root).close()
     with OpenRoot(root, SystemClock()) as there:
         pipeline = Pipeline(RealFileSystem(root), there.log, SystemClock(), random_id, organise=organise)
         yield pipeline, there.log, lambda: pipeline.settle(PATIENCE, time.sleep)

@@ -331,6 +331,26 @@ def test_the_log_is_exported_to_nowhere_where_standard_output_is_closed(closed: 
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ls",),
+        ("set", "some-model", "name=x"),
+        ("pair", "mmproj.gguf", "some-model"),
+        ("revert", "some-model", "--to", "1"),
+        ("verify", "--files"),
+        ("dedupe",),
+        ("export", "some-model"),
+        ("rebuild",),
+    ],
+)
+def test_a_mistyped_root_is_not_made(tmp_path: Path, command: tuple[str, ...]) -> None:
+    result = janfs(*command, "--root", str(tmp_path / "jam"))
+    assert result.exit_code == 5
+    assert "has no event log yet" in result.stderr
+    assert not (tmp_path / "jam").exists()
+
+
 @pytest.mark.parametrize("command", [("ls",), ("set", "some-model", "name=x"), ("log", "head"), ("serve",)])
 def test_a_root_that_can_be_none_is_refused(tmp_path: Path, command: tuple[str, ...]) -> None:
     (tmp_path / "file").touch()
