@@ -126,8 +126,8 @@ def _verifier(
             lambda name: service.ask("POST", of_model(name, "/verify"), seconds=None)["files"],
         )
         return
-    with opened(root, organise=False) as (pipeline, _, _):
-        pipeline.tick()
+    with opened(root, organise=False) as (pipeline, _, work):
+        work()
         listed = msgspec.json.decode(ModelList().encode(Snapshot(pipeline.catalogue), stopped))["data"]
         wanted = None if id is None else stream_of(pipeline.catalogue, id)
         uids = {model["id"]: pipeline.catalogue.ids.get(model["id"]) for model in listed}
@@ -155,8 +155,8 @@ def _dedupe(root: Path, id: str | None, *, dry_run: bool) -> dict[str, Any]:
     from janfs.pipeline.verifying import compare, hash_alike
     from janfs.views import stream_of
 
-    with opened(root, organise=False) as (pipeline, log, _):
-        pipeline.tick()
+    with opened(root, organise=False) as (pipeline, log, work):
+        work()
         fs = RealFileSystem(root)
         pipeline.tick([], [Submitted(Record(tuple(hash_alike(fs, pipeline.catalogue))))])
         before = pipeline.catalogue.position

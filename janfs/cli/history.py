@@ -165,9 +165,9 @@ def _revert(root: Path, id: str, to: str, *, dry_run: bool) -> dict[str, Any]:
     if dry_run:
         found = Offline(root).look(lambda log, now: preview(log, now, id, _position(log, to)))
     else:
-        with opened(root, organise=False) as (pipeline, log, _):
+        with opened(root, organise=False) as (pipeline, log, work):
             target = _position(log, to)
-            pipeline.tick()  # what was written meanwhile is in the log from now on
+            work()  # what was written meanwhile is in the log from now on
             found = preview(log, pipeline.catalogue, id, target)
             asked = Submitted(Revert(id, target, f"cli:{user()}"))
             pipeline.tick([], [asked])

@@ -125,8 +125,8 @@ def _export(root: Path, name: str, target: Path) -> int:
     from janfs.pipeline.commands import Record, Submitted
     from janfs.pipeline.recorder import Draft
 
-    with opened(root, organise=False) as (pipeline, log, _):
-        pipeline.tick()
+    with opened(root, organise=False) as (pipeline, log, work):
+        work()
         model = find_model(pipeline.catalogue, name)
         if model is None:
             raise ModelNotFound(name)

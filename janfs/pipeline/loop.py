@@ -148,7 +148,7 @@ class Pipeline:
         until = self._clock.monotonic() + limit
         self.tick()
         while (wait := self._patience()) < _SOON and self._clock.monotonic() < until:
-            sleep(wait)
+            sleep(min(wait, until - self._clock.monotonic()))
             self.tick()
 
     def tick(self, hints: Iterable[str] = (), commands: Iterable[Submitted] = ()) -> None:

@@ -57,6 +57,15 @@ def test_a_model_goes_from_one_root_to_another_without_a_service(tmp_path: Path)
     assert janfs("verify", *at(there)).exit_code == 0
 
 
+def test_what_is_wrong_with_a_model_json_is_said_without_a_service(tmp_path: Path) -> None:
+    put(tmp_path / "models/story.gguf")
+    janfs("organise", *at(tmp_path))
+    (tmp_path / "models/story/model.json").write_text('{"name": "half')
+    refused = janfs("set", "story", "name=x", *at(tmp_path))
+    assert refused.exit_code == 1
+    assert "a double quote is missing" in refused.stderr
+
+
 def test_an_archive_of_a_compacted_log_says_that_its_history_begins_in_the_middle(tmp_path: Path) -> None:
     here, there, archive = tmp_path / "here", tmp_path / "there", tmp_path / "story.janfs.tar"
     put(here / "models/story.gguf")
