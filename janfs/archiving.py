@@ -19,6 +19,7 @@ from janfs.errors import ArchiveError, Busy, FolderError, LogError, PipelineFail
 from janfs.events import types as e
 from janfs.folder import paths, staging
 from janfs.folder.real import RealFileSystem
+from janfs.folder.settle import EDITING, PATIENCE
 from janfs.folder.staging import Staging
 from janfs.organise.disk import vacant_folder
 from janfs.pipeline.backoff import Backoff
@@ -98,7 +99,7 @@ class Archives:
             _check_room(contents, place.path)
             unpacked = unpack(archive, place.path)
             folder = here.folder if here is not None else self._publish(place, contents.id)
-        self._pipeline.submit(Look()).result()
+        self._look_until_seen(folder)
         uid = self._uid_in(folder, contents)
         name = archive.name if dropped is None else dropped.path
         if (dropped is not None and dropped.taken is None) or not self._is_told(uid, unpacked.sha256):
@@ -158,6 +159,16 @@ class Archives:
             name = paths.name(vacant_folder(self._fs, catalogue, wanted, returns=True))
             with suppress(FileExistsError):  # someone was quicker; the next name then
                 return place.publish(name)
+
+    def _look_until_seen(self, folder: str) -> None:
+        """Look at a folder until all in it is known; what cannot be read may be half written, for a time."""
+        until = time.monotonic() + 2 * PATIENCE
+        self._pipeline.submit(Look()).result()
+        while time.monotonic() < until and any(
+            paths.is_inside(path, folder) for path in self._pipeline.snapshot.arrivals
+        ):
+            time.sleep(EDITING)
+            self._pipeline.submit(Look()).result()
 
     def _uid_in(self, folder: str, contents: Contents) -> str:
         catalogue = self._pipeline.snapshot.catalogue

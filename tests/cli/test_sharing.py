@@ -1,6 +1,7 @@
 """`janfs export` and `janfs import`, with a service and without."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,6 +56,25 @@ def test_a_model_goes_from_one_root_to_another_without_a_service(tmp_path: Path)
     assert "[story.janfs.tar]" in history
     assert history.index("model-registered") < history.index("model-imported")
     assert janfs("verify", *at(there)).exit_code == 0
+
+
+def test_a_model_goes_with_a_model_json_that_cannot_be_read(tmp_path: Path) -> None:
+    here, there, elsewhere = tmp_path / "here", tmp_path / "there", tmp_path / "elsewhere"
+    put(here / "models/story.gguf")
+    janfs("organise", *at(here))
+    (here / "models/story/model.json").write_text('{"name": "half')
+    (here / "models/remote").mkdir()
+    (here / "models/remote/model.json").write_text('{"format": "api", "engine": "open')
+    for name in ("story", "remote"):
+        done = janfs("export", name, "-o", str(tmp_path), *at(here))
+        assert done.exit_code == 0, done.output
+        came = janfs("import", str(tmp_path / f"{name}.janfs.tar"), *at(there))
+        assert came.stdout.splitlines()[-1] == f"{name} is here."
+        assert f"[{name}.janfs.tar]" in janfs("history", name, *at(there)).output, "its history is lost"
+    with ServiceProcess(elsewhere) as service:
+        shutil.copy(tmp_path / "story.janfs.tar", elsewhere / "models")
+        service.wait(lambda: "model-imported" in janfs("history", *at(elsewhere)).output, "the archive")
+        assert service.models().keys() == {"story"}
 
 
 def test_what_is_wrong_with_a_model_json_is_said_without_a_service(tmp_path: Path) -> None:
