@@ -128,8 +128,9 @@ def rebuild(root: Path, as_json: bool, check: bool) -> None:
     from janfs.cli import printing
     from janfs.clock import SystemClock
     from janfs.errors import LogCorrupt
+    from janfs.log.migrate import check_known
     from janfs.pipeline.recorder import compare, restore
-    from janfs.root import OpenRoot, read_log
+    from janfs.root import OpenRoot, RootPaths, read_log
 
     if not check:
         read_log(root).close()  # a new root has nothing to be made anew
@@ -137,6 +138,7 @@ def rebuild(root: Path, as_json: bool, check: bool) -> None:
             restore(opened.log)
     log = read_log(root)
     try:
+        check_known(log, RootPaths(root).database)
         found = compare(log)
     finally:
         log.close()

@@ -41,6 +41,7 @@ def guard(root: Path) -> None:
     from janfs.log.connection import writer_engine
     from janfs.log.guards import renew_guards, wrong_guards
     from janfs.log.lock import RootLock
+    from janfs.log.migrate import check_known
     from janfs.log.seam import has_seam
     from janfs.log.verify import verify
     from janfs.root import RootPaths, read_log
@@ -50,6 +51,7 @@ def guard(root: Path) -> None:
     lock = RootLock(paths.lock)
     writer = writer_engine(paths.database)
     try:
+        check_known(opened, paths.database)
         verdict = verify(opened, guarded=False)
         if not verdict.ok:
             raise LogCorrupt(f"The guards were left as they are: {verdict.complaint} {WAY_OUT}")

@@ -37,12 +37,16 @@ def say_secrets(found: "ToldSecrets | None") -> None:
 
 
 def verify_log(root: Path, as_json: bool, noted_head: str | None, archived: tuple[Path, ...] = ()) -> None:
-    """Walk the log, compare the catalogue with it, and print what was found. Raises `LogCorrupt`."""
+    """Walk the log, compare the catalogue with it, and print what was found.
+
+    Raises `LogCorrupt`, or `LogTooNew` for what only a newer janfs can judge.
+    """
     import msgspec
 
     from janfs.cli import printing
     from janfs.errors import LogCorrupt
     from janfs.log.archives import check_archives
+    from janfs.log.migrate import check_known
     from janfs.log.verify import parse_noted, verify
     from janfs.log.wal import find_damage
     from janfs.past.secrets import told_secrets
@@ -53,6 +57,7 @@ def verify_log(root: Path, as_json: bool, noted_head: str | None, archived: tupl
     opened = read_log(root)
     try:
         damage = find_damage(RootPaths(root).database)  # before anything is read with SQLite
+        check_known(opened, RootPaths(root).database)
         archives = check_archives(opened, archived, noted) if archived else []
         if any(archive.noted for archive in archives):
             noted = None

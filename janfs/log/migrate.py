@@ -1,13 +1,14 @@
 """Bringing a database to today's tables, at start and by itself."""
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from janfs.errors import LogCorrupt, LogError, LogTooNew
+from janfs.log.reader import LogReader
 from janfs.log.swap import copy_whole
 
 
@@ -32,11 +33,7 @@ def migrate(engine: Engine, path: Path, *, keep_copy: bool = True) -> None:
     current, newest = _current_revision(path), newest_revision()
     if current == newest:
         return
-    if current is not None and current > newest:
-        raise LogTooNew(
-            f"{path} was written by a newer janfs (its tables are at revision {current}, this janfs knows "
-            f"{newest}). Use that one; nothing was changed."
-        )
+    _refuse_newer(current, path)
     copy = path.with_name(f"{path.name}.before-{newest}")
     try:
         if current is not None and keep_copy:
@@ -48,6 +45,26 @@ def migrate(engine: Engine, path: Path, *, keep_copy: bool = True) -> None:
             f"{path} could not be brought to revision {newest}, and is as it was: {reason}. "
             f"A copy was to be made before at {copy}."
         ) from error
+
+
+def check_known(log: LogReader, path: Path) -> None:
+    """Raises `LogTooNew` when a newer janfs has written the log at `path`, which this one cannot judge.
+
+    One that cannot be read is left to who reads it.
+    """
+    found = None
+    with suppress(DBAPIError), log.query() as connection:
+        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    _refuse_newer(None if found is None else str(found), path)
+
+
+def _refuse_newer(revision: str | None, path: Path) -> None:
+    newest = newest_revision()
+    if revision is not None and revision > newest:
+        raise LogTooNew(
+            f"{path} was written by a newer janfs (its tables are at revision {revision}, this janfs knows "
+            f"{newest}). Use that one; nothing was changed."
+        )
 
 
 def _upgrade(engine: Engine) -> None:

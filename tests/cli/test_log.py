@@ -110,3 +110,16 @@ def test_a_log_goes_out_and_comes_in_and_a_backup_goes_back(root: Path, tmp_path
     assert "kept as" not in restored.output
     assert "kept as" in janfs(other, "restore", backup["file"]).output
     assert janfs(other, "ls").output == janfs(root, "ls").output
+
+
+@pytest.mark.parametrize("command", [("verify",), ("rebuild",), ("rebuild", "--check"), ("log", "guard")])
+def test_of_a_newer_janfs_s_log_nothing_else_is_said(root: Path, command: tuple[str, ...]) -> None:
+    database = RootPaths(root).database
+    by_hand(database, "UPDATE alembic_version SET version_num = '9999'")
+    by_hand(database, "UPDATE projections SET version = version + 1")
+    by_hand(database, "DROP TRIGGER events_no_update")  # it may have others
+    result = janfs(root, *command)
+    assert result.exit_code == 1
+    assert "was written by a newer janfs" in result.stderr
+    with closing(sqlite3.connect(database)) as connection:
+        assert not list(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'events_no_update'"))
