@@ -30,8 +30,9 @@ def set_(
 ) -> None:
     """Change fields of a model's model.json; the rest of the file stays as it is.
 
-    KEY is a path such as metadata.author, or a parameter's name; VALUE is JSON, or else a text. null is a
-    value: of a parameter it means "as built in", whatever engines/<engine>.json says.
+    KEY is a path such as metadata.author, or a parameter's name; VALUE is JSON, or else a text. An object
+    changes what it names, and leaves what stands beside that. null is a value: of a parameter it means "as
+    built in", whatever engines/<engine>.json says.
     """
     from janfs.cli.offline import obey
     from janfs.cli.source import running
@@ -41,8 +42,8 @@ def set_(
 
     if not (settings or remove or default):
         raise click.UsageError("Say what to change: KEY=VALUE, --remove KEY or --default KEY.")
-    values = [_read(setting) for setting in settings]
-    removed = [_read(f"{key}=null")[0] for key in remove]
+    values = [leaf for setting in settings for leaf in _read(setting)]
+    removed = [path for key in remove for path, _ in _read(f"{key}=null")]
     given_back = tuple(full_path(key) for key in default)
     # Only a JSON patch can tell null from nothing; it asks for more than a merge patch does.
     exact = any(value is None for _, value in values)
@@ -63,10 +64,14 @@ def set_(
     click.echo(f"{id} is changed.")
 
 
-def _read(setting: str) -> tuple[tuple[str, ...], Any]:
-    """The path and the value of a setting. Raises `UsageError` for what is none."""
+def _read(setting: str) -> list[tuple[tuple[str, ...], Any]]:
+    """The paths and values of a setting: of an object each of its own, so that what it leaves out stays.
+
+    Raises `UsageError` for what is none.
+    """
     import msgspec
 
+    from janfs.manifest.leaves import leaves
     from janfs.manifest.patch import full_path
 
     key, sign, text = setting.partition("=")
@@ -74,9 +79,12 @@ def _read(setting: str) -> tuple[tuple[str, ...], Any]:
     if not sign or not all(path):
         raise click.UsageError(f"{setting!r} is not KEY=VALUE.")
     try:
-        return path, msgspec.json.decode(text)
+        value = msgspec.json.decode(text)
     except msgspec.DecodeError:
-        return path, text
+        value = text
+    except RecursionError as error:
+        raise click.UsageError(f"What {key} is to be is nested too deeply.") from error
+    return [((*path, *below), leaf) for below, leaf in leaves(value).items()]
 
 
 def _merge(values: list[tuple[tuple[str, ...], Any]], removed: list[tuple[str, ...]]) -> dict[str, Any]:

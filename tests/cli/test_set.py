@@ -45,6 +45,12 @@ def change_and_give_back(root: Path) -> None:
     assert after["engine_parameters"]["ngl"] is None
     assert not {"top_k", "min_p"} & after["model_parameters"].keys()
     assert janfs(root, "set", "story", "--remove", "ngl").exit_code == 0
+    done = janfs(root, "set", "story", 'metadata={"note": "x"}', 'engine_parameters={"ngl": null}')
+    assert done.exit_code == 0, done.output
+    after = written(root)
+    assert after["metadata"] == before["metadata"] | {"author": "me", "note": "x"}, "the rest of it is lost"
+    assert after["engine_parameters"] == before["engine_parameters"] | {"ngl": None}
+    assert janfs(root, "set", "story", "--remove", "ngl", "--remove", "metadata.note").exit_code == 0
     back = janfs(
         root, "set", "story", "--default", "top_p", "--default", "description", "--remove", "metadata.author"
     )
@@ -93,6 +99,7 @@ def test_whoever_runs_a_command_has_a_name(
         (["created=99999999999999999999999999"], "created: This number is too large"),
         (["name=x", "metadata.api_key=abc"], "metadata.api_key is a secret"),
         (["top_p"], "is not KEY=VALUE"),
+        (["metadata.x=" + "[" * 9999 + "]" * 9999], "nested too deeply"),
         ([], "Say what to change"),
     ],
 )
