@@ -117,7 +117,15 @@ def _replace(text: str, style: _Style, member: Member, value: Any) -> str:
         return text
     one_line = isinstance(was, dict | list) and len(was) > 0 and _LINE_BREAK.search(old) is None
     one_line = one_line or not (_begins_line(text, member.start) or _LINE_BREAK.search(old))
-    return text[:start] + style.render(value, None if one_line else _indent(text, member.start)) + text[end:]
+    indent = _indent(text, member.start)
+    new = style.render(value, None if one_line else indent)
+    return text[:start] + _comments_in(old, style.newline + indent) + new + text[end:]
+
+
+def _comments_in(value: str, line: str) -> str:
+    """The comments inside of a value, to stand before what takes its place; `line` begins another line."""
+    comments = (value[each.start : each.end] for each in jsonc.tokenize(value) if each.kind == "comment")
+    return "".join(each + (line if each.startswith("//") else " ") for each in comments)
 
 
 def _insert(text: str, style: _Style, node: Node, new: tuple[str, Any], spacious: bool) -> str:
