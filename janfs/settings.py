@@ -12,6 +12,8 @@ from janfs.errors import SettingsError
 DEFAULT_ROOT = "~/jan"
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 1337
+_HOST = re.compile(r"[^\s/@?#]+")
+_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^\sA-Z/@?#]+")
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?([KMGT]?)(?:i?B)?", re.IGNORECASE)
 
 
@@ -64,8 +66,23 @@ class Settings(Struct, frozen=True, kw_only=True):
             raise SettingsError(f"--memory must not be negative, not {self.memory}.", param="memory")
         if math.isnan(self.keep_alive):
             raise SettingsError("--keep-alive must be a number of seconds.", param="keep_alive")
-        if not self.grace >= 0:  # a NaN is not either
-            raise SettingsError(f"--grace must not be negative, not {self.grace}.", param="grace")
+        if not 0 <= self.grace < math.inf:  # a NaN is not either
+            raise SettingsError(
+                f"--grace must be a number of seconds, from 0 on, not {self.grace}.", param="grace"
+            )
+        for name in self.allowed_hosts:
+            if _HOST.fullmatch(name) is None:
+                raise SettingsError(
+                    f"--allow-host must be a name, or name:port, such as janfs.local:1337, not {name}.",
+                    param="allowed_hosts",
+                )
+        for origin in self.allowed_origins:
+            if _ORIGIN.fullmatch(origin) is None:
+                raise SettingsError(
+                    "--allow-origin must be an origin as browsers send it, such as http://localhost:3000, "
+                    f"in lower case and without a path, not {origin}.",
+                    param="allowed_origins",
+                )
         if self.api_key is not None and not self.api_key.strip():
             raise SettingsError("The API key is empty. Leave it out, or give one.", param="api_key")
         if self.api_key is not None and (

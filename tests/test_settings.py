@@ -50,6 +50,13 @@ def test_other_machines_are_let_in_only_on_purpose(host: str) -> None:
         ({"max_queue": -1}, "max_queue"),
         ({"grace": -0.1}, "grace"),
         ({"grace": float("nan")}, "grace"),
+        ({"grace": float("inf")}, "grace"),
+        ({"allowed_hosts": ("http://janfs.local",)}, "allowed_hosts"),
+        ({"allowed_hosts": ("janfs.local/v1",)}, "allowed_hosts"),
+        ({"allowed_origins": ("http://localhost:3000/",)}, "allowed_origins"),
+        ({"allowed_origins": ("https://Chat.example",)}, "allowed_origins"),
+        ({"allowed_origins": ("localhost:3000",)}, "allowed_origins"),
+        ({"allowed_origins": ("*",)}, "allowed_origins"),
         ({"api_key": ""}, "api_key"),
         ({"api_key": " \t"}, "api_key"),
         ({"api_key": "secret "}, "api_key"),
@@ -60,6 +67,19 @@ def test_a_value_out_of_range_is_refused_by_name(wrong: dict[str, Any], param: s
     with pytest.raises(SettingsError) as refused:
         Settings(root=ROOT, **wrong)
     assert refused.value.param == param
+
+
+def test_what_browsers_call_pages_is_allowed() -> None:
+    origins = (
+        "null",
+        "http://localhost:3000",
+        "https://chat.example",
+        "http://[::1]:80",
+        "app://obsidian.md",
+    )
+    assert Settings(root=ROOT, allowed_origins=origins).allowed_origins == origins
+    hosts = ("janfs.local", "proxy.example:8443", "[fe80::1]", "[fe80::1]:80")
+    assert Settings(root=ROOT, allowed_hosts=hosts).allowed_hosts == hosts
 
 
 def test_an_empty_key_does_not_open_the_door() -> None:
