@@ -7,13 +7,14 @@ in looks like its neighbours. Strict JSON stays strict JSON. The way jsonc-parse
 import codecs
 import json
 import re
+from collections import deque
 from typing import Any
 
 from msgspec import Struct
 
 from janfs.errors import ManifestError
 from janfs.manifest import jsonc
-from janfs.manifest.leaves import REMOVED, Changes, Pointer, applied
+from janfs.manifest.leaves import REMOVED, Changes, Pointer, applied, differences
 from janfs.manifest.tree import Member, Node, read_tree
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
@@ -32,26 +33,22 @@ def edit(content: bytes, changes: Changes) -> bytes:
     document = jsonc.parse(text)
     if not isinstance(document, dict):
         raise ManifestError("The file must hold an object, {...}.")
-    changed = text
-    changes = _removals_first(changes)
-    for pointer, value in changes.items():
-        changed = _apply(changed, pointer, value)
+    wanted = applied(document, changes)
+    # Where one change is about a place inside of another's, their own order is what they mean.
+    changed, left = text, deque((changes if _meet(changes) else differences(document, wanted)).items())
+    while left:
+        changed = _apply(changed, left)
     if changed == text:
         return content
-    if json.dumps(jsonc.parse(changed)) != json.dumps(applied(document, changes)):
+    if json.dumps(jsonc.parse(changed)) != json.dumps(wanted):
         raise ManifestError("The file could not be changed without changing more than that.")
     mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
     return mark + changed.encode()
 
 
-def _removals_first(changes: Changes) -> Changes:
-    """The same changes in the order of `leaves.differences`, as the layout of what is put in depends on it.
-
-    Where one is about a place inside of another's, their own order is what they mean.
-    """
-    if any(one[: len(other)] == other for one in changes for other in changes if one != other):
-        return changes
-    return dict(sorted(changes.items(), key=lambda change: change[1] is not REMOVED))
+def _meet(changes: Changes) -> bool:
+    """Whether one is about a place inside of another's."""
+    return any(pointer[:length] in changes for pointer in changes for length in range(1, len(pointer)))
 
 
 class _Style(Struct, frozen=True):
@@ -83,16 +80,23 @@ def _style(text: str, root: Node) -> _Style:
     return _Style(newline.group() if newline else "\n", indent or _INDENT, tight)
 
 
-def _apply(text: str, pointer: Pointer, value: Any) -> str:
+def _apply(text: str, left: deque[tuple[Pointer, Any]]) -> str:
+    """The text with the first of the changes that are left, and those that put more into the same object.
+
+    To read the text anew for each of them would take hours where it is as long as it may be.
+    """
+    pointer, value = left.popleft()
     root = read_tree(text)
     style = _style(text, root)
     node, spacious = root, True
     for depth, key in enumerate(pointer):
         rest = pointer[depth + 1 :]
         member = node.member(key)
+        if member is None and value is REMOVED:
+            return text
         if member is None:
-            new = (key, _nested(rest, value))
-            return text if value is REMOVED else _insert(text, style, node, new, spacious)
+            new = {key: _nested(rest, value)} | _more(left, pointer[:depth], {key, *node.keys})
+            return _insert(text, style, node, new, spacious)
         spacious = _begins_line(text, member.start)
         if not rest:
             return _remove(text, node, member) if value is REMOVED else _replace(text, style, member, value)
@@ -100,6 +104,20 @@ def _apply(text: str, pointer: Pointer, value: Any) -> str:
             return text if value is REMOVED else _replace(text, style, member, _nested(rest, value))
         node = member.value
     return text
+
+
+def _more(left: deque[tuple[Pointer, Any]], holder: Pointer, known: set[str]) -> dict[str, Any]:
+    """What the next of the changes put into an object that has members of these names, taken from them."""
+    found: dict[str, Any] = {}
+    while left:
+        pointer, value = left[0]
+        key, *rest = pointer[len(holder) :] or (None,)
+        if pointer[: len(holder)] != holder or key is None or key in known or value is REMOVED:
+            break
+        found[key] = _nested(tuple(rest), value)
+        known.add(key)
+        left.popleft()
+    return found
 
 
 def _nested(pointer: Pointer, value: Any) -> Any:
@@ -128,8 +146,8 @@ def _comments_in(value: str, line: str) -> str:
     return "".join(each + (line if each.startswith("//") else " ") for each in comments)
 
 
-def _insert(text: str, style: _Style, node: Node, new: tuple[str, Any], spacious: bool) -> str:
-    """Put a member behind the last one; `spacious` if the object itself begins a line."""
+def _insert(text: str, style: _Style, node: Node, new: dict[str, Any], spacious: bool) -> str:
+    """Put members behind the last one; `spacious` if the object itself begins a line."""
     if not node.members:
         return _insert_first(text, style, node, new, spacious)
     last = node.members[-1]
@@ -137,10 +155,10 @@ def _insert(text: str, style: _Style, node: Node, new: tuple[str, Any], spacious
     behind = end if last.comma is None else last.comma + 1
     if not _begins_line(text, last.start):
         space = "" if style.tight else " "
-        piece = space + style.member(*new, None)
+        piece = ",".join(space + style.member(*each, None) for each in new.items())
         return text[:behind] + (f",{piece}" if last.comma is None else f"{piece},") + text[behind:]
     indent = _indent(text, last.start)
-    piece = style.newline + indent + style.member(*new, indent)
+    piece = ",".join(style.newline + indent + style.member(*each, indent) for each in new.items())
     if last.comma is None:
         place = _end(_COMMENTS_OF_LINE, text, end)
         return text[:end] + "," + text[end:place] + piece + text[place:]
@@ -148,16 +166,17 @@ def _insert(text: str, style: _Style, node: Node, new: tuple[str, Any], spacious
     return text[:place] + piece + "," + text[place:]
 
 
-def _insert_first(text: str, style: _Style, node: Node, new: tuple[str, Any], spacious: bool) -> str:
+def _insert_first(text: str, style: _Style, node: Node, new: dict[str, Any], spacious: bool) -> str:
     inside = node.start + 1
     place = _end(_COMMENTS, text, inside)
     if not spacious and _LINE_BREAK.search(text, inside, node.end) is None:
         space = " " if place > inside else ""
-        return text[:place] + space + style.member(*new, None) + text[node.end - 1 :]
+        piece = f",{'' if style.tight else ' '}".join(style.member(*each, None) for each in new.items())
+        return text[:place] + space + piece + text[node.end - 1 :]
     outer = _indent(text, node.start)
     indent = outer + style.unit
-    piece = style.newline + indent + style.member(*new, indent) + style.newline + outer
-    return text[:place] + piece + text[node.end - 1 :]
+    piece = ",".join(style.newline + indent + style.member(*each, indent) for each in new.items())
+    return text[:place] + piece + style.newline + outer + text[node.end - 1 :]
 
 
 def _remove(text: str, node: Node, member: Member) -> str:

@@ -14,6 +14,11 @@ class Node(Struct, frozen=True):
     end: int
     members: "tuple[Member, ...] | None" = None
 
+    @property
+    def keys(self) -> list[str]:
+        """The names of the members."""
+        return [member.key for member in self.members or ()]
+
     def member(self, key: str) -> "Member | None":
         """The member of that name, if this is an object that has it."""
         return next((member for member in self.members or () if member.key == key), None)

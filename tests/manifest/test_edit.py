@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from janfs.errors import ManifestError
 from janfs.manifest.edit import edit
+from janfs.manifest.generate import encode
 from janfs.manifest.jsonc import decode, parse, tokenize
-from janfs.manifest.leaves import REMOVED, Pointer, objects
+from janfs.manifest.leaves import REMOVED, Pointer, applied, objects
 from janfs.manifest.tree import read_tree
 from tests.manifest.documents import DOCUMENTS, KEYS, SCALARS, VALUES, people_s_text
 
@@ -201,6 +202,14 @@ class TestLayout:
     )
     def test_every_layout_is_kept(self, before: str, changes: dict[Pointer, Any], after: str) -> None:
         assert edit(before.encode(), changes).decode() == after
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("below", [(), ("a", "b")])
+def test_thousands_of_members_are_put_in_in_time(below: Pointer) -> None:
+    document: dict[str, Any] = {"name": "x", "metadata": {"size": 1}}
+    changes = {("metadata", f"key {number}", *below): number for number in range(5000)}
+    assert edit(encode(document), changes) == encode(applied(document, changes))
 
 
 class TestRefusals:
