@@ -23,11 +23,15 @@ _COMMENTS = re.compile(r"(?:\s*(?://[^\r\n]*|/\*(?s:.*?)\*/))*")
 _SPACE = " \t"
 _INDENT = "  "
 
+MAX_READ = 1 << 24
+"""In characters, for all changes together: some seconds of a thread that everything else waits for."""
+
 
 def edit(content: bytes, changes: Changes) -> bytes:
     """The content with these changes.
 
-    Raises `ManifestError` if it is no JSON object, or if what comes out would not be what is wanted.
+    Raises `ManifestError` if it is no JSON object, if what comes out would not be what is wanted, or if it
+    would take too long.
     """
     text = jsonc.decode(content)
     document = jsonc.parse(text)
@@ -36,7 +40,13 @@ def edit(content: bytes, changes: Changes) -> bytes:
     wanted = applied(document, changes)
     # Where one change is about a place inside of another's, their own order is what they mean.
     changed, left = text, deque((changes if _meet(changes) else differences(document, wanted)).items())
+    read = 0
     while left:
+        read += len(changed)
+        if read > MAX_READ:
+            raise ManifestError(
+                "So many changes of so long a file take too long. Make fewer at once, or write it yourself."
+            )
         changed = _apply(changed, left)
     if changed == text:
         return content

@@ -213,6 +213,14 @@ def test_thousands_of_members_are_put_in_in_time(below: Pointer) -> None:
 
 
 class TestRefusals:
+    def test_what_would_take_too_long_is_not_begun(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("janfs.manifest.edit.MAX_READ", 100_000)
+        document = {f"key {number}": number for number in range(500)}
+        with pytest.raises(ManifestError, match="take too long"):
+            edit(encode(document), {(key,): REMOVED for key in document})
+        few = {(key,): REMOVED for key in list(document)[:9]}
+        assert json.loads(edit(encode(document), few)) == applied(document, few)
+
     @pytest.mark.parametrize("text", ["[]", "1", "", '{"a": }'])
     def test_what_is_no_object_is_not_edited(self, text: str) -> None:
         with pytest.raises(ManifestError):
