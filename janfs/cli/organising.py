@@ -79,10 +79,12 @@ def _organise(root: Path) -> dict[str, Any]:
 
     from janfs.cli.offline import opened
     from janfs.pipeline import deeds
+    from janfs.pipeline.commands import Organise, Submitted
 
     with opened(root) as (pipeline, log, work):
         before = pipeline.catalogue.position
         work()
+        pipeline.tick([], [Submitted(Organise())])  # what rests, too
         done = deeds.done(log, before, pipeline.catalogue.position)
         waiting = sorted(pipeline.snapshot.arrivals)
     return {"deeds": msgspec.to_builtins(done), "waiting": waiting, "dry_run": False}

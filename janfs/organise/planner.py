@@ -84,7 +84,7 @@ def _organise_loose(catalogue: Catalogue, file: File, policy: Policy, retry: boo
 
 
 def _bring_home(catalogue: Catalogue, model: Model, file: File, policy: Policy, retry: bool) -> Step | None:
-    """Move a stray file into its model's folder."""
+    """Move a stray file into its model's folder. One that is served from where it lies can rest there."""
     elsewhere = move_on(catalogue, model, policy)
     if elsewhere is not None:
         return elsewhere
@@ -96,6 +96,8 @@ def _bring_home(catalogue: Catalogue, model: Model, file: File, policy: Policy, 
         return apart
     target = paths.join(model.folder, paths.name(file.path))
     if links.is_bound(catalogue, file) or is_held_up(catalogue, file, target, retry=retry):
+        return None
+    if file.path in policy.resting and model.status == "ready" and not groups.is_part(file):
         return None
     return Move(model.uid, file.path, target, file.stamp, max(file.position, model.position))
 

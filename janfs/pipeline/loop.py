@@ -213,6 +213,7 @@ class Pipeline:
             seen = [each for each in seen if not self._recorder.is_parked(each)]
             drafts = self._manifests.told(self.catalogue, seen, observation.documents)
             self._recorder.record(drafts, observation.documents)
+            self._organiser.seen(drafts)
             self._actor.sweep(observation.temporaries, self.catalogue.plans.values())
             hints, late = hints | later, late - bool(later)
             again = bool(later) or (observation.look_again and bool(drafts))

@@ -21,6 +21,7 @@ from janfs.pipeline.snapshot import Arrival
 
 BATCH = 256  # places that are worked on before others see what was done
 HOLD = 3.0  # seconds that a new folder is left alone after a file in it grew
+REST = 300.0  # seconds that weights stay out of their folder: what is copied there now would overwrite them
 ROUNDS = 10_000  # a bound that only a defect reaches
 
 INTENTS = e.MovePlanned | e.CopyPlanned | e.WritePlanned
@@ -59,6 +60,7 @@ class Organiser:
         self._held: set[str] = set()  # places to look at again: what arrives may go without trace
         self._parts: set[str] = set()  # places of parts that wait for a model, or of a model for its part
         self._keeps: dict[str, set[str]] = {}  # by file: places that are as they should be while it is there
+        self._resting: dict[str, float] = {}  # files taken out of a folder, and until when they stay
         self._emptied = emptied
         self._dirty: set[str] = set()
         self._backoff = Backoff()
@@ -73,7 +75,7 @@ class Organiser:
     def next_due(self) -> float | None:
         """When something that failed is to be tried again, in the clock's monotonic seconds."""
         soon = self._clock.monotonic() + HOLD / 4 if self._held else None
-        due = (self._backoff.next_due(), self._emptied.next_due, soon)
+        due = (self._backoff.next_due(), self._emptied.next_due, soon, *self._resting.values())
         return min((at for at in due if at is not None), default=None)
 
     def doubt(self) -> None:
@@ -88,16 +90,27 @@ class Organiser:
     def work_once(self) -> None:
         """Organise everything now, even if organising is off."""
         before, self._organise = self._organise, True
+        self._resting.clear()
         try:
             self.doubt()
             self.work()
         finally:
             self._organise = before
 
+    def seen(self, drafts: Iterable[Draft]) -> None:
+        """Let what someone just took out of a model's folder rest where it lies now."""
+        for each in drafts:
+            moved, model = each.event, self._catalogue.models.get(each.stream)
+            if isinstance(moved, e.FileMoved) and model and model.folder == paths.parent(moved.source):
+                self._resting[moved.target] = self._clock.monotonic() + REST
+
     def work(self) -> None:
         """Plan and act until nothing is left to do."""
-        retry = self._backoff.take_due(self._clock.monotonic())
-        self._dirty.update(retry, self._held)
+        now = self._clock.monotonic()
+        retry = self._backoff.take_due(now)
+        rested = [path for path, until in self._resting.items() if until <= now]
+        self._resting = {path: self._resting[path] for path in self._resting.keys() - rested}
+        self._dirty.update(retry, self._held, map(paths.place, rested))
         self._held.clear()
         late: set[str] = set()  # places of parts, whose models are known only when all else is done
         for _ in range(ROUNDS):
@@ -175,7 +188,7 @@ class Organiser:
         now = self._clock.monotonic()
         held = {paths.parent(path) for path, arrival in arrivals.items() if now - arrival.since < HOLD}
         folders = {paths.parent(path) for path in arrivals}
-        return Policy(self._organise, folders, held, self._taken(), unfinished=arrivals)
+        return Policy(self._organise, folders, held, self._taken(), arrivals, self._resting)
 
     def _note(self, touched: Iterable[Key]) -> None:
         for kind, name in touched:

@@ -57,6 +57,15 @@ def test_organise_works_where_organising_is_off(tmp_path: Path) -> None:
         assert files(tmp_path) == {"story/story.gguf", "story/model.json"}
 
 
+def test_organise_brings_home_at_once_what_was_taken_out_of_its_folder(tmp_path: Path) -> None:
+    tree(tmp_path)
+    janfs("organise", "--root", str(tmp_path))
+    home = tmp_path / "models" / "story-q4_0" / "story-Q4_0.gguf"
+    home.rename(tmp_path / "models" / home.name)
+    janfs("organise", "--root", str(tmp_path))
+    assert home.exists()
+
+
 def test_pair_without_a_service_is_remembered(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "story.gguf").write_bytes(tiny_gguf("Story"))

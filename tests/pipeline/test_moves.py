@@ -11,7 +11,9 @@ import pytest
 
 from janfs.catalogue.catalogue import find_model, present_models
 from janfs.clock import random_id
+from janfs.pipeline.commands import Organise, Submitted
 from janfs.pipeline.loop import Pipeline
+from janfs.pipeline.organiser import REST
 from tests.fakes.faults import HookedFileSystem, P, T
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World, gguf
@@ -146,10 +148,36 @@ def test_weights_that_someone_took_out_of_their_folder_to_lie_loose_come_back(
     if away:
         world.start()
     world.tick()
-    assert [model.uid for model in present_models(world.catalogue)] == [uid], "there is another, or a ghost"
-    assert (world.model("a").status, world.model("a").binary) == ("ready", f"models/a/{name}")
+    for path in (f"models/{name}", f"models/a/{name}"):
+        assert [each.uid for each in present_models(world.catalogue)] == [uid], "there is another, or a ghost"
+        assert (world.model("a").status, world.model("a").binary) == ("ready", path)
+        world.wait(REST)
     world.come_to_rest()
     check_at_rest(world)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.5, 60.0, REST - 1])
+def test_weights_that_someone_took_out_to_copy_others_into_their_folder_are_not_overwritten(
+    world: World, pause: float
+) -> None:
+    world.fs.put("models/a/a.gguf", gguf("one"))
+    world.tick()
+    world.fs.rename_over("models/a/a.gguf", "models/a.gguf")
+    world.wait(pause)
+    world.fs.put("models/a/a.gguf", gguf("two"))
+    world.come_to_rest()
+    assert world.fs.read("models/a/a.gguf") == gguf("two")
+    assert world.fs.read("models/a-2/a.gguf") == gguf("one")
+    check_at_rest(world)
+
+
+def test_weights_that_someone_took_out_come_back_at_once_when_asked_to(world: World) -> None:
+    world.fs.put("models/a/a.gguf", gguf("one"))
+    world.tick()
+    world.fs.rename_over("models/a/a.gguf", "models/a.gguf")
+    world.tick()
+    world.pipeline.tick([], [Submitted(Organise())])
+    assert world.model("a").binary == "models/a/a.gguf"
 
 
 def test_weights_come_back_because_someone_took_them_out(world: World) -> None:
@@ -157,7 +185,7 @@ def test_weights_come_back_because_someone_took_them_out(world: World) -> None:
     world.tick()
     position = world.log.head.position
     world.fs.rename_over("models/a/a.gguf", "models/a.gguf")
-    world.tick()
+    world.wait(REST + 10)
     moved, planned, completed = world.records(position)
     assert [each.type for each in (moved, planned, completed)] == [
         "file-moved",
@@ -177,6 +205,8 @@ def test_shards_that_someone_took_out_of_their_folder_come_back_all_of_them(worl
         for name in moved:
             world.fs.rename_over(f"models/big/{name}", f"models/{name}")
         world.tick()
+        assert world.model("big").status == "ready"
+        world.wait(REST + 10)
         assert [(model.uid, model.status) for model in present_models(world.catalogue)] == [(uid, "ready")]
         assert {*names} < {*world.fs.list("models/big")}
     check_at_rest(world)
