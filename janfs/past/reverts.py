@@ -45,11 +45,12 @@ def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) ->
     Raises `ModelNotFound`, `EventsArchived`, or `CannotRevert` with what is possible instead.
     """
     model = model_of(catalogue, name)
+    called = model.id if stream_of(catalogue, model.id) == model.uid else model.uid
     found = versions_of(log, model.uid)
     texts = [each for each in found if each.sha256 is not None]
     if model.trash is not None and not texts:
         as_it_lies = (
-            f" `janfs revert {model.id} --to {log.start.position}` brings it back as it lies in the trash."
+            f" `janfs revert {called} --to {log.start.position}` brings it back as it lies in the trash."
         )
         check_told(log, position, as_it_lies)
         return None
@@ -62,7 +63,7 @@ def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) ->
         hint = f" Its last one before was of #{before[-1]}." if before else hint
         if model.trash is not None and sound:
             last = (before or sound)[-1]
-            hint += f" It lies in the trash: `janfs revert {model.id} --to {last}` brings it back."
+            hint += f" It lies in the trash: `janfs revert {called} --to {last}` brings it back."
         raise CannotRevert(
             f"'{model.id}' had no model.json at #{position} that could be read.{hint}"
             + _hint_at_deleted(catalogue, model),

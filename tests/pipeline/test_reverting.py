@@ -152,6 +152,17 @@ def test_a_moment_before_the_first_text_of_a_deleted_model_is_answered_with_a_wa
         revert(tended, 1)
 
 
+def test_the_way_back_is_that_of_the_deleted_model_where_another_has_its_id_now(tended: World) -> None:
+    uid, last = tended.model("x").uid, tended.file(MANIFEST).position
+    tended.delete("x").done.result(0)
+    tended.fs.put("models/x.gguf", gguf("another"))
+    tended.come_to_rest()
+    with pytest.raises(CannotRevert, match=f"`janfs revert {uid} --to {last}` brings it back"):
+        revert(tended, tended.catalogue.position, uid)
+    revert(tended, last, uid)
+    assert tended.model("x-2").uid == uid
+
+
 def test_a_model_that_is_there_is_not_said_to_lie_in_the_trash(tended: World) -> None:
     with pytest.raises(CannotRevert) as refused:
         revert(tended, 1)
