@@ -80,6 +80,8 @@ def chain(
 
 def is_intent_of(intent: e.Event, outcome: e.Event) -> bool:
     """Whether one event is the plan of which the other is the outcome."""
+    if isinstance(outcome, e.ModelDeleted):
+        return isinstance(intent, e.MovePlanned)  # the last of those that it was done by
     return isinstance(intent, _INTENTS) and intent.op == getattr(outcome, "op", None)
 
 

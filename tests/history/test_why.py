@@ -63,10 +63,9 @@ def test_a_deed_is_whose_who_had_it_planned() -> None:
     assert told(happenings, 3) == [
         ("first", 3, "a caller of the API (me) moved models/x to the trash, as .janfs/trash/x")
     ]
-    assert told(happenings)[1][1:] == (
-        2,
-        "a caller of the API (me) was about to move models/x to the trash, as .janfs/trash/x",
-    )
+    assert told(happenings) == [
+        ("first", 4, "a caller of the API (me) deleted the model x; its folder is .janfs/trash/x")
+    ]
 
 
 def test_a_file_that_someone_moved_is_explained_from_where_it_was() -> None:
