@@ -104,8 +104,9 @@ def test_what_is_no_file_in_place_of_a_model_json_is_wrong_at_no_line() -> None:
     )
     view = view_of(Snapshot(catalogue_of(*model_events("tiny", Manifest()), ("uid-tiny", pipe))), "tiny")
     assert msgspec.json.decode(msgspec.json.encode(view))["json_error"] == {
-        "reason": "It is no regular file."
+        "reason": "model.json: It is no regular file."
     }
+    assert view.reason == "model.json: It is no regular file. The last good model.json stays in force."
 
 
 def test_a_model_json_that_never_could_be_read_makes_the_model_invalid() -> None:

@@ -17,7 +17,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 18
+VERSION = 19
 
 
 class Unreadable(Struct, frozen=True):
@@ -185,8 +185,9 @@ def _file_refused(draft: Draft, item: Recorded, event: e.FileRefused) -> None:
     # Of a model.json, and of an engine's file, the last good content stays in force.
     kept = paths.is_manifest(event.path) or paths.is_engine_file(event.path)
     base = file_at(draft, event.path) if kept else None
+    reason = f"{paths.shown_name(event.path)}: {event.reason}" if kept else event.reason
     file = _now(base, item, event.path, event.stamp)
-    _put_seen(draft, item, replace(file, link=event.link, refused=Problem(event.code, event.reason)))
+    _put_seen(draft, item, replace(file, link=event.link, refused=Problem(event.code, reason)))
 
 
 def _json_edited(draft: Draft, item: Recorded, event: e.JsonEdited) -> None:
