@@ -188,6 +188,16 @@ def test_a_seam_that_was_changed_is_found(root: Path, change: str) -> None:
         log.close()
 
 
+def test_a_log_in_which_nothing_happened_since_is_not_compacted_again(root: Path) -> None:
+    for kept in (1, 2):
+        shorten(root, EVENTS - 3 + kept)
+    shorten(root, EVENTS + 2)
+    before, head = archives(root), read_log(root).last()
+    with pytest.raises(InvalidInput, match="nothing before"):
+        shorten(root, head.position)
+    assert (archives(root), read_log(root).last()) == (before, head)
+
+
 def test_a_dry_run_and_a_refusal_change_nothing(root: Path) -> None:
     before = rows_of(root)
     shown = shorten(root, 10, dry_run=True)
