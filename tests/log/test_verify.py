@@ -5,12 +5,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from janfs.events.types import EVENT_TYPES, Event, type_name
 from janfs.log import projections
+from janfs.log.named import document_of
 from janfs.log.projections import Checkpoint
+from janfs.log.records import Record
 from janfs.log.store import EventLog
 from janfs.log.verify import Verdict, verify
 from tests.log.kit import DIGEST, DOCUMENT, by_hand, fill, new
 
+OF_FILES = ("file-hashed", "duplicate-found", "model-exported", "file-downloaded")
 FLIPPED = {
     "position": "position + 1000",
     "version": "version + 1000",
@@ -137,6 +141,15 @@ def test_a_document_that_is_gone_is_missed_where_an_event_names_it(log: EventLog
 def test_an_event_that_names_no_document_misses_none(log: EventLog, data: str) -> None:
     log.append([msgspec.structs.replace(new(data=data), type="json-edited")])
     assert verify(log).ok
+
+
+@pytest.mark.parametrize("kind", EVENT_TYPES, ids=type_name)
+def test_of_every_event_with_a_hash_it_is_known_whether_a_document_has_it(kind: type[Event]) -> None:
+    fields = kind.__struct_fields__
+    said = msgspec.json.encode({field: field for field in fields}).decode()
+    named = document_of(Record(1, "s", 1, type_name(kind), 1, "", "janfs", None, 1, said))
+    assert named in (None, *fields)
+    assert (named is not None) == ("sha256" in fields and type_name(kind) not in OF_FILES)
 
 
 def test_a_document_under_another_name_is_named(log: EventLog, database: Path) -> None:
