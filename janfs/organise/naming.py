@@ -47,6 +47,7 @@ def free_id(wanted: str, taken: Container[str]) -> str:
 
 
 def _clean(name: str) -> str:
+    name = name.replace("%25", "%")  # how paths spell it
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     cleaned = _NOT_ALLOWED.sub("-", ascii_name.lower())
     cleaned = _END.sub("", re.sub(r"-{2,}", "-", cleaned)).lstrip("-._")

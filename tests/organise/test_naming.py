@@ -38,6 +38,8 @@ names = likely | st.text() | long
         ("通义千问-7B.gguf", "7b"),
         ("模型.gguf", "model"),
         ("a'b\"c\nd%FF.gguf", "a-b-c-d-ff"),
+        ("100%25 Zephyr 50%25.gguf", "100-zephyr-50"),
+        ("My%2520Model.gguf", "my-20model"),
         ("..gguf", "model"),
         (".gguf", "model"),
         ("../../etc/passwd.gguf", "etc-passwd"),
