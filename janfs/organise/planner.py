@@ -97,7 +97,7 @@ def _bring_home(catalogue: Catalogue, model: Model, file: File, policy: Policy, 
     target = paths.join(model.folder, paths.name(file.path))
     if links.is_bound(catalogue, file) or is_held_up(catalogue, file, target, retry=retry):
         return None
-    if file.path in policy.resting and model.status == "ready" and not groups.is_part(file):
+    if file.path in policy.resting and model.status == "ready":
         return None
     return Move(model.uid, file.path, target, file.stamp, max(file.position, model.position))
 

@@ -15,7 +15,7 @@ class Policy(Struct, frozen=True):
     With `organise` off nothing is moved, and models are registered where they lie. `arriving` are folders
     that hold files which are not whole yet, the `unfinished`; what is in those `held` is still coming, and is
     left alone. The names in `models/` that are `taken` are so by something on the disk, which the catalogue
-    need not know. Weights that are `resting` were taken out of their folder lately, and stay out for a while.
+    need not know. What is `resting` was taken out of its model's folder lately, and stays out for a while.
     """
 
     organise: bool = True

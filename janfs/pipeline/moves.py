@@ -5,10 +5,11 @@ a folder before we did: the uid stays, the id changes. What a model is served fr
 takes it out to lie loose, and so it comes back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from janfs.catalogue.catalogue import Catalogue, GivenIds, files_in
 from janfs.catalogue.entries import File, Model
+from janfs.catalogue.groups import is_part
 from janfs.events import types as e
 from janfs.folder import paths
 from janfs.folder.filesystem import Stat
@@ -161,6 +162,18 @@ def _renamed_folders(
         if not left and not elsewhere:
             renamed.add((origin, place))
     return renamed
+
+
+def taken_out(catalogue: Catalogue, drafts: Iterable[Draft]) -> list[str]:
+    """Where files lie now that someone just took out of a model's folder, and that are its, or are a part."""
+    found = []
+    for each in drafts:
+        if isinstance(each.event, e.FileMoved):
+            file = catalogue.files.get(each.event.target)
+            uid = catalogue.folders.get(paths.parent(each.event.source))
+            if file is not None and uid is not None and (uid == file.uid or is_part(file)):
+                found.append(file.path)
+    return found
 
 
 def model_at(catalogue: Catalogue, place: str) -> Model | None:

@@ -12,6 +12,7 @@ from janfs.organise import links, pairing, planner
 from janfs.organise.disk import OTHER_DISK
 from janfs.organise.homes import in_the_way
 from janfs.organise.steps import Copy, Decide, Generate, Move, Policy, is_pairing
+from janfs.pipeline import moves
 from janfs.pipeline.actor import Actor
 from janfs.pipeline.backoff import Backoff
 from janfs.pipeline.emptied import Emptied
@@ -21,7 +22,7 @@ from janfs.pipeline.snapshot import Arrival
 
 BATCH = 256  # places that are worked on before others see what was done
 HOLD = 3.0  # seconds that a new folder is left alone after a file in it grew
-REST = 300.0  # seconds that weights stay out of their folder: what is copied there now would overwrite them
+REST = 300.0  # seconds that a file stays out of its folder: what is copied there now would overwrite it
 ROUNDS = 10_000  # a bound that only a defect reaches
 
 INTENTS = e.MovePlanned | e.CopyPlanned | e.WritePlanned
@@ -99,10 +100,8 @@ class Organiser:
 
     def seen(self, drafts: Iterable[Draft]) -> None:
         """Let what someone just took out of a model's folder rest where it lies now."""
-        for each in drafts:
-            moved, model = each.event, self._catalogue.models.get(each.stream)
-            if isinstance(moved, e.FileMoved) and model and model.folder == paths.parent(moved.source):
-                self._resting[moved.target] = self._clock.monotonic() + REST
+        out = moves.taken_out(self._catalogue, drafts)
+        self._resting |= dict.fromkeys(out, self._clock.monotonic() + REST)
 
     def work(self) -> None:
         """Plan and act until nothing is left to do."""

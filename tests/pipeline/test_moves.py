@@ -171,6 +171,33 @@ def test_weights_that_someone_took_out_to_copy_others_into_their_folder_are_not_
     check_at_rest(world)
 
 
+def test_a_projector_that_someone_took_out_to_copy_another_into_its_folder_is_not_overwritten(
+    world: World,
+) -> None:
+    old, new = contents.projector("Alpha 7B"), contents.projector("Alpha 7B") + bytes(32)
+    world.fs.put("models/a/a.gguf", contents.model("Alpha 7B", "Q4_0"))
+    world.fs.put("models/a/mmproj.gguf", old)
+    world.tick()
+    world.fs.rename_over("models/a/mmproj.gguf", "models/mmproj.gguf")
+    world.wait(60)
+    world.fs.put("models/a/mmproj.gguf", new)
+    world.come_to_rest()
+    assert world.fs.read("models/a/mmproj.gguf") == new
+    assert world.fs.read("models/mmproj.gguf") == old
+    check_at_rest(world)
+
+
+def test_a_projector_that_someone_took_out_comes_back(world: World) -> None:
+    world.fs.put("models/a/a.gguf", contents.model("Alpha 7B", "Q4_0"))
+    world.fs.put("models/a/mmproj.gguf", contents.projector("Alpha 7B"))
+    world.tick()
+    world.fs.rename_over("models/a/mmproj.gguf", "models/mmproj.gguf")
+    world.wait(REST + 10)
+    assert "mmproj.gguf" in world.fs.list("models/a")
+    assert world.model("a").reason is None
+    check_at_rest(world)
+
+
 def test_weights_that_someone_took_out_come_back_at_once_when_asked_to(world: World) -> None:
     world.fs.put("models/a/a.gguf", gguf("one"))
     world.tick()
