@@ -2,9 +2,11 @@
 
 import logging
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
+
+from janfs.terminal import visible
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -27,8 +29,14 @@ def configure(level: Level = "warning", *, as_json: bool = False) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *tracebacks,
+            *(() if as_json else (_visible,)),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def _visible(_: Any, __: str, said: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What is told of, such as a file's name or a request's path, steers no terminal."""
+    return {key: visible(value) if isinstance(value, str) else value for key, value in said.items()}

@@ -12,6 +12,7 @@ from janfs.cli import log as log_commands
 from janfs.cli.common import TEXT, at_option, json_option, key_option, root_option
 from janfs.cli.errors import exit_code
 from janfs.errors import JanfsError
+from janfs.terminal import visible_lines
 
 
 class _Group(click.Group):
@@ -32,7 +33,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except JanfsError as error:
-            click.echo(f"janfs: {error.detail}", err=True)
+            click.echo(visible_lines(f"janfs: {error.detail}"), err=True)
             ctx.exit(exit_code(error))
 
 

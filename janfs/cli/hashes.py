@@ -11,6 +11,7 @@ from janfs.cli.addresses import of_model, readable
 from janfs.cli.common import json_option, key_option, root_option, user
 from janfs.cli.verifying import verify_log
 from janfs.errors import FilesCorrupt
+from janfs.terminal import visible
 
 
 @click.command()
@@ -70,9 +71,9 @@ def dedupe(root: Path, api_key: str | None, as_json: bool, dry_run: bool, id: st
         click.echo(printing.as_json(found))
         return
     for each in found["files"]:
-        click.echo(f"{each['path']} = {each['original']}  {printing.size(each['size'])}")
+        click.echo(visible(f"{each['path']} = {each['original']}  {printing.size(each['size'])}"))
     for each in found["kept"]:
-        click.echo(each["reason"])
+        click.echo(visible(each["reason"]))
     would = "would be" if dry_run else "are"
     some = found["files"] or found["kept"]
     click.echo(f"{printing.size(found['freed'])} {would} free now." if some else "No duplicates.")
@@ -90,7 +91,7 @@ def _verify_files(root: Path, api_key: str | None, as_json: bool, id: str | None
         click.echo(printing.as_json(checked))
     else:
         for each in bad:
-            click.echo(f"{each['path']}: {each['result']}. {each['reason']}")
+            click.echo(visible(f"{each['path']}: {each['result']}. {each['reason']}"))
         new = sum(each["result"] == "new" for each in checked)
         total = printing.size(sum(each["size"] for each in checked))
         sound = len(checked) - len(bad)

@@ -10,6 +10,7 @@ import click
 from janfs.cli.addresses import of_model, readable
 from janfs.cli.common import TEXT, json_option, key_option, root_option, user
 from janfs.cli.log import say_seam
+from janfs.terminal import visible
 
 if TYPE_CHECKING:
     from janfs.catalogue.catalogue import Catalogue
@@ -234,7 +235,7 @@ def _print_changes(found: Mapping[str, Any]) -> None:
 
 def _print_lines(text: str) -> None:
     for line in text.splitlines():
-        click.secho(line, fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1]))
+        click.secho(visible(line), fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1]))
 
 
 def _below(root: Path, subject: str) -> str:

@@ -8,6 +8,7 @@ import click
 
 from janfs.cli.addresses import of_model, readable
 from janfs.cli.common import json_option, key_option, root_option, user
+from janfs.terminal import visible
 
 
 @click.command()
@@ -93,7 +94,7 @@ def _organise(root: Path) -> dict[str, Any]:
 def _told(found: Mapping[str, Any]) -> str:
     lines = [_line(deed) for deed in found["deeds"]]
     lines += [f"{'wait for':<14} {path} (not whole yet)" for path in found["waiting"]]
-    return "\n".join(lines) or "Everything is as it should be."
+    return "\n".join(map(visible, lines)) or "Everything is as it should be."
 
 
 def _line(deed: Mapping[str, Any]) -> str:

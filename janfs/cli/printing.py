@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from janfs.terminal import visible
+
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _LONGEST_VALUE = 160  # characters of one value in a history line
 _HASH = re.compile(r"[0-9a-f]{64}")  # a SHA-256
@@ -50,13 +52,16 @@ def reasons(why: Mapping[str, Any]) -> str:
         f"{why['subject']} is as it is",
         *(f"  {_LINKS[each['link']]} {each['words']} (#{each['position']})" for each in why["reasons"]),
     ]
-    return "\n".join([why["unsettled"], *(lines if why["reasons"] else [])] if why["unsettled"] else lines)
+    said = [why["unsettled"], *(lines if why["reasons"] else [])] if why["unsettled"] else lines
+    return "\n".join(map(visible, said))
 
 
 def problems(engines: Sequence[Mapping[str, Any]]) -> list[str]:
     """What is wrong with the engines' files, a line each."""
     return [
-        f"engine {engine['id']}: {problem['reason']}" for engine in engines for problem in engine["problems"]
+        visible(f"engine {engine['id']}: {problem['reason']}")
+        for engine in engines
+        for problem in engine["problems"]
     ]
 
 
@@ -71,7 +76,7 @@ def details(model: Mapping[str, Any]) -> str:
             lines.append(f"size: {size(value)} ({value:,} bytes)")
         else:
             lines.append(f"{key}: {_plain(value)}")
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 def event_line(event: Mapping[str, Any]) -> str:
@@ -83,7 +88,7 @@ def event_line(event: Mapping[str, Any]) -> str:
     facts = " ".join(_short(event["data"]))
     when = event["recorded_at"][:19].replace("T", " ")
     line = f"{event['position']:>6}  {when}  {event['type']:<17} {event['actor']}{cause}  {facts}".rstrip()
-    return "\n".join([line, *(f"        {note}" for note in event["data"].get("notes", ()))])
+    return "\n".join(map(visible, [line, *(f"        {note}" for note in event["data"].get("notes", ()))]))
 
 
 def size(count: int) -> str:
@@ -98,6 +103,7 @@ def size(count: int) -> str:
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows as columns; the last one may be of any width."""
+    rows = [tuple(map(visible, row)) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     return "\n".join(
         "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1])).rstrip()

@@ -15,6 +15,7 @@ from janfs.cli.addresses import of_model
 from janfs.cli.common import json_option, key_option, root_option, user
 from janfs.errors import FolderError, InvalidInput, JanfsError, ModelNotFound
 from janfs.folder import paths
+from janfs.terminal import visible
 
 
 @click.command()
@@ -74,9 +75,9 @@ def import_(root: Path, api_key: str | None, as_json: bool, mode: Mode, path: tu
         click.echo(printing.as_json(report))
     else:
         for taken in report["taken"]:
-            click.echo(f"{taken['how']:<12} {taken['source']} -> {taken['path']}")
+            click.echo(visible(f"{taken['how']:<12} {taken['source']} -> {taken['path']}"))
         for skipped in report["skipped"]:
-            click.echo(f"{'skipped':<12} {skipped['source']}: {skipped['reason']}")
+            click.echo(visible(f"{'skipped':<12} {skipped['source']}: {skipped['reason']}"))
         for model in report["models"]:
             click.echo(f"{model['id']} {'is here' if model['new'] else 'was here already'}.")
     if refused:
