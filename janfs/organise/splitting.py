@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from janfs.catalogue.catalogue import Catalogue, files_in, files_of, is_leaving
 from janfs.catalogue.entries import File, Model
 from janfs.catalogue.groups import Group, group, is_part, of_kind
+from janfs.catalogue.status import manifest_of
 from janfs.events.types import CopyHow, Event
 from janfs.folder import paths
 from janfs.manifest.schema import Manifest
@@ -102,15 +103,25 @@ def apart(
 
 def _kept_out(catalogue: Catalogue, model: Model, strays: Sequence[File]) -> list[Group]:
     """The models among a model's files elsewhere with a name that another file has at home, if only for
-    disks that fold names. Shards that lie together stay so.
+    disks that fold names; and one that lies loose while another was put into its place. Shards that lie
+    together stay so.
     """
+    at_home = [file for file in files_in(catalogue, model.folder) if file.uid == model.uid]
+    heads = [each.head for each in of_kind(group(at_home), "model")]
+    manifest = manifest_of(at_home)
     home = {paths.folded(paths.name(file.path)): file for file in files_in(catalogue, model.folder)}
 
     def has_another(file: File) -> bool:
         there = home.get(paths.folded(paths.name(file.path)))
         return there is not None and there.uid == file.uid and there.stamp != file.stamp
 
-    return [each for each in of_kind(group(strays), "model") if any(map(has_another, each.files))]
+    def is_replaced(each: Group) -> bool:
+        head = each.head
+        others = [it for it in heads if it.stamp != head.stamp and not paths.is_same_set(it.path, head.path)]
+        return paths.parent(head.path) == paths.MODELS and bool(others) and not is_named(each, manifest)
+
+    found = of_kind(group(strays), "model")
+    return [each for each in found if any(map(has_another, each.files)) or is_replaced(each)]
 
 
 def next_step(

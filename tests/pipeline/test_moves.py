@@ -171,6 +171,40 @@ def test_weights_that_someone_took_out_to_copy_others_into_their_folder_are_not_
     check_at_rest(world)
 
 
+@pytest.mark.parametrize("manifest", [None, b'{"name": "Mine"}'], ids=["ours", "edited"])
+@pytest.mark.parametrize("renamed", [False, True], ids=["as it was called", "renamed"])
+def test_weights_in_whose_place_someone_put_others_are_a_model_of_their_own(
+    world: World, manifest: bytes | None, renamed: bool
+) -> None:
+    world.fs.put("models/a/a.gguf", gguf("one"))
+    world.tick()
+    uid = world.model("a").uid
+    if manifest is not None:
+        world.fs.put("models/a/model.json", manifest)
+    old, new = ("old.gguf", "a.gguf") if renamed else ("a.gguf", "newer.gguf")
+    world.fs.rename_over("models/a/a.gguf", f"models/{old}")
+    world.tick()
+    world.fs.put(f"models/a/{new}", gguf("two"))
+    world.come_to_rest()
+    assert {(each.status, each.binary) for each in present_models(world.catalogue)} == {
+        ("ready", f"models/a/{new}"),
+        ("ready", f"models/old/{old}" if renamed else f"models/a-2/{old}"),
+    }
+    assert world.model("a").uid == uid
+    check_at_rest(world)
+
+
+def test_weights_that_a_model_json_names_come_back_to_others_beside_it(world: World) -> None:
+    world.fs.put("models/a/a.gguf", gguf("one"))
+    world.fs.put("models/a/model.json", b'{"engine_parameters": {"llama_model_path": "a.gguf"}}')
+    world.tick()
+    world.fs.rename_over("models/a/a.gguf", "models/a.gguf")
+    world.tick()
+    world.fs.put("models/a/draft.gguf", gguf("two"))
+    world.come_to_rest()
+    assert world.model("a").binary == "models/a/a.gguf"
+
+
 def test_a_projector_that_someone_took_out_to_copy_another_into_its_folder_is_not_overwritten(
     world: World,
 ) -> None:
