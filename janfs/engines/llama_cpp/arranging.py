@@ -8,9 +8,9 @@ lies there for each of them, and none is longer than its part (docs/decisions/00
 from collections.abc import Sequence
 from typing import NamedTuple
 
-LEAST_SHARED = 1 / 2
-"""Of all tokens: where so many are another's too, one cache for all is better."""
-MOST_APART = 1 / 4
+LEAST_SHARED = 0.6
+"""Of all tokens: where so many are another's too, one cache for all is better (docs/decisions/0045)."""
+MOST_APART = 0.5
 """And with fewer than these a part for each."""
 _PAYS_AFTER = 10  # so many times as long as it takes, where it saves a tenth
 _LEAST_PATIENCE = 1.0  # seconds: what a change costs is not known before the first one
