@@ -12,6 +12,7 @@ LEAST_SHARED = 0.6
 """Of all tokens: where so many are another's too, one cache for all is better (docs/decisions/0045)."""
 MOST_APART = 0.5
 """And with fewer than these a part for each."""
+_USUAL = 200  # tokens of an answer
 _PAYS_AFTER = 10  # so many times as long as it takes, where it saves a tenth
 _LEAST_PATIENCE = 1.0  # seconds: what a change costs is not known before the first one
 _MOST_PATIENCE = 600.0
@@ -28,13 +29,15 @@ class Wants(NamedTuple):
 def suits(wants: Sequence[Wants], part: int) -> bool | None:
     """Whether requests are better off with one cache for all than with a `part` for each; None: with either.
 
-    Each should have a quarter of the part left for what it still writes, if it may write so much.
+    Each should have a quarter of the part left for what it still writes, if it may write so much. What they
+    share is looked at as it will be in the middle of an answer as usual.
     """
     if any(min(each.most, each.length + part // 4) > part for each in wants):
         return True
     if len(wants) < 2:
         return None
-    shared = sum(each.common for each in wants) / sum(each.length for each in wants)
+    midway = sum(each.length + min(each.most - each.length, _USUAL) // 2 for each in wants)
+    shared = sum(each.common for each in wants) / midway
     if shared >= LEAST_SHARED:
         return True
     return False if shared < MOST_APART else None

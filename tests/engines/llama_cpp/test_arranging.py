@@ -28,7 +28,13 @@ def test_requests_that_share_a_long_beginning_are_better_off_with_one_cache() ->
 
 
 def test_where_both_are_as_good_nothing_is_changed() -> None:
-    assert suits([ALONE, *[Wants(200, 264, 125)] * 7], PART) is None
+    assert suits([ALONE, *[Wants(200, 264, 145)] * 7], PART) is None
+
+
+def test_short_prompts_that_begin_alike_are_looked_at_with_their_answers() -> None:
+    assert suits([Wants(46, 206, 0), *[Wants(46, 206, 31)] * 7], PART) is False
+    assert suits([Wants(46, 48, 0), *[Wants(46, 48, 35)] * 7], PART) is True, "there are hardly any answers"
+    assert suits([Wants(450, 100_000, 0), *[Wants(450, 100_000, 430)] * 7], PART) is True
 
 
 def test_a_single_request_is_as_well_off_with_either() -> None:

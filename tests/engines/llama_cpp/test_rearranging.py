@@ -15,6 +15,7 @@ from tests.engines.llama_cpp.native_models import load
 SETTINGS = EngineSettings(ctx_len=1536, n_parallel=3)
 PART = 512
 GREEDY = SamplingParams(temperature=0, max_tokens=60, ignore_eos=True)
+SHORT = SamplingParams(temperature=0, max_tokens=20, ignore_eos=True)
 SYSTEM = [1, *(3 + n % 250 for n in range(0, 1400, 7))]  # 201 tokens
 
 
@@ -81,12 +82,12 @@ def test_who_runs_goes_on_as_if_nothing_had_changed(talk: Talk, alone: Talk) -> 
     talk.drain()
     assert not talk.model.memory.unified
     for number in range(3):
-        talk.ask(f"one of three {number}", [*SYSTEM, 5 + number, 7])
+        talk.ask(f"one of three {number}", [*SYSTEM, 5 + number, 7], SHORT)
     talk.step(2)
     assert talk.model.memory.unified, "who shares a long beginning does not share the cache"
     talk.drain()
     for number in range(3):
-        alone.ask(f"one of three {number}", [*SYSTEM, 5 + number, 7])
+        alone.ask(f"one of three {number}", [*SYSTEM, 5 + number, 7], SHORT)
         alone.drain()
         if number < 2:
             for name, prompt in (("unlike", unlike(number)), ("like", [*SYSTEM, 5 + number, 9])):
@@ -129,7 +130,7 @@ def test_a_finished_chat_is_known_after_a_change(talk: Talk) -> None:
     talk.drain()
     assert talk.ends["next turn"].usage.cached_tokens >= len(SYSTEM) - 1
     for number in range(3):
-        talk.ask(f"one of three {number}", [*SYSTEM, 5 + number, 7])
+        talk.ask(f"one of three {number}", [*SYSTEM, 5 + number, 7], SHORT)
     talk.drain()
     assert talk.model.memory.unified
     assert talk.ends["one of three 0"].usage.cached_tokens >= len(SYSTEM) - 1
