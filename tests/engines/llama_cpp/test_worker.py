@@ -225,7 +225,7 @@ def test_a_model_that_makes_vectors_does_not_write(ranking_model: Path, noise_be
         )
         with pytest.raises(ContextExceeded) as caught:
             await engine.embed((PairPrompt("what is it?", "a cat " * 40),))
-        assert caught.value.param == "documents"
+        assert caught.value.param == "documents[0]"
         with pytest.raises(InvalidInput, match="/v1/rerank"):
             await engine.embed((TextPrompt("a cat."),))
 
