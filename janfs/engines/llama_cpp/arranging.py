@@ -51,14 +51,14 @@ class Arranging:
     """
 
     def __init__(self, part: int) -> None:
-        self.part = part
+        self._part = part
         self._patience = _LEAST_PATIENCE
         self._apart_for = 0.0  # seconds computed for those who are better off with it, since the last change
         self._suited: bool | None = None
 
     def wanted(self, unified: bool, wants: Sequence[Wants]) -> bool:
         """Whether the next step is to have one cache for all, where the last one had it or not."""
-        self._suited = suits(wants, self.part)
+        self._suited = suits(wants, self._part)
         if self._suited is None:
             return unified
         if self._suited and unified:

@@ -114,11 +114,7 @@ class KvPool:
     def put_away(self) -> None:
         """See to it that there are copies of finished sequences, but for large ones: the cache will go."""
         for seq in self._kept:
-            tokens = self._tree.tokens(seq)
-            if not self.shelf.has(tokens, 0):
-                saved = self._memory.save(seq, 0, self._most_saved // LARGE)
-                if saved is not None:
-                    self.shelf.put(tokens, saved)
+            self._save_from(0, seq, self._most_saved // LARGE)
 
     def adopt(self, seq: int, tokens: Sequence[int]) -> None:
         """Let a live sequence have the cells that others have for the beginning of its `tokens`."""
@@ -279,14 +275,17 @@ class KvPool:
         return self._free_kept.pop()
 
     def _save(self, seq: int, most: int) -> int | None:
-        """See to it that there is a copy of a sequence, if one of at most so many bytes can be made.
+        """See to it that there is a copy of what a sequence does not share, as `_save_from` does."""
+        tokens = self._tree.tokens(seq)
+        start = whole(tokens, len(tokens) - self._tree.own(seq))
+        return self._save_from(start if start > len(tokens) // _LITTLE else 0, seq, most)
+
+    def _save_from(self, start: int, seq: int, most: int) -> int | None:
+        """See to it that there is a copy of a sequence from a place on, if it has at most so many bytes.
 
         The bytes that were copied for it; None where there is no copy.
         """
         tokens = self._tree.tokens(seq)
-        start = whole(tokens, len(tokens) - self._tree.own(seq))  # others have what comes before
-        if start <= len(tokens) // _LITTLE:
-            start = 0
         if self.shelf.has(tokens, start):
             return 0
         saved = self._memory.save(seq, start, most)
