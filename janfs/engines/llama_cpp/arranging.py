@@ -14,7 +14,7 @@ MOST_APART = 0.5
 """And with fewer than these a part for each."""
 _USUAL = 200  # tokens of an answer
 _PAYS_AFTER = 10  # so many times as long as it takes, where it saves a tenth
-_LEAST_PATIENCE = 1.0  # seconds: what a change costs is not known before the first one
+_LEAST_PATIENCE = 0.3  # seconds: what a change costs is not known before the first one
 _MOST_PATIENCE = 600.0
 
 

@@ -4,6 +4,7 @@ import ctypes
 
 import llama_cpp as llama
 
+from janfs.engines.llama_cpp.kept_memory import KeptMemory
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.parameters import context_params
 from janfs.engines.llama_cpp.weights import Weights
@@ -20,6 +21,7 @@ class Context:
     def __init__(self, weights: Weights, settings: EngineSettings, threads: int, log: Log) -> None:
         self._weights = weights
         self._params = context_params(settings, threads)
+        self._memory = KeptMemory()
         self._abort_flag = ctypes.create_string_buffer(2)
         self.handle: object = None
         log.errors.clear()
@@ -48,7 +50,8 @@ class Context:
         raise MemoryError("llama.cpp found no memory for the KV cache that it had before.")
 
     def _begin(self) -> bool:
-        self.handle = llama.llama_init_from_model(self._weights.handle, self._params)
+        with self._memory.used():
+            self.handle = llama.llama_init_from_model(self._weights.handle, self._params)
         if not self.handle:
             return False
         self._weights.apply_adapters(self.handle)

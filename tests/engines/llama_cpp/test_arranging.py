@@ -69,8 +69,8 @@ def compute(arranging: Arranging, wants: list[Wants], seconds: float, *, unified
 
 def test_a_part_for_each_comes_when_as_much_was_lost_as_it_costs() -> None:
     arranging = Arranging(PART)
-    assert compute(arranging, [ALONE] * 8, 0.9, unified=True, costs=0.2) == 0
-    assert compute(arranging, [ALONE] * 8, 0.3, unified=True, costs=0.2) == 1
+    assert compute(arranging, [ALONE] * 8, 0.3, unified=True, costs=0.2) == 0
+    assert compute(arranging, [ALONE] * 8, 0.2, unified=True, costs=0.2) == 1
     assert arranging.wanted(False, [LIKE_ANOTHER] * 8), "they share it again at once"
     arranging.changed(True, 0.2)
     assert compute(arranging, [ALONE] * 8, 1.9, unified=True, costs=0.2) == 0, "now it is known what it costs"
@@ -79,9 +79,9 @@ def test_a_part_for_each_comes_when_as_much_was_lost_as_it_costs() -> None:
 def test_who_shares_in_between_begins_the_count_anew() -> None:
     arranging = Arranging(PART)
     for _ in range(20):
-        assert compute(arranging, [ALONE] * 8, 0.5, unified=True, costs=0.2) == 0
+        assert compute(arranging, [ALONE] * 8, 0.2, unified=True, costs=0.2) == 0
         assert compute(arranging, [LIKE_ANOTHER] * 8, 0.1, unified=True, costs=0.2) == 0
-    assert compute(arranging, [ALONE] * 8, 1.2, unified=True, costs=0.2) == 1
+    assert compute(arranging, [ALONE] * 8, 0.5, unified=True, costs=0.2) == 1
 
 
 def test_a_request_by_itself_leaves_things_as_they_are() -> None:
