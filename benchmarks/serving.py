@@ -1,7 +1,8 @@
 """Answers as clients see them, beside llama.cpp's own server: same llama.cpp, file, threads, slots, context.
 
-Both serve the same requests in turn, several rounds, and what counts is the ratio within a round. Prompts are
-new in every round, so that nothing is in anybody's cache but what the round itself has put there.
+Both serve the same requests in turn, several rounds, and what counts is the ratio within a round. Short ones
+take turns several times a round, and their median counts. Prompts are always new, so that nothing is in
+anybody's cache but what the measured requests themselves have put there.
 
 llama-server gives each slot a cache of its own, an eighth of the context. It can also have one for all, and
 is asked a second time like that where it matters. We have what suits those who run, and are asked a second
@@ -14,6 +15,7 @@ import shutil
 import tempfile
 import time
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -56,7 +58,10 @@ PERSON = {  # of one length, so that both write as much
     "required": ["id", "born", "tags", "address"],
     "additionalProperties": False,
 }
-WAVES = {1: 6, 4: 4, 8: 3}  # by clients: each takes long enough that a moment of the machine's does not count
+WAVES = {1: 7, 4: 5, 8: 3}  # by clients, in turn
+CHATS = 5
+
+Turn = tuple[int, int]  # the round, and the time within it
 
 
 @dataclass(frozen=True)
@@ -93,11 +98,12 @@ def run(where: Path | None = None, rounds: int = ROUNDS) -> list[Row]:
     ):
         pairs = {"": (ours, theirs), APART: (apart, theirs)}
         for number in range(rounds):
-            for clients in WAVES:
+            for clients, times in WAVES.items():
                 more = {ALIKE: (ours, alike)} if clients > 1 else {}
-                found += _in_turn(partial(_throughput, clients=clients), number, pairs | more)
-            for scenario in (_shared_prompt, _long_prompt, _second_turn, _bound):
+                found += _in_turn(partial(_throughput, clients=clients), number, pairs | more, times)
+            for scenario in (_shared_prompt, _long_prompt, _bound):
                 found += _in_turn(scenario, number, pairs)
+            found += _in_turn(_second_turn, number, pairs, CHATS)
         for kind, (one, other) in pairs.items():
             found.append(_shown(Measured(f"memory{kind}", 0, _memory(one), _memory(other), 0)))
     with (
@@ -114,29 +120,35 @@ def run(where: Path | None = None, rounds: int = ROUNDS) -> list[Row]:
 
 
 def _in_turn(
-    scenario: Callable[[Served, int], dict[str, float]],
+    scenario: Callable[[Served, Turn], dict[str, float]],
     number: int,
     pairs: dict[str, tuple[Served, Served]],
+    times: int = 1,
     *,
     lasting: bool = True,
 ) -> list[Measured]:
     """A scenario's figures of ours and theirs, whose names end as the key of the pair says.
 
-    Unless their processes are `lasting`, nobody knows what others had of the machine.
+    They are medians of so many `times`. Unless their processes are `lasting`, nobody knows what others had of
+    the machine.
     """
     servers = list({id(server): server for pair in pairs.values() for server in pair}.values())
-    # Who goes first changes, as the machine may get slower or faster all the while.
-    first = number % len(servers)
     began = _cpu(*servers) if lasting else None
-    figures = {}
-    for server in servers[first:] + servers[:first]:
-        figures[id(server)] = scenario(server, number)
-        time.sleep(QUIET)
+    figures: dict[tuple[int, str], list[float]] = defaultdict(list)
+    for time_ in range(times):
+        # Who goes first changes, as the machine may get slower or faster all the while.
+        first = (number + time_) % len(servers)
+        for server in servers[first:] + servers[:first]:
+            for name, value in scenario(server, (number, time_)).items():
+                figures[id(server), name].append(value)
+            time.sleep(QUIET)
     busy = _share_of_others(began, _cpu(*servers)) if began is not None else 0
+    middle = {key: median(found) for key, found in figures.items()}
+    names = list(dict.fromkeys(name for _, name in figures))
     return [
-        _shown(Measured(f"{name}{kind}", number, value, figures[id(theirs)][name], busy))
+        _shown(Measured(f"{name}{kind}", number, middle[id(ours), name], middle[id(theirs), name], busy))
         for kind, (ours, theirs) in pairs.items()
-        for name, value in figures[id(ours)].items()
+        for name in names
     ]
 
 
@@ -149,21 +161,20 @@ def _shown(measured: Measured) -> Measured:
     return measured
 
 
-def _throughput(server: Served, number: int, *, clients: int) -> dict[str, float]:
+def _throughput(server: Served, turn: Turn, *, clients: int) -> dict[str, float]:
     """Tokens a second of several clients with prompts of 120 words that have nothing in common."""
-    answers, began = list[Streamed](), time.perf_counter()
-    for wave in range(WAVES[clients]):
-        prompts = [[user(words(120, (number, clients, wave, client)))] for client in range(clients)]
-        answers += at_once([partial(ask, server.port, server.model, prompt, 64) for prompt in prompts])
+    prompts = [[user(words(120, (turn, clients, client)))] for client in range(clients)]
+    began = time.perf_counter()
+    answers = at_once([partial(ask, server.port, server.model, prompt, 64) for prompt in prompts])
     return {f"tokens/s, {clients}": _tokens(answers) / (time.perf_counter() - began)}
 
 
-def _shared_prompt(server: Served, number: int) -> dict[str, float]:
+def _shared_prompt(server: Served, turn: Turn) -> dict[str, float]:
     """8 clients with one system prompt of 400 words, two questions each, 32 tokens."""
-    system = {"role": "system", "content": words(400, ("system", number))}
+    system = {"role": "system", "content": words(400, ("system", turn))}
 
     def client(place: int) -> list[Streamed]:
-        questions = (words(12, (number, place, wave)) for wave in range(2))
+        questions = (words(12, (turn, place, wave)) for wave in range(2))
         return [ask(server.port, server.model, [system, user(each)], 32) for each in questions]
 
     began = time.perf_counter()
@@ -177,16 +188,16 @@ def _shared_prompt(server: Served, number: int) -> dict[str, float]:
     }
 
 
-def _long_prompt(server: Served, number: int) -> dict[str, float]:
+def _long_prompt(server: Served, turn: Turn) -> dict[str, float]:
     """Gaps of 4 running answers while a prompt of some 2,000 tokens is computed."""
     long: list[Streamed] = []
 
     def writer(place: int) -> Streamed:
-        return ask(server.port, server.model, [user(words(20, (number, place)))], 400)
+        return ask(server.port, server.model, [user(words(20, (turn, place)))], 400)
 
     def reader() -> Streamed:
         time.sleep(2.0)  # the others are writing by then
-        long.append(ask(server.port, server.model, [user(words(1_750, ("long", number)))], 4))
+        long.append(ask(server.port, server.model, [user(words(1_750, ("long", turn)))], 4))
         return long[0]
 
     writers = at_once([*(partial(writer, place) for place in range(4)), reader])[:4]
@@ -195,29 +206,28 @@ def _long_prompt(server: Served, number: int) -> dict[str, float]:
     return {"gap p99": percentile(gaps, 0.99), "long first": prompt.first}
 
 
-def _second_turn(server: Served, number: int) -> dict[str, float]:
+def _second_turn(server: Served, turn: Turn) -> dict[str, float]:
     """Seconds to the first token of a chat's second turn; the first had 300 words.
 
     A person takes `READING` seconds before that is asked, a program none.
     """
-    firsts: dict[str, list[float]] = {"second turn": [], "second turn at once": []}
-    for chat in range(3):
-        for name, pause in (("second turn", READING), ("second turn at once", 0.0)):
-            messages = [user(words(300, (name, number, chat)))]
-            answer = ask(server.port, server.model, messages, 32)
-            messages += [{"role": "assistant", "content": answer.text}, user(words(12, (number, chat)))]
-            time.sleep(pause)
-            firsts[name].append(ask(server.port, server.model, messages, 8).first)
-    return {name: median(found) for name, found in firsts.items()}
+    firsts: dict[str, float] = {}
+    for name, pause in (("second turn", READING), ("second turn at once", 0.0)):
+        messages = [user(words(300, (name, turn)))]
+        answer = ask(server.port, server.model, messages, 32)
+        messages += [{"role": "assistant", "content": answer.text}, user(words(12, turn))]
+        time.sleep(pause)
+        firsts[name] = ask(server.port, server.model, messages, 8).first
+    return firsts
 
 
-def _bound(server: Served, number: int) -> dict[str, float]:
+def _bound(server: Served, turn: Turn) -> dict[str, float]:
     """Tokens a second of 8 clients whose answers are bound to a schema, two each, of 90 tokens or so."""
     format_ = {"type": "json_schema", "json_schema": {"name": "person", "schema": PERSON, "strict": True}}
     more = {"response_format": format_, "ignore_eos": False}
 
     def client(place: int) -> list[Streamed]:
-        asked = [user(f"A person, with these tags: {words(8, (number, place, wave))}") for wave in range(2)]
+        asked = [user(f"A person, with these tags: {words(8, (turn, place, wave))}") for wave in range(2)]
         return [ask(server.port, server.model, [each], 160, **more) for each in asked]
 
     began = time.perf_counter()
@@ -225,16 +235,16 @@ def _bound(server: Served, number: int) -> dict[str, float]:
     return {"bound tokens/s": _tokens(answers) / (time.perf_counter() - began)}
 
 
-def _cold(server: Served, number: int, *, name: str, pause: float) -> dict[str, float]:
+def _cold(server: Served, turn: Turn, *, name: str, pause: float) -> dict[str, float]:
     """Seconds from a request for a model that is not loaded to its first token; the median of three.
 
     It was unloaded `pause` seconds before.
     """
     firsts = []
-    for turn in range(3):
+    for load in range(3):
         server.unload()
         time.sleep(pause)
-        firsts.append(ask(server.port, server.model, [user(words(5, (number, turn, pause)))], 4).first)
+        firsts.append(ask(server.port, server.model, [user(words(5, (turn, load, pause)))], 4).first)
     return {name: median(firsts)}
 
 
