@@ -48,7 +48,8 @@ class NativeModel:
         self.n_at_once = int(llama.llama_n_ubatch(ctx))  # rows that may see one another
         self.n_outputs = self._context.n_outputs
         self.n_ctx = int(llama.llama_n_ctx_seq(ctx))
-        self._batch = llama.llama_batch_init(self.n_batch, 0, 1)
+        self._most = int(llama.llama_n_batch(ctx))
+        self._batch = llama.llama_batch_init(self._most, 0, 1)
         self.part = part_of(settings, self.n_ctx) if self.memory.can_move else None
         self._n_parallel = settings.n_parallel
         self.piece = weights.piece
@@ -57,8 +58,11 @@ class NativeModel:
 
     @property
     def n_batch(self) -> int:
-        """The most entries of one decode: no more than the context that was asked for has cells."""
-        return int(llama.llama_n_batch(self._context.handle))
+        """The most entries of one decode: no more than the context that was asked for has cells.
+
+        The next context may be asked for more, as llama.cpp rounded the first one up to whole blocks.
+        """
+        return min(self._most, int(llama.llama_n_batch(self._context.handle)))
 
     def rearrange(self, unified: bool) -> None:
         """Begin with an empty cache: one for all, or a `part` for each; or as it is, if there is none.

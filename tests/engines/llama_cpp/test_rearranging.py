@@ -136,6 +136,15 @@ def test_a_finished_chat_is_known_after_a_change(talk: Talk) -> None:
     assert talk.ends["one of three 0"].usage.cached_tokens >= len(SYSTEM) - 1
 
 
+def test_a_batch_has_room_in_every_cache(tiny_model: Path, log: Log) -> None:
+    model = load(tiny_model, log, EngineSettings(ctx_len=1000, n_parallel=2, n_batch=2048))
+    room = model.n_batch
+    for unified in (False, True):
+        model.rearrange(unified)
+        assert model.memory.n_cells == 1024, "llama.cpp takes the context at its word: this shows nothing"
+        assert model.n_batch <= room, "it would be written behind its end"
+
+
 def test_where_there_is_no_memory_for_it_nobody_notices(
     talk: Talk, alone: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
