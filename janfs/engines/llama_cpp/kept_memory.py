@@ -4,13 +4,15 @@ llama.cpp allocates a context's buffers with it and frees them with it. For the 
 memory page by page: a KV cache of 377 MB takes 0.28 s, of which 0.015 are for filling it with zeros. So large
 buffers lie in blocks of ours, which stay. No option says where a buffer is to be; but the function that
 allocates those on the CPU stands in a table, and another one stands there while a context is made. The table
-is that of ggml-backend-impl.h, of the one release that pyproject.toml allows.
+is that of ggml-backend-impl.h, of the one release that pyproject.toml allows. All threads look there, and one
+may be reading an image meanwhile.
 """
 
 import ctypes
 import mmap
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,12 @@ class KeptMemory:
 
     def __init__(self) -> None:
         self._ggml = _library()
-        self._blocks: list[_Block] = []
+        self._free: list[_Block] = []
+        self._taken: list[_Block] = []
+        self._owner = 0  # the thread that makes a context
+        self._usual = 0
+        # As long as this lives: another thread may be on its way there when a context has been made.
+        self._instead = _Allocate(self._allocate)
 
     @contextmanager
     def used(self) -> Iterator[None]:
@@ -51,26 +58,24 @@ class KeptMemory:
             yield
             return
         table = _BufferType.from_address(self._ggml.ggml_backend_cpu_buffer_type())
-        usual = table.alloc_buffer
-        free, taken = self._blocks, list[_Block]()
-
-        def allocate(kind: int, size: int) -> Any:
-            try:
-                block = _take(free, size) if size >= LARGE else None
-            except OSError:
-                block = None  # as is told by the usual way
-            if block is None:
-                return _Allocate(usual)(kind, size)
-            taken.append(block)
-            return self._ggml.ggml_backend_cpu_buffer_from_ptr(block.address, size)
-
-        instead = _Allocate(allocate)
-        table.alloc_buffer = ctypes.cast(instead, ctypes.c_void_p).value
+        self._free, self._taken = self._taken, []
+        self._owner, self._usual = threading.get_ident(), table.alloc_buffer
+        table.alloc_buffer = ctypes.cast(self._instead, ctypes.c_void_p).value
         try:
             yield
         finally:
-            table.alloc_buffer = usual
-            self._blocks = taken
+            table.alloc_buffer = self._usual
+            self._free = []
+
+    def _allocate(self, kind: int, size: int) -> Any:
+        block = None
+        if size >= LARGE and threading.get_ident() == self._owner:
+            with suppress(OSError):  # as is told by the usual way
+                block = _take(self._free, size)
+        if block is None:
+            return _Allocate(self._usual)(kind, size)
+        self._taken.append(block)
+        return self._ggml.ggml_backend_cpu_buffer_from_ptr(block.address, size)
 
 
 def _take(free: list[_Block], size: int) -> _Block:

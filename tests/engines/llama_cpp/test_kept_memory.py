@@ -1,12 +1,14 @@
 """A context has the memory of the one in whose place it comes."""
 
+import ctypes
 import mmap
 import resource
+import threading
 from pathlib import Path
 
 import pytest
 
-from janfs.engines.llama_cpp.kept_memory import LARGE
+from janfs.engines.llama_cpp.kept_memory import LARGE, KeptMemory
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.model import Decoded, Entry
 from janfs.engines.llama_cpp.native import NativeModel
@@ -71,3 +73,23 @@ def test_two_models_have_their_own_memory(tiny_model: Path, log: Log) -> None:
         states.append(bytes(model.memory.save(1, 0, 1 << 30).state))  # type: ignore[union-attr]
     for model, state in zip(models, states, strict=True):
         assert bytes(model.memory.save(1, 0, 1 << 30).state) == state  # type: ignore[union-attr]
+
+
+def test_what_another_thread_takes_meanwhile_is_left_to_it() -> None:
+    memory = KeptMemory()
+    ggml, places = memory._ggml, list[int]()
+    ggml.ggml_backend_buft_alloc_buffer.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    ggml.ggml_backend_buft_alloc_buffer.restype = ctypes.c_void_p
+    ggml.ggml_backend_buffer_get_base.restype = ctypes.c_void_p
+
+    def take() -> None:
+        buffer = ggml.ggml_backend_buft_alloc_buffer(ggml.ggml_backend_cpu_buffer_type(), 2 * LARGE)
+        places.append(ggml.ggml_backend_buffer_get_base(ctypes.c_void_p(buffer)))
+
+    with memory.used():
+        reader = threading.Thread(target=take)
+        reader.start()
+        reader.join()
+    with memory.used():
+        take()
+    assert places[0] != places[1], "an image is read where a cache begins"
