@@ -1,5 +1,6 @@
 """Sequences that were copied out of the KV cache, to be copied back when a prompt begins as they do. Pure."""
 
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -39,15 +40,17 @@ class Shelf:
         self._use(found)
         return found is not None
 
-    def longest(self, tokens: Sequence[int], starts: range, beyond: int) -> tuple[Copy, int] | None:
+    def longest(
+        self, tokens: Sequence[int], starts: range, beyond: int, room: int = sys.maxsize
+    ) -> tuple[Copy, int] | None:
         """The copy that has most in common with `tokens`, and how much, if that is more than `beyond`.
 
-        It begins at one of the places `starts`.
+        It begins at one of the places `starts`, and has no more than `room` tokens.
         """
         found, most = None, beyond
         for each in self._copies:
             common = common_length(each.tokens, tokens)
-            if common > most and each.saved.start in starts:
+            if common > most and each.saved.start in starts and len(each.tokens) <= room:
                 found, most = each, common
         self._use(found)
         return None if found is None else (found, most)

@@ -32,6 +32,7 @@ class SlotPool:
         self, memory: Memory, n_live: int, *, most_saved: int = MOST_SAVED, shelf: Shelf | None = None
     ) -> None:
         self._memory = memory
+        self._room = memory.n_cells // n_live  # of a slot; copies of longer sequences are of no use in any
         self._most_saved = most_saved
         self.shelf = Shelf(most_saved) if shelf is None else shelf
         self._texts: dict[int, list[int]] = {seq: [] for seq in range(n_live)}  # what others may have
@@ -114,7 +115,7 @@ class SlotPool:
         least, known = max(has + _LEAST, beyond), others.get(source, 0)
         if known - has <= len(self._texts[source]) // _DEAREST:
             known = 0  # all of it would have to be copied
-        found = self.shelf.longest(tokens, range(1), max(least, known - 1))
+        found = self.shelf.longest(tokens, range(1), max(least, known - 1), self._room)
         saved: Saved | None = None
         if found is not None:
             saved, known = found[0].saved, whole(tokens, found[1])
@@ -195,7 +196,7 @@ class SlotPool:
     def _is_saved(self, seq: int) -> bool:
         """See to it that there is a copy of most of a finished sequence, where that is not too large."""
         text = self._texts[seq]
-        found = self.shelf.longest(text, range(1), 0)
+        found = self.shelf.longest(text, range(1), 0, self._room)
         known = found[1] if found is not None else 0
         return (
             not _is_a_loss(len(text) - known, text) or self._copy(seq, self._most_saved // LARGE) is not None

@@ -2,8 +2,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
+from janfs.engines.llama_cpp.shelf import Shelf
 from janfs.engines.llama_cpp.slot_pool import SlotPool
-from tests.engines.llama_cpp.fake_model import FakeMemory
+from tests.engines.llama_cpp.fake_model import FakeCopy, FakeMemory
 from tests.engines.llama_cpp.pool_machine import PoolMachine
 
 N_LIVE, N_SLOT = 3, 60
@@ -81,9 +82,9 @@ TestSlots = Slots.TestCase
 TestSlots.settings = settings(max_examples=150, stateful_step_count=40)
 
 
-def slots(count: int, *, most_saved: int = 10_000) -> tuple[SlotPool, FakeMemory]:
+def slots(count: int, *, most_saved: int = 10_000, shelf: Shelf | None = None) -> tuple[SlotPool, FakeMemory]:
     memory = FakeMemory(count * 1000, n_slots=count)
-    return SlotPool(memory, count, most_saved=most_saved), memory
+    return SlotPool(memory, count, most_saved=most_saved, shelf=shelf), memory
 
 
 def begin(pool: SlotPool, memory: FakeMemory, tokens: list[int]) -> int:
@@ -170,6 +171,18 @@ def test_of_chats_with_one_long_beginning_only_one_is_copied_unless_much_is_thei
         finished(pool, memory, [number + 20] * 50)
     assert memory.n_saved == before, "the copy that the others had their beginning from is there already"
     assert finished(pool, memory, [*system, 9, 9])[1] == 200
+
+
+def test_a_copy_of_what_was_longer_than_a_slot_takes_nobodys_place() -> None:
+    shelf = Shelf(10_000)
+    pool, memory = slots(2, shelf=shelf)
+    text = [5] * 100
+    finished(pool, memory, [*text[:50], 1, 1])
+    shelf.put([5] * 1001, FakeCopy([(0, 0)] * 1001))
+    assert finished(pool, memory, text)[1] == 50
+    finished(pool, memory, [1] * 50)
+    finished(pool, memory, [2] * 50)
+    assert finished(pool, memory, text)[1] == 100, "it was taken for a copy of this"
 
 
 def test_the_longest_unused_gives_its_slot_away() -> None:
