@@ -293,7 +293,7 @@ class Scheduler:
                 run.sampler = run.sampler or self._model.sampler(run.sampling, run.tokens, run.guidance)
             except JanfsError as error:
                 refused.append(self._fail(run, error))
-                continue
+                break  # behind it may be somebody for whom the cache was not arranged
             self._waiting.popleft()
             run.n_base = len(run.tokens) - 1
             run.seq = self._pool.open(run.base if run.caching else (), run.shared)

@@ -1,6 +1,7 @@
 """In which order and how often requests are computed, and what ends them."""
 
 from collections.abc import Sequence
+from itertools import count
 
 import pytest
 from hypothesis import given
@@ -346,6 +347,24 @@ def test_a_request_whose_sampler_cannot_be_made_fails_alone() -> None:
     assert [type(reply) for reply in heard["fails"]] == [InvalidInput]
     assert isinstance(heard["writes"][-1], Finished)
     assert isinstance(heard["follows"][-1], Finished)
+
+
+def test_who_comes_after_one_that_fails_is_looked_at_before_it_begins() -> None:
+    model, ticks = FakeModel(n_batch=64, part=32), count()
+    scheduler = Scheduler(model, n_parallel=2, clock=lambda: float(next(ticks)))
+    for token in (1, 2):
+        scheduler.submit(f"short {token}", [token] * 4, SamplingParams(max_tokens=9, ignore_eos=True), ())
+    drain(scheduler)
+    assert not model.unified, "each has a part of the cache, or this shows nothing"
+    for request_id, prompt in (("fails", [1]), ("short", [2]), ("long", [1] * 50)):
+        scheduler.submit(request_id, prompt, ONCE, ())
+    model.next_sampler_fails = True
+    heard = drain(scheduler)
+    assert [type(heard[each][-1]) for each in ("fails", "short", "long")] == [
+        InvalidInput,
+        Finished,
+        Finished,
+    ]
 
 
 def test_when_llama_cpp_has_no_room_even_for_one_the_request_fails() -> None:
