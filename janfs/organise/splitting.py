@@ -103,13 +103,14 @@ def apart(
 
 def _kept_out(catalogue: Catalogue, model: Model, strays: Sequence[File]) -> list[Group]:
     """The models among a model's files elsewhere with a name that another file has at home, if only for
-    disks that fold names; and one that lies loose while another was put into its place. Shards that lie
-    together stay so.
+    disks that fold names; and what lies loose, or waits for shards, while another was put into its place.
+    Shards that lie together stay so.
     """
     at_home = [file for file in files_in(catalogue, model.folder) if file.uid == model.uid]
     heads = [each.head for each in of_kind(group(at_home), "model")]
     manifest = manifest_of(at_home)
     home = {paths.folded(paths.name(file.path)): file for file in files_in(catalogue, model.folder)}
+    sets = of_kind(group(files_of(catalogue, model.uid)), "model")
 
     def has_another(file: File) -> bool:
         there = home.get(paths.folded(paths.name(file.path)))
@@ -118,10 +119,14 @@ def _kept_out(catalogue: Catalogue, model: Model, strays: Sequence[File]) -> lis
     def is_replaced(each: Group) -> bool:
         head = each.head
         others = [it for it in heads if it.stamp != head.stamp and not paths.is_same_set(it.path, head.path)]
-        return paths.parent(head.path) == paths.MODELS and bool(others) and not is_named(each, manifest)
+        stays_out = any(paths.parent(file.path) == paths.MODELS for file in each.files) or each.missing
+        return bool(stays_out and others) and not is_named(each, manifest)
 
     found = of_kind(group(strays), "model")
-    return [each for each in found if any(map(has_another, each.files)) or is_replaced(each)]
+    named = [each for each in found if any(map(has_another, each.files))]
+    rest = {file.path for each in found if each not in named for file in each.files}
+    whole = [each for each in sets if any(file.path in rest for file in each.files)]
+    return [*named, *(each for each in whole if is_replaced(each))]
 
 
 def next_step(

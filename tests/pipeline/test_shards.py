@@ -120,3 +120,26 @@ def test_a_shard_dropped_again_where_a_person_took_it_in_is_of_another_set(
     }
     assert stubborn.fs.read(f"models/big-2/{shards[1]}") == gguf("another")
     check_at_rest(stubborn)
+
+
+@pytest.mark.parametrize("comes_home", ["mmproj.gguf", "big-00003-of-00003.gguf"])
+def test_what_is_put_where_shards_that_wait_were_to_go_keeps_them_apart_and_not_both_from_being_served(
+    world: World, comes_home: str
+) -> None:
+    shards = [contents.shard("Alpha 7B", number, 3) for number in (1, 2, 3)]
+    here, there, last = (f"big-{number:05d}-of-00003.gguf" for number in (1, 2, 3))
+    world.fs.put(f"models/org/repo/{here}", shards[0])
+    world.wait(5)
+    world.fs.put(f"models/{comes_home}", shards[2] if comes_home == last else contents.projector("Alpha 7B"))
+    world.wait(5)
+    assert comes_home in world.fs.list("models/big")
+    world.fs.put("models/big/other.gguf", contents.model("Alpha 7B", "Q4_0"))
+    world.come_to_rest()
+    assert (world.model("big").status, world.model("big").binary) == ("ready", "models/big/other.gguf")
+    assert world.model("big-2").status == "incomplete"
+    check_at_rest(world)
+    world.fs.put(f"models/org/repo/{there}", shards[1])
+    world.fs.put(f"models/org/repo/{last}", shards[2])
+    world.come_to_rest()
+    assert (world.model("big-2").status, world.model("big-2").binary) == ("ready", f"models/big-2/{here}")
+    check_at_rest(world)
