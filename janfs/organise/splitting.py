@@ -68,7 +68,7 @@ def register(
     """
     events: list[tuple[str, Event]] = []
     given: set[str] = set()
-    for each in models:
+    for each in (_with_broken(catalogue, each) for each in models):
         if each.head.link is not None and policy.organise and not is_leaving(catalogue, each.head):
             uid = uid_for(each.head.uid, each.head.path)
             adopted = links.adopt(catalogue, each, uid, policy, retry=retry)
@@ -90,6 +90,18 @@ def register(
     if not events:
         return None
     return Decide(tuple(events), max(each.head.position for each in models))
+
+
+def _with_broken(catalogue: Catalogue, each: Group) -> Group:
+    """A set of shards with those beside it that cannot be used yet: once they can, they are of it."""
+    known, head = {file.path for file in each.files}, each.head
+    beside = [
+        file
+        for file in files_of(catalogue, head.uid)
+        if paths.parent(file.path) == paths.parent(head.path) and paths.is_same_set(file.path, head.path)
+    ]
+    broken = (file for file in beside if file.refused is not None and file.path not in known)
+    return Group(each.kind, (*each.files, *broken))
 
 
 def apart(

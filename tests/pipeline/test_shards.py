@@ -143,3 +143,31 @@ def test_what_is_put_where_shards_that_wait_were_to_go_keeps_them_apart_and_not_
     world.come_to_rest()
     assert (world.model("big-2").status, world.model("big-2").binary) == ("ready", f"models/big-2/{here}")
     check_at_rest(world)
+
+
+@pytest.mark.parametrize("beside", [[], ["other.gguf"]])
+@pytest.mark.parametrize("place", ["models/org/repo", "models/repo"])
+def test_a_shard_that_was_broken_while_the_next_was_copied_is_of_their_set_once_it_is_whole(
+    world: World, place: str, beside: list[str]
+) -> None:
+    shards = [f"{place}/big-{number:05d}-of-00003.gguf" for number in (1, 2, 3)]
+    for name in beside:
+        world.fs.put(f"{place}/{name}", gguf(name))
+    second = contents.shard("Alpha 7B", 2, 3)
+    writer = world.fs.start_write(shards[1], len(second))
+    world.fs.put(shards[0], b"text")
+    for part in (second[:100], second[100:200], second[200:]):
+        world.wait(2)
+        writer.write(part)
+    assert world.file(shards[0]).refused is not None
+    assert shards[1] not in world.catalogue.files
+    writer.close()
+    world.wait(10)
+    check_at_rest(world)
+    world.fs.put(shards[0], contents.shard("Alpha 7B", 1, 3))
+    world.wait(10)
+    world.fs.put(shards[2], contents.shard("Alpha 7B", 3, 3))
+    world.come_to_rest()
+    found = list(present_models(world.catalogue))
+    assert [model.status for model in found] == ["ready"] * (1 + len(beside))
+    check_at_rest(world)
