@@ -49,12 +49,13 @@ class AnswerMessage(Struct, frozen=True):
 
 
 class Choice(Struct, frozen=True):
-    """An answer, one of `n`."""
+    """An answer, one of `n`. `stop_reason` is the request's stop string that ended it, if one did."""
 
     message: AnswerMessage
     finish_reason: FinishReason
     index: int
     logprobs: ChatLogprobs | None = None
+    stop_reason: str | UnsetType = UNSET
 
 
 class ChatCompletion(Struct, frozen=True, kw_only=True):
@@ -80,12 +81,13 @@ class Delta(Struct, frozen=True):
 
 
 class ChunkChoice(Struct, frozen=True, kw_only=True):
-    """The next piece of an answer."""
+    """The next piece of an answer. `stop_reason` as of `Choice`."""
 
     index: int
     delta: Delta
     finish_reason: FinishReason | None = None
     logprobs: ChatLogprobs | None = None
+    stop_reason: str | UnsetType = UNSET
 
 
 class ChatChunk(Struct, frozen=True, kw_only=True):
@@ -102,7 +104,7 @@ class ChatChunk(Struct, frozen=True, kw_only=True):
 
 
 class ChatFormat(Struct, frozen=True, kw_only=True):
-    """See `janfs.api.generation.Format`."""
+    """See `janfs.api.generation.Format`. `stops` are the request's own stop strings."""
 
     id: str
     created: int
@@ -110,10 +112,17 @@ class ChatFormat(Struct, frozen=True, kw_only=True):
     fingerprint: Callable[[], str]
     include_usage: bool = False
     logprobs: bool = False
+    stops: Sequence[str] = ()
 
     def whole(self, answers: Sequence[Answered], usage: Usage) -> ChatCompletion:
         choices = [
-            Choice(_message_of(each), each.end.finish_reason, number, self._logprobs(each.logprobs))
+            Choice(
+                _message_of(each),
+                each.end.finish_reason,
+                number,
+                self._logprobs(each.logprobs),
+                self._stop_reason(each.end),
+            )
             for number, each in enumerate(answers)
         ]
         return ChatCompletion(
@@ -132,14 +141,18 @@ class ChatFormat(Struct, frozen=True, kw_only=True):
             yield None, self._chunk([opening])
 
     def tell(self, number: int, reply: Reply) -> Iterator[Chunk]:
-        logprobs = None
-        if isinstance(reply, TextDelta) or (isinstance(reply, Finished) and reply.logprobs):
-            logprobs = self._logprobs(reply.logprobs)
-        end = reply.finish_reason if isinstance(reply, Finished) else None
-        delta = Delta() if isinstance(reply, Finished) else _delta_of(reply)
-        choice = ChunkChoice(index=number, delta=delta, finish_reason=end, logprobs=logprobs)
-        timings = own_timings(reply) if isinstance(reply, Finished) else UNSET
-        yield None, self._chunk([choice], timings=timings)
+        if isinstance(reply, Finished):
+            last = ChunkChoice(
+                index=number,
+                delta=Delta(),
+                finish_reason=reply.finish_reason,
+                logprobs=self._logprobs(reply.logprobs) if reply.logprobs else None,
+                stop_reason=self._stop_reason(reply),
+            )
+            yield None, self._chunk([last], timings=own_timings(reply))
+            return
+        logprobs = self._logprobs(reply.logprobs) if isinstance(reply, TextDelta) else None
+        yield None, self._chunk([ChunkChoice(index=number, delta=_delta_of(reply), logprobs=logprobs)])
 
     def end(self, usage: Usage) -> Iterator[Chunk]:
         if self.include_usage:
@@ -155,12 +168,12 @@ class ChatFormat(Struct, frozen=True, kw_only=True):
     def _logprobs(self, tokens: Sequence[TokenLogprob]) -> ChatLogprobs | None:
         return chat_logprobs(tokens) if self.logprobs else None
 
+    def _stop_reason(self, end: Finished) -> str | UnsetType:
+        """A stop string of the model's own settings or template is its way to end, and nobody's to know."""
+        return (end.stop_string or UNSET) if end.stop_string in self.stops else UNSET
+
     def _chunk(
-        self,
-        choices: list[ChunkChoice],
-        usage: Usage | None = None,
-        *,
-        timings: Timings | UnsetType = UNSET,
+        self, choices: list[ChunkChoice], usage: Usage | None = None, *, timings: Timings | UnsetType = UNSET
     ) -> ChatChunk:
         return ChatChunk(
             id=self.id,
@@ -228,6 +241,7 @@ async def create_chat_completion(request: Request[Any, Any, Any], context: Conte
         fingerprint=context.fingerprint_of(runnable.spec),
         include_usage=include_usage,
         logprobs=bool(asked.logprobs),
+        stops=(asked.stop,) if isinstance(asked.stop, str) else asked.stop or (),
     )
     requests = requests_of(asked, format_.id, prompt, sampling)
     seats = asyncio.Semaphore(runnable.spec.settings.n_parallel)

@@ -78,7 +78,7 @@ def _elsewhere(context: ApiContext, model: RemoteModel) -> ChatModel:
                 "Of a model on another machine, logprobs are told by chat completions only.", param="include"
             )
         body = {**_given(msgspec.to_builtins(fields)), **chat_of(prompt), "stream": True}
-        theirs = replies(context.remotes.answer(model, CHAT, body, translated=True))
+        theirs = replies(context.remotes.answer(model, CHAT, body, translated=True), sampling.stop)
         return context.metrics.generation(model.id, theirs)
 
     return ChatModel(model.id, {**_ASSUMED, **model.defaults}, lambda: model.system_fingerprint, answer)

@@ -97,6 +97,16 @@ def test_a_stream_tells_its_usage_when_asked(tiny: Service) -> None:
     assert all(chunk["usage"] is None for chunk in found)
 
 
+def test_the_stop_string_that_ended_an_answer_is_told(tiny: Service) -> None:
+    asked: dict[str, Any] = {"stop": ["no", "END"]}
+    assert "stop_reason" not in ask(tiny, **asked).json()["choices"][0], "the model itself ended it"
+    tiny.pool.stop_string = "END"
+    assert ask(tiny, **asked).json()["choices"][0]["stop_reason"] == "END"
+    *told, last, _ = chunks(ask(tiny, **asked, stream=True))
+    assert last["choices"][0]["stop_reason"] == "END"
+    assert not any("stop_reason" in each["choices"][0] for each in told), "it has not ended yet"
+
+
 def test_the_openai_client_chats(tiny: Service) -> None:
     messages: Any = [{"role": "system", "content": "Be kind."}, *HELLO]
     with openai.OpenAI(base_url=f"{tiny.url}/v1", api_key="none") as client:

@@ -2,14 +2,16 @@
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import anthropic
 import openai
 import pytest
 
+from janfs.engines.protocol import CallDelta
 from tests.api.relay import HI, KEY, ask, connect, stream
-from tests.api.service import Service
+from tests.api.service import Service, running_service
 from tests.support.upstream import STREAM, USAGE, Reply, Theirs, chunk
 
 TOOL = {"name": "add", "input_schema": {"type": "object", "properties": {"a": {"type": "number"}}}}
@@ -171,6 +173,21 @@ class TestOtherApis:
         assert given["incomplete_details"] == {"reason": "content_filter"}
         counted = service.client.get("/metrics").text
         assert 'janfs_answers_total{model="ours",outcome="content_filter"} 2.0' in counted
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    @pytest.mark.parametrize("texts", [["1, 2, "], [CallDelta(0, "add", '{"a":')]])
+    def test_the_stop_sequence_that_another_janfs_came_upon_is_told(
+        self, service: Service, tmp_path: Path, texts: list[Any], streamed: bool
+    ) -> None:
+        with running_service(tmp_path / "theirs") as there:
+            there.drop("theirs.gguf")
+            there.pool.texts, there.pool.stop_string = texts, "END"
+            connect(service, Theirs(there.url))
+            client = anthropic.Anthropic(base_url=service.url, api_key="none")
+            asked: Any = {"model": "ours", "max_tokens": 9, "messages": HI, "stop_sequences": ["no", "END"]}
+            with client, client.messages.stream(**asked) as stream:
+                given = stream.get_final_message() if streamed else client.messages.create(**asked)
+        assert (given.stop_reason, given.stop_sequence) == ("stop_sequence", "END")
 
     def test_an_error_comes_in_their_words(self, service: Service, upstream: Theirs) -> None:
         connect(service, upstream)

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -29,6 +29,7 @@ _ENDS: dict[str, FinishReason] = {
 }
 _THOUGHTS = (THOUGHTS, "reasoning")  # what servers call them
 _WORDS = ("content", "refusal")
+_STOPS = ("stop_reason", "matched_stop")  # what vLLM and janfs call the string that ended it, and SGLang
 
 
 def chat_of(prompt: ChatPrompt) -> dict[str, Any]:
@@ -91,9 +92,9 @@ def _text_part(text: str) -> list[dict[str, Any]]:
     return [{"type": "text", "text": text}] if text else []
 
 
-async def replies(pieces: AsyncGenerator[Piece]) -> AsyncGenerator[Reply]:
-    """The one answer of a stream, with its usage at the end."""
-    reader = _Reader()
+async def replies(pieces: AsyncGenerator[Piece], stops: Sequence[str] = ()) -> AsyncGenerator[Reply]:
+    """The one answer of a stream, with its usage at the end; one of the `stops` may have ended it."""
+    reader = _Reader(stops)
     async with aclosing(pieces):
         async for piece in pieces:
             for reply in reader.read(piece):
@@ -104,7 +105,8 @@ async def replies(pieces: AsyncGenerator[Piece]) -> AsyncGenerator[Reply]:
 class _Reader:
     """What was told of an answer so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = stops
         self._calls: dict[str, int] = {}  # theirs may have any number, and some all have the same
         self._ids: list[Any] = []  # of each call, as it began
         self._usage = Usage(0, 0)
@@ -120,14 +122,16 @@ class _Reader:
             delta = choice.get("delta")
             if isinstance(delta, dict):
                 yield from self._told(delta)
-            if isinstance(choice.get("stop_reason"), str):  # as vLLM says which string it was
-                self._stop_string = choice["stop_reason"]
+            found = (choice[name] for name in _STOPS if choice.get(name) in self._stops)
+            self._stop_string = next(found, self._stop_string)
         for reason in piece.ends.values():
             self._reason = _ENDS.get(reason, "stop")
 
     def end(self) -> Finished:
-        reason = "tool_calls" if self._calls and self._reason == "stop" else self._reason
-        return Finished(reason, self._usage, stop_string=self._stop_string if reason == "stop" else None)
+        reason, stop_string = self._reason, self._stop_string if self._reason == "stop" else None
+        if self._calls and reason == "stop" and stop_string is None:  # as some say of whole calls, too
+            reason = "tool_calls"
+        return Finished(reason, self._usage, stop_string=stop_string)
 
     def _told(self, delta: dict[str, Any]) -> Iterator[Reply]:
         thought = next((delta[name] for name in _THOUGHTS if delta.get(name)), None)

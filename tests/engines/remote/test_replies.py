@@ -49,7 +49,7 @@ DELTA = st.fixed_dictionaries(
 CHOICE = st.fixed_dictionaries({}, optional={"delta": DELTA | ANYTHING, "finish_reason": ANYTHING})
 
 
-def read(*said: dict[str, Any]) -> list[Reply]:
+def read(*said: dict[str, Any], stops: tuple[str, ...] = ()) -> list[Reply]:
     rewriter = Rewriter("ours", "fp_ours", usage=False)
 
     async def pieces() -> AsyncGenerator[Piece]:
@@ -57,7 +57,7 @@ def read(*said: dict[str, Any]) -> list[Reply]:
             yield rewriter.piece(json.dumps(each).encode())
 
     async def collect() -> list[Reply]:
-        return [reply async for reply in replies(pieces())]
+        return [reply async for reply in replies(pieces(), stops)]
 
     return asyncio.run(collect())
 
@@ -129,9 +129,19 @@ def test_calls_that_all_have_the_same_number_are_told_apart() -> None:
 )
 def test_every_end_of_theirs_is_one_of_ours(theirs: str, ours: str) -> None:
     usage = {"prompt_tokens": 3, "completion_tokens": 1}
-    ended = {"choices": [{"delta": {}, "finish_reason": theirs, "stop_reason": "END"}]}
-    *_, end = read(delta(content="a"), ended, {"choices": [], "usage": usage})
-    assert end == Finished(ours, Usage(3, 1), stop_string="END" if ours == "stop" else None)  # type: ignore[arg-type]
+    for name in ("stop_reason", "matched_stop"):
+        ended = {"choices": [{"delta": {}, "finish_reason": theirs, name: "END"}]}
+        *_, end = read(delta(content="a"), ended, {"choices": [], "usage": usage}, stops=("no", "END"))
+        assert end == Finished(ours, Usage(3, 1), stop_string="END" if ours == "stop" else None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("said", ["</s>", 2, ["END"], {"END": 1}, None])
+def test_what_nobody_asked_to_stop_at_is_no_stop_string(said: Any) -> None:
+    call = {"id": "a", "function": {"name": "add", "arguments": "{}"}}
+    ended = {"choices": [{"delta": {}, "finish_reason": "stop", "stop_reason": said}]}
+    *_, end = read(delta(tool_calls=[call]), ended, stops=("END",))
+    assert isinstance(end, Finished)
+    assert (end.finish_reason, end.stop_string) == ("tool_calls", None)
 
 
 def test_of_several_tools_one_must_be_called_or_just_one_at_a_time() -> None:
