@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from janfs.engines.protocol import CallDelta
-from tests.api.relay import HI, KEY, ask, connect, stream
+from tests.api.relay import CHAT, HI, KEY, ask, connect, stream
 from tests.api.service import Service, running_service
 from tests.support.upstream import STREAM, USAGE, Reply, Theirs, chunk
 
@@ -150,6 +150,39 @@ class TestOtherApis:
         assert "reasoning_content" not in json.dumps(upstream.bodies[-1]), "it had refused that before"
         stream(service, messages=[told[1]])
         assert upstream.bodies[-1]["messages"] == [told[1]], "the client's own words were changed"
+
+    @pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses", CHAT])
+    def test_a_bound_is_called_as_openais_newer_models_want_it(
+        self, service: Service, upstream: Theirs, path: str
+    ) -> None:
+        connect(service, upstream, model={"model_parameters": {"max_tokens": 7}})
+        words = "Unsupported parameter: 'max_tokens' is not supported with this model. Use '{}' instead."
+        error = {"message": words.format("max_completion_tokens"), "param": "max_tokens"}
+        upstream.usual, upstream.replies = STREAM, [Reply(400, {"error": error})]
+        asked = {"input": "Hi"} if path == "/v1/responses" else {"messages": HI}
+        if path == "/v1/messages":
+            asked["max_tokens"] = 9
+        for _ in range(2):
+            given = service.client.post(path, json={"model": "ours", "stream": True, **asked})
+            assert given.status_code == 200, given.text
+        bound = asked.get("max_tokens", 7)
+        told = [
+            [body.get(name) for name in ("max_tokens", "max_completion_tokens")] for body in upstream.bodies
+        ]
+        assert told == [[bound, None], [None, bound], [None, bound]]
+
+    def test_a_bound_of_the_clients_is_left_as_it_is(self, service: Service, upstream: Theirs) -> None:
+        connect(service, upstream, model={"model_parameters": {"max_completion_tokens": 7}})
+        error = {"message": "Use 'max_completion_tokens' instead.", "param": "max_tokens"}
+        upstream.replies = [Reply(400, {"error": error})]
+        assert ask(service, 400, max_tokens=9)["error"]["param"] == "max_tokens"
+        (body,) = upstream.bodies
+        assert (body["max_tokens"], "max_completion_tokens" in body) == (9, False), "it has two of them"
+        unknown = {"error": {"message": "Unknown: max_completion_tokens."}}
+        upstream.usual, upstream.replies = STREAM, [Reply(400, unknown)]
+        ask(service, 400, max_completion_tokens=9)
+        ask(service, path="/v1/messages", max_tokens=9)
+        assert "max_tokens" in upstream.bodies[-1], "it was told by the name that is not known there"
 
     def test_the_usage_is_told_in_full(self, service: Service, upstream: Theirs) -> None:
         connect(service, upstream)

@@ -11,7 +11,11 @@ COUNT_TOKENS = "messages/count_tokens"
 GENERATING = (CHAT, TEXT)
 USAGE = "stream_options"  # has the answer end with its usage
 THOUGHTS = "reasoning_content"  # of a message, as most servers call it
+BOUND = (
+    "max_completion_tokens"  # what OpenAI's newer models want in place of max_tokens, which all others know
+)
 _THERE = {"typ_p": "typical_p"}  # what others call a parameter of a model.json
+_SAME = {"max_tokens": BOUND, BOUND: "max_tokens"}
 
 
 def asked(model: RemoteModel, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,9 +28,7 @@ def asked(model: RemoteModel, operation: str, request: Mapping[str, Any]) -> dic
         return body
     for name, value in model.defaults.items():
         there = _THERE.get(name, name)
-        given = body.get(there) is not None or (
-            name == "max_tokens" and body.get("max_completion_tokens") is not None
-        )
+        given = any(body.get(each) is not None for each in (there, _SAME.get(there, there)))
         if not given and value != []:  # no stops are none to speak of
             body[there] = value
     if streams(operation, body):
@@ -49,19 +51,29 @@ def wants_usage(request: Mapping[str, Any]) -> bool:
     return isinstance(options, dict) and options.get("include_usage") is True
 
 
-def of_our_own_accord(*, translated: bool) -> frozenset[str]:
-    """The fields that no client has asked for, and that are left out for a server that refuses them.
+def of_our_own_accord(
+    operation: str, request: Mapping[str, Any], body: Mapping[str, Any], *, translated: bool
+) -> frozenset[str]:
+    """What of a request's body no client has asked for, as servers name it that want it otherwise.
 
-    A request that was `translated` from other words has thoughts of earlier turns in its messages.
+    A request that was `translated` from other words has thoughts of earlier turns in its messages, and a
+    bound that no client gave in these words; so has one whose bound is the model.json's.
     """
-    return frozenset((USAGE, THOUGHTS) if translated else (USAGE,))
+    fields = {USAGE}
+    if translated:
+        fields.add(THOUGHTS)
+    if operation == CHAT and "max_tokens" in body and (translated or request.get("max_tokens") is None):
+        fields.add(BOUND)
+    return frozenset(fields)
 
 
 def without(body: Mapping[str, Any], request: Mapping[str, Any], fields: Set[str]) -> dict[str, Any]:
-    """A body without some of those fields: as the client said, and that is all."""
-    said = {name: value for name, value in body.items() if name not in fields}
+    """A body as a server wants it that named those fields: as the client said, and that is all."""
+    said = {name: value for name, value in body.items() if name not in fields - {BOUND}}
     if USAGE in fields and USAGE in request:
         said[USAGE] = request[USAGE]
+    if BOUND in fields and "max_tokens" in said:
+        said[BOUND] = said.pop("max_tokens")
     if THOUGHTS in fields:
         said["messages"] = [
             {name: value for name, value in message.items() if name != THOUGHTS}

@@ -62,8 +62,8 @@ class RemoteEngines:
         Raises `UpstreamError` or `ModelNotRunnable` before that. A request may have been `translated` into
         these words.
         """
-        optional = of_our_own_accord(translated=translated)
         body = asked(model, operation, request)
+        optional = of_our_own_accord(operation, request, body, translated=translated)
         usage = not streams(operation, request) or wants_usage(request)
         rewriter = Rewriter(model.id, model.system_fingerprint, usage=usage)
         tries = self._attempts(model, optional)

@@ -48,7 +48,9 @@ class Upstream:
         self.active = 0
         self.used = 0.0  # when it was asked last, in seconds of the monotonic clock
         self.wanted = 0.0  # when it or another of its engine was
-        self.refused: frozenset[str] = frozenset()  # fields of our own accord that it does not take
+        self.refused: frozenset[str] = (
+            frozenset()
+        )  # what it named of our own accord, since it wants it otherwise
         self._reason: str | None = None
         self._since: float | None = None
         self._waits: dict[str, float] = {}
