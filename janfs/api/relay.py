@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request
+from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 from msgspec import Struct
 
@@ -14,12 +15,11 @@ from janfs.api.context import ApiContext
 from janfs.api.error_bodies import ErrorBody
 from janfs.api.errors import decode_body
 from janfs.api.generation import error_of
-from janfs.api.json_answer import json_answer
 from janfs.api.leaving import nobody_listens, unless_gone
 from janfs.api.sse import DONE, EventStream, message
 from janfs.engines.remote.asking import EMBEDDINGS, GENERATING, RERANK, streams
 from janfs.engines.remote.model import RemoteModel
-from janfs.engines.remote.pieces import Piece
+from janfs.engines.remote.pieces import Piece, too_deep
 from janfs.errors import UnsupportedParameter, UpstreamError
 from janfs.remotes import find_remote
 
@@ -54,7 +54,7 @@ async def relay(
     if not streams(operation, asked):
         async for _ in pieces:  # to its end, which is counted there
             pass
-        return json_answer(first.data)
+        return ASGIResponse(body=_written(first.data), media_type="application/json")
     messages = _messages(first, pieces)
 
     async def close() -> None:
@@ -89,12 +89,20 @@ async def _messages(first: Piece, pieces: AsyncGenerator[Piece]) -> AsyncGenerat
     try:
         while piece is not None:
             if piece.data is not None:
-                yield message(_encode(piece.data))
+                yield message(_written(piece.data))
             piece = await anext(pieces, None)
     except Exception as error:  # noqa: BLE001  # the status line is out: whatever it is, it is told here
         yield message(_encode(ErrorBody(error_of(error))))
         return
     yield DONE
+
+
+def _written(data: dict[str, Any] | None) -> bytes:
+    """A message of theirs. Raises `UpstreamError`."""
+    try:
+        return _encode(data)
+    except RecursionError as error:
+        raise too_deep() from error
 
 
 async def _next(pieces: AsyncGenerator[Piece]) -> Piece:

@@ -231,6 +231,26 @@ class TestErrors:
         assert text_of(messages) == "Hel"
         assert "Out of memory." in last["error"]["message"]
 
+    def test_what_is_nested_as_deeply_as_can_just_be_read_is_no_defect_of_ours(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        """Where that is depends on how much of the stack is in use when it is read and written."""
+        connect(service, upstream)
+        told = set()
+        for levels in range(960, 1000):
+            deep = b'{"a":' * levels + b"1" + b"}" * levels
+            upstream.usual = Reply(body=b'{"choices": [], "more": %b}' % deep)
+            given = service.client.post(CHAT, json={"model": "ours", "messages": HI})
+            called = b'{"choices": [{"delta": {"tool_calls": [{"function": {"arguments": %b}}]}}]}' % deep
+            upstream.usual = Reply(stream=[called, chunk(finish="tool_calls")])
+            asked = {"model": "ours", "messages": HI, "max_tokens": 5}
+            other = service.client.post("/v1/messages", json=asked)
+            for each in (given, other):
+                assert each.status_code in (200, 502), f"{levels} levels: {each.text}"
+                if each.status_code == 502:
+                    told.add(each.json()["error"]["message"])
+        assert "What the engine elsewhere sends is nested too deeply." in told
+
     def test_a_prompt_that_does_not_fit_there_is_told_with_both_numbers(
         self, service: Service, upstream: Theirs
     ) -> None:

@@ -39,7 +39,9 @@ class Rewriter:
         """A message as ours. Raises `UpstreamError` for an error, and for what is no message."""
         try:
             data = msgspec.json.decode(said)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except RecursionError as error:
+            raise UpstreamError("what it sends is nested too deeply", elsewhere=True) from error
+        except msgspec.DecodeError as error:
             raise UpstreamError("what it sends is no JSON", elsewhere=True) from error
         if not isinstance(data, dict):
             raise UpstreamError("what it sends is no JSON object", elsewhere=True)
@@ -91,6 +93,11 @@ async def messages(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
             raise UpstreamError(f"a message of its stream has more than {MOST_BYTES:,} bytes")
     if data:  # some end without the empty line
         yield b"\n".join(data)
+
+
+def too_deep() -> UpstreamError:
+    """What the encoder cannot follow, as it is told: it may get less of the stack than the decoder had."""
+    return UpstreamError("What the engine elsewhere sends is nested too deeply.")
 
 
 def message_of(said: Any) -> str | None:

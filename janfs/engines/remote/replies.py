@@ -19,7 +19,7 @@ from janfs.engines.protocol import (
     Usage,
 )
 from janfs.engines.remote.asking import THOUGHTS
-from janfs.engines.remote.pieces import Piece
+from janfs.engines.remote.pieces import Piece, too_deep
 
 _ENDS: dict[str, FinishReason] = {
     "length": "length",
@@ -156,15 +156,17 @@ class _Reader:
             self._calls[theirs] = index
             self._ids.append(id_)
         if begins is not None or arguments:
-            yield CallDelta(
-                index,
-                begins,
-                arguments
-                if isinstance(arguments, str)
-                else ""
-                if arguments is None
-                else json.dumps(arguments),
-            )
+            yield CallDelta(index, begins, _written(arguments))
+
+
+def _written(arguments: Any) -> str:
+    """The text of a call's arguments, which some send as the object itself. Raises `UpstreamError`."""
+    if arguments is None or isinstance(arguments, str):
+        return arguments or ""
+    try:
+        return json.dumps(arguments)
+    except RecursionError as error:
+        raise too_deep() from error
 
 
 def _said(content: Any) -> Iterator[Reply]:
