@@ -197,6 +197,8 @@ THEIRS_AND_OURS: list[tuple[Reply, tuple[int, str]]] = [
     (Reply(504, b""), (504, "upstream_error")),
     (Reply(302, b"", headers={"Location": "https://example.org/"}), (502, "upstream_redirects")),
     (Reply(200, b"not json"), (502, "upstream_error")),
+    (Reply(200, b'{"choices": [{"text": "caf\xe9"}]}'), (502, "upstream_error")),
+    (Reply(400, b'{"error": {"message": "caf\xe9"}}'), (400, "upstream_error")),
     (Reply(200, [1]), (502, "upstream_error")),
     (Reply(200, {"error": {"message": "Out of memory."}}), (502, "upstream_error")),
 ]

@@ -41,7 +41,7 @@ class Rewriter:
             data = msgspec.json.decode(said)
         except RecursionError as error:
             raise UpstreamError("what it sends is nested too deeply", elsewhere=True) from error
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UpstreamError("what it sends is no JSON", elsewhere=True) from error
         if not isinstance(data, dict):
             raise UpstreamError("what it sends is no JSON object", elsewhere=True)

@@ -205,5 +205,5 @@ def _refused(answer: httpx.Response, body: bytes) -> UpstreamError:
 def _decoded(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

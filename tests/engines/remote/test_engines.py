@@ -357,8 +357,8 @@ def test_one_that_has_no_list_is_there_all_the_same() -> None:
     async def run() -> None:
         with theirs() as one:
             async with engines() as remotes:
-                for status in (404, 405, 429):
-                    one.models = Reply(status, b"")
+                for reply in (*map(Reply, (404, 405, 429)), Reply(200, b'{"data": [{"id": "caf\xe9"}]}')):
+                    one.models = reply
                     assert await remotes.check(model_of(one)) is None
                 one.models = Reply(503, {})
                 with pytest.raises(UpstreamError, match="503"):
