@@ -191,8 +191,11 @@ async def stop_model(context: Context, model_id: FromPath[str], body: RawBody) -
 
 async def _look_elsewhere(context: ApiContext, model: RemoteModel) -> StateChange:
     listed = await context.remotes.check(model)
+    noted = [
+        each.reason for each in context.remotes.health(model.engine) if each.state == "up" and each.reason
+    ]
     unlisted = listed is not None and model.name not in listed
-    but = f", but does not list a model '{model.name}'" if unlisted else ""
+    but = f", but does not list a model '{model.name}'" if unlisted else f", but {noted[0]}" if noted else ""
     message = f"Model {model.id} is served by {model.engine.id} on another machine, which answers{but}"
     return StateChange(model.id, context.state_of(model.uid).state, message)
 

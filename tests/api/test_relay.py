@@ -442,6 +442,10 @@ class TestManaging:
         )
         upstream.models = Reply(404, b"")
         assert service.client.post("/v1/models/ours/start").status_code == 200
+        upstream.models = Reply(403, {})
+        said = service.client.post("/v1/models/ours/start").json()
+        assert said["message"].endswith("answers, but it does not let our key list its models (status 403)")
+        assert said["state"] == "running"
         upstream.models = Reply(401, {})
         refused = service.client.post("/v1/models/ours/start")
         assert (refused.status_code, refused.json()["error"]["code"]) == (502, "upstream_unauthorized")

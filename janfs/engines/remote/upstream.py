@@ -48,9 +48,8 @@ class Upstream:
         self.active = 0
         self.used = 0.0  # when it was asked last, in seconds of the monotonic clock
         self.wanted = 0.0  # when it or another of its engine was
-        self.refused: frozenset[str] = (
-            frozenset()
-        )  # what it named of our own accord, since it wants it otherwise
+        self.refused: frozenset[str] = frozenset()  # fields of our own accord that it wants otherwise
+        self.note: str | None = None  # what is to be known of it while it is up
         self._reason: str | None = None
         self._since: float | None = None
         self._waits: dict[str, float] = {}
@@ -110,7 +109,8 @@ class Upstream:
 
     def shown(self) -> UpstreamState:
         """How it is, for people."""
-        return UpstreamState(self.address.base, self.state, self.active, self._since, self._reason)
+        reason = self.note if self.state == "up" else self._reason
+        return UpstreamState(self.address.base, self.state, self.active, self._since, reason)
 
 
 def next_of(upstreams: Iterable[Upstream], model: str, now: float) -> Upstream | None:

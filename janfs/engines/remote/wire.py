@@ -22,6 +22,8 @@ _DONE = b"[DONE]"
 _LINGERING = 0.1  # seconds in which a stream ends after its last message, or its connection is given up
 # Not the request's fault: another server may do better.
 _ELSEWHERE = frozenset({401, 403, 429, 502, 503, 504})
+_KEPT_FROM_US = 403  # of a list: some keys are for answers alone, and with the wrong ones these say so
+_UNLISTED = "it does not let our key list its models (status 403)"
 _SAME_STATUS = frozenset({503, 504})  # the other failures of a server are a 502 of ours
 
 
@@ -75,18 +77,21 @@ class Wire:
     async def models(self, upstream: Upstream, key: Key | None, patience: float) -> frozenset[str] | None:
         """The models that a server lists, None where it does not say; it has `patience` seconds for that.
 
-        Raises `UpstreamError`.
+        Where it says that it does not let us know, `upstream` has a note of that. Raises `UpstreamError`.
         """
         try:
             async with (
                 asyncio.timeout(patience),
-                self._sent("GET", upstream, key, "models", None) as answer,
+                self._sent("GET", upstream, key, "models", None, well=_KEPT_FROM_US) as answer,
             ):
-                listed = _decoded(await _read(answer))
+                kept = answer.status_code == _KEPT_FROM_US
+                upstream.note = _UNLISTED if kept else None
+                listed = None if kept else _decoded(await _read(answer))
         except TimeoutError as error:
             raise named(upstream, key, _silent(patience)) from error
         except UpstreamError as error:
             if error.status < 500:  # it answers, and gives no list: a deployment of Azure's, or a limit
+                upstream.note = None
                 return None
             raise
         data = listed.get("data") if isinstance(listed, dict) else None
@@ -96,9 +101,17 @@ class Wire:
 
     @asynccontextmanager
     async def _sent(
-        self, method: str, upstream: Upstream, key: Key | None, operation: str, body: Mapping[str, Any] | None
+        self,
+        method: str,
+        upstream: Upstream,
+        key: Key | None,
+        operation: str,
+        body: Mapping[str, Any] | None,
+        well: int | None = None,
     ) -> AsyncIterator[httpx.Response]:
-        """A good answer. Whatever goes wrong with it is an `UpstreamError` that names the server."""
+        """A good answer, or one whose status is as `well`. Whatever goes wrong with it is an `UpstreamError`
+        that names the server.
+        """
         engine = upstream.engine
         headers = {} if key is None else key.headers(engine.auth_header)
         try:
@@ -112,7 +125,7 @@ class Wire:
             )
             answer = await client.send(request, stream=True)
             try:
-                if not answer.is_success:
+                if not answer.is_success and answer.status_code != well:
                     raise _refused(answer, await _read(answer))
                 yield answer
             finally:

@@ -367,6 +367,29 @@ def test_one_that_has_no_list_is_there_all_the_same() -> None:
     asyncio.run(run())
 
 
+def test_one_whose_list_is_not_for_us_is_there_and_says_so() -> None:
+    async def run() -> None:
+        with theirs() as one, theirs() as two:
+            for site in (one, two):
+                site.usual, site.models = STREAM, Reply(403, {"error": {"message": "Missing scopes."}})
+            model = model_of(one, two)
+            async with engines() as remotes:
+                assert await remotes.check(model) is None
+                await collect(remotes, model)
+                await eventually(lambda: min(map(looks, (one, two))) > 3, "nobody looks any more")
+                for each in remotes.health(model.engine):
+                    assert (each.state, "list its models" in (each.reason or "")) == ("up", True)
+                one.models, two.models = Reply(body={"data": []}), Reply(404, b"")
+                await eventually(
+                    lambda: not any(each.reason for each in remotes.health(model.engine)), "it lists them now"
+                )
+                one.models = two.models = Reply(401, {})
+                with pytest.raises(UpstreamError, match="api_key"):
+                    await remotes.check(model)
+
+    asyncio.run(run())
+
+
 def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         with theirs() as one:
