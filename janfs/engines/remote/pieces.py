@@ -76,10 +76,13 @@ async def messages(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
     data: list[bytes] = []
     held = 0  # bytes of it
     mark = codecs.BOM_UTF8  # which a stream may begin with
+    half = False  # whether the last line ended with a CR whose LF may be yet to come
     async for chunk in chunks:
-        *ends, rest = chunk.split(b"\n")
+        came = chunk[1:] if half and chunk.startswith(b"\n") else chunk
+        half = chunk.endswith(b"\r") or (half and not chunk)
+        *ends, rest = came.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         for end in ends:
-            text = b"".join((*line, end)).removesuffix(b"\r").removeprefix(mark)
+            text = b"".join((*line, end)).removeprefix(mark)
             line, size, mark = [], 0, b""
             if text.startswith(b"data:"):
                 data.append(text[5:].removeprefix(b" "))

@@ -51,7 +51,7 @@ def read(chunks: Sequence[bytes]) -> list[bytes]:
     st.lists(
         st.text(st.characters(exclude_characters="\r\n", exclude_categories=("Cs",)), max_size=20), max_size=5
     ),
-    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["\n", "\r\n", "\r"]),
     st.sets(st.integers(0, 300)),
 )
 def test_messages_are_the_same_however_they_are_cut(texts: list[str], end: str, cuts: set[int]) -> None:
@@ -59,6 +59,12 @@ def test_messages_are_the_same_however_they_are_cut(texts: list[str], end: str, 
     places = [0, *sorted(cut for cut in cuts if cut < len(sent)), len(sent)]
     chunks = [sent[begin:stop] for begin, stop in pairwise(places)]
     assert read(chunks) == [text.encode() for text in texts]
+
+
+def test_a_line_may_end_with_one_half_of_its_end_and_empty_chunks_are_nothing() -> None:
+    assert read([b"data: 1\r", b"", b"\n", b"\n", b"data: 2\r", b"\r", b"\n"]) == [b"1", b"2"]
+    assert read([b"data: 1\r\n\r", b"\ndata: 2\n\r\n"]) == [b"1", b"2"]
+    assert read([b"data: 1\r", b"\n", b"data: 2\r\n\r\n"]) == [b"1\n2"]
 
 
 def test_a_message_of_several_lines_is_one() -> None:
