@@ -1,9 +1,13 @@
 """A model elsewhere, as everyone knows it, and the key to it, which nobody sees."""
 
+import html
+import json
 import os
 import re
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import msgspec
 from msgspec import Struct
@@ -11,6 +15,9 @@ from msgspec import Struct
 from janfs.errors import ModelNotRunnable
 from janfs.manifest.remote import HIDDEN, AuthHeader, RemoteEngine
 
+_LEFT_IN_URLS = ("", "/", "-_.!~*'()", ";,/?:@&=+$-_.!~*'()#")  # by Python's functions, and by JavaScript's
+_QUOTES_IN_HTML = (('"', "'"), ("&quot;", "&#x27;"), ("&quot;", "&#39;"), ("&#34;", "&#39;"))
+_ESCAPE = re.compile("%..")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -59,8 +66,28 @@ class Key:
         return bearer if style == "authorization" else {style: self._value}
 
     def hidden(self, text: str) -> str:
-        """A text of the other side's, without the key if it tells it."""
-        return text.replace(self._value, HIDDEN)
+        """A text of the other side's, without the key if it tells it, as it is or in another spelling."""
+        for spelled in _spellings(self._value):
+            text = text.replace(spelled, HIDDEN)
+        return text
+
+
+def _spellings(key: str) -> list[str]:
+    """A key as it is, and as it may stand in URLs, HTML, JSON, and JSON within JSON; the longest first."""
+    urls = {quote_plus(key), *(quote(key, safe=signs) for signs in _LEFT_IN_URLS)}
+    urls |= {_ESCAPE.sub(lambda escape: escape[0].lower(), url) for url in urls}
+    texts = _in_json(key)
+    marked = html.escape(key, quote=False)
+    pages = {marked.replace('"', double).replace("'", single) for double, single in _QUOTES_IN_HTML}
+    return sorted({key, *urls, *texts, *chain(*map(_in_json, texts)), *pages}, key=len, reverse=True)
+
+
+def _in_json(text: str) -> set[str]:
+    """Between the quotes of a string, as Python writes it, PHP, Go, and .NET."""
+    plain = json.dumps(text)[1:-1]
+    go = re.sub("[<>&]", lambda sign: rf"\u{ord(sign[0]):04x}", plain)
+    dotnet = re.sub("[<>&'+`]", lambda sign: rf"\u{ord(sign[0]):04X}", plain.replace(r"\"", r"\u0022"))
+    return {plain, plain.replace("/", r"\/"), go, dotnet}
 
 
 def key_of(written: Any, file: str, variables: Mapping[str, str] = os.environ) -> Key | None:

@@ -1,6 +1,11 @@
 """Which server is asked, and how often. Times are in seconds of the monotonic clock."""
 
+import html
+import json
+import re
 import time
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -149,6 +154,29 @@ def test_an_engine_of_one_server_knows_that_there_is_no_other() -> None:
     assert servers(1)[0].alone
     assert not servers(2)[0].alone
     assert RemoteEngine(id="x", addresses=()).addresses == ()
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        str,
+        quote,
+        quote_plus,
+        lambda key: quote(key, safe="-_.!~*'()"),
+        lambda key: re.sub("%..", lambda found: found[0].lower(), quote(key, safe="")),
+        json.dumps,
+        lambda key: json.dumps(json.dumps(key)),
+        lambda key: json.dumps(key).replace("/", r"\/"),
+        lambda key: json.dumps(key).replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026"),
+        html.escape,
+        lambda key: html.escape(key).replace("&#x27;", "&#39;"),
+    ],
+)
+def test_a_key_is_hidden_however_it_is_spelled(spelled: Callable[[str], str]) -> None:
+    key = "sk-a/B+c==\"d\\e'<f>&g h"
+    error = named(servers(1)[0], Key(key), UpstreamError(f"No: {spelled(key)} is bad, sk-a is not"))
+    told = error.detail.partition("No: ")[2]
+    assert re.fullmatch(r"""["'\\]*\*\*\*["'\\]* is bad, sk-a is not\.""", told), told
 
 
 @given(st.integers(0, 2_100))
