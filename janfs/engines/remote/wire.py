@@ -107,6 +107,7 @@ class Wire:
         key: Key | None,
         operation: str,
         body: Mapping[str, Any] | None,
+        *,
         well: int | None = None,
     ) -> AsyncIterator[httpx.Response]:
         """A good answer, or one whose status is as `well`. Whatever goes wrong with it is an `UpstreamError`
