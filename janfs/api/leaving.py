@@ -8,6 +8,7 @@ from litestar import Request
 from litestar.response.base import ASGIResponse
 
 from janfs.api.body import ClientGone
+from janfs.api.json_answer import json_answer
 
 T = TypeVar("T")
 
@@ -30,6 +31,14 @@ async def unless_gone(request: Request[Any, Any, Any], work: Coroutine[Any, Any,
         working.cancel()
         leaving.cancel()
         await asyncio.wait((working, leaving))
+
+
+async def answer_unless_gone(request: Request[Any, Any, Any], work: Coroutine[Any, Any, Any]) -> ASGIResponse:
+    """The outcome of `work` in JSON, if the client waits for it."""
+    try:
+        return json_answer(await unless_gone(request, work))
+    except ClientGone:
+        return nobody_listens()
 
 
 async def _disconnected(request: Request[Any, Any, Any]) -> None:

@@ -18,7 +18,7 @@ from janfs.api.error_bodies import ErrorDetail, anthropic_error
 from janfs.api.errors import decode_body
 from janfs.api.generation import Answered, Chunk, answer
 from janfs.api.images import refuse_unseen
-from janfs.api.json_answer import json_answer
+from janfs.api.leaving import answer_unless_gone
 from janfs.api.messages_request import ChatParams, MessagesRequest, fields_of, prompt_of
 from janfs.api.relay import relay_if_there, remote_of
 from janfs.api.sampling import sampling_of
@@ -208,8 +208,11 @@ async def count_message_tokens(request: Request[Any, Any, Any], context: Context
     prompt = prompt_of(asked)
     runnable = resolve(context.pipeline.snapshot, context.settings.root, asked.model)
     refuse_unseen(prompt, runnable.spec)
-    tokens = await context.pool.tokenize(runnable.spec.model_id, prompt)
-    return json_answer(CountedTokens(len(tokens)))
+
+    async def counted() -> CountedTokens:
+        return CountedTokens(len(await context.pool.tokenize(runnable.spec.model_id, prompt)))
+
+    return await answer_unless_gone(request, counted())
 
 
 def _call_block(call: CallDelta, arguments: Raw) -> ContentBlock:

@@ -11,7 +11,7 @@ from janfs.api.chat_request import ChatRequest, prompt_of
 from janfs.api.context import ApiContext, Context
 from janfs.api.errors import decode_body
 from janfs.api.images import refuse_unseen
-from janfs.api.json_answer import json_answer
+from janfs.api.leaving import answer_unless_gone
 from janfs.api.prompts import TokenId
 from janfs.api.relay import relay_if_there, remote_of
 from janfs.engines.protocol import PlainText, RunSpec
@@ -70,13 +70,18 @@ async def tokenize(request: Request[Any, Any, Any], context: Context, body: RawB
         return await relay_if_there(request, context, elsewhere, TOKENIZE, body)
     asked = decode_body(body, TokenizeRequest)
     text = PlainText(asked.content, asked.add_special is True, asked.parse_special is not False)
-    async with context.pool.engine(_spec(context, asked.model).model_id) as engine:
-        tokens = await engine.tokenize(text)
-        if not asked.with_pieces:
-            return json_answer(Tokenized(list(tokens)))
-        pieces = await engine.pieces(tokens)
-    told = zip(tokens, map(_piece, pieces), strict=True)
-    return json_answer(Tokenized([TokenPiece(*each) for each in told]))
+    model_id = _spec(context, asked.model).model_id
+
+    async def told() -> Tokenized:
+        async with context.pool.engine(model_id) as engine:
+            tokens = await engine.tokenize(text)
+            if not asked.with_pieces:
+                return Tokenized(list(tokens))
+            pieces = await engine.pieces(tokens)
+        spelled = zip(tokens, map(_piece, pieces), strict=True)
+        return Tokenized([TokenPiece(*each) for each in spelled])
+
+    return await answer_unless_gone(request, told())
 
 
 @post(["/v1/detokenize", "/detokenize"], status_code=200)
@@ -86,12 +91,17 @@ async def detokenize(request: Request[Any, Any, Any], context: Context, body: Ra
     if elsewhere is not None:
         return await relay_if_there(request, context, elsewhere, DETOKENIZE, body)
     asked = decode_body(body, DetokenizeRequest)
-    async with context.pool.engine(_spec(context, asked.model).model_id) as engine:
-        data = b"".join(await engine.pieces(tuple(asked.tokens)))
-    whole = _piece(data)
-    if isinstance(whole, str):
-        return json_answer(Detokenized(whole))
-    return json_answer(Detokenized(data.decode("utf-8", "replace"), whole))
+    model_id = _spec(context, asked.model).model_id
+
+    async def told() -> Detokenized:
+        async with context.pool.engine(model_id) as engine:
+            data = b"".join(await engine.pieces(tuple(asked.tokens)))
+        whole = _piece(data)
+        if isinstance(whole, str):
+            return Detokenized(whole)
+        return Detokenized(data.decode("utf-8", "replace"), whole)
+
+    return await answer_unless_gone(request, told())
 
 
 @post(["/v1/apply-template", "/apply-template"], status_code=200)
@@ -104,8 +114,12 @@ async def apply_template(request: Request[Any, Any, Any], context: Context, body
     prompt = prompt_of(asked)
     spec = _spec(context, asked.model)
     refuse_unseen(prompt, spec)
-    async with context.pool.engine(spec.model_id) as engine:
-        return json_answer(AppliedTemplate(await engine.apply_template(prompt)))
+
+    async def told() -> AppliedTemplate:
+        async with context.pool.engine(spec.model_id) as engine:
+            return AppliedTemplate(await engine.apply_template(prompt))
+
+    return await answer_unless_gone(request, told())
 
 
 def _spec(context: ApiContext, name: str) -> RunSpec:

@@ -1,12 +1,14 @@
 """/tokenize, /detokenize and /apply-template as clients see them; the engine is a fake."""
 
+import http.client
+import json
 from typing import Any
 
 import httpx
 import pytest
 
 from janfs.engines.protocol import ChatMessage, ChatPrompt, PlainText
-from tests.api.service import Service
+from tests.api.service import Service, eventually
 
 
 def post(service: Service, path: str, **fields: Any) -> httpx.Response:
@@ -59,3 +61,22 @@ def test_what_is_wrong_is_refused_by_name(tiny: Service) -> None:
         answer = post(tiny, path, **fields)
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), f"{path} {fields}"
     assert post(tiny, "/tokenize", content="a", model="nobody").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/tokenize", {"content": "a"}),
+        ("/detokenize", {"tokens": [0]}),
+        ("/apply-template", {"messages": [{"role": "user", "content": "a"}]}),
+        ("/v1/messages/count_tokens", {"messages": [{"role": "user", "content": "a"}]}),
+    ],
+)
+def test_nobody_is_answered_who_has_left(tiny: Service, path: str, fields: dict[str, Any]) -> None:
+    tiny.pool.words_held = True
+    connection = http.client.HTTPConnection("127.0.0.1", tiny.context.port)
+    body = json.dumps({"model": "tiny"} | fields)
+    connection.request("POST", path, body, {"Content-Type": "application/json"})
+    eventually(lambda: tiny.pool.checking == 1, "the request did not come")
+    connection.close()
+    eventually(lambda: tiny.pool.checking == 0, "it goes on for nobody")

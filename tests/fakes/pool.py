@@ -41,7 +41,8 @@ class FakePool:
     """Answers every request with `texts`; an error among them is raised there.
 
     A prompt among the `misfits` is refused with its error where it is checked before it is answered; with
-    `checks_held` such a check never ends, and `checking` of them run.
+    `checks_held` such a check never ends, and with `words_held` no other question about tokens and texts;
+    `checking` of them run.
     Inputs become its `vectors` in turn, of two tokens each, and are noted in `embedded`. Tokens
     stand for its `pieces`; texts and chats are noted in `told`.
     It stops for good before the text with the number `held`. `asked` holds the requests, `cancelled` counts
@@ -64,7 +65,7 @@ class FakePool:
         self.pieces = [b"caf", b"\xc3", b"\xa9"]
         self.told: list[Prompt | PlainText] = []
         self.misfits: dict[Prompt | PlainText, Exception] = {}
-        self.checks_held = False
+        self.checks_held = self.words_held = False
         self.checking = 0
         self.embedded: list[tuple[str, tuple[Embeddable, ...]]] = []
         self.stopped: list[str] = []
@@ -111,7 +112,17 @@ class FakePool:
     async def engine(self, model_id: str) -> AsyncIterator["FakeVectors"]:
         yield FakeVectors(self, model_id)
 
+    async def hold(self) -> None:
+        """Never end."""
+        self.checking += 1
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self.checking -= 1
+
     async def tokenize(self, model_id: str, prompt: Prompt) -> tuple[int, ...]:
+        if self.words_held:
+            await self.hold()
         self.asked.append((model_id, GenerateRequest(request_id="", prompt=prompt)))
         return (1, 2, 3)
 
@@ -156,20 +167,20 @@ class FakeVectors:
     async def tokenize(self, prompt: Prompt | PlainText, *, to_answer: bool = False) -> tuple[int, ...]:
         if to_answer and prompt in self._pool.misfits:
             raise self._pool.misfits[prompt]
-        if to_answer and self._pool.checks_held:
-            self._pool.checking += 1
-            try:
-                await asyncio.get_running_loop().create_future()
-            finally:
-                self._pool.checking -= 1
+        if self._pool.checks_held if to_answer else self._pool.words_held:
+            await self._pool.hold()
         self._pool.told.append(prompt)
         return tuple(range(len(self._pool.pieces)))
 
     async def pieces(self, tokens: tuple[int, ...]) -> tuple[bytes, ...]:
+        if self._pool.words_held:
+            await self._pool.hold()
         if not all(token < len(self._pool.pieces) for token in tokens):
             raise InvalidInput("A token is not in the vocabulary.", param="tokens")
         return tuple(self._pool.pieces[token] for token in tokens)
 
     async def apply_template(self, prompt: ChatPrompt) -> str:
+        if self._pool.words_held:
+            await self._pool.hold()
         self._pool.told.append(prompt)
         return "a chat"
