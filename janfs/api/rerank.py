@@ -20,6 +20,8 @@ from janfs.engines.remote.asking import RERANK
 from janfs.errors import InvalidInput
 from janfs.serving import resolve
 
+_MOST_ASKED = 32 * 1024 * 1024  # bytes of the query, which the engine is told once for each text
+
 
 class Document(Struct, frozen=True, forbid_unknown_fields=True):
     """A text."""
@@ -66,6 +68,12 @@ async def rerank(request: Request[Any, Any, Any], context: Context, body: RawBod
     if not 1 <= len(texts) <= MAX_INPUTS:
         raise InvalidInput(
             f"'documents' must have 1 to {MAX_INPUTS} entries, not {len(texts)}.", param="documents"
+        )
+    if len(asked.query.encode()) * len(texts) > _MOST_ASKED:
+        most = _MOST_ASKED // len(texts)
+        raise InvalidInput(
+            f"'query' may have {most:,} bytes with {len(texts)} documents: it is read with each.",
+            param="query",
         )
     if asked.top_n is not None and asked.top_n < 1:
         raise InvalidInput(f"'top_n' must be at least 1, not {asked.top_n}.", param="top_n")

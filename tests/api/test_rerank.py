@@ -46,6 +46,7 @@ def test_what_is_wrong_is_refused_by_name(tiny: Service) -> None:
         ({"documents": [1]}, "documents[0]"),
         ({"documents": [{"title": "a"}]}, "documents[0].title"),
         ({"query": None}, "query"),
+        ({"query": "é" * 8193, "documents": ["a"] * 2048}, "query"),
         ({"top_n": 0}, "top_n"),
         ({"rank_fields": []}, "rank_fields"),
     ]
@@ -54,6 +55,10 @@ def test_what_is_wrong_is_refused_by_name(tiny: Service) -> None:
         assert answer.status_code == 400, f"{fields}: {answer.status_code} {answer.text}"
         assert answer.json()["error"]["param"] == param
     assert tiny.pool.embedded == []
+
+
+def test_a_long_query_may_be_asked_of_as_many_as_the_engine_can_be_told(tiny: Service) -> None:
+    assert ask(tiny, query="é" * 8192, documents=["a"] * 2048).status_code == 200
 
 
 def test_a_model_that_does_not_rank_says_so(tiny: Service) -> None:
