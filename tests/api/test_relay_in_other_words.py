@@ -195,6 +195,14 @@ class TestOtherApis:
         assert usage["input_tokens_details"]["cached_tokens"] == 3
         assert usage["output_tokens_details"]["reasoning_tokens"] == 1
 
+    def test_no_count_is_less_than_nothing_where_they_count_what_was_cached_beside_the_rest(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        connect(service, upstream)
+        usage = USAGE | {"prompt_tokens": 1, "prompt_tokens_details": {"cached_tokens": 9}}
+        upstream.usual = Reply(stream=[chunk("Hi"), chunk(finish="stop", usage=usage)])
+        assert ask(service, path="/v1/messages", max_tokens=5)["usage"]["input_tokens"] == 0
+
     def test_an_answer_that_a_filter_cut_off_is_not_told_as_a_whole_one(
         self, service: Service, upstream: Theirs
     ) -> None:

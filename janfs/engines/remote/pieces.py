@@ -137,16 +137,18 @@ def _index(choice: dict[str, Any]) -> int:
 def _usage(said: Any) -> Usage | None:
     if not isinstance(said, dict):
         return None
+    prompt, answer = _count(said.get("prompt_tokens")), _count(said.get("completion_tokens"))
     return Usage(
-        _count(said.get("prompt_tokens")),
-        _count(said.get("completion_tokens")),
-        _detail(said.get("prompt_tokens_details"), "cached_tokens"),
-        _detail(said.get("completion_tokens_details"), "reasoning_tokens"),
+        prompt,
+        answer,
+        _detail(said.get("prompt_tokens_details"), "cached_tokens", prompt),
+        _detail(said.get("completion_tokens_details"), "reasoning_tokens", answer),
     )
 
 
-def _detail(details: Any, name: str) -> int:
-    return _count(details.get(name)) if isinstance(details, dict) else 0
+def _detail(details: Any, name: str, of: int) -> int:
+    """A part of a count; some count it for itself, beside the rest."""
+    return min(of, _count(details.get(name))) if isinstance(details, dict) else 0
 
 
 def _count(said: Any) -> int:

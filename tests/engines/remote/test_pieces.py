@@ -143,6 +143,15 @@ def test_the_usage_is_counted_and_told_to_who_asked() -> None:
         assert (piece.data is not None) is usage
 
 
+def test_no_part_of_a_count_is_more_than_all() -> None:
+    details = {
+        "prompt_tokens_details": {"cached_tokens": 9},
+        "completion_tokens_details": {"reasoning_tokens": 5},
+    }
+    said = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2} | details}
+    assert Rewriter("m", "f", usage=True).piece(json.dumps(said).encode()).usage == Usage(7, 2, 7, 2)
+
+
 @pytest.mark.parametrize(
     "said",
     [
