@@ -125,7 +125,7 @@ class Part:
     def _known(self) -> State | None:
         try:
             return msgspec.json.decode(self.note.read_bytes(), type=State)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
 
     def _check_room(self) -> None:
@@ -158,6 +158,6 @@ def parts_in(folder: Path) -> list[State]:
     """The files of which something has come, or which were wanted, and which are not whole."""
     found = []
     for path in sorted(folder.glob(f"{PREFIX}*.json")):
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
+        with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
             found.append(msgspec.json.decode(path.read_bytes(), type=State))
     return found

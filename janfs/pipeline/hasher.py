@@ -151,7 +151,7 @@ class Hasher:
     def _load(self) -> Progress | None:
         try:
             return msgspec.json.decode(self._state.read_bytes(), type=Progress)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
 
 

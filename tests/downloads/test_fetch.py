@@ -387,3 +387,14 @@ def test_what_no_note_speaks_of_is_swept_away(root: Path) -> None:
     part.note.rename(part.note.with_name(f"{part.note.name}.new"))
     sweep(root / FOLDER)
     assert there(root) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"url": "caf\xe9"}'])
+def test_a_damaged_note_is_no_note(root: Path, damage: bytes) -> None:
+    part = Part(root / FOLDER, "http://x/m.gguf", "m.gguf")
+    part.announce()
+    part.note.write_bytes(damage)
+    assert parts_in(root / FOLDER) == []
+    sweep(root / FOLDER)
+    part.open(Remote(None, False, None, None))
+    assert part.done == 0

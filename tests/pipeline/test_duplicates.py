@@ -249,6 +249,7 @@ def test_what_the_log_cannot_take_is_not_read_again_until_it_can(
     monkeypatch.setattr(hasher, "QUIET", 0.01)
     monkeypatch.setattr(world.log, "append", take)
     thread = start_thread(world.pipeline)
+    (tmp_path / "hashing.json").write_bytes(b'{"path": "\xe9"}')  # damaged, which is as good as none
     background = hasher.Hasher(world.fs, world.pipeline, tmp_path / "hashing.json", SystemClock())
     background.start()
     for _ in range(3):
