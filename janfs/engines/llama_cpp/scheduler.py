@@ -395,15 +395,19 @@ class Scheduler:
 
     def _too_full(self) -> list[Event]:
         """llama.cpp found no place although our count says there is one: make do with less."""
+        part = self._model.part
+        if not self._unified and part is not None and any(len(run.tokens) > part for run in self._live):
+            # Nor was there memory for one cache, which they should have; that others go gives them nothing.
+            return self._without_room([run for run in self._live if len(run.tokens) > part])
         if self._pool.forget_kept():
             return []
         if len(self._live) > 1:
             self._send_back(self._live[-1])
             return []
-        return [
-            self._fail(run, EngineError("llama.cpp found no room for the next tokens."))
-            for run in self._live[:]
-        ]
+        return self._without_room(self._live[:])
+
+    def _without_room(self, runs: Sequence[Run]) -> list[Event]:
+        return [self._fail(run, EngineError("llama.cpp found no room for the next tokens.")) for run in runs]
 
     def _fail(self, run: Run, error: JanfsError) -> Event:
         run.caching = False  # who knows what is in its cells

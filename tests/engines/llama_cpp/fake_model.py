@@ -146,7 +146,10 @@ class FakeSampler:
 
 
 class FakeModel(FakeMemory):
-    """Where it has a `part` it can rearrange its cache."""
+    """Where it has a `part` it can rearrange its cache, unless that is refused.
+
+    A part that is too small for a sequence is full then, as in llama.cpp, and nobody's mistake.
+    """
 
     def __init__(
         self,
@@ -183,6 +186,11 @@ class FakeModel(FakeMemory):
             self.unified = unified
             self.n_cells = self.n_ctx if unified else self.n_ctx // self.part * self.part
 
+    def _lacks_room(self, seqs: Sequence[int]) -> bool:
+        """Whether new cells for these do not fit into parts that cannot be given up."""
+        apart = self.rearranging_refused and not self.unified
+        return apart and any(len(self.cells.get(seq, [])) + seqs.count(seq) > self.n_slot for seq in seqs)
+
     @property
     def n_computed(self) -> int:
         """Tokens in all batches so far."""
@@ -198,8 +206,8 @@ class FakeModel(FakeMemory):
         outcome, self.next_outcome = self.next_outcome, Decoded.OK
         if isinstance(outcome, EngineError):
             raise outcome
-        if outcome is Decoded.FULL:
-            return outcome
+        if outcome is Decoded.FULL or self._lacks_room(seqs):
+            return Decoded.FULL
         for index, (token, place, seq, wanted) in enumerate(batch):
             cell = self.add(seq, place, token)
             if outcome is Decoded.ABORTED:
@@ -230,8 +238,8 @@ class FakeModel(FakeMemory):
         outcome, self.next_outcome = self.next_outcome, Decoded.OK
         if isinstance(outcome, EngineError):
             raise outcome
-        if outcome is Decoded.FULL:
-            return outcome
+        if outcome is Decoded.FULL or self._lacks_room([seq] * count):
+            return Decoded.FULL
         for number in range(start, start + count):
             to_come = len(picture.rows) - 1 - number
             self.add(seq, picture.start + number, picture.rows[number], to_come)

@@ -367,6 +367,25 @@ def test_who_comes_after_one_that_fails_is_looked_at_before_it_begins() -> None:
     ]
 
 
+def test_who_outgrows_a_part_where_there_is_no_memory_for_one_cache_fails_alone() -> None:
+    model, ticks = FakeModel(part=32), count()
+    scheduler = Scheduler(model, n_parallel=2, clock=lambda: float(next(ticks)))
+    for token in (1, 2):
+        scheduler.submit(f"short {token}", [token] * 4, SamplingParams(max_tokens=9, ignore_eos=True), ())
+    drain(scheduler)
+    assert not model.unified, "each has a part of the cache, or this shows nothing"
+    model.rearranging_refused = True
+    scheduler.submit("grows", [1] * 20, SamplingParams(max_tokens=40, ignore_eos=True), ())
+    for number in range(20):
+        scheduler.submit(f"other {number}", [2, 3], SamplingParams(max_tokens=2, ignore_eos=True), ())
+    heard: dict[str, object] = {}
+    for _ in range(200):
+        heard |= dict(scheduler.step())
+    assert scheduler.idle, "it is sent back again and again"
+    assert isinstance(heard.pop("grows"), EngineError)
+    assert all(isinstance(reply, Finished) for reply in heard.values())
+
+
 def test_when_llama_cpp_has_no_room_even_for_one_the_request_fails() -> None:
     model = FakeModel()
     scheduler = Scheduler(model, n_parallel=1)
