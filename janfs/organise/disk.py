@@ -4,7 +4,7 @@ import errno
 from collections.abc import Callable
 from contextlib import suppress
 
-from janfs.catalogue.catalogue import Tables
+from janfs.catalogue.catalogue import Catalogue
 from janfs.catalogue.entries import Plan
 from janfs.errors import FolderError
 from janfs.folder import paths
@@ -25,7 +25,7 @@ _HINTS = {
 }
 
 
-def vacant_folder(fs: FileSystem, tables: Tables, wanted: str, *, returns: bool = False) -> str:
+def vacant_folder(fs: FileSystem, tables: Catalogue, wanted: str, *, returns: bool = False) -> str:
     """The folder of that name, or of the next one at which nothing lies in any spelling: for a model that
     comes with its folder. For one that `returns` see `free_folder`. Raises `OSError`.
     """

@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Sequence
 
-from janfs.catalogue.catalogue import Tables, files_in
+from janfs.catalogue.catalogue import Catalogue, Tables, files_in
 from janfs.catalogue.entries import File, Model
 from janfs.catalogue.groups import Group
 from janfs.events.types import Event, ModelRegistered, ModelRenamed, ModelRestored
@@ -14,7 +14,7 @@ _OPEN = Policy()
 
 
 def home_of(
-    tables: Tables,
+    tables: Catalogue,
     file_name: str,
     policy: Policy = _OPEN,
     folder_name: str | None = None,
@@ -26,7 +26,7 @@ def home_of(
 
 
 def free_folder(
-    tables: Tables,
+    tables: Catalogue,
     wanted: str,
     policy: Policy = _OPEN,
     given: Container[str] = (),
@@ -42,17 +42,20 @@ def free_folder(
 
 
 class _Taken:
-    """Ids that a new model cannot have: other models', and names of files and of folders in use.
+    """Ids that a new model cannot have: other models', and names of files and of folders in use, or about to
+    be: where organising is to put something, it may have come by now.
 
     Where a link leads that leads to nothing another model is `awaited`: with this one it would come to
     stand for what it was not made for.
     """
 
-    def __init__(self, tables: Tables, policy: Policy, given: Container[str], *, awaited: bool) -> None:
+    def __init__(self, tables: Catalogue, policy: Policy, given: Container[str], *, awaited: bool) -> None:
         self._tables = tables
         self._policy = policy
         self._given = given
         self._awaited = awaited
+        planned = (plan for plan in tables.plans.values() if plan.reason == "organise")
+        self._planned = {paths.folded(paths.place(plan.target)) for plan in planned}
 
     def __contains__(self, name: object) -> bool:
         if name in self._given or name in self._policy.taken:
@@ -60,7 +63,8 @@ class _Taken:
         folder = f"{paths.MODELS}/{name}"
         if name in self._tables.ids or in_use(self._tables, folder, self._policy.arriving):
             return True
-        if self._awaited and paths.folded(folder) in self._tables.links:
+        alike = paths.folded(folder)
+        if alike in self._planned or (self._awaited and alike in self._tables.links):
             return True
         return bool(_alike(self._tables, str(name)))
 
@@ -88,7 +92,7 @@ def claimed_folder(tables: Tables, folder: str) -> Model | None:
     return None if any(file.uid == model.uid for file in files_in(tables, folder)) else model
 
 
-def move_on(tables: Tables, model: Model, policy: Policy) -> Decide | None:
+def move_on(tables: Catalogue, model: Model, policy: Policy) -> Decide | None:
     """Another folder for a model with files yet to move, when someone put other things into its folder, or
     into one whose name some disks take for the same, or put something else there.
     """
@@ -102,7 +106,7 @@ def move_on(tables: Tables, model: Model, policy: Policy) -> Decide | None:
     return _elsewhere(tables, model, model.loose, policy)
 
 
-def share_no_folder(tables: Tables, place: str, files: Sequence[File], policy: Policy) -> Decide | None:
+def share_no_folder(tables: Catalogue, place: str, files: Sequence[File], policy: Policy) -> Decide | None:
     """Another folder for one of two models that came to live in the same one: the one without a model.json.
 
     While ours was on its way there, and the disk did not show whether it had come, a person moved one in.
@@ -118,7 +122,7 @@ def share_no_folder(tables: Tables, place: str, files: Sequence[File], policy: P
     return _elsewhere(tables, goes, head, policy)
 
 
-def _elsewhere(tables: Tables, model: Model, head: str, policy: Policy) -> Decide:
+def _elsewhere(tables: Catalogue, model: Model, head: str, policy: Policy) -> Decide:
     """A model gets another folder, called after its file `head`."""
     folder = home_of(tables, paths.name(head), policy)
     return Decide(((model.uid, ModelRenamed(paths.name(folder), folder, model.id)),), model.position)

@@ -352,3 +352,32 @@ def test_a_model_that_is_moved_to_where_ours_has_come_unseen_gets_a_folder_of_it
     for model in models.values():
         assert world.fs.files(model.folder).keys() == {model.binary, f"{model.folder}/model.json"}
     world.stop()
+
+
+def test_where_a_link_is_to_go_once_the_disk_shows_it_no_other_model_is_put(tmp_path: Path) -> None:
+    dark, healed = False, False
+
+    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        nonlocal dark
+        if any(paths.is_inside(str(arg), HOME) for arg in args):
+            dark = not healed and (dark or name == "make_folder")
+            if dark:
+                raise OSError(errno.EIO, "Input/output error")
+        return perform(*args, **kwargs)
+
+    world = World(tmp_path / "log.db", port=lambda fs: HookedFileSystem(fs, hook))
+    hub = "models/hub/models--org--repo"
+    world.fs.put(f"{hub}/blobs/{1:064x}", gguf("one"))
+    world.fs.symlink(f"{hub}/snapshots/aaa/a.gguf", f"../../blobs/{1:064x}")
+    world.tick()
+    assert world.catalogue.plans, "the link is to be unsettled"
+    healed = True
+    world.fs.put("models/org/repo/a.gguf", gguf("two"))
+    world.tick("models/org/repo")
+    assert world.catalogue.plans, "the disk was asked again"
+    world.come_to_rest()
+    check_at_rest(world)
+    models = {model.folder: model.binary for model in present_models(world.catalogue)}
+    assert models == {HOME: f"{HOME}/a.gguf", "models/a-2": "models/a-2/a.gguf"}
+    assert world.file(f"{HOME}/a.gguf").link is not None
+    world.stop()
