@@ -149,7 +149,10 @@ def check_models(world: World) -> None:
             stat
         ):  # what has another name is not ours to bring up to date
             said = catalogue.files[manifest].manifest
-            blind = said is not None and "mmproj" in said.engine_parameters  # the only binary is the model
+            # The only binary here is the model; its projector may be one that a link keeps elsewhere.
+            projector = named(said, "mmproj")
+            has = {paths.shown_name(file.path) for file in files_of(catalogue, model.uid) if is_part(file)}
+            blind = projector is not None and projector not in has
             is_right = "sees no images" in (model.reason or "") if blind else model.reason is None
             assert is_right, f"of {folder!r} it is said, {blind=}: {model.reason}"
     for folder, model in by_folder.items():

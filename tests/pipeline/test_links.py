@@ -3,9 +3,11 @@
 import errno
 
 from janfs.catalogue.catalogue import present_models
+from janfs.configuration import configure
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.refusing import Refusing
 from tests.pipeline.world import World, gguf
+from tests.simulation import contents
 
 
 def test_a_model_is_not_put_behind_a_linked_folder_that_has_its_name(world: World) -> None:
@@ -97,4 +99,20 @@ def test_two_models_of_which_one_is_linked_to_keep_the_link_whole(world: World) 
     world.wait(10)
     assert world.fs.read("models/nest/deep/link.gguf") == gguf("one")
     assert world.model("link").status == "ready"
+    check_at_rest(world)
+
+
+def test_a_projector_that_a_link_keeps_where_it_lies_is_used_from_there_by_the_model_that_names_it(
+    world: World,
+) -> None:
+    world.fs.put("models/mmproj-F16.gguf", contents.projector("Alpha 7B"))
+    world.fs.symlink("models/eyes/eyes.gguf", "../../models/mmproj-F16.gguf")
+    world.come_to_rest()
+    world.fs.put("models/a/model.json", b'{"engine_parameters": {"mmproj": "mmproj-F16.gguf"}}')
+    world.fs.put("models/a/a.gguf", contents.model("Beta 1B", "Q4_0"))
+    world.come_to_rest()
+    projector = configure(world.catalogue, world.model("a")).projector
+    assert projector is not None
+    assert projector.path == "models/mmproj-F16.gguf"
+    assert (world.model("a").status, world.model("a").reason) == ("ready", None)
     check_at_rest(world)
