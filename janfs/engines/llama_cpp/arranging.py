@@ -16,6 +16,7 @@ _USUAL = 200  # tokens of an answer
 _PAYS_AFTER = 10  # so many times as long as it takes, where it saves a tenth
 _LEAST_PATIENCE = 0.3  # seconds: what a change costs is not known before the first one
 _MOST_PATIENCE = 600.0
+_LONGEST_REST = 60.0
 
 
 class Wants(NamedTuple):
@@ -55,11 +56,15 @@ class Arranging:
         self._patience = _LEAST_PATIENCE
         self._apart_for = 0.0  # seconds computed for those who are better off with it, since the last change
         self._suited: bool | None = None
+        self._rest = 0.0  # seconds to be computed before one cache for all is asked for again
+        self._last_rest = 0.0
 
     def wanted(self, unified: bool, wants: Sequence[Wants]) -> bool:
         """Whether the next step is to have one cache for all, where the last one had it or not."""
         self._suited = suits(wants, self._part)
         if self._suited is None:
+            return unified
+        if self._rest > 0 and not any(each.length > self._part for each in wants):
             return unified
         if self._suited and unified:
             self._apart_for = 0.0
@@ -67,6 +72,7 @@ class Arranging:
 
     def computed(self, seconds: float) -> None:
         """Take note of a step."""
+        self._rest -= seconds
         if self._suited is False:
             self._apart_for += seconds
 
@@ -78,7 +84,15 @@ class Arranging:
         elif unified:
             self._patience /= 2
         self._patience = max(self._patience, least)
-        self._apart_for = 0.0
+        self._apart_for = self._rest = self._last_rest = 0.0
+
+    def refused(self, seconds: float) -> None:
+        """Take note that there was no memory for one cache, and how long it took to find out.
+
+        It is asked for again, but ever more rarely, as it may cost those who run what they have computed;
+        unless somebody is longer than a part, and cannot do without.
+        """
+        self._rest = self._last_rest = min(_LONGEST_REST, max(2 * self._last_rest, _PAYS_AFTER * seconds))
 
     def put_off(self) -> None:
         """Be twice as patient from now on."""

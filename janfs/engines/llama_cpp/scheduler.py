@@ -142,8 +142,7 @@ class Scheduler:
 
     def step(self) -> list[Event]:
         """Admit, decode once, sample. Returns what there is to tell, in order."""
-        self._arrange()
-        refused = self._admit()
+        refused = [*self._arrange(), *self._admit()]
         return refused if self.unwanted else [*refused, *self._compute()]
 
     def _compute(self) -> list[Event]:
@@ -233,10 +232,13 @@ class Scheduler:
             self._computed(run, count)
         return []
 
-    def _arrange(self) -> None:
-        """Have one cache for all, or a part of it for each, as suits those who run and who come next."""
+    def _arrange(self) -> list[Event]:
+        """Have one cache for all, or a part of it for each, as suits those who run and who come next.
+
+        Tells of those for whom there is no room in the one that there is.
+        """
         if self._arranging is None:
-            return
+            return []
         wants = []
         runs = [*self._live, *islice(self._waiting, self._n_parallel - len(self._live))]
         for place, run in enumerate(runs):
@@ -247,8 +249,10 @@ class Scheduler:
             most = self._model.n_ctx if limit is None else run.n_prompt + limit
             wants.append(Wants(len(run.tokens), most, run.common))
         unified = self._arranging.wanted(self._unified, wants)
-        if unified != self._unified:
-            self._rearrange(self._arranging, unified=unified)
+        if unified == self._unified:
+            return []
+        self._rearrange(self._arranging, unified=unified)
+        return self._without_room(self._outgrown())
 
     def _rearrange(self, arranging: Arranging, *, unified: bool) -> None:
         """Change the kind of the cache. Who runs goes on where it was, by a copy of what was computed."""
@@ -273,6 +277,8 @@ class Scheduler:
             self._choose_leader(run, self._live[:place])
         if self._unified is unified:
             arranging.changed(unified, self._clock() - began)
+        elif unified:
+            arranging.refused(self._clock() - began)
         else:
             arranging.put_off()
 
@@ -395,16 +401,21 @@ class Scheduler:
 
     def _too_full(self) -> list[Event]:
         """llama.cpp found no place although our count says there is one: make do with less."""
-        part = self._model.part
-        if not self._unified and part is not None and any(len(run.tokens) > part for run in self._live):
-            # Nor was there memory for one cache, which they should have; that others go gives them nothing.
-            return self._without_room([run for run in self._live if len(run.tokens) > part])
+        if (
+            outgrown := self._outgrown()
+        ):  # nor was there memory for one cache, and whoever goes leaves them none
+            return self._without_room(outgrown)
         if self._pool.forget_kept():
             return []
         if len(self._live) > 1:
             self._send_back(self._live[-1])
             return []
         return self._without_room(self._live[:])
+
+    def _outgrown(self) -> list[Run]:
+        """Who is longer than a part of the cache, where all have such."""
+        part = None if self._unified else self._model.part
+        return [] if part is None else [run for run in self._live if len(run.tokens) > part]
 
     def _without_room(self, runs: Sequence[Run]) -> list[Event]:
         return [self._fail(run, EngineError("llama.cpp found no room for the next tokens.")) for run in runs]

@@ -1,5 +1,8 @@
 """When requests get a part of the cache each, and when they share it again."""
 
+import itertools
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,6 +111,24 @@ def test_changes_take_a_small_part_of_the_time_whatever_comes(
             arranging.computed(0.1)
             computed += 0.1
     assert changing <= 2 * costs + 0.25 * computed
+
+
+def test_one_cache_that_is_refused_is_asked_for_ever_more_rarely_until_it_is_there() -> None:
+    arranging, asked = Arranging(PART), []
+    for step in range(6_000):
+        if arranging.wanted(False, [LONG]):
+            asked.append(step / 10)
+            arranging.refused(0.1)
+        arranging.computed(0.1)
+    waited = [round(after - before, 1) for before, after in itertools.pairwise(asked)]
+    assert waited[0] == pytest.approx(1, abs=0.11)
+    assert waited == sorted(waited)
+    assert waited[-1] == pytest.approx(60, abs=0.11)
+    arranging.computed(60)
+    assert arranging.wanted(False, [LONG])
+    arranging.changed(True, 0.1)
+    arranging.changed(False, 0.1)
+    assert arranging.wanted(False, [LONG]), "what was refused once is refused no more"
 
 
 def test_who_cannot_be_served_so_is_asked_ever_more_rarely() -> None:

@@ -203,10 +203,6 @@ class BatchingAsSuits(Batching):
         self.model.saving_refused, self.model.restoring_refused = saving, restoring
         self.model.rearranging_refused = rearranging
 
-    def teardown(self) -> None:
-        self.model.rearranging_refused = False
-        super().teardown()
-
 
 TestBatchingAsSuits = BatchingAsSuits.TestCase
 TestBatchingAsSuits.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
