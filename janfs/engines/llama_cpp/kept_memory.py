@@ -88,12 +88,12 @@ def _take(free: list[_Block], size: int) -> _Block:
 
 
 def _library() -> Any:
-    """llama.cpp's library, through which all others of it are found; None where they are built otherwise."""
-    library = ctypes.CDLL(str(Path(llama.__file__).parent / "lib" / "libllama.so"))
+    """llama.cpp's library, through which all others of it are found; None where it is built otherwise."""
     try:
+        library = ctypes.CDLL(str(Path(llama.__file__).parent / "lib" / "libllama.so"))
         library.ggml_backend_cpu_buffer_type.restype = ctypes.c_void_p
         library.ggml_backend_cpu_buffer_from_ptr.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
         library.ggml_backend_cpu_buffer_from_ptr.restype = ctypes.c_void_p
-    except AttributeError:
+    except (OSError, AttributeError):
         return None
     return library
