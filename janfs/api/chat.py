@@ -19,7 +19,7 @@ from janfs.api.generation import Answered, Chunk, Part, answer, generated, seate
 from janfs.api.images import refuse_unseen
 from janfs.api.logprobs import ChatLogprobs, chat_logprobs
 from janfs.api.relay import relay, remote_of
-from janfs.api.sampling import requests_of, sampling_of, wants_usage
+from janfs.api.sampling import requests_of, sampling_of, stops_of, wants_usage
 from janfs.api.sse import DONE
 from janfs.api.structured import names_of
 from janfs.api.timings import Timings, own_timings, timings_of
@@ -241,7 +241,7 @@ async def create_chat_completion(request: Request[Any, Any, Any], context: Conte
         fingerprint=context.fingerprint_of(runnable.spec),
         include_usage=include_usage,
         logprobs=bool(asked.logprobs),
-        stops=(asked.stop,) if isinstance(asked.stop, str) else asked.stop or (),
+        stops=stops_of(asked.stop),
     )
     requests = requests_of(asked, format_.id, prompt, sampling)
     seats = asyncio.Semaphore(runnable.spec.settings.n_parallel)

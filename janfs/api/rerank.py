@@ -7,12 +7,10 @@ from litestar.params import RawBody
 from litestar.types import ASGIApp
 from msgspec import UNSET, Struct, UnsetType
 
-from janfs.api.body import ClientGone
 from janfs.api.context import Context
 from janfs.api.embeddings import MAX_INPUTS
 from janfs.api.errors import decode_body
-from janfs.api.json_answer import json_answer
-from janfs.api.leaving import nobody_listens, unless_gone
+from janfs.api.leaving import answer_unless_gone
 from janfs.api.relay import relay, remote_of
 from janfs.api.vectors import InputUsage, embedded, numbers_of, usage_of
 from janfs.engines.protocol import PairPrompt
@@ -79,13 +77,13 @@ async def rerank(request: Request[Any, Any, Any], context: Context, body: RawBod
         raise InvalidInput(f"'top_n' must be at least 1, not {asked.top_n}.", param="top_n")
     model_id = resolve(context.pipeline.snapshot, context.settings.root, asked.model).spec.model_id
     pairs = tuple(PairPrompt(asked.query, text) for text in texts)
-    try:
-        found = await unless_gone(request, embedded(context, model_id, pairs))
-    except ClientGone:
-        return nobody_listens()
-    scores = [float(numbers_of(each)[0]) for each in found]
-    best = sorted(range(len(texts)), key=lambda number: -scores[number])[: asked.top_n]
-    shown = [Document(texts[each]) if asked.return_documents else UNSET for each in best]
-    results = [Ranked(each, scores[each], text) for each, text in zip(best, shown, strict=True)]
-    answer = RerankAnswer(results, model_id, usage_of(found))
-    return json_answer(answer)
+
+    async def ranked() -> RerankAnswer:
+        found = await embedded(context, model_id, pairs)
+        scores = [float(numbers_of(each)[0]) for each in found]
+        best = sorted(range(len(texts)), key=lambda number: -scores[number])[: asked.top_n]
+        shown = [Document(texts[each]) if asked.return_documents else UNSET for each in best]
+        results = [Ranked(each, scores[each], text) for each, text in zip(best, shown, strict=True)]
+        return RerankAnswer(results, model_id, usage_of(found))
+
+    return await answer_unless_gone(request, ranked())

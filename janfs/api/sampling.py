@@ -116,8 +116,7 @@ def sampling_of(
     if values["max_tokens"] is not None and values["max_tokens"] < least_tokens:
         said = "max_tokens" if max_tokens is None else "max_completion_tokens"
         raise InvalidInput(f"{said} must be at least {least_tokens}, not {values['max_tokens']}.", param=said)
-    stop = values["stop"]
-    values["stop"] = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    values["stop"] = stops_of(values["stop"])
     return SamplingParams(
         **{name: value for name, value in values.items() if value is not None},
         logit_bias=_biases(fields.logit_bias),
@@ -169,3 +168,8 @@ def _biases(given: Mapping[str, float] | None) -> tuple[tuple[int, float], ...]:
             raise InvalidInput(f"'{token[:20]}' is no token id.", param="logit_bias")
         found.append((int(token), bias))
     return tuple(found)
+
+
+def stops_of(stop: str | list[str] | None) -> tuple[str, ...]:
+    """A request's stop strings, of which one may stand by itself."""
+    return (stop,) if isinstance(stop, str) else tuple(stop or ())

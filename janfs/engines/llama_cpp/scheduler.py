@@ -401,9 +401,8 @@ class Scheduler:
 
     def _too_full(self) -> list[Event]:
         """llama.cpp found no place although our count says there is one: make do with less."""
-        if (
-            outgrown := self._outgrown()
-        ):  # nor was there memory for one cache, and whoever goes leaves them none
+        outgrown = self._outgrown()  # nor was there memory for one cache, and whoever goes leaves them none
+        if outgrown:
             return self._without_room(outgrown)
         if self._pool.forget_kept():
             return []
