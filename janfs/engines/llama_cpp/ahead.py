@@ -18,6 +18,8 @@ from janfs.errors import JanfsError
 
 SILENCE = 0.1
 """Seconds without a request before anything is computed: programs ask on at once, people do not."""
+LULL = 2 * SILENCE
+"""The same before what has ended is copied: after what is computed ahead, which then is copied with it."""
 WORTH = range(2, 513)
 """How many tokens are computed ahead; many where a template writes an answer again without its thought."""
 

@@ -11,6 +11,8 @@ MOST_SAVED = 512 << 20
 """Bytes of all copies of a model's sequences together."""
 LARGE = 8
 """So many copies at least should find room."""
+SMALL = 16
+"""One of which so many would is soon made: 32 MB take 5 ms, or 100 where the memory is new to the process."""
 
 
 class Saved(Protocol):

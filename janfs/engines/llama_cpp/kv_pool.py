@@ -8,7 +8,7 @@ An image is shared, kept and given up as a whole.
 
 from collections.abc import Sequence
 
-from janfs.engines.llama_cpp.kv_memory import LARGE, MAX_SEQUENCES, MOST_SAVED, Memory, Saved
+from janfs.engines.llama_cpp.kv_memory import LARGE, MAX_SEQUENCES, MOST_SAVED, SMALL, Memory, Saved
 from janfs.engines.llama_cpp.pictures import whole
 from janfs.engines.llama_cpp.prefix_tree import PrefixTree
 from janfs.engines.llama_cpp.shelf import Copy, Shelf
@@ -18,7 +18,6 @@ _BLOCK = 256  # cells; llama.cpp looks at whole ones, and shares out two or more
 _IDLE_CELLS = _BLOCK
 _WORTH_COPYING = 32  # tokens; fewer are computed as fast
 _LITTLE = 8  # one of so many tokens; they are copied too, for a copy of all needs nobody else's
-_STEPS = 16  # in so many all could be made: 32 MB take 5 ms, or 100 where the memory is new to this process
 
 
 class KvPool:
@@ -116,6 +115,13 @@ class KvPool:
         for seq in self._kept:
             self._save_from(0, seq, self._most_saved // LARGE)
 
+    def tidy(self) -> bool:
+        """Copy a finished sequence, unless that takes long, so that room is made at once when it is needed.
+
+        Whether there was one.
+        """
+        return any(self._save(seq, self._most_saved // SMALL) for seq in list(self._kept))
+
     def adopt(self, seq: int, tokens: Sequence[int]) -> None:
         """Let a live sequence have the cells that others have for the beginning of its `tokens`."""
         start = self._computed[seq]
@@ -178,7 +184,7 @@ class KvPool:
         for seq in list(self._kept):
             idle = self._tree.cells - self._tree.held_by(self._computed)
             few = 0 if alone and self._memory.n_cells - self.free + coming > _BLOCK else self._idle_cells
-            if idle <= few or copied >= self._most_saved // _STEPS:
+            if idle <= few or copied >= self._most_saved // SMALL:
                 return
             if self._tree.own(seq):
                 size = self._save(seq, self._most_saved // LARGE)

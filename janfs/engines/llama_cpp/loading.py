@@ -28,6 +28,11 @@ class Loaded(NamedTuple):
     projector: Projector | None
     form: str | None  # binds answers that are free otherwise (GBNF)
 
+    def left_behind(self) -> int:
+        """How many texts and grammars llama.cpp works on in vain."""
+        in_vain = self.writing.constraints.left if self.writing is not None else 0
+        return self.weights.cutting.left + in_vain
+
 
 def load(wanted: wire.Load, log: Log) -> Loaded:
     """Load a model. Raises `LoadFailed` with llama.cpp's own words."""

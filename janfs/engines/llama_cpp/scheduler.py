@@ -140,6 +140,10 @@ class Scheduler:
         """Give up what was copied out of the KV cache; how many bytes that had."""
         return self._pool.forget_copies()
 
+    def tidy(self) -> bool:
+        """While nobody waits: do a little of what those who come would wait for; whether there was any."""
+        return self._pool.tidy()
+
     def step(self) -> list[Event]:
         """Admit, decode once, sample. Returns what there is to tell, in order."""
         refused = [*self._arrange(), *self._admit()]

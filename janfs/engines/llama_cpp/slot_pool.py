@@ -9,7 +9,7 @@ the cache.
 import sys
 from collections.abc import Sequence
 
-from janfs.engines.llama_cpp.kv_memory import LARGE, MOST_SAVED, Memory, Saved
+from janfs.engines.llama_cpp.kv_memory import LARGE, MOST_SAVED, SMALL, Memory, Saved
 from janfs.engines.llama_cpp.pictures import whole
 from janfs.engines.llama_cpp.prefix_tree import common_length
 from janfs.engines.llama_cpp.shelf import Shelf
@@ -101,6 +101,14 @@ class SlotPool:
         for seq in self._unused:
             if self._texts[seq] and not self.shelf.has(self._texts[seq], 0):
                 self._copy(seq, self._most_saved // LARGE)
+
+    def tidy(self) -> bool:
+        """Copy a finished sequence, unless that takes long, so that its slot is free at once when needed.
+
+        Whether there was one.
+        """
+        most = self._most_saved // SMALL
+        return any(self._is_unsaved(seq) and self._copy(seq, most) is not None for seq in self._unused)
 
     def adopt(self, seq: int, tokens: Sequence[int], beyond: int = 0) -> None:
         """Let a live sequence have a copy of what is known of its `tokens`, if that is worth it.
@@ -195,12 +203,13 @@ class SlotPool:
 
     def _is_saved(self, seq: int) -> bool:
         """See to it that there is a copy of most of a finished sequence, where that is not too large."""
+        return not self._is_unsaved(seq) or self._copy(seq, self._most_saved // LARGE) is not None
+
+    def _is_unsaved(self, seq: int) -> bool:
+        """Whether there is no copy of most of a finished sequence."""
         text = self._texts[seq]
         found = self.shelf.longest(text, range(1), 0, self._room)
-        known = found[1] if found is not None else 0
-        return (
-            not _is_a_loss(len(text) - known, text) or self._copy(seq, self._most_saved // LARGE) is not None
-        )
+        return _is_a_loss(len(text) - (found[1] if found is not None else 0), text)
 
     def _copy(self, seq: int, most: int) -> Saved | None:
         """A copy of a sequence, if it has at most so many bytes; it is kept if it is not large."""

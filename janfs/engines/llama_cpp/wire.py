@@ -214,6 +214,11 @@ def failure(request_id: str, error: JanfsError) -> Failure:
     return Failure(request_id, error.code, error.detail, error.param, sizes)
 
 
+def answer(request_id: str, reply: Reply | JanfsError) -> Answer | Failure:
+    """What a `Generate` is told next."""
+    return failure(request_id, reply) if isinstance(reply, JanfsError) else Answer(request_id, reply)
+
+
 def error_of(failure: Failure) -> JanfsError:
     """The error that went over the wire."""
     if failure.sizes is not None:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from janfs.engines.free_memory import give_back
 from janfs.engines.llama_cpp import wire
-from janfs.engines.llama_cpp.ahead import SILENCE, WORTH, Turn, Turns
+from janfs.engines.llama_cpp.ahead import LULL, SILENCE, WORTH, Turn, Turns
 from janfs.engines.llama_cpp.channel import Channel
 from janfs.engines.llama_cpp.cores import available_cores, fair_part
 from janfs.engines.llama_cpp.dialects.stream import PartStream
@@ -33,7 +33,7 @@ from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.scheduler import Scheduler
 from janfs.engines.llama_cpp.waiting import waiting_of_this_process
 from janfs.engines.llama_cpp.wear import Wear
-from janfs.engines.protocol import EngineSettings, Reply
+from janfs.engines.protocol import EngineSettings
 from janfs.errors import EngineError, JanfsError
 
 
@@ -55,10 +55,12 @@ class Worker:
             )
         self._embeddings = EmbeddingQueue(self._pooled) if self._pooled is not None else None
         self._waiting = waiting_of_this_process()
-        self._wear = Wear(lambda: _left_behind(loaded))
+        self._wear = Wear(loaded.left_behind)
         self._turns = Turns()
         self._ended: deque[Turn] = deque(maxlen=n_parallel)  # chats whose next turn may be begun
         self._ahead: set[str] = set()  # what is computed without being asked for
+        self._n_parallel = n_parallel
+        self._lulls = 0  # to be used for tidying up: after a step one for each that may have ended
         self._counting = itertools.count()
         self._commands: queue.SimpleQueue[wire.Command | Turn] = queue.SimpleQueue()
         self._computing: queue.SimpleQueue[Item] = queue.SimpleQueue()
@@ -135,17 +137,18 @@ class Worker:
     def _compute(self) -> None:
         while True:
             while self._idle or not self._computing.empty():
-                self._take(self._computing.get())
+                self._take_next()
             events: list[wire.Event] = []
             turns: list[Turn] = []
             writes = self._scheduler is not None and not self._scheduler.idle
             if self._writing and self._scheduler and writes:
                 self._writing.abort(False)
+                self._lulls = self._n_parallel
                 for request_id, reply in self._scheduler.step():
                     if request_id in self._ahead:
                         self._ahead.discard(request_id)
                         continue
-                    events.append(_to_wire(request_id, reply))
+                    events.append(wire.answer(request_id, reply))
                     if (turn := self._turns.hear(request_id, reply)) is not None:
                         turns.append(turn)
             if self._embeddings:
@@ -159,6 +162,14 @@ class Worker:
     @property
     def _idle(self) -> bool:
         return all(line is None or line.idle for line in (self._scheduler, self._embeddings))
+
+    def _take_next(self) -> None:
+        """Wait for what is to be computed. In a lull the scheduler tidies up, a little at a time."""
+        try:
+            self._take(self._computing.get(timeout=LULL if self._lulls else None))
+        except queue.Empty:
+            tidied = self._scheduler is not None and self._scheduler.tidy()
+            self._lulls = self._lulls - 1 if tidied else 0
 
     def _take(self, item: Item) -> None:
         try:
@@ -224,18 +235,6 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(1)
     channel.send([wire.Ready(loaded.info)])
     Worker(channel, loaded, wanted.settings).run()
-
-
-def _left_behind(loaded: Loaded) -> int:
-    """How many texts and grammars llama.cpp works on in vain."""
-    writing = loaded.writing
-    return loaded.weights.cutting.left + (writing.constraints.left if writing is not None else 0)
-
-
-def _to_wire(request_id: str, reply: Reply | JanfsError) -> wire.Event:
-    return (
-        wire.failure(request_id, reply) if isinstance(reply, JanfsError) else wire.Answer(request_id, reply)
-    )
 
 
 def _to_vectors(embedded: Embedded) -> wire.Event:

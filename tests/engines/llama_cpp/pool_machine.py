@@ -35,6 +35,10 @@ class PoolMachine(RuleBasedStateMachine):
     def memory_runs_short(self, saving: bool, restoring: bool) -> None:
         self.memory.saving_refused, self.memory.restoring_refused = saving, restoring
 
+    @rule()
+    def there_is_a_lull(self) -> None:
+        self.any_pool.tidy()
+
     def what_it_has_is_right(self, seq: int) -> None:
         """What a live sequence has is what its own text stands for, computed alone."""
         computed = self.live[seq][: self.any_pool.computed(seq)]

@@ -233,6 +233,24 @@ def test_not_much_more_is_copied_in_a_step_than_is_bearable() -> None:
         assert memory.used == left
 
 
+def test_what_was_copied_in_a_lull_leaves_at_once() -> None:
+    memory = FakeMemory(1000)
+    pool = KvPool(memory, 4, idle_cells=0, most_saved=10_000)
+    finished_together(pool, memory, [[number] * 90 for number in range(2)])
+    assert [pool.tidy() for _ in range(3)] == [True, True, False], "one each time, and each once"
+    assert (memory.used, memory.n_saved) == (180, 180), "who goes on with it should find it in the cache"
+    pool.set_aside()
+    assert (memory.used, memory.n_saved) == (0, 180), "it was copied again"
+
+
+def test_what_takes_long_to_copy_is_not_copied_in_a_lull() -> None:
+    memory = FakeMemory(1000)
+    pool = KvPool(memory, 4, most_saved=1600)
+    finished_together(pool, memory, [[1] * 101, [2] * 100])
+    assert [pool.tidy() for _ in range(2)] == [True, False]
+    assert memory.n_saved == 100
+
+
 def test_what_live_ones_use_too_is_not_copied() -> None:
     memory = FakeMemory(1000)
     pool = KvPool(memory, 2, idle_cells=0, most_saved=10_000)

@@ -161,6 +161,26 @@ def test_a_text_that_gives_its_slot_away_is_copied_and_comes_back() -> None:
         assert finished(pool, memory, [*chat, 7, 7])[1] == 50
 
 
+def test_what_was_copied_in_a_lull_gives_its_slot_away_at_once() -> None:
+    pool, memory = slots(2)
+    chats = [[number] * 50 for number in range(4)]
+    for chat in chats[:2]:
+        finished(pool, memory, chat)
+    assert [pool.tidy() for _ in range(3)] == [True, True, False], "one each time, and each once"
+    for chat in chats[2:]:
+        finished(pool, memory, chat)
+    assert memory.n_saved == 100, "it was copied again"
+    assert finished(pool, memory, [*chats[0], 7, 7])[1] == 50
+
+
+def test_what_takes_long_to_copy_is_not_copied_in_a_lull() -> None:
+    pool, memory = slots(2, most_saved=1600)
+    finished(pool, memory, [1] * 101)
+    finished(pool, memory, [2] * 100)
+    assert [pool.tidy() for _ in range(2)] == [True, False]
+    assert memory.n_saved == 100
+
+
 def test_of_chats_with_one_long_beginning_only_one_is_copied_unless_much_is_their_own() -> None:
     pool, memory = slots(3)
     system = [5] * 200

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from janfs.engines.llama_cpp.ahead import LULL
 from janfs.engines.llama_cpp.client import start_worker
 from janfs.engines.llama_cpp.waiting import waiting_policy
 from janfs.engines.protocol import (
@@ -53,6 +54,17 @@ def test_where_caching_is_off_every_prompt_is_computed_whole(tiny_model: Path) -
 
     run_tiny(tiny_model, some)
     run_tiny(tiny_model, none, caching_enabled=False)
+
+
+def test_in_a_lull_what_has_ended_is_copied_before_anybody_needs_its_room(tiny_model: Path) -> None:
+    async def scenario(engine: Engine) -> None:
+        request = GenerateRequest(request_id="one", prompt=TextPrompt("a" * 50), sampling=GREEDY)
+        assert [reply async for reply in engine.generate(request)]
+        async with asyncio.timeout(PATIENCE):
+            while not await engine.spare():  # which gives copies up, and tells how large they were
+                await asyncio.sleep(2 * LULL)
+
+    run_tiny(tiny_model, scenario)
 
 
 def test_a_chat_that_had_to_make_room_comes_back_from_its_copy_until_that_is_given_up(
