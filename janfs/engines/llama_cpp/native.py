@@ -134,7 +134,7 @@ class NativeModel:
     def _sampler(
         self, params: SamplingParams, prompt: Sequence[int], said: Sequence[int]
     ) -> ChainSampler | GreedySampler | CloseSampler:
-        banned = banned_tokens(params, self.weights.end_tokens)
+        banned = banned_tokens(params, lambda: self.weights.end_tokens)
         constraint = self.constraints.of(params, said)
         words = [token for token in prompt if token >= 0]  # the others stand for images
         chain = sampler_chain(params, words, self.n_ctx, self.weights.n_vocab, banned)

@@ -31,7 +31,7 @@ from tests.engines.llama_cpp.native_models import GREEDY, first, prompt
 def test_the_likeliest_token_is_the_one_that_llama_cpps_chain_takes(
     tiny: NativeModel, params: SamplingParams
 ) -> None:
-    banned = sampling.banned_tokens(params, tiny.weights.end_tokens)
+    banned = sampling.banned_tokens(params, lambda: tiny.weights.end_tokens)
     chain = sampling.sampler_chain(params, [], tiny.n_ctx, tiny.weights.n_vocab, banned)
     sampler = tiny.sampler(params, [])
     assert isinstance(sampler, sampling.GreedySampler)
@@ -43,6 +43,15 @@ def test_the_likeliest_token_is_the_one_that_llama_cpps_chain_takes(
         tiny.memory.release(0)
     sampler.close()
     llama.llama_sampler_free(chain)
+
+
+def test_the_tokens_that_end_an_answer_are_sought_only_where_it_may_not_end() -> None:
+    def sought() -> list[int]:
+        pytest.fail("the whole vocabulary was looked through")
+
+    bias = ((6, -100.0), (7, 1.0))
+    assert sampling.banned_tokens(SamplingParams(logit_bias=bias), sought) == [6]
+    assert sampling.banned_tokens(SamplingParams(logit_bias=bias, ignore_eos=True), lambda: [2]) == [2, 6]
 
 
 @pytest.mark.parametrize(
