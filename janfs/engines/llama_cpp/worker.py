@@ -188,6 +188,7 @@ class Worker:
                             context.use_threads(fair_part(available_cores(), engines))
                 case wire.Spare(id_):
                     freed = self._scheduler.spare() if self._scheduler else 0
+                    self._lulls = 0  # or what was given up were copied again
                     give_back()
                     self._channel.send([wire.Spared(id_, freed)])
                 case Texts(id_, texts, param) if self._embeddings:
