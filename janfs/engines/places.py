@@ -88,21 +88,23 @@ class Places:
 
         Raises `DoesNotFit` if there is no room, whatever is lowered and unloaded.
         """
+        loop, patience = asyncio.get_running_loop(), self._limits.patience
         async with self._turn:
-            patient = True
+            patient, until = True, loop.time() + patience  # not anew at each change: they may have no end
             self._on_gpus = await self._free_on_gpus()
             while not await self._find_room(newcomer, patient=patient):
                 self._changed.clear()
                 idle, leaving = self._idle(), self._in(Phase.STOPPING)
                 if idle and all(each.refs for each in leaving):  # one at a time
                     await self._unload([_oldest(idle)], newcomer)
+                    until = loop.time() + patience
                     continue
                 try:
-                    async with asyncio.timeout(self._limits.patience):
+                    async with asyncio.timeout_at(until):
                         await self._changed.wait()
                     self._on_gpus = await self._free_on_gpus()
                 except TimeoutError:
-                    patient = False
+                    patient, until = False, loop.time() + patience
                     await self._have_one_leave(newcomer)
 
     async def clear(self, instance: Instance) -> list[str]:

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from msgspec.structs import replace
+
 from janfs.engines.protocol import (
     Finished,
 )
@@ -43,6 +45,25 @@ def test_models_that_are_always_busy_do_not_keep_another_out_for_good() -> None:
         await asyncio.wait(tasks)
 
     run(scenario, max_loaded=1, patience=0.05)
+
+
+def test_a_pinned_model_in_use_now_and_then_does_not_have_another_wait_for_good() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.specs["a"] = replace(bench.specs["a"], pinned=True)
+
+        async def always(name: str, words: int) -> Finished:
+            while True:
+                await bench.ask(name, words)
+
+        tasks = [asyncio.create_task(always("a", 1))]  # idle for a moment after each
+        tasks += [asyncio.create_task(always("b", 20)) for _ in range(4)]
+        with cancelling(*tasks):
+            await until(lambda: bench.pool.state("uid-b").active == 2, "b is busy")
+            await asyncio.wait_for(bench.ask("c"), timeout=PATIENCE)
+            assert bench.pool.state("uid-a").state == "running"
+        await asyncio.wait(tasks)
+
+    run(scenario, max_loaded=2, patience=0.05)
 
 
 def test_a_request_that_goes_away_before_its_load_begins_leaves_no_load_behind() -> None:
