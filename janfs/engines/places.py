@@ -134,9 +134,11 @@ class Places:
 
         Or will be: while the newcomer waited, one may have become idle, or begun to leave.
         """
-        if await self._find_room(newcomer, patient=False) or self._idle() or self._in(Phase.STOPPING):
+        if await self._find_room(newcomer, patient=False) or self._idle():
             return
-        if busy := [each for each in self._in(Phase.RUNNING) if not _stays(each)]:
+        is_full = self._places_taken() >= self._limits.max_loaded  # who is replaced does not change that
+        leaves = any(not (is_full and each.replaced) for each in self._in(Phase.STOPPING))
+        if not leaves and (busy := [each for each in self._in(Phase.RUNNING) if not _stays(each)]):
             _evict(_oldest(busy), newcomer)
 
     async def _find_room(self, newcomer: Instance, *, patient: bool) -> bool:

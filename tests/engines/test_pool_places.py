@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from janfs.engines.protocol import (
     Finished,
 )
-from tests.engines.pool_bench import Bench, cancelling, run, until
+from tests.engines.pool_bench import FOREVER, Bench, cancelling, run, until
 from tests.support.patience import PATIENCE
 
 
@@ -64,6 +64,25 @@ def test_a_pinned_model_in_use_now_and_then_does_not_have_another_wait_for_good(
         await asyncio.wait(tasks)
 
     run(scenario, max_loaded=2, patience=0.05)
+
+
+def test_a_long_answer_of_an_engine_that_was_replaced_does_not_have_another_wait_for_it() -> None:
+    async def scenario(bench: Bench) -> None:
+        async def always() -> Finished:
+            while True:
+                await bench.ask("a", words=20)
+
+        old = asyncio.create_task(bench.ask("a", FOREVER))
+        await until(lambda: bench.pool.state("uid-a").active == 1, "the old request runs")
+        bench.change("a", "two")
+        tasks = [old, *(asyncio.create_task(always()) for _ in range(4))]
+        with cancelling(*tasks):
+            await until(lambda: bench.pool.state("uid-a").active == 2, "its successor is busy")
+            await asyncio.wait_for(bench.ask("b"), timeout=PATIENCE)
+            assert not old.done(), "it was waited for"
+        await asyncio.wait(tasks)
+
+    run(scenario, max_loaded=1, patience=0.05)
 
 
 def test_a_request_that_goes_away_before_its_load_begins_leaves_no_load_behind() -> None:
