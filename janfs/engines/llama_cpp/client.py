@@ -115,7 +115,7 @@ class LlamaCppEngine:
 
     async def close(self, grace: float, reason: str) -> None:
         """See `Engine.close`. Returns when the process is gone."""
-        self._closed = EngineError(reason)
+        self._closed = self._closed or EngineError(reason)  # one that died did so, whatever comes after
         try:
             async with asyncio.timeout(grace):
                 await self._unused.wait()

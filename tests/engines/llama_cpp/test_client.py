@@ -86,6 +86,18 @@ def test_who_asks_a_worker_that_has_died_is_told_that_it_did(sample_spec: Callab
     asyncio.run(scenario())
 
 
+def test_that_a_worker_has_died_is_said_also_once_it_is_closed(tiny_model: Path) -> None:
+    async def scenario() -> None:
+        engine = await start_worker(spec_for(tiny_model))
+        os.kill(engine.info.pid, signal.SIGKILL)
+        await engine.wait()
+        await engine.close(0, "it was unloaded")
+        with pytest.raises(WorkerCrashed, match="SIGKILL"):
+            await engine.tokenize(TextPrompt("x"))
+
+    asyncio.run(scenario())
+
+
 def test_a_worker_may_die_of_a_signal_without_a_name(tiny_model: Path) -> None:
     async def scenario() -> None:
         engine = await start_worker(spec_for(tiny_model))
