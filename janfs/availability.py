@@ -133,8 +133,8 @@ def find_outsider(snapshot: Snapshot, name: str) -> Outsider | None:
 
 
 def _add(found: dict[str, Outsider], catalogue: Catalogue, path: str, size: int, now: Availability) -> None:
-    place = paths.place(path)
-    if place == path:
+    place, is_file = paths.place(path), paths.is_binary(path) or paths.is_archive(path)
+    if place == path and is_file:  # else it is a folder that comes back
         file_name = paths.name(path)
         stem = file_name[: -len(paths.ARCHIVE_SUFFIX)] if paths.is_archive(path) else file_name
         wanted = paths.name(home_of(catalogue, stem))

@@ -43,7 +43,7 @@ def free_folder(
 
 class _Taken:
     """Ids that a new model cannot have: other models', and names of files and of folders in use, or about to
-    be: where organising is to put something, it may have come by now.
+    be: where something is to be put, or put back, it may have come by now.
 
     Where a link leads that leads to nothing another model is `awaited`: with this one it would come to
     stand for what it was not made for.
@@ -54,7 +54,7 @@ class _Taken:
         self._policy = policy
         self._given = given
         self._awaited = awaited
-        planned = (plan for plan in tables.plans.values() if plan.reason == "organise")
+        planned = (plan for plan in tables.plans.values() if plan.reason in ("organise", "restore"))
         self._planned = {paths.folded(paths.place(plan.target)) for plan in planned}
 
     def __contains__(self, name: object) -> bool:

@@ -354,6 +354,32 @@ def test_a_model_that_is_moved_to_where_ours_has_come_unseen_gets_a_folder_of_it
     world.stop()
 
 
+def test_where_a_deleted_model_is_to_be_put_back_no_other_is_put(tmp_path: Path) -> None:
+    disk = DarkDisk("none yet", tmp_path / "log.db")
+    world = disk.world
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.come_to_rest()
+    deleted, position = world.model("a"), world.log.head.position
+    world.delete("a").done.result(0)
+    disk.begins_with = "rename"
+    asked = Submitted(Revert(deleted.uid, position, "api:test"))
+    world.pipeline.tick([], [asked])
+    with pytest.raises(FolderError, match="Input/output error"):
+        asked.done.result(0)
+    world.fs.put("models/a.gguf", gguf("two"))
+    world.tick("models/a.gguf")
+    assert world.catalogue.plans, "the disk was asked again"
+    disk.heal()
+    world.come_to_rest()
+    check_at_rest(world)
+    models = {model.folder: model for model in present_models(world.catalogue)}
+    assert models.keys() == {HOME, "models/a-2"}
+    assert models[HOME].uid == deleted.uid
+    assert world.fs.read(f"{HOME}/a.gguf") == gguf("one")
+    assert world.fs.read("models/a-2/a.gguf") == gguf("two")
+    world.stop()
+
+
 def test_where_a_link_is_to_go_once_the_disk_shows_it_no_other_model_is_put(tmp_path: Path) -> None:
     dark, healed = False, False
 
