@@ -28,7 +28,10 @@ class Packed:
     """An archive as it is written: iterate over its bytes, then ask for the event that tells of it."""
 
     def __init__(self, fs: FileSystem, log: LogReader, catalogue: Catalogue, model: Model) -> None:
-        """Hashes the files whose content is not known yet. Raises `ArchiveError` where one cannot be read."""
+        """Hashes the files whose content is not known yet.
+
+        Raises `ArchiveError` where one cannot be read, or the history is damaged. Damaged texts are left out.
+        """
         self.name = f"{model.id}{paths.ARCHIVE_SUFFIX}"
         self._digest = hashlib.sha256()
         self._size = 0
@@ -38,7 +41,8 @@ class Packed:
         found = past.documents_of(
             (record for record, _, _ in records), {d for d, _ in log.document_digests()}
         )
-        documents = {digest: log.document(digest) or b"" for digest in found}
+        texts = {digest: log.document(digest) for digest in found}
+        documents = {digest: text for digest, text in texts.items() if text is not None}
         try:
             sources = {name: _source(fs, file) for name, file in named.items()}
             files = [_archived(fs, name, file, sources[name]) for name, file in sorted(named.items())]

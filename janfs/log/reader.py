@@ -1,5 +1,6 @@
 """Reading the log: short read transactions, a page at a time."""
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -140,9 +141,11 @@ class LogReader:
             after = records[-1].position
 
     def document(self, digest: str) -> bytes | None:
-        """The content stored under a SHA-256."""
+        """The content stored under a SHA-256; None where there is none, or what is there is damaged."""
         with self._reading() as connection:
-            return connection.scalar(select(documents.c.content).where(documents.c.sha256 == digest))
+            content = connection.scalar(select(documents.c.content).where(documents.c.sha256 == digest))
+        is_whole = content is not None and hashlib.sha256(content).hexdigest() == digest
+        return content if is_whole else None
 
     def document_digests(self) -> Iterator[tuple[str, bytes]]:
         """Every stored document with the SHA-256 it is stored under, in their order."""

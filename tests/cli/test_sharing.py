@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 
 from janfs.archive.unpack import peek
 from janfs.cli import main
+from janfs.log.guards import GUARDS
+from tests.log.kit import by_hand
 from tests.support.ggufs import tiny_gguf
 from tests.support.service import ServiceProcess
 
@@ -56,6 +58,23 @@ def test_a_model_goes_from_one_root_to_another_without_a_service(tmp_path: Path)
     assert "[story.janfs.tar]" in history
     assert history.index("model-registered") < history.index("model-imported")
     assert janfs("verify", *at(there)).exit_code == 0
+
+
+def test_a_model_goes_without_a_text_that_is_damaged_in_the_log(tmp_path: Path) -> None:
+    here, there, archive = tmp_path / "here", tmp_path / "there", tmp_path / "story.janfs.tar"
+    put(here / "models/story.gguf")
+    janfs("organise", *at(here))
+    for name in ("First", "Second"):
+        (here / "models/story/model.json").write_text(f'{{"name": "{name}"}}')
+        janfs("organise", *at(here))
+    change = "UPDATE documents SET content = CAST(replace(CAST(content AS TEXT), 'First', 'Fjrst') AS BLOB)"
+    guard = "documents_no_update"
+    by_hand(here / ".janfs/log.db", f"DROP TRIGGER {guard}", change, GUARDS[guard])
+    assert janfs("verify", *at(here)).exit_code == 6, "nothing is damaged"
+    assert janfs("export", "story", "-o", str(tmp_path), *at(here)).exit_code == 0
+    came = janfs("import", str(archive), *at(there))
+    assert (came.exit_code, came.output) == (0, "story is here.\n")
+    assert "json-edited" in janfs("history", "story", *at(there)).output
 
 
 def test_a_model_goes_with_a_model_json_that_cannot_be_read(tmp_path: Path) -> None:

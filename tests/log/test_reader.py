@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from janfs.errors import LogError
 from janfs.log import reader
 from janfs.log.store import EventLog
-from tests.log.kit import by_hand, fill, new
+from tests.log.kit import DIGEST, DOCUMENT, by_hand, fill, new
 
 positions = st.integers(0, 14)
 
@@ -85,3 +85,11 @@ def test_the_log_is_read_backwards_from_any_position(log: EventLog) -> None:
         assert list(log.backwards(before, stream=stream, saying=texts)) == wanted
 
     check()
+
+
+@pytest.mark.parametrize("damage", ["x''", "x'00'", "content || x'00'"])
+def test_a_document_that_is_not_what_was_stored_is_none(log: EventLog, database: Path, damage: str) -> None:
+    fill(log)
+    assert (log.document(DIGEST), log.document("0" * 64)) == (DOCUMENT, None)
+    by_hand(database, f"UPDATE documents SET content = CAST({damage} AS BLOB)", guarded=False)
+    assert log.document(DIGEST) is None

@@ -1,5 +1,6 @@
 """A model.json that is not written, and what is said of it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from janfs.manifest import generate
 from janfs.manifest.patch import Patch
 from janfs.pipeline import manifests
 from janfs.pipeline.commands import Edit, Submitted
+from tests.log.kit import by_hand
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.model_json import PATH, another_binary, document
 from tests.pipeline.world import World, gguf
@@ -110,3 +112,21 @@ def test_a_change_to_one_whose_text_is_lost_is_refused_alone(
     with pytest.raises(ManifestError, match="is not in the log"):
         submitted.done.result(0)
     assert model.pipeline.snapshot.failing is None
+
+
+@pytest.mark.parametrize("damaged", ["x'ff'", "x'7b'", "CAST(replace(content, 'name', 'nane') AS BLOB)"])
+def test_one_whose_generated_text_is_damaged_in_the_log_holds_up_no_other(
+    model: World, tmp_path: Path, damaged: str
+) -> None:
+    base = model.file(PATH).base
+    change = f"UPDATE documents SET content = {damaged} WHERE sha256 = '{base}'"
+    by_hand(tmp_path / "log.db", change, guarded=False)
+    mine = model.fs.read(PATH).replace(b'"name": "a"', b'"name": "Mine"')
+    model.fs.put(PATH, mine)
+    model.come_to_rest()
+    model.fs.put("models/b.gguf", gguf("b"))
+    another_binary(model)
+    model.come_to_rest()
+    assert model.pipeline.snapshot.failing is None
+    assert (model.model("a").status, model.model("b").status) == ("ready", "ready")
+    assert model.fs.read(PATH) == mine

@@ -1,17 +1,19 @@
 """Bringing a model.json back to what it was, and a deleted model out of the trash."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from janfs.errors import CannotRevert, FolderError, ModelNotFound
+from janfs.errors import CannotRevert, FolderError, ModelNotFound, NotFound
 from janfs.manifest.jsonc import MAX_SIZE
 from janfs.past import reasons, reverts, texts
 from janfs.past.moments import AsOf
 from janfs.pipeline.commands import Revert, Submitted
 from tests.folder import gguf_bytes as make
+from tests.log.kit import by_hand
 from tests.pipeline.world import World, gguf
 
 MANIFEST = "models/x/model.json"
@@ -65,6 +67,16 @@ def test_what_was_reverted_is_in_the_log_and_can_be_brought_back(tended: World) 
     )
     revert(tended, tended.catalogue.position - 2)
     assert tended.fs.read(MANIFEST) == b'{"name": "Third, not seen yet"}', third
+
+
+def test_a_text_that_is_damaged_in_the_log_is_not_brought_back(tended: World, tmp_path: Path) -> None:
+    then = edit(tended, '{"name": "First"}')
+    edit(tended, '{"name": "Second"}')
+    change = "UPDATE documents SET content = CAST(replace(CAST(content AS TEXT), 'First', 'Fjrst') AS BLOB)"
+    by_hand(tmp_path / "log.db", change, guarded=False)
+    with pytest.raises(NotFound, match="does not have the text"):
+        revert(tended, then)
+    assert tended.fs.read(MANIFEST) == b'{"name": "Second"}'
 
 
 def test_a_revert_to_what_is_there_does_nothing(tended: World) -> None:
