@@ -170,6 +170,8 @@ def test_what_was_archived_is_said_to_be_and_where(root: Path) -> None:
         "UPDATE seam SET hash = zeroblob(32)",
         "UPDATE seam SET data = replace(data, 'log-1', 'log-2')",
         "UPDATE seam SET data = '{}'",
+        "UPDATE seam SET data = CAST(replace(data, 'log-1', CAST(x'ff' AS TEXT)) AS TEXT)",
+        "UPDATE seam SET data = json_set(data, '$.hash', 'no digits')",
         "DELETE FROM seam",
         "UPDATE archived_streams SET version = version + 1",
         "DELETE FROM archived_streams WHERE stream = 'uid-2'",
@@ -184,6 +186,29 @@ def test_a_seam_that_was_changed_is_found(root: Path, change: str) -> None:
     try:
         verdict = verify(log, guarded=False)
         assert not verdict.ok, f"{change} went unnoticed"
+    finally:
+        log.close()
+
+
+@pytest.mark.parametrize("text", ["'{}'", "CAST(x'22ff22' AS TEXT)", "json_set(data, '$.hash', 'no digits')"])
+def test_a_seam_that_makes_no_sense_is_told_by_whoever_reads_the_log(root: Path, text: str) -> None:
+    shorten(root, 20)
+    by_hand(RootPaths(root).database, f"UPDATE seam SET data = {text}", guarded=False)
+    for command in (("verify",), ("history",), ("log", "export")):
+        result = janfs(root, *command)
+        assert (result.exit_code, "makes no sense" in result.output) == (6, True), result.output
+
+
+@pytest.mark.parametrize("content", ["5b5d", "ff"])
+def test_nothing_begins_with_a_state_that_is_not_what_was_written(root: Path, content: str) -> None:
+    shorten(root, 20)
+    which = "sha256 IN (SELECT data ->> 'state' FROM seam)"
+    change = f"UPDATE documents SET content = x'{content}' WHERE {which}"
+    by_hand(RootPaths(root).database, change, guarded=False)
+    log = read_log(root)
+    try:
+        with pytest.raises(LogCorrupt, match="which its seam begins with"):
+            rebuild(log)
     finally:
         log.close()
 

@@ -12,7 +12,7 @@ from janfs.log import lines
 from janfs.log.connection import writer_engine
 from janfs.log.lines import Document, Event, Header, Line, Stream
 from janfs.log.migrate import migrate
-from janfs.log.seam import Seam
+from janfs.log.seam import parse_seam
 
 BATCH = 2_000  # events an INSERT
 _EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -75,9 +75,9 @@ class _Loading:
             )
         if header.seam is not None:
             try:
-                seam = msgspec.json.decode(header.seam, type=Seam)
+                seam = parse_seam(header.seam)
                 row = (seam.position, bytes.fromhex(seam.hash), header.seam)
-            except (msgspec.MsgspecError, ValueError) as error:
+            except ValueError as error:
                 raise LogError(f"{name}: its seam makes no sense: {error}.") from error
             self._connection.exec_driver_sql("INSERT INTO seam VALUES (?, ?, ?)", row)
 

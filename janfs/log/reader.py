@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DatabaseError
 
-from janfs.errors import LogError
+from janfs.errors import LogCorrupt, LogError
 from janfs.log.records import GENESIS, Head, Record
 from janfs.log.schema import documents
 from janfs.log.seam import Seam, read_seam
@@ -40,8 +40,13 @@ class LogReader:
     @cached_property
     def seam(self) -> Seam | None:
         """Where the log begins, if it was compacted; no open log ever is."""
-        with self._reading() as connection:
-            found = read_seam(connection)
+        try:
+            with self._reading() as connection:
+                found = read_seam(connection)
+        except ValueError as error:
+            raise LogCorrupt(
+                f"The seam of the event log makes no sense: {error}. `janfs restore` a backup."
+            ) from error
         return None if found is None else found[0]
 
     def last(self) -> Head:

@@ -34,6 +34,16 @@ class Seam(Struct, frozen=True):
         return msgspec.json.encode(self, order="sorted").decode()
 
 
+def parse_seam(text: str | bytes) -> Seam:
+    """The seam that a text tells of. Raises `ValueError` for one that makes no sense."""
+    try:
+        seam = msgspec.json.decode(text, type=Seam)  # what is not UTF-8 is a `UnicodeDecodeError`
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+    bytes.fromhex(seam.hash)
+    return seam
+
+
 def has_seam(connection: Connection) -> bool:
     """Whether the tables are those of a janfs that knows of seams."""
     tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'seam'"
@@ -41,13 +51,13 @@ def has_seam(connection: Connection) -> bool:
 
 
 def read_seam(connection: Connection) -> tuple[Seam, str] | None:
-    """The seam of a log and its text; None where the log is whole. Raises `msgspec.MsgspecError`."""
+    """The seam of a log and its text; None where the log is whole. Raises `ValueError`."""
     if not has_seam(connection):
         return None
     row = connection.exec_driver_sql("SELECT CAST(data AS BLOB) FROM seam").first()
     if row is None:
         return None
-    return msgspec.json.decode(row[0], type=Seam), bytes(row[0]).decode(errors="replace")
+    return parse_seam(row[0]), bytes(row[0]).decode(errors="replace")
 
 
 def streams_digest(streams: Iterable[tuple[str, int]]) -> str:

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator
 
-import msgspec
 from msgspec import Struct, structs
 from sqlalchemy import func, select
 from sqlalchemy.exc import DatabaseError
@@ -155,7 +154,7 @@ class _Walk:
         try:
             with self._log.query() as connection:
                 found = seams.read_seam(connection)
-        except msgspec.MsgspecError as error:
+        except ValueError as error:
             raise _Damage(f"its seam makes no sense: {error}") from error
         if found is None:
             return None
