@@ -204,7 +204,11 @@ def find_view(snapshot: Snapshot, name: str, state_of: StateOf) -> ModelView | N
 
 
 def _seconds(timestamp: str) -> int:
-    return int(datetime.fromisoformat(timestamp).timestamp())
+    """In seconds since 1970; 0 for what a damaged log says, so that all else is listed."""
+    try:
+        return int(datetime.fromisoformat(timestamp).timestamp())
+    except ValueError:
+        return 0
 
 
 def _source(file: File) -> SourceRef:

@@ -40,6 +40,15 @@ def view_of(snapshot: Snapshot, name: str) -> ModelView:
     return view
 
 
+def test_a_time_that_a_damaged_log_says_costs_nobody_the_list() -> None:
+    known = catalogue_of(*model_events("tiny", Manifest()))
+    [(uid, model)] = known.models.items()
+    damaged = msgspec.structs.replace(model, registered_at=f"X{model.registered_at[1:]}")
+    snapshot = Snapshot(msgspec.structs.replace(known, models=known.models.set(uid, damaged)))
+    [entry] = listed(snapshot)
+    assert (entry["id"], entry["created"]) == ("tiny", 0)
+
+
 def test_a_model_has_openais_fields_and_the_specifications_defaults() -> None:
     [entry] = listed(Snapshot(catalogue_of(*model_events("tiny", Manifest()))))
     assert entry == {

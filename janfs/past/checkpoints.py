@@ -40,7 +40,7 @@ class Checkpoints:
             try:
                 packed = (self._folder / self._name(kept)).read_bytes()
                 return rows.from_rows(_rows.decode(zlib.decompress(packed)), kept)
-            except (OSError, zlib.error, msgspec.MsgspecError) as error:
+            except (OSError, zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
                 _log.info("checkpoint-unusable", position=kept, reason=str(error))
         return Catalogue()
 

@@ -58,9 +58,15 @@ def _moment(log: LogReader, head: int, when: str, now: datetime) -> int | dateti
 def _recorded(log: LogReader, position: int) -> datetime:
     """When the event at a position was recorded; of archived ones only the last one's time is known."""
     seam = log.seam
-    if seam is None or position > seam.position:
-        return datetime.fromisoformat(record_at(log, position).recorded_at)
-    return datetime.fromisoformat(seam.recorded_at) if position == seam.position else _LONG_AGO
+    if seam is not None and position < seam.position:
+        return _LONG_AGO
+    at_seam = seam if seam is not None and position == seam.position else None
+    try:
+        return datetime.fromisoformat((at_seam or record_at(log, position)).recorded_at)
+    except ValueError as error:
+        raise LogCorrupt(
+            f"When position {position} was recorded cannot be read: {error}. `janfs verify` tells more."
+        ) from error
 
 
 def check_told(log: LogReader, position: int, hint: str = "") -> None:

@@ -1,6 +1,7 @@
 """The catalogue of any moment is the fold of what came before."""
 
 import tempfile
+import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from janfs.catalogue.catalogue import Catalogue
 from janfs.catalogue.fold import Recorded, fold
 from janfs.catalogue.rows import to_rows
-from janfs.errors import InvalidInput, NotFound
+from janfs.errors import InvalidInput, LogCorrupt, NotFound
 from janfs.events.types import FileRemoved, RootReturned
 from janfs.log.store import EventLog
 from janfs.past import checkpoints, moments
@@ -20,6 +21,7 @@ from janfs.pipeline.recorder import Draft, new_record, rebuild
 from janfs.root import OpenRoot
 from tests.catalogue.strategies import histories
 from tests.fakes.clock import FakeClock
+from tests.log.kit import by_hand
 from tests.pipeline.world import open_log
 from tests.support.lives import live
 
@@ -100,6 +102,20 @@ def test_what_is_kept_of_another_log_or_damaged_does_not_count(
         log.close()
 
 
+@pytest.mark.parametrize("content", [b"", b"[[", b'[["file","\xff","{}"]]', b'[["file","a","\\udcff"]]'])
+def test_what_is_kept_and_makes_no_sense_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setattr(checkpoints, "SPACING", 10)
+    log = open_log(tmp_path / "log.db", FakeClock())
+    many(log, 15)
+    AsOf(log, tmp_path / "past").at(15)
+    [kept] = (tmp_path / "past").iterdir()
+    kept.write_bytes(zlib.compress(content))
+    assert AsOf(log, tmp_path / "past").at(15) == AsOf(log).at(15)
+    log.close()
+
+
 def test_a_folder_that_takes_nothing_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "SPACING", 10)
     log = open_log(tmp_path / "log.db", FakeClock())
@@ -169,3 +185,13 @@ def test_now_is_never_folded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr("janfs.past.moments.replay", None)
         assert past.at(now.position) is now
         assert past.at(now.position - 1) is then
+
+
+def test_a_time_that_cannot_be_read_is_an_error_of_the_log(tmp_path: Path) -> None:
+    clock = FakeClock()
+    log = open_log(tmp_path / "log.db", clock)
+    log.append([new_record(Draft("root", RootReturned()))])
+    by_hand(tmp_path / "log.db", "UPDATE events SET recorded_at = 'once'", guarded=False)
+    with pytest.raises(LogCorrupt, match=r"When position 1 was recorded cannot be read.*`janfs verify`"):
+        position_at(log, 1, "1 minute ago", clock.now())
+    log.close()
