@@ -21,8 +21,18 @@ class Line(Struct, frozen=True):
 
 
 def encode(hashed: Iterable[tuple[Record, bytes, bytes]]) -> bytes:
-    """Records with the hash before each and its own, as text."""
-    lines = (msgspec.json.encode(Line(record, before.hex(), own.hex())) for record, before, own in hashed)
+    """Records with the hash before each and its own, as text.
+
+    Raises `ArchiveError` for one that is damaged, as `decode` would.
+    """
+    lines = []
+    for record, before, own in hashed:
+        if chain_hash(before, record) != own:
+            raise ArchiveError(
+                f"The event at position {record.position} is not what was recorded, so that nobody would "
+                "take it in. `janfs verify` tells more."
+            )
+        lines.append(msgspec.json.encode(Line(record, before.hex(), own.hex())))
     return b"".join(line + b"\n" for line in lines)
 
 

@@ -3,9 +3,11 @@
 import hashlib
 
 import msgspec
+import pytest
 
 from janfs.archive import history as past
 from janfs.archive.export import earlier_histories
+from janfs.errors import ArchiveError
 from janfs.events.types import ModelImported
 from janfs.log.reader import LogReader
 from janfs.log.records import GENESIS, Record, chain_hash
@@ -61,3 +63,8 @@ def test_an_event_that_does_not_say_what_it_should_leads_nowhere() -> None:
     odd = told(2, "model-imported", "{}")
     history = log.keep([told(1, "file-dropped", "{}"), odd])
     assert [record.position for _, record in earlier_histories(log, [came_with(3, history)])] == [1, 2]
+
+
+def test_a_damaged_event_is_not_packed() -> None:
+    with pytest.raises(ArchiveError, match="event at position 7 is not what was recorded"):
+        past.encode([(told(7, "file-dropped", "{}"), GENESIS, bytes(32))])
