@@ -147,10 +147,13 @@ class _Server(uvicorn.Server):
         self._context = context
         self._pool = pool
         self._grace = grace
+        self._hurrying: asyncio.Future[None] | None = None
 
     def stop(self) -> None:
         """Stop; at once when told a second time."""
         self._context.stopping.set()
+        if self.should_exit:
+            self._hurrying = asyncio.ensure_future(self._pool.close(0))
         self.force_exit = self.should_exit
         self.should_exit = True
 

@@ -137,3 +137,16 @@ def test_answers_that_end_within_the_grace_are_whole(serving: Run) -> None:
         assert (await asked).json()["usage"]["completion_tokens"] == 300
 
     serving(scenario, PATIENCE)
+
+
+def test_told_a_second_time_it_waits_for_no_answer(serving: Run) -> None:
+    async def scenario(service: Serving) -> None:
+        asked = asyncio.create_task(service.ask(LONG))
+        await service.running(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await until(lambda: service.workers.engines[0].closing, "the answer has its time")
+        os.kill(os.getpid(), signal.SIGINT)
+        answer = await asked
+        assert _told(answer.json()) == ("engine_error", "The model was unloaded: janfs is shutting down.")
+
+    serving(scenario, 10 * PATIENCE)

@@ -66,6 +66,7 @@ class Instance:
         self._unused.set()
         self._draining = asyncio.Event()
         self._cut = asyncio.Event()  # do not wait for those that run
+        self._hurried = asyncio.Event()  # nor for as long as was said before
         self._wrote = Throughput()
         self._rest: asyncio.TimerHandle | None = None
         self.task = asyncio.create_task(life(self), name=f"engine {spec.model_id}")
@@ -126,6 +127,8 @@ class Instance:
     def end(self, reason: str, grace: float) -> None:
         """End within `grace` seconds; a load is broken off. Told again, it does not take longer."""
         told = self._cut.is_set()
+        if told and grace < self.grace:
+            self._hurried.set()
         self.grace = min(grace, self.grace) if told else grace
         self.drain(reason, replaced=self.replaced)
         self._cut.set()
@@ -147,6 +150,15 @@ class Instance:
             return exit_.result()
         exit_.cancel()
         return None
+
+    async def close(self, engine: Engine) -> None:
+        """Close the engine with the grace that there is; with less, once `end` is told of less meanwhile."""
+        reason = f"The model was unloaded: {self.reason}."
+        closing = asyncio.ensure_future(engine.close(self.grace, reason))
+        await _first(closing, self._hurried.wait())
+        if not closing.done():
+            await engine.close(self.grace, reason)
+        await closing
 
     async def generate(self, engine: Engine, request: GenerateRequest) -> AsyncGenerator[Reply]:
         """What the engine answers, counted on the way: a piece is a token, and the end tells of the rest."""
@@ -226,7 +238,7 @@ async def gone(instances: Iterable[Instance]) -> None:
         await asyncio.wait(tasks)
 
 
-async def _first(exit_: "asyncio.Future[EngineExit]", *others: Coroutine[Any, Any, object]) -> None:
+async def _first(exit_: "asyncio.Future[Any]", *others: Coroutine[Any, Any, object]) -> None:
     """Wait until the engine has ended or one of the others is done."""
     tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(other) for other in others]
     try:

@@ -221,7 +221,7 @@ class EnginePool:
             crash = await instance.serve(engine)
         finally:
             instance.open = False
-            await engine.close(instance.grace, f"The model was unloaded: {instance.reason}.")
+            await instance.close(engine)
         ended, fact = instance.outcome(crash)
         self._latest.end(instance, ended)
         await self._record(fact)

@@ -518,7 +518,10 @@ class Engine(Protocol):
         ...
 
     async def close(self, grace: float, reason: str) -> None:
-        """End: live requests have `grace` seconds to finish, then fail with `EngineError(reason)`."""
+        """End: live requests have `grace` seconds to finish, then fail with `EngineError(reason)`.
+
+        Called once more with less meanwhile, it takes no longer than that.
+        """
         ...
 
 

@@ -44,6 +44,7 @@ class FakeEngine:
         self.spec = spec
         self.live: list[str] = []
         self.sharing = 1
+        self.closing = False
         self.kept = 0  # bytes that it takes only to be faster
         self.info = EngineInfo(
             pid=pid,
@@ -133,6 +134,7 @@ class FakeEngine:
         return await asyncio.shield(self._exit)
 
     async def close(self, grace: float, reason: str) -> None:
+        self.closing = True
         deadline = asyncio.get_running_loop().time() + grace
         while self.live and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(TICK)

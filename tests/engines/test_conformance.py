@@ -192,6 +192,27 @@ def test_close_lets_requests_finish_in_time_and_cuts_off_the_rest(
     asyncio.run(scenario())
 
 
+def test_closed_once_more_with_less_time_it_ends_sooner(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_EXIT_SECONDS", PATIENCE)  # a busy machine may take some
+
+    async def scenario() -> None:
+        async with opened() as engine:
+            async with aclosing(engine.generate(request_for("r", LONG))) as replies:
+                await anext(replies)
+                closing = asyncio.create_task(engine.close(10 * PATIENCE, "slowly"))
+                await asyncio.sleep(0)
+                hurrying = asyncio.create_task(engine.close(0, "quickly"))
+                with pytest.raises(EngineError, match="quickly"):
+                    async for _ in replies:
+                        pass
+            await asyncio.gather(closing, hurrying)
+            assert (await engine.wait()).code == 0
+
+    asyncio.run(scenario())
+
+
 def test_texts_become_vectors_in_their_order(opened: Opener) -> None:
     async def scenario() -> None:
         async with opened() as engine:

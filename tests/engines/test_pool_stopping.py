@@ -44,6 +44,21 @@ def test_stop_cuts_off_what_outlasts_its_grace_and_says_why() -> None:
     assert run(scenario).kinds() == [EngineStarted, EngineStopped]
 
 
+def test_a_model_that_is_told_to_end_sooner_than_before_does() -> None:
+    async def scenario(bench: Bench) -> None:
+        running = asyncio.create_task(bench.ask("a", words=FOREVER))
+        await until(lambda: bench.pool.state("uid-a").active == 1, "a runs")
+        first = asyncio.create_task(bench.pool.stop("uid-a", grace=10 * PATIENCE))
+        await until(lambda: bench.factory.engines[0].closing, "its answer has its time")
+        async with asyncio.timeout(PATIENCE):
+            await bench.pool.stop("uid-a", grace=0)
+            await first
+        with pytest.raises(EngineError, match="stopped on request"):
+            await running
+
+    assert run(scenario).kinds() == [EngineStarted, EngineStopped]
+
+
 def test_stop_breaks_off_a_load() -> None:
     async def scenario(bench: Bench) -> None:
         bench.factory.hold()
