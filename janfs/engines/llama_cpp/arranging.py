@@ -52,7 +52,7 @@ class Arranging:
     """
 
     def __init__(self, part: int) -> None:
-        self._part = part
+        self.part = part
         self._patience = _LEAST_PATIENCE
         self._apart_for = 0.0  # seconds computed for those who are better off with it, since the last change
         self._suited: bool | None = None
@@ -61,10 +61,10 @@ class Arranging:
 
     def wanted(self, unified: bool, wants: Sequence[Wants]) -> bool:
         """Whether the next step is to have one cache for all, where the last one had it or not."""
-        self._suited = suits(wants, self._part)
+        self._suited = suits(wants, self.part)
         if self._suited is None:
             return unified
-        if self._rest > 0 and not any(each.length > self._part for each in wants):
+        if self._rest > 0 and not any(each.length > self.part for each in wants):
             return unified
         if self._suited and unified:
             self._apart_for = 0.0

@@ -6,6 +6,7 @@ nothing. The cells of finished sequences are given up when room is needed, those
 An image is shared, kept and given up as a whole.
 """
 
+import sys
 from collections.abc import Sequence
 
 from janfs.engines.llama_cpp.kv_memory import LARGE, MAX_SEQUENCES, MOST_SAVED, SMALL, Memory, Saved
@@ -110,10 +111,13 @@ class KvPool:
                 self._memory.release(seq)
         return seq
 
-    def put_away(self) -> None:
-        """See to it that there are copies of finished sequences, but for large ones: the cache will go."""
+    def put_away(self, room: int) -> None:
+        """See to it that there are copies of finished sequences, but for large ones: the cache will go.
+
+        In the next one a copy of more than `room` tokens is of no use.
+        """
         for seq in self._kept:
-            self._save_from(0, seq, self._most_saved // LARGE)
+            self._save_from(0, seq, self._most_saved // LARGE, room)
 
     def tidy(self) -> bool:
         """Copy a finished sequence, unless that takes long, so that room is made at once when it is needed.
@@ -286,13 +290,14 @@ class KvPool:
         start = whole(tokens, len(tokens) - self._tree.own(seq))
         return self._save_from(start if start > len(tokens) // _LITTLE else 0, seq, most)
 
-    def _save_from(self, start: int, seq: int, most: int) -> int | None:
+    def _save_from(self, start: int, seq: int, most: int, room: int = sys.maxsize) -> int | None:
         """See to it that there is a copy of a sequence from a place on, if it has at most so many bytes.
 
-        The bytes that were copied for it; None where there is no copy.
+        A longer one that begins so will do if it has no more than `room` tokens. The bytes that were copied
+        for it; None where there is no copy.
         """
         tokens = self._tree.tokens(seq)
-        if self.shelf.has(tokens, start):
+        if self.shelf.has(tokens, start, room):
             return 0
         saved = self._memory.save(seq, start, most)
         if saved is None:

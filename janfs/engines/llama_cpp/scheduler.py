@@ -272,7 +272,7 @@ class Scheduler:
             copies.append((known, saved))
         if not unified and not any(saved for _, saved in copies):
             return  # how large it is shows when somebody has computed something
-        self._pool.put_away()
+        self._pool.put_away(sys.maxsize if unified else arranging.part)
         self._model.rearrange(unified)
         self._begin(self._pool.shelf)
         for place, (run, (known, saved)) in enumerate(zip(self._live, copies, strict=True)):

@@ -34,9 +34,14 @@ class Shelf:
         freed, self._copies = sum(each.saved.nbytes for each in self._copies), []
         return freed
 
-    def has(self, tokens: list[int], start: int) -> bool:
-        """Whether a copy begins with all of these, and has those from `start` on. It then counts as used."""
-        found = next((each for each in self._copies if _has(each, tokens, start)), None)
+    def has(self, tokens: list[int], start: int, room: int = sys.maxsize) -> bool:
+        """Whether a copy begins with all of these, and has those from `start` on. It then counts as used.
+
+        One of more than `room` tokens does not count, unless these are as many.
+        """
+        most = max(room, len(tokens))
+        fitting = (each for each in self._copies if len(each.tokens) <= most)
+        found = next((each for each in fitting if _has(each, tokens, start)), None)
         self._use(found)
         return found is not None
 

@@ -96,7 +96,7 @@ class SlotPool:
                 self._memory.release(seq)
         return seq
 
-    def put_away(self) -> None:
+    def put_away(self, room: int) -> None:  # noqa: ARG002  # none is longer than a slot
         """See to it that there are copies of finished sequences, but for large ones: the cache will go."""
         for seq in self._unused:
             if self._texts[seq] and not self.shelf.has(self._texts[seq], 0):

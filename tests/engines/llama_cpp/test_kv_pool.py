@@ -5,6 +5,7 @@ from hypothesis.stateful import invariant, precondition, rule
 
 from janfs.engines.llama_cpp.kv_memory import MAX_SEQUENCES
 from janfs.engines.llama_cpp.kv_pool import KvPool
+from janfs.engines.llama_cpp.slot_pool import SlotPool
 from janfs.engines.protocol import MAX_PARALLEL
 from tests.engines.llama_cpp.fake_model import FakeMemory
 from tests.engines.llama_cpp.pool_machine import PoolMachine
@@ -328,3 +329,17 @@ def test_what_is_large_stays_in_the_cache_while_there_is_room() -> None:
     finished(pool, memory, [3] * 10)
     assert memory.used == 91 + 10
     assert finished(pool, memory, [1] * 91) == 91
+
+
+@pytest.mark.parametrize("room", [100, 200])
+def test_a_longer_copy_is_as_good_only_where_the_next_cache_has_room_for_it(room: int) -> None:
+    memory = FakeMemory(1000)
+    pool = KvPool(memory, 2, idle_cells=0, most_saved=10_000)
+    finished(pool, memory, [1] * 200)
+    finished(pool, memory, [2] * 10)
+    assert finished(pool, memory, [1] * 60, recalls=True) == 60, "the longer one was not copied"
+    copied = memory.n_saved
+    pool.put_away(room)
+    assert memory.n_saved - copied == (0 if room >= 200 else 60)
+    parts = SlotPool(FakeMemory(2 * room, n_slots=2), 2, shelf=pool.shelf)
+    assert parts.computed(parts.open([1] * 60)) == 60
