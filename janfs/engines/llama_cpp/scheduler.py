@@ -256,7 +256,7 @@ class Scheduler:
         if unified == self._unified:
             return []
         self._rearrange(self._arranging, unified=unified)
-        return self._without_room(self._outgrown())
+        return self._without_room(self._outgrown(runs))
 
     def _rearrange(self, arranging: Arranging, *, unified: bool) -> None:
         """Change the kind of the cache. Who runs goes on where it was, by a copy of what was computed."""
@@ -405,7 +405,7 @@ class Scheduler:
 
     def _too_full(self) -> list[Event]:
         """llama.cpp found no place although our count says there is one: make do with less."""
-        outgrown = self._outgrown()  # nor was there memory for one cache, and whoever goes leaves them none
+        outgrown = self._outgrown(self._live)  # nor is there memory for one cache, whoever goes
         if outgrown:
             return self._without_room(outgrown)
         if self._pool.forget_kept():
@@ -415,10 +415,10 @@ class Scheduler:
             return []
         return self._without_room(self._live[:])
 
-    def _outgrown(self) -> list[Run]:
-        """Who is longer than a part of the cache, where all have such."""
+    def _outgrown(self, runs: Sequence[Run]) -> list[Run]:
+        """Who of these is longer than a part of the cache, where all have such."""
         part = None if self._unified else self._model.part
-        return [] if part is None else [run for run in self._live if len(run.tokens) > part]
+        return [] if part is None else [run for run in runs if len(run.tokens) > part]
 
     def _without_room(self, runs: Sequence[Run]) -> list[Event]:
         return [self._fail(run, EngineError("llama.cpp found no room for the next tokens.")) for run in runs]

@@ -386,6 +386,23 @@ def test_who_outgrows_a_part_where_there_is_no_memory_for_one_cache_fails_alone(
     assert all(isinstance(reply, Finished) for reply in heard.values())
 
 
+@pytest.mark.parametrize("continuous", [True, False])
+def test_for_who_is_longer_than_a_part_one_cache_is_asked_for_once(continuous: bool) -> None:
+    model, ticks = FakeModel(part=32), count()
+    scheduler = Scheduler(model, n_parallel=2, continuous=continuous, clock=lambda: float(next(ticks)))
+    for token in (1, 2):
+        scheduler.submit(f"short {token}", [token] * 4, SamplingParams(max_tokens=9, ignore_eos=True), ())
+    drain(scheduler)
+    assert not model.unified, "each has a part of the cache, or this shows nothing"
+    model.rearranging_refused, before = True, model.rearrangements
+    scheduler.submit("short", [1] * 4, SamplingParams(max_tokens=20, ignore_eos=True), ())
+    scheduler.step()
+    scheduler.submit("long", [2] * 40, ONCE, ())
+    ends = {request_id: type(replies[-1]) for request_id, replies in drain(scheduler).items()}
+    assert ends == {"short": Finished, "long": EngineError}
+    assert model.rearrangements == before + 1
+
+
 def test_when_llama_cpp_has_no_room_even_for_one_the_request_fails() -> None:
     model = FakeModel()
     scheduler = Scheduler(model, n_parallel=1)
