@@ -49,13 +49,15 @@ class EmbeddingQueue:
     """Requests for vectors. One thread calls it; each `step` computes one batch.
 
     A request of many texts does not hold up one of a few, since they take turns text by text. Beside
-    answers that are being written a step is so small that those do not wait long.
+    answers that are being written a step is so small that those do not wait long; a text that takes longer
+    is computed at once all the same, and then the time that it took too long is theirs.
     """
 
     def __init__(self, model: VectorModel, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._model = model
         self._clock = clock
         self._pace = Pace()
+        self._others_until = 0.0  # by the clock: nothing is computed beside others before
         self._jobs: deque[_Job] = deque()
 
     @property
@@ -77,6 +79,8 @@ class EmbeddingQueue:
 
     def step(self, *, beside: bool = False) -> list[Embedded]:
         """Compute the next texts; few of them `beside` others who wait for the processor."""
+        if beside and self._clock() < self._others_until:
+            return []
         batch = self._next(min(self._pace.chunk, self._model.n_batch) if beside else self._model.n_batch)
         if not batch:
             return []
@@ -88,7 +92,10 @@ class EmbeddingQueue:
             for request_id in failed:
                 self.cancel(request_id)
             return [Embedded(request_id, error) for request_id in failed]
-        self._pace.saw(sum(len(text) for _, text in batch), self._clock() - began)
+        took = self._clock() - began
+        self._pace.saw(sum(len(text) for _, text in batch), took)
+        if beside:
+            self._others_until = began + 2 * took - self._pace.step_seconds
         found: dict[str, list[Embedding]] = {}
         for (request_id, text), vector in zip(batch, vectors, strict=True):
             found.setdefault(request_id, []).append(Embedding(vector, len(text)))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from janfs.engines.llama_cpp.budget import STEP_SECONDS
 from janfs.engines.llama_cpp.embedding import EmbeddingQueue
 from janfs.engines.protocol import Embedding
 from janfs.errors import ContextExceeded, EngineError
@@ -89,6 +90,28 @@ def test_beside_answers_a_step_is_as_long_as_one_of_them_may_wait() -> None:
     assert len(model.batches[-1]) == 5, "alone it takes all that is worth computing at once"
     queue.step(beside=True)
     assert len(model.batches[-1]) == 1, "100 tokens took a second; a quarter of it is 25 tokens"
+
+
+class SlowVectors(FakeVectors):
+    """Takes a tenth of a second for each token, by a clock of its own."""
+
+    now = 0.0
+
+    def compute(self, texts: Sequence[Sequence[int]]) -> list[bytes]:
+        self.now += sum(map(len, texts)) / 10
+        return super().compute(texts)
+
+
+def test_texts_of_which_each_takes_long_leave_half_of_the_time_to_answers() -> None:
+    model = SlowVectors()
+    queue = EmbeddingQueue(model, clock=lambda: model.now)
+    queue.submit("r", [[1] * 40] * 10)
+    while len(model.batches) < 9:
+        queue.step(beside=True)
+        model.now += 0.05  # a token of each answer
+    written = model.now - 9 * 4
+    assert written == pytest.approx(8 * (4 - STEP_SECONDS), abs=1)
+    assert queue.step(), "the answers have ended, and nobody is to be waited for"
 
 
 def test_a_text_that_is_too_long_is_refused_with_both_sizes() -> None:
