@@ -55,7 +55,7 @@ class ChatTemplate:
             ) from refusal
         except (
             EngineError, TemplateError, SyntaxError, TypeError, ValueError, LookupError, AttributeError,
-            ArithmeticError, RecursionError, MemoryError,
+            ArithmeticError, RuntimeError, MemoryError,
         ) as error:  # fmt: skip
             what = str(error) or type(error).__name__
             raise EngineError(

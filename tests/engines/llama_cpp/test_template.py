@@ -129,6 +129,7 @@ def test_a_template_reaches_nothing_outside_itself(source: str) -> None:
         ),
         ("{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "recursion"),
         ("{% if x", "unexpected end"),
+        ("{{ cycler() }}", "at least one item"),
         ("x" * (template_module.MAX_SOURCE + 1), "more than 1048576"),
     ],
 )
