@@ -68,6 +68,7 @@ class Scheduler:
         self._waiting: deque[Run] = deque()
         self._live: list[Run] = []  # oldest first
         self._looked = False  # whether the last decode was an image's turn
+        self._overfull = False  # there was no place for all who ran: nobody joins them until one has ended
 
     def _begin(self, shelf: Shelf) -> None:
         """Take the model's cache as it is now, which is empty."""
@@ -289,7 +290,7 @@ class Scheduler:
     def _admit(self) -> list[Event]:
         """Take in who waits, in order. Tells of those whose sampler cannot be made."""
         refused: list[Event] = []
-        if not self._continuous and self._live:
+        if self._live and (self._overfull or not self._continuous):
             return refused
         # Room to grow in, so that an admitted request is not sent back within a few steps.
         headroom = self._model.n_ctx // 16
@@ -411,6 +412,7 @@ class Scheduler:
         if self._pool.forget_kept():
             return []
         if len(self._live) > 1:
+            self._overfull = True
             self._send_back(self._live[-1])
             return []
         return self._without_room(self._live[:])
@@ -430,6 +432,7 @@ class Scheduler:
 
     def _drop(self, run: Run) -> None:
         if run.live:
+            self._overfull = False
             self._leave(run)
         else:
             self._waiting.remove(run)

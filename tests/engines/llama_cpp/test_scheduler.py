@@ -403,6 +403,24 @@ def test_for_who_is_longer_than_a_part_one_cache_is_asked_for_once(continuous: b
     assert model.rearrangements == before + 1
 
 
+class CrampedModel(FakeModel):
+    """Has room for one sequence, whatever is counted."""
+
+    def decode(self, batch: Sequence[Entry]) -> Decoded:
+        if len({entry.seq for entry in batch}) > 1:
+            self.next_outcome = Decoded.FULL
+        return super().decode(batch)
+
+
+def test_where_llama_cpp_has_room_for_fewer_than_is_counted_all_end() -> None:
+    scheduler = Scheduler(CrampedModel(), n_parallel=3)
+    for number in range(3):
+        scheduler.submit(f"r{number}", [1 + number] * 3, SamplingParams(max_tokens=4, ignore_eos=True), ())
+    ends = [reply for _ in range(50) for _, reply in scheduler.step() if isinstance(reply, Finished)]
+    assert len(ends) == 3
+    assert scheduler.idle
+
+
 def test_when_llama_cpp_has_no_room_even_for_one_the_request_fails() -> None:
     model = FakeModel()
     scheduler = Scheduler(model, n_parallel=1)
