@@ -50,7 +50,7 @@ class Memory(Protocol):
         """Let `target` have `source`'s cells of the places `start` to `end` instead of its own.
 
         Only where the cache is unified. False where `source` has not kept all of them, as behind a sliding
-        window; then nothing happens.
+        window, or `target` not what follows on them; then nothing happens.
         """
         ...
 

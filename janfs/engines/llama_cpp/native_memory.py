@@ -72,6 +72,9 @@ class NativeMemory:
         # answer, so a middle part must be whole; of a beginning, what the next token can see must be there.
         if not (self._has_from(source, first) if first else self.can_cut(source, end)):
             return False
+        # A target that goes on behind may have lost cells too: a hole again, which llama.cpp takes for cells.
+        if self._window and llama.llama_memory_seq_pos_min(self._memory, target) > behind:
+            return False
         llama.llama_memory_seq_rm(self._memory, target, first, behind)
         llama.llama_memory_seq_cp(self._memory, source, target, first, behind)
         self.positions.share(source, target, start, end)

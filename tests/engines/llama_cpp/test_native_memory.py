@@ -131,6 +131,21 @@ def test_behind_a_window_a_cell_that_is_gone_is_not_shared(windowed_model: Path,
     assert model.memory.share(2, 6, 0, 50)
 
 
+@pytest.mark.parametrize(("lost", "shared"), [(4, True), (24, False)])
+def test_behind_a_window_what_goes_on_elsewhere_is_given_no_beginning(
+    windowed_model: Path, log: Log, lost: int, shared: bool
+) -> None:
+    model = load(windowed_model, log, msgspec.structs.replace(SMALL, ctx_len=512, n_parallel=3))
+    go_on(model, 0, [7] * 100, 0)
+    go_on(model, 1, [6] * 100, 0)
+    go_on(model, 2, [*[7] * 20, *[8] * 30], 0)
+    model.memory.release(1)
+    go_on(model, 1, [9] * (100 + lost), 0)  # takes as many cells that the third cannot see any more
+    assert model.memory.share(0, 2, 0, 20) == shared
+    assert model.memory.can_cut(2, 50), "what it has at its end is there"
+    assert model.memory.can_cut(2, 20) == shared, "a hole is taken for cells"
+
+
 def test_what_is_cut_to_before_its_window_shares_nothing(windowed_model: Path, log: Log) -> None:
     model = load(windowed_model, log)
     go_on(model, 0, [5] * 60, 0)
