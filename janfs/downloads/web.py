@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 
 import janfs
 from janfs.downloads.answers import Remote, Unreliable
@@ -18,6 +19,7 @@ from janfs.downloads.transport import GuardedTransport
 from janfs.errors import DownloadError
 from janfs.retry_after import seconds_of
 
+MOST_JSON = 64 * 1024 * 1024  # bytes of an answer that is no file
 _REDIRECTS = 10
 _TIMEOUTS = httpx.Timeout(30.0, connect=15.0)
 _TOKEN = re.compile(r"[!-~]+")
@@ -60,11 +62,16 @@ class Web:
     async def json(self, url: str) -> object:
         """A JSON answer. Raises as `get` does."""
         async with self.get(url, {}) as (answer, _):
+            body = bytearray()
             try:
-                await answer.raw.aread()
-                return answer.raw.json()
-            except (ValueError, httpx.HTTPError) as error:
+                async for piece in answer.raw.aiter_bytes():
+                    body += piece
+                    if len(body) > MOST_JSON:
+                        raise DownloadError(f"{url} answers with more than {MOST_JSON:,} bytes.")
+                found: object = msgspec.json.decode(body)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, httpx.HTTPError) as error:
                 raise DownloadError(f"{url} does not answer with JSON.") from error
+            return found
 
     @asynccontextmanager
     async def get(

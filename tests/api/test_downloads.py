@@ -165,6 +165,18 @@ def test_pulling_from_the_hub_takes_what_fits(
     assert "m-Q8_0.gguf" in wrong.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("listing", [b"[" * 200_000, b"[]" + b" " * 2000, b"<html>", b"\xff"])
+def test_a_list_of_the_hub_that_is_none_is_told(
+    open_service: Service, site: Site, monkeypatch: pytest.MonkeyPatch, listing: bytes
+) -> None:
+    if listing.startswith(b"[]"):
+        monkeypatch.setattr("janfs.downloads.web.MOST_JSON", 1000)
+    site.put("api/models/org/repo/tree/main", listing)
+    monkeypatch.setenv("HF_ENDPOINT", site.url)
+    answer = open_service.client.post("/v1/pull", json={"source": "hf:org/repo"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "download_failed")
+
+
 @pytest.mark.parametrize("source", ["nonsense", "https://example.org/README.md", "hf:a", ""])
 def test_what_cannot_be_pulled_is_refused(service: Service, source: str) -> None:
     answer = service.client.post("/v1/pull", json={"source": source})
