@@ -11,6 +11,7 @@ from janfs.engines.protocol import Usage
 from janfs.errors import UpstreamError
 
 MOST_BYTES = 64 * 1024 * 1024  # of an answer that is not streamed, or of one message of a stream
+DONE = b"[DONE]"  # the last message of a stream
 _ANSWERED = frozenset({"content", "reasoning_content", "reasoning", "refusal", "tool_calls", "audio"})
 
 
@@ -94,8 +95,19 @@ async def messages(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
         size += len(rest)
         if size + held > MOST_BYTES:
             raise UpstreamError(f"a message of its stream has more than {MOST_BYTES:,} bytes")
-    if data:  # some end without the empty line
+    last = b"".join(line).removeprefix(mark)
+    if last.startswith(b"data:") and _is_whole(b"\n".join((*data, last[5:]))):
+        data.append(last[5:].removeprefix(b" "))
+    if data:  # some end without the empty line, or even without the end of the last one
         yield b"\n".join(data)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether a message was not cut: it is the last one, or an object with its end."""
+    try:
+        return data.strip() == DONE or isinstance(msgspec.json.decode(data), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def too_deep() -> UpstreamError:

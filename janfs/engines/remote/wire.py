@@ -13,12 +13,11 @@ import msgspec
 import janfs
 from janfs.engines.remote.asking import streams
 from janfs.engines.remote.model import Key
-from janfs.engines.remote.pieces import MOST_BYTES, Piece, Rewriter, message_of, messages
+from janfs.engines.remote.pieces import DONE, MOST_BYTES, Piece, Rewriter, message_of, messages
 from janfs.engines.remote.upstream import Upstream, named
 from janfs.errors import UpstreamError
 from janfs.retry_after import seconds_of
 
-_DONE = b"[DONE]"
 _LINGERING = 0.1  # seconds in which a stream ends after its last message, or its connection is given up
 # Not the request's fault: another server may do better.
 _ELSEWHERE = frozenset({401, 403, 429, 502, 503, 504})
@@ -65,7 +64,7 @@ class Wire:
             ended = False
             async with aclosing(messages(answer.aiter_bytes())) as found:
                 async for data in found:
-                    if data.strip() == _DONE:
+                    if data.strip() == DONE:
                         await _read_on(found)
                         return
                     piece = rewriter.piece(data)

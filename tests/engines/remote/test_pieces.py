@@ -68,13 +68,18 @@ def test_a_line_may_end_with_one_half_of_its_end_and_empty_chunks_are_nothing() 
 
 
 def test_a_message_of_several_lines_is_one() -> None:
-    assert read([b'data: {"a":\ndata: 1}\n\ndata:[DONE]']) == [
-        b'{"a":\n1}',
-    ]
+    assert read([b'data: {"a":\ndata: 1}\n\ndata:[DONE]']) == [b'{"a":\n1}', b"[DONE]"]
 
 
 def test_a_last_message_without_an_end_counts() -> None:
     assert read([b"data: 1\n\ndata: 2\n"]) == [b"1", b"2"]
+    assert read([b'data: 1\n\ndata: {"a"', b": 2}"]) == [b"1", b'{"a": 2}'], "nor has its line one"
+    assert read([b'\xef\xbb\xbfdata: {"a":\ndata: 2}']) == [b'{"a":\n2}']
+
+
+@pytest.mark.parametrize("cut", [b'{"a": {"b": 1}', b'{"a', b"[DON", b"[" * 100_000, b"1", b""])
+def test_a_last_message_that_was_cut_is_none(cut: bytes) -> None:
+    assert read([b"data: 1\n\ndata: " + cut]) == [b"1"]
 
 
 def test_a_message_without_end_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
