@@ -69,7 +69,8 @@ def files_of(listing: Any) -> list[HubFile]:
             lfs, size = item.get("lfs"), item.get("size")
             said = lfs.get("oid") if isinstance(lfs, dict) else None
             digest = said if isinstance(said, str) else None
-            found.append(HubFile(item["path"], size if isinstance(size, int) else 0, digest))
+            known = size if isinstance(size, int) and not isinstance(size, bool) else 0
+            found.append(HubFile(item["path"], max(0, known), digest))
     return found
 
 

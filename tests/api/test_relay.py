@@ -262,6 +262,10 @@ class TestErrors:
         upstream.usual = Reply(400, {"error": told})
         error = ask(service, 400)["error"]
         assert (error["code"], error["n_prompt_tokens"], error["n_ctx"]) == (kind, 30, 20)
+        for wrong in (True, -1, 0, "20", 2.5):
+            upstream.usual = Reply(400, {"error": told | {"n_ctx": wrong}})
+            error = ask(service, 400)["error"]
+            assert not {"n_ctx", "n_prompt_tokens"} & error.keys(), wrong
 
     def test_there_is_nothing_to_fetch(self, service: Service, upstream: Theirs) -> None:
         connect(service, upstream, model={"sources": [{"url": "https://openai.com"}]})

@@ -151,8 +151,9 @@ def test_a_listing_that_makes_no_sense_is_an_empty_one(listing: object) -> None:
 
 
 def test_sizes_and_digests_that_are_none_are_not_known() -> None:
-    listing = [{"type": "file", "path": "a.gguf", "size": "big", "lfs": {"oid": 5}}]
-    assert files_of(listing) == [HubFile("a.gguf", 0, None)]
+    for size in ("big", True, -5):
+        listing = [{"type": "file", "path": "a.gguf", "size": size, "lfs": {"oid": 5}}]
+        assert files_of(listing) == [HubFile("a.gguf", 0, None)]
 
 
 def test_a_listing_gives_names_sizes_and_digests() -> None:

@@ -149,7 +149,7 @@ def _index(choice: dict[str, Any]) -> int:
 def _usage(said: Any) -> Usage | None:
     if not isinstance(said, dict):
         return None
-    prompt, answer = _count(said.get("prompt_tokens")), _count(said.get("completion_tokens"))
+    prompt, answer = count_of(said.get("prompt_tokens")), count_of(said.get("completion_tokens"))
     return Usage(
         prompt,
         answer,
@@ -160,8 +160,9 @@ def _usage(said: Any) -> Usage | None:
 
 def _detail(details: Any, name: str, of: int) -> int:
     """A part of a count; some count it for itself, beside the rest."""
-    return min(of, _count(details.get(name))) if isinstance(details, dict) else 0
+    return min(of, count_of(details.get(name))) if isinstance(details, dict) else 0
 
 
-def _count(said: Any) -> int:
+def count_of(said: Any) -> int:
+    """A number of tokens as a server says it; 0 for whatever is none."""
     return said if isinstance(said, int) and not isinstance(said, bool) and said > 0 else 0

@@ -13,7 +13,7 @@ import msgspec
 import janfs
 from janfs.engines.remote.asking import streams
 from janfs.engines.remote.model import Key
-from janfs.engines.remote.pieces import DONE, MOST_BYTES, Piece, Rewriter, message_of, messages
+from janfs.engines.remote.pieces import DONE, MOST_BYTES, Piece, Rewriter, count_of, message_of, messages
 from janfs.engines.remote.upstream import Upstream, named
 from janfs.errors import UpstreamError
 from janfs.retry_after import seconds_of
@@ -203,14 +203,15 @@ def _refused(answer: httpx.Response, body: bytes) -> UpstreamError:
     names = (each for each in (fields.get("code"), fields.get("type")) if isinstance(each, str) and each)
     kind = next(names, None) if status < 500 else None
     param = fields.get("param")
-    prompt, context = fields.get("n_prompt_tokens"), fields.get("n_ctx")  # as llama.cpp and we tell them
+    # As llama.cpp and we tell them.
+    prompt, context = count_of(fields.get("n_prompt_tokens")), count_of(fields.get("n_ctx"))
     return UpstreamError(
         words,
         status=status,
         kind=kind or ("rate_limit_exceeded" if status == 429 else None),
         param=param if isinstance(param, str) else None,
         retry_after=seconds_of(answer.headers, time.time()),
-        counts=(prompt, context) if isinstance(prompt, int) and isinstance(context, int) else None,
+        counts=(prompt, context) if prompt and context else None,
         elsewhere=elsewhere,
     )
 
