@@ -70,7 +70,7 @@ class RemoteEngines:
         for attempt in tries:
             with attempt as upstream:
                 self._look_after(upstream)  # one that was dropped meanwhile is left alone otherwise
-                key = self._key_of(model.engine, model.file)
+                key = upstream.key = self._key_of(model.engine, model.file)
                 said = without(body, request, upstream.refused & optional)
                 held: list[Piece] = []
                 answer = self._wire().answer(upstream, key, operation, said, rewriter)
@@ -100,6 +100,8 @@ class RemoteEngines:
         """
         self._key_of(model.engine, model.file)
         upstreams = self._of(model.engine, model.file)
+        for each in upstreams:
+            each.forgive()
         found = await asyncio.gather(*(self._look(each) for each in upstreams))
         failed = [each for each in found if isinstance(each, UpstreamError)]
         if len(failed) == len(found):
@@ -158,6 +160,8 @@ class RemoteEngines:
             _log.info("upstream-failed", engine=upstream.engine.id, server=upstream.name, status=error.status)
             if error.retry_after is not None:
                 upstream.wait(model.name, error.retry_after, time.monotonic())
+            if error.kind == "upstream_unauthorized":
+                upstream.shuts_out()
             if error.broken or error.kind == "upstream_unauthorized":
                 upstream.is_down(error.detail)
                 self._watch.over(upstream)
@@ -205,7 +209,10 @@ class RemoteEngines:
         except JanfsError as error:  # without a key nothing can be said of it
             upstream.is_down(error.detail)
             return None
-        upstream.is_up()
+        if upstream.is_shut_to(key):
+            upstream.looked(answered=True)
+        else:
+            upstream.is_up()
         return found
 
     async def _answered(self, model: RemoteModel, upstream: Upstream) -> None:

@@ -58,6 +58,10 @@ class Key:
     def __repr__(self) -> str:
         return HIDDEN
 
+    def is_same(self, other: "Key") -> bool:
+        """Whether it is the key that another one is."""
+        return self._value == other._value
+
     def headers(self, style: AuthHeader) -> dict[str, str]:
         """The headers that carry it."""
         bearer = {"Authorization": f"Bearer {self._value}"}

@@ -15,6 +15,7 @@ from janfs.manifest.remote import Address, RemoteEngine
 
 MOST_ACTIVE = 512  # requests at a time that one server is given
 LONGEST_WAIT = 600.0  # seconds that a server is left alone at most because it asks for it
+LONGEST_SHUT = 600.0  # seconds that a key is taken for a wrong one at most, since it was refused
 LOST_AFTER = 3  # looks at the only server; some are slow to answer while they compute
 _MOST_WORDS = 2000  # characters of an error that are passed on
 _MOST_WAITS = 100  # models of one server that are waited for
@@ -50,6 +51,9 @@ class Upstream:
         self.wanted = 0.0  # when it or another of its engine was
         self.refused: frozenset[str] = frozenset()  # fields of our own accord that it wants otherwise
         self.note: str | None = None  # what is to be known of it while it is up
+        self.key: Key | None = None  # that it was asked with last
+        self._shut_out: Key | None = None  # the one that it refused an answer
+        self._shut_until = 0.0  # in seconds of the monotonic clock
         self._reason: str | None = None
         self._since: float | None = None
         self._waits: dict[str, float] = {}
@@ -68,6 +72,7 @@ class Upstream:
     def is_up(self) -> None:
         """It answered."""
         self.looked(answered=True)
+        self.forgive()
         if self.state != "up":
             self.state, self._reason, self._since = "up", None, time.time()
 
@@ -76,6 +81,21 @@ class Upstream:
         if self.state != "down":
             self._since = time.time()
         self.state, self._reason = "down", reason
+
+    def shuts_out(self) -> None:
+        """It does not let us in with the key that it was asked with for an answer."""
+        self._shut_out, self._shut_until = self.key, time.monotonic() + LONGEST_SHUT
+
+    def forgive(self) -> None:
+        """What it thinks of our key may be another by now."""
+        self._shut_until = 0.0
+
+    def is_shut_to(self, key: Key | None) -> bool:
+        """Whether a list that it gives to this key says nothing: many give theirs to everyone."""
+        if time.monotonic() > self._shut_until:
+            return False
+        refused = self._shut_out
+        return key is refused if key is None or refused is None else key.is_same(refused)
 
     def looked(self, *, answered: bool) -> None:
         """Somebody saw whether it answers at all."""

@@ -49,8 +49,10 @@ class Book:
 
 
 @asynccontextmanager
-async def engines(book: Book | None = None, pace: Pace = QUICK) -> AsyncGenerator[RemoteEngines]:
-    found = RemoteEngines(lambda _engine, _file: Key("secret"), (book or Book()).record, pace)
+async def engines(
+    book: Book | None = None, pace: Pace = QUICK, key_of: Callable[[], Key] = lambda: Key("secret")
+) -> AsyncGenerator[RemoteEngines]:
+    found = RemoteEngines(lambda _engine, _file: key_of(), (book or Book()).record, pace)
     try:
         yield found
     finally:
@@ -386,6 +388,36 @@ def test_one_whose_list_is_not_for_us_is_there_and_says_so() -> None:
                 one.models = two.models = Reply(401, {})
                 with pytest.raises(UpstreamError, match="api_key"):
                     await remotes.check(model)
+
+    asyncio.run(run())
+
+
+def test_one_that_lists_its_models_for_any_key_but_answers_with_none_is_down_until_the_key_is_another() -> (
+    None
+):
+    keys = ["wrong"]
+
+    async def run() -> None:
+        with theirs() as one, theirs() as two:
+            one.usual, two.usual = Reply(401, {"error": {"message": "No such key."}}), STREAM
+            model = model_of(one, two)
+            async with engines(key_of=lambda: Key(keys[-1])) as remotes:
+                await collect(remotes, model)
+                await eventually(lambda: looks(one) > 3, "nobody looks any more")
+                shut, fine = remotes.health(model.engine)
+                assert (shut.state, fine.state) == ("down", "up")
+                assert "api_key" in (shut.reason or "")
+                await collect(remotes, model)
+                assert len(one.bodies) == 1, "it is asked again and again with a key that it refused"
+                keys.append("right")
+                one.usual = STREAM
+                await eventually(lambda: remotes.health(model.engine)[0].state == "up", "the key is another")
+                one.usual = Reply(401, {})
+                await collect(remotes, model)
+                await collect(remotes, model)
+                assert remotes.health(model.engine)[0].state == "down"
+                await remotes.check(model)
+                assert remotes.health(model.engine)[0].state == "up", "a person asked anew"
 
     asyncio.run(run())
 
