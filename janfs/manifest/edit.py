@@ -15,12 +15,11 @@ from msgspec import Struct
 from janfs.errors import ManifestError
 from janfs.manifest import jsonc
 from janfs.manifest.leaves import REMOVED, Changes, Pointer, applied, differences
+from janfs.manifest.removing import LINE_BREAK, SPACE, remove
 from janfs.manifest.tree import Member, Node, read_tree
 
-_LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _COMMENTS_OF_LINE = re.compile(r"(?:[ \t]*(?://[^\r\n]*|/\*(?s:.*?)\*/))*")
 _COMMENTS = re.compile(r"(?:\s*(?://[^\r\n]*|/\*(?s:.*?)\*/))*")
-_SPACE = " \t"
 _INDENT = "  "
 
 MAX_READ = 1 << 24
@@ -83,7 +82,7 @@ class _Style(Struct, frozen=True):
 
 
 def _style(text: str, root: Node) -> _Style:
-    newline = _LINE_BREAK.search(text)
+    newline = LINE_BREAK.search(text)
     first = root.members[0] if root.members else None
     indent = _indent(text, first.start) if first is not None and _begins_line(text, first.start) else ""
     tight = first is not None and text[first.value.start - 1] == ":"
@@ -91,7 +90,8 @@ def _style(text: str, root: Node) -> _Style:
 
 
 def _apply(text: str, left: deque[tuple[Pointer, Any]]) -> str:
-    """The text with the first of the changes that are left, and those that put more into the same object.
+    """The text with the first of the changes that are left, and those that put more into the same object, or
+    take more out of it.
 
     To read the text anew for each of them would take hours where it is as long as it may be.
     """
@@ -109,7 +109,9 @@ def _apply(text: str, left: deque[tuple[Pointer, Any]]) -> str:
             return _insert(text, style, node, new, spacious)
         spacious = _begins_line(text, member.start)
         if not rest:
-            return _remove(text, node, member) if value is REMOVED else _replace(text, style, member, value)
+            if value is REMOVED:
+                return remove(text, node, {key, *_gone(left, pointer[:depth])})
+            return _replace(text, style, member, value)
         if member.value.members is None:
             return text if value is REMOVED else _replace(text, style, member, _nested(rest, value))
         node = member.value
@@ -130,6 +132,14 @@ def _more(left: deque[tuple[Pointer, Any]], holder: Pointer, known: set[str]) ->
     return found
 
 
+def _gone(left: deque[tuple[Pointer, Any]], holder: Pointer) -> set[str]:
+    """What the next of the changes take out of an object, taken from them."""
+    found: set[str] = set()
+    while left and left[0][1] is REMOVED and len(left[0][0]) > len(holder) and left[0][0][:-1] == holder:
+        found.add(left.popleft()[0][-1])
+    return found
+
+
 def _nested(pointer: Pointer, value: Any) -> Any:
     """The value, in an object for each key on the way to it."""
     for key in reversed(pointer):
@@ -143,8 +153,8 @@ def _replace(text: str, style: _Style, member: Member, value: Any) -> str:
     was = jsonc.parse(old)
     if json.dumps(was) == json.dumps(value):
         return text
-    one_line = isinstance(was, dict | list) and len(was) > 0 and _LINE_BREAK.search(old) is None
-    one_line = one_line or not (_begins_line(text, member.start) or _LINE_BREAK.search(old))
+    one_line = isinstance(was, dict | list) and len(was) > 0 and LINE_BREAK.search(old) is None
+    one_line = one_line or not (_begins_line(text, member.start) or LINE_BREAK.search(old))
     indent = _indent(text, member.start)
     new = style.render(value, None if one_line else indent)
     return text[:start] + _comments_in(old, style.newline + indent) + new + text[end:]
@@ -179,7 +189,7 @@ def _insert(text: str, style: _Style, node: Node, new: dict[str, Any], spacious:
 def _insert_first(text: str, style: _Style, node: Node, new: dict[str, Any], spacious: bool) -> str:
     inside = node.start + 1
     place = _end(_COMMENTS, text, inside)
-    if not spacious and _LINE_BREAK.search(text, inside, node.end) is None:
+    if not spacious and LINE_BREAK.search(text, inside, node.end) is None:
         space = " " if place > inside else ""
         piece = f",{'' if style.tight else ' '}".join(style.member(*each, None) for each in new.items())
         return text[:place] + space + piece + text[node.end - 1 :]
@@ -187,44 +197,6 @@ def _insert_first(text: str, style: _Style, node: Node, new: dict[str, Any], spa
     indent = outer + style.unit
     piece = ",".join(style.newline + indent + style.member(*each, indent) for each in new.items())
     return text[:place] + piece + style.newline + outer + text[node.end - 1 :]
-
-
-def _remove(text: str, node: Node, member: Member) -> str:
-    """Take out a member with one comma, and its line if nothing else stands there; comments stay."""
-    members = node.members or ()
-    start, end = member.start, member.value.end
-    before = members[members.index(member) - 1].comma if member is not members[0] else None
-    comma = before if member.comma is None else member.comma
-    if len(members) == 1:
-        behind = end if comma is None else comma + 1
-        around = text[node.start + 1 : start] + text[end : behind - 1] + text[behind : node.end - 1]
-        if not around.strip():
-            return text[: node.start + 1] + text[node.end - 1 :]
-    if comma is None:
-        return _cut(text, *_with_space(text, start, end))
-    if before is not None and member is members[-1] and not text[before + 1 : start].strip():
-        return _cut(text, before, end)
-    if comma >= end and not text[end:comma].strip():
-        return _cut(text, *_with_space(text, start, comma + 1))
-    first, second = sorted([(comma, comma + 1), _with_space(text, start, end)])
-    return _cut(_cut(text, *second), *first)
-
-
-def _with_space(text: str, start: int, end: int) -> tuple[int, int]:
-    """The span with the space that would be left over without it: that of its line, or up to what follows."""
-    before, after = start, end
-    while text[before - 1] in _SPACE:
-        before -= 1
-    while text[after] in _SPACE:
-        after += 1
-    found = _LINE_BREAK.match(text, after)
-    if found is None:
-        return start, after
-    return (before, found.end()) if text[before - 1] in "\r\n" else (before, after)
-
-
-def _cut(text: str, start: int, end: int) -> str:
-    return text[:start] + text[end:]
 
 
 def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
@@ -239,8 +211,8 @@ def _line_start(text: str, offset: int) -> int:
 def _indent(text: str, offset: int) -> str:
     """The space at the beginning of the line."""
     line = text[_line_start(text, offset) : offset]
-    return line[: len(line) - len(line.lstrip(_SPACE))]
+    return line[: len(line) - len(line.lstrip(SPACE))]
 
 
 def _begins_line(text: str, offset: int) -> bool:
-    return not text[_line_start(text, offset) : offset].strip(_SPACE)
+    return not text[_line_start(text, offset) : offset].strip(SPACE)

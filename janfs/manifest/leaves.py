@@ -55,20 +55,26 @@ def find(document: Any, pointer: Pointer) -> Any:
 
 def applied(document: dict[str, Any], changes: Changes) -> dict[str, Any]:
     """Another document, with these changes; what is on the way to a new value and no object becomes one."""
+    ours: dict[int, Any] = {}
     for pointer, value in changes.items():
-        document = _applied(document, pointer, value)
+        document = _applied(document, pointer, value, ours)
     return document
 
 
-def _applied(document: Any, pointer: Pointer, value: Any) -> Any:
-    here = dict(document) if isinstance(document, dict) else {}
+def _applied(document: Any, pointer: Pointer, value: Any, ours: dict[int, Any]) -> Any:
+    """A copy with the change; `ours`, by their identity, are copies already, and not made anew for each."""
+    if id(document) in ours:
+        here = document
+    else:
+        here = dict(document) if isinstance(document, dict) else {}
+        ours[id(here)] = here
     key, rest = pointer[0], pointer[1:]
     if value is not REMOVED:
-        here[key] = _applied(here.get(key), rest, value) if rest else value
+        here[key] = _applied(here.get(key), rest, value, ours) if rest else value
     elif key in here and not rest:
         del here[key]
     elif isinstance(here.get(key), dict):
-        here[key] = _applied(here[key], rest, value)
+        here[key] = _applied(here[key], rest, value, ours)
     return here
 
 

@@ -104,6 +104,17 @@ class TestAnyFile:
                 node = member.value
             assert gone == len(comments(text[member.start : node.end])), f"{before!r}\n{after!r}"
 
+    @given(document=DOCUMENTS, seed=st.integers(0, 2**32), pick=st.integers(0, 2**8))
+    def test_taking_out_many_at_once_is_taking_them_out_one_after_another(
+        self, document: dict[str, Any], seed: int, pick: int
+    ) -> None:
+        before = people_s_text(document, seed).encode()
+        gone = [key for number, key in enumerate(document) if pick >> number & 1]
+        one_by_one = before
+        for key in reversed(gone):
+            one_by_one = edit(one_by_one, {(key,): REMOVED})
+        assert edit(before, {(key,): REMOVED for key in gone}) == one_by_one
+
     @given(document=DOCUMENTS, seed=st.integers(0, 2**32))
     def test_what_is_so_already_changes_no_byte(self, document: dict[str, Any], seed: int) -> None:
         before = people_s_text(document, seed).encode()
@@ -212,13 +223,21 @@ def test_thousands_of_members_are_put_in_in_time(below: Pointer) -> None:
     assert edit(encode(document), changes) == encode(applied(document, changes))
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kept", [20_000, 2])
+def test_thousands_of_members_are_taken_out_in_time(kept: int) -> None:
+    document: dict[str, Any] = {"name": "x", "metadata": {f"key {n}": n for n in range(20_000)}}
+    changes = {("metadata", f"key {n}"): REMOVED for n in range(20_000) if n % kept}
+    assert edit(encode(document), changes) == encode(applied(document, changes))
+
+
 class TestRefusals:
     def test_what_would_take_too_long_is_not_begun(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("janfs.manifest.edit.MAX_READ", 100_000)
-        document = {f"key {number}": number for number in range(500)}
+        document = {f"key {number}": {"a": number, "b": number} for number in range(500)}
         with pytest.raises(ManifestError, match="take too long"):
-            edit(encode(document), {(key,): REMOVED for key in document})
-        few = {(key,): REMOVED for key in list(document)[:9]}
+            edit(encode(document), {(key, "a"): REMOVED for key in document})
+        few = {(key, "a"): REMOVED for key in list(document)[:3]}
         assert json.loads(edit(encode(document), few)) == applied(document, few)
 
     @pytest.mark.parametrize("text", ["[]", "1", "", '{"a": }'])
