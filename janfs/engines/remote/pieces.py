@@ -1,6 +1,7 @@
 """What an engine elsewhere sends, read piece by piece and written anew as ours. Pure."""
 
 import codecs
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from janfs.errors import UpstreamError
 
 MOST_BYTES = 64 * 1024 * 1024  # of an answer that is not streamed, or of one message of a stream
 DONE = b"[DONE]"  # the last message of a stream
+_NO_COUNT = 2**53  # what JSON's readers cannot tell from its neighbours, and no model has tokens of
 _ANSWERED = frozenset({"content", "reasoning_content", "reasoning", "refusal", "tool_calls", "audio"})
 
 
@@ -130,7 +132,8 @@ def _texts(said: Any) -> Iterator[Any]:
     yield error.get("message") if isinstance(error, dict) else error
     yield said.get("message")
     detail = said.get("detail")
-    yield detail if isinstance(detail, str) or detail is None else msgspec.json.encode(detail).decode()
+    with contextlib.suppress(RecursionError):  # as of `too_deep`
+        yield detail if isinstance(detail, str) or detail is None else msgspec.json.encode(detail).decode()
 
 
 def _tells(choice: dict[str, Any]) -> bool:
@@ -165,4 +168,4 @@ def _detail(details: Any, name: str, of: int) -> int:
 
 def count_of(said: Any) -> int:
     """A number of tokens as a server says it; 0 for whatever is none."""
-    return said if isinstance(said, int) and not isinstance(said, bool) and said > 0 else 0
+    return said if isinstance(said, int) and not isinstance(said, bool) and 0 < said < _NO_COUNT else 0

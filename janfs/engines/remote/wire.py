@@ -132,7 +132,7 @@ class Wire:
                 await answer.aclose()
         except httpx.ReadTimeout as error:
             raise named(upstream, key, _silent(engine.read_timeout)) from error
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError) as error:  # no host is called so
             raise named(upstream, key, _broken(error)) from error
         except UpstreamError as error:
             raise named(upstream, key, error) from error
@@ -152,7 +152,8 @@ def _client() -> httpx.AsyncClient:
 
 
 def _broken(error: Exception) -> UpstreamError:
-    unconnected = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.InvalidURL)
+    refused = httpx.ConnectError | httpx.ConnectTimeout | httpx.InvalidURL | UnicodeError
+    unconnected = isinstance(error, refused)
     what = "there is no connection" if unconnected else "the connection broke"
     words = f"{what} ({str(error) or type(error).__name__})"
     return UpstreamError(words, kind="upstream_unreachable", elsewhere=True, broken=True)

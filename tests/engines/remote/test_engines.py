@@ -422,6 +422,24 @@ def test_one_that_lists_its_models_for_any_key_but_answers_with_none_is_down_unt
     asyncio.run(run())
 
 
+def test_a_host_that_cannot_be_one_is_told() -> None:
+    """Python finds that out late: some names only as they are written into a request."""
+
+    async def run() -> None:
+        with theirs() as one:
+            one.usual = Reply(302, {}, headers={"Location": "http://xn--/v1"})
+            for model in (model_of(Theirs("http://xn--")), model_of(one)):
+                async with engines() as remotes:
+                    with pytest.raises(UpstreamError, match="no connection"):
+                        await collect(remotes, model)
+                    assert remotes.health(model.engine)[0].state == "down"
+            async with engines() as remotes:
+                with pytest.raises(UpstreamError, match="no connection"):
+                    await remotes.check(model_of(Theirs("http://xn--")))
+
+    asyncio.run(run())
+
+
 def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         with theirs() as one:

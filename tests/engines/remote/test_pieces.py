@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -148,6 +149,12 @@ def test_the_usage_is_counted_and_told_to_who_asked() -> None:
         assert (piece.data is not None) is usage
 
 
+@pytest.mark.parametrize("count", ["1" + "0" * 400, "true", "-1", "1.5", '"7"'])
+def test_a_count_that_cannot_be_one_is_none(count: str) -> None:
+    said = b'{"choices": [], "usage": {"prompt_tokens": %b, "completion_tokens": 2}}' % count.encode()
+    assert Rewriter("m", "f", usage=True).piece(said).usage == Usage(0, 2)
+
+
 def test_no_part_of_a_count_is_more_than_all() -> None:
     details = {
         "prompt_tokens_details": {"cached_tokens": 9},
@@ -169,6 +176,21 @@ def test_no_part_of_a_count_is_more_than_all() -> None:
 )
 def test_an_error_is_understood_in_every_shape(said: dict[str, Any]) -> None:
     assert message_of(said) == "No."
+
+
+def from_below(frames: int, said: Any) -> str | None:
+    """Its message, read with less of the stack left than there was for the decoder."""
+    return message_of(said) if frames == 0 else from_below(frames - 1, said)
+
+
+def test_an_error_that_is_nested_as_deeply_as_can_just_be_read_is_no_trouble() -> None:
+    for levels in range(900, 1100):
+        deep = b"[" * levels + b"]" * levels
+        try:
+            said = msgspec.json.decode(b'{"detail": %b}' % deep)
+        except RecursionError:
+            return
+        assert from_below(5, said) in (None, deep.decode())
 
 
 @given(ANYTHING)
