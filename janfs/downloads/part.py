@@ -62,10 +62,12 @@ class Part:
             remote.size,
             remote.validator,
         )
-        self.pieces = list(known.pieces) if known is not None and fits and same else [0] * count
+        self.pieces = list(known.pieces) if known is not None and fits and same else [0]
         if self.done == 0:
             self.data.unlink(missing_ok=True)
-        self._check_room()
+        self._check_room()  # before anything here is as large as a server says that its file is
+        if self.done == 0:
+            self.pieces = [0] * count
         self.announce()
         self._descriptor = os.open(self.data, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 

@@ -181,7 +181,7 @@ def _total(content_range: str | None) -> int | None:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 30 else None
 
 
 def _words(error: Exception) -> str:

@@ -279,6 +279,20 @@ def test_a_disk_without_room_is_told_before_anything_comes(
     assert "m.gguf" not in there(root)
 
 
+def test_a_size_that_no_disk_has_is_told_and_not_believed(root: Path) -> None:
+    """A list of its pieces alone would take more memory than there is."""
+    with web() as site, pytest.raises(DownloadError, match="Make room"):
+        get(root, site.put("m.gguf", CONTENT, headers={"Content-Range": f"bytes 0-0/{10**26}"}))
+    assert "m.gguf" not in there(root)
+
+
+def test_a_size_that_is_no_number_is_not_known(root: Path) -> None:
+    with web() as site:
+        told = "9" * 5000
+        get(root, site.put("m.gguf", CONTENT, headers={"Content-Range": f"bytes 0-0/{told}"}))
+    assert (root / FOLDER / "m.gguf").read_bytes() == CONTENT
+
+
 def test_a_disk_that_is_full_even_for_the_note_is_told_and_the_part_let_go(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
