@@ -57,6 +57,7 @@ def test_the_list_of_a_moment_has_the_models_of_then(edited: Service) -> None:
         ("/v1/models/tiny/diff?from=soon", 400, "yesterday 14:00"),
         ("/v1/models/nope/blame", 404, "does not exist"),
         ("/v1/why?subject=nope", 404, "knows nothing of"),
+        ("/v1/why?subject=" + "a/" * 1500, 404, "knows nothing of"),
         ("/v1/why", 400, "subject"),
     ],
 )
