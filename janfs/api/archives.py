@@ -78,10 +78,22 @@ def earlier_history(context: Context, model_id: FromPath[str]) -> EarlierHistory
 async def import_archive(context: Context, actor: Actor, body: RawBody) -> ImportedModel:
     """Take in an archive that lies on this machine."""
     path = Path(decode_body(body, ImportRequest).path)
-    if not path.is_absolute() or not paths.is_archive(path.name) or not path.is_file():
+    if (
+        not path.is_absolute()
+        or not paths.is_archive(path.name)
+        or not await asyncio.to_thread(_is_file, path)
+    ):
         raise InvalidInput(f"{path} is no {paths.ARCHIVE_SUFFIX} file on this machine.", param="path")
     found = await asyncio.to_thread(context.archives.take, path, None, actor)
     return ImportedModel(found.id, found.new)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; not where we may not look, nor where the name is longer than any."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 async def _pieces(context: ApiContext, actor: str, packed: Packed, uid: str) -> AsyncGenerator[bytes]:

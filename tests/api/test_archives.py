@@ -144,7 +144,14 @@ def test_a_half_copied_archive_is_taken_in_once_it_is_whole(service: Service, ot
     assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(archive).digest(), "the drop is gone"
 
 
-@pytest.mark.parametrize("path", ["relative.janfs.tar", "/none.janfs.tar", "/etc/passwd", ""])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("relative.janfs.tar", "/none.janfs.tar", "/etc/passwd", "", "/nul\0.janfs.tar"),
+        *(f"/{'x' * 300}.janfs.tar", f"/{'x/' * 3000}x.janfs.tar"),
+    ],
+    ids=str.__len__,
+)
 def test_what_is_no_archive_here_is_refused(service: Service, path: str) -> None:
     answer = service.client.post("/v1/import", json={"path": path})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "path")
