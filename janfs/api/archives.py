@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from janfs.api.actor import Actor
 from janfs.api.context import ApiContext, Context
-from janfs.api.errors import decode_body
+from janfs.api.errors import decode_body, refuse_fields
 from janfs.archive.export import Packed, earlier_histories
 from janfs.catalogue.catalogue import find_model
 from janfs.errors import InvalidInput, ModelNotFound
@@ -54,8 +54,9 @@ class ImportedModel(Struct, frozen=True):
 
 
 @post("/v1/models/{model_id:str}/export", status_code=200)
-async def export_model(context: Context, actor: Actor, model_id: FromPath[str]) -> Stream:
+async def export_model(context: Context, actor: Actor, model_id: FromPath[str], body: RawBody) -> Stream:
     """The model's folder with its history, as one archive."""
+    refuse_fields(body)
     catalogue = context.pipeline.snapshot.catalogue
     model = find_model(catalogue, model_id)
     if model is None:

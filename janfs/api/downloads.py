@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from janfs.api.actor import Actor
 from janfs.api.context import ApiContext, Context
-from janfs.api.errors import HttpRefusal, decode_body
+from janfs.api.errors import HttpRefusal, decode_body, refuse_fields
 from janfs.catalogue.catalogue import find_model
 from janfs.errors import ModelNotFound
 
@@ -38,8 +38,11 @@ class PullRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @post("/v1/models/{model_id:str}/download", status_code=200)
-async def start_download(context: Context, actor: Actor, model_id: FromPath[str]) -> DownloadState:
+async def start_download(
+    context: Context, actor: Actor, model_id: FromPath[str], body: RawBody
+) -> DownloadState:
     """Fetch what a model lacks, from the addresses in its model.json. Returns once it has begun."""
+    refuse_fields(body)
     found = await asyncio.to_thread(context.downloads.start, model_id, actor)
     return _state(context, found)
 

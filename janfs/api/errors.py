@@ -147,6 +147,17 @@ def decode_body(body: bytes, type_: type[T]) -> T:
         raise errors.InvalidInput("The body is nested too deeply.") from error
 
 
+class _Nothing(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a request that says all in its address."""
+
+
+def refuse_fields(body: bytes) -> None:
+    """Of a request that has no body, or an empty one. Raises `UnsupportedParameter` for a field of it."""
+    type_: Any = _Nothing | None
+    if body.strip():
+        decode_body(body, type_)
+
+
 def convert(value: Any, type_: type[T], place: str) -> T:
     """What stands at a `place` of a body in its type. Raises `InvalidInput` that names what is wrong."""
     try:

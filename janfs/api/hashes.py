@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from janfs.api.actor import Actor
 from janfs.api.context import ApiContext, Context
-from janfs.api.errors import decode_body
+from janfs.api.errors import decode_body, refuse_fields
 from janfs.catalogue.catalogue import Catalogue, find_model, present_models
 from janfs.catalogue.entries import Model
 from janfs.errors import ModelNotFound
@@ -49,8 +49,9 @@ class Deduped(Struct, frozen=True):
 
 
 @post("/v1/models/{model_id:str}/verify", status_code=200)
-async def verify_model(context: Context, model_id: FromPath[str]) -> Verification:
+async def verify_model(context: Context, model_id: FromPath[str], body: RawBody) -> Verification:
     """Read a model's files from end to end, and compare them with what they held before."""
+    refuse_fields(body)
     catalogue = context.pipeline.snapshot.catalogue
     model = _find(catalogue, model_id)
     fs = RealFileSystem(context.settings.root)

@@ -135,3 +135,14 @@ def test_a_model_that_is_not_ready_is_not_started(with_model: Service) -> None:
     answer = with_model.client.put("/v1/models/tiny-one/start")
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "model_not_ready")
     assert "missing" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("deed", ["download", "verify", "export"])
+def test_what_is_asked_by_an_address_alone_takes_no_fields(service: Service, deed: str) -> None:
+    service.drop("tiny.gguf")
+    path = f"/v1/models/tiny/{deed}"
+    answer = service.client.post(path, json={"path": "/x"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "path")
+    assert answer.json()["error"]["code"] == "unsupported_parameter"
+    same = [service.client.post(path, **how).status_code for how in ({}, {"json": {}}, {"json": None})]
+    assert len(set(same)) == 1
