@@ -107,8 +107,9 @@ class Case:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether something could not go where it should."""
-        return any(file.stuck is not None for file in self.ours.catalogue.files.values())
+        """Whether something could not go where it should, or be written; it is tried again, if rarely."""
+        catalogue = self.ours.catalogue
+        return any(each.stuck for each in (*catalogue.files.values(), *catalogue.models.values()))
 
     def end_state(self) -> EndState:
         """What lies together, and what is made of it; names that we chose are left out, for two models may
