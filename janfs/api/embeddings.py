@@ -8,11 +8,9 @@ from litestar.params import RawBody
 from litestar.types import ASGIApp
 from msgspec import Meta, Struct
 
-from janfs.api.body import ClientGone
 from janfs.api.context import Context
 from janfs.api.errors import decode_body
-from janfs.api.json_answer import json_answer
-from janfs.api.leaving import nobody_listens, unless_gone
+from janfs.api.leaving import answer_unless_gone
 from janfs.api.prompts import Given, is_one, prompts_of
 from janfs.api.relay import relay, remote_of
 from janfs.api.vectors import InputUsage, Vector, embedded, normalised, numbers_of, shortened, usage_of
@@ -63,19 +61,20 @@ async def create_embeddings(request: Request[Any, Any, Any], context: Context, b
     asked = decode_body(body, EmbeddingsRequest)
     inputs = tuple(prompts_of(asked.input, "input", MAX_INPUTS))
     model_id = resolve(context.pipeline.snapshot, context.settings.root, asked.model).spec.model_id
-    try:
-        found = await unless_gone(request, embedded(context, model_id, inputs))
-    except ClientGone:
-        return nobody_listens()
-    except InvalidInput as error:
-        if error.param == "input[0]" and is_one(asked.input):
-            error.param = "input"
-        raise
-    norm = 2 if asked.embd_normalize is None else asked.embd_normalize
-    vectors = [normalised(shortened(numbers_of(each), asked.dimensions), norm) for each in found]
-    data = [EmbeddingView(number, _written(vector, asked)) for number, vector in enumerate(vectors)]
-    answer = EmbeddingList(data, model_id, usage_of(found))
-    return json_answer(answer)
+
+    async def made() -> EmbeddingList:
+        try:
+            found = await embedded(context, model_id, inputs)
+        except InvalidInput as error:
+            if error.param == "input[0]" and is_one(asked.input):
+                error.param = "input"
+            raise
+        norm = 2 if asked.embd_normalize is None else asked.embd_normalize
+        vectors = [normalised(shortened(numbers_of(each), asked.dimensions), norm) for each in found]
+        data = [EmbeddingView(number, _written(vector, asked)) for number, vector in enumerate(vectors)]
+        return EmbeddingList(data, model_id, usage_of(found))
+
+    return await answer_unless_gone(request, made())
 
 
 def _written(vector: Vector, asked: EmbeddingsRequest) -> list[float] | str:
