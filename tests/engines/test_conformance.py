@@ -21,6 +21,7 @@ from janfs.engines.protocol import (
     PairPrompt,
     PlainText,
     Prompt,
+    Reply,
     RunSpec,
     SamplingParams,
     TextDelta,
@@ -58,6 +59,20 @@ def opened(request: pytest.FixtureRequest) -> Opener:
             await engine.close(0, "the test is over")
 
     return open_
+
+
+@pytest.fixture
+def time_to_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take some until a process that was closed has ended."""
+    monkeypatch.setattr(process, "_EXIT_SECONDS", PATIENCE)
+
+
+@asynccontextmanager
+async def writing(engine: Engine, name: str = "r", tokens: int = LONG) -> AsyncIterator[AsyncIterator[Reply]]:
+    """An answer that has begun: what comes after its first reply."""
+    async with aclosing(engine.generate(request_for(name, tokens))) as replies:
+        await anext(replies)
+        yield replies
 
 
 def crash(engine: Engine) -> None:
@@ -137,8 +152,8 @@ def test_eight_at_once_are_all_answered(opened: Opener) -> None:
 def test_requests_of_one_name_are_not_mixed_up(opened: Opener) -> None:
     async def scenario() -> None:
         async with opened() as engine:
-            async with aclosing(engine.generate(request_for("r", LONG))) as replies:
-                await anext(replies)
+            async with writing(engine):
+                pass
             ends = await asyncio.gather(*(ask(engine, "r", tokens) for tokens in (2, 5)))
             assert [end.usage.completion_tokens for end in ends] == [2, 5]
 
@@ -149,8 +164,8 @@ def test_closing_the_iterator_frees_what_the_request_held(opened: Opener) -> Non
     async def scenario() -> None:
         async with opened(context=4 * ENDLESS) as engine:
             for number in range(6):  # more than there are sequences
-                async with aclosing(engine.generate(request_for(f"r{number}", ENDLESS))) as replies:
-                    await anext(replies)
+                async with writing(engine, f"r{number}", ENDLESS):
+                    pass
             async with asyncio.timeout(PATIENCE):
                 await ask(engine, "last")
 
@@ -160,8 +175,7 @@ def test_closing_the_iterator_frees_what_the_request_held(opened: Opener) -> Non
 def test_a_crash_fails_the_running_requests_and_says_how_the_process_ended(opened: Opener) -> None:
     async def scenario() -> None:
         async with opened() as engine:
-            async with aclosing(engine.generate(request_for("r", LONG))) as replies:
-                await anext(replies)
+            async with writing(engine) as replies:
                 crash(engine)
                 with pytest.raises(WorkerCrashed, match="SIGKILL"):
                     async for _ in replies:
@@ -173,15 +187,11 @@ def test_a_crash_fails_the_running_requests_and_says_how_the_process_ended(opene
     asyncio.run(scenario())
 
 
-def test_close_lets_requests_finish_in_time_and_cuts_off_the_rest(
-    opened: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process, "_EXIT_SECONDS", PATIENCE)  # a busy machine may take some
-
+@pytest.mark.usefixtures("time_to_exit")
+def test_close_lets_requests_finish_in_time_and_cuts_off_the_rest(opened: Opener) -> None:
     async def scenario() -> None:
         async with opened() as engine:
-            async with aclosing(engine.generate(request_for("r", LONG))) as replies:
-                await anext(replies)
+            async with writing(engine) as replies:
                 closing = asyncio.create_task(engine.close(0.05, "enough"))
                 with pytest.raises(EngineError, match="enough"):
                     async for _ in replies:
@@ -192,15 +202,11 @@ def test_close_lets_requests_finish_in_time_and_cuts_off_the_rest(
     asyncio.run(scenario())
 
 
-def test_closed_once_more_with_less_time_it_ends_sooner(
-    opened: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process, "_EXIT_SECONDS", PATIENCE)  # a busy machine may take some
-
+@pytest.mark.usefixtures("time_to_exit")
+def test_closed_once_more_with_less_time_it_ends_sooner(opened: Opener) -> None:
     async def scenario() -> None:
         async with opened() as engine:
-            async with aclosing(engine.generate(request_for("r", LONG))) as replies:
-                await anext(replies)
+            async with writing(engine) as replies:
                 closing = asyncio.create_task(engine.close(10 * PATIENCE, "slowly"))
                 await asyncio.sleep(0)
                 hurrying = asyncio.create_task(engine.close(0, "quickly"))
