@@ -38,6 +38,13 @@ class Moved(Struct, frozen=True):
     link: str | None = None
 
 
+class _Left(Struct, frozen=True):
+    """What is left of a move: the file as it is at its old place, which may have its new name too."""
+
+    here: Stat
+    twin: Stat | None = None
+
+
 def move(fs: FileSystem, plan: Plan, failed: FolderError | None = None) -> Moved:
     """Carry out a planned move; nothing is ever overwritten.
 
@@ -81,13 +88,13 @@ def write(fs: FileSystem, plan: Plan, content: bytes, failed: FolderError | None
         raise FolderError(explain_write(error, plan.target)) from error
 
 
-def _moved(fs: FileSystem, source: str, plan: Plan) -> Moved | Stat:
-    """The move, where it is done; else what is to be moved. Raises `FolderError` where it cannot be."""
+def _moved(fs: FileSystem, source: str, plan: Plan) -> Moved | _Left:
+    """The move, where it is done; else what is left of it. Raises `FolderError` where it cannot be done."""
     stay_inside(fs, source, plan.target)
     here, there = fs.stat(source), fs.stat(plan.target)
     if there is not None and _is_done(here, there, source, plan):
         if here is not None:  # linked to its new place, and not yet unlinked from the old
-            fs.unlink(source)
+            return _Left(here, there)
         _sync(fs, source, plan.target)
         return Moved(there.stamp if plan.stamp is not None else None, there.link)
     if there is not None:
@@ -96,14 +103,18 @@ def _moved(fs: FileSystem, source: str, plan: Plan) -> Moved | Stat:
         raise FolderError(f"{source} is gone.")
     if plan.stamp is not None and here.stamp != plan.stamp:
         raise FolderError(f"{source} changed after its move was planned.")
-    return here
+    return _Left(here)
 
 
-def _move(fs: FileSystem, source: str, here: Stat, plan: Plan) -> Moved:
+def _move(fs: FileSystem, source: str, left: _Left, plan: Plan) -> Moved:
+    if left.twin is not None:
+        fs.unlink(source)
+        _sync(fs, source, plan.target)
+        return Moved(left.twin.stamp, left.twin.link)
     made: list[str] = []
     try:
         make_parents(fs, plan.target, made)
-        _rename(fs, source, here.link, plan.target)
+        _rename(fs, source, left.here.link, plan.target)
     except OSError:
         clean_up(fs.remove_folder, *reversed(made))
         raise

@@ -20,6 +20,9 @@ class Scenario:
         match kind:
             case "move":
                 self.hands.put(SOURCE, CONTENT)
+            case "move a second name":
+                self.hands.put(SOURCE, CONTENT)
+                self.hands.hard_link(SOURCE, TARGET)
             case "move a link":
                 self.hands.put("blobs/1", CONTENT)
                 self.hands.symlink(SOURCE, "../blobs/1")
@@ -58,7 +61,7 @@ class Scenario:
         return found
 
 
-KINDS = ["move", "move a link", "delete", "write", "replace", "share"]
+KINDS = ["move", "move a second name", "move a link", "delete", "write", "replace", "share"]
 
 
 def calls(kind: str, make: Make) -> list[str]:
@@ -141,6 +144,21 @@ def test_an_error_at_any_call_is_told_and_undone(make: Make, kind: str, code: in
         assert after in (before, done.tree()), f"half done after {code} at call {number}, {name}"
         failed.run()
         assert failed.tree() == done.tree(), f"cannot be tried again after {number}, {name}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_could_not_be_looked_at_has_not_been_changed(make: Make, kind: str, when: str) -> None:
+    """So that a first try that says so was none: see `_settled`."""
+    before = Scenario(kind, make).tree()
+    for number, name in enumerate(calls(kind, make)):
+        failed = Scenario(kind, make)
+        try:
+            failed.run(Faults({number: Fault(errno.EIO, when)}))  # type: ignore[arg-type]
+        except Unseen:
+            assert failed.tree() == before, f"changed, and not seen, at {number}, {name}"
+        except FolderError:
+            continue
 
 
 @pytest.mark.parametrize("kind", KINDS)
