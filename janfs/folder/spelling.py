@@ -57,14 +57,18 @@ def folds_names(fs: FileSystem, folder: str, there: Mapping[str, Stat]) -> bool:
         return False
 
 
-def as_spelled(fs: FileSystem, path: str) -> str:
-    """A path below `models/` as the disk spells it; unchanged when it is not there or cannot be seen."""
+def as_spelled(fs: FileSystem, path: str) -> str | None:
+    """A path below `models/` as the disk spells it, unchanged when it is not there; None if none can see."""
     if path == paths.MODELS or not paths.is_inside(path, paths.MODELS):
         return path
     folder, name = as_spelled(fs, paths.parent(path)), paths.name(path)
+    if folder is None:
+        return None
     try:
         there = fs.list(folder)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return path
+    except OSError:
+        return None
     alike = [each for each in there if paths.folded(each) == paths.folded(name)]
     return path if not alike else paths.join(folder, name if name in there else alike[0])

@@ -112,8 +112,7 @@ class Observer:
         for hint in hints:
             if hint in self._waiting:  # it was closed, perhaps, which its times do not show
                 self._waiting[hint].due = self._clock.monotonic()
-        all_of_it = {"": None} if "" in hints else hints  # in the disk's spelling, not a hint's
-        places = [place for hint in all_of_it for place in places_of(hint)]
+        places = [place for hint in ([""] if "" in hints else hints) for place in places_of(hint)]
         done: set[str] = set()
         while places:
             place = places.pop()
@@ -121,6 +120,8 @@ class Observer:
                 continue
             done.add(place)
             spelled = spelling.as_spelled(self._fs, place) if self._folds else place
+            if spelled is None:
+                continue  # it would be recorded, and moved, by the hint's own name
             if spelled != place:
                 places.append(spelled)
             self._note_name(place, spelled)

@@ -111,8 +111,9 @@ def _moved(fs: FakeFileSystem, move: e.MovePlanned, path: str) -> list[str]:
 
 def _as_found(fs: FakeFileSystem, path: str) -> str:
     """A path as the disk spells its folder, which someone may have made before us in other letters."""
-    folder = paths.parent(path)
-    return paths.join(as_spelled(fs, folder), paths.name(path)) if fs.folds else path
+    folder = as_spelled(fs, paths.parent(path)) if fs.folds else paths.parent(path)
+    assert folder is not None, "a disk without weather shows all"
+    return paths.join(folder, paths.name(path))
 
 
 def _check_place(world: World, path: str, target: str, *, deleting: bool) -> None:

@@ -1,6 +1,8 @@
 """Disks that take several spellings for one name, and names that only differ so."""
 
-from collections.abc import Iterator
+import errno
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from janfs.catalogue.catalogue import present_models
 from janfs.folder import paths
 from janfs.pipeline.root import MARKER
+from tests.fakes.faults import HookedFileSystem, P, T
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.world import World, gguf
 from tests.simulation import contents
@@ -48,6 +51,27 @@ def test_a_new_model_gets_no_name_that_differs_in_case_only(world: World) -> Non
     assert "models/story" in world.catalogue.folders, "a name stays taken by what is gone"
     world.come_to_rest()
     check_at_rest(world)
+
+
+def test_a_file_keeps_its_name_though_the_disk_fails_when_it_is_told_of_by_another(tmp_path: Path) -> None:
+    failing: list[str] = []
+
+    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if name in failing:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return perform(*args, **kwargs)
+
+    world = World(tmp_path / "log.db", port=lambda fs: HookedFileSystem(fs, hook), folds=True)
+    world.fs.put("models/first.gguf", gguf("one"))  # the disk is known to fold by what lies there
+    world.tick()
+    world.fs.put("models/Alpha.GGUF", gguf("two"))
+    failing.append("list")
+    world.tick("models/alpha.gguf")
+    failing.clear()
+    world.come_to_rest()
+    assert world.fs.files("models/alpha").keys() == {"models/alpha/Alpha.GGUF", "models/alpha/model.json"}
+    check_at_rest(world)
+    world.stop()
 
 
 def test_what_a_folding_disk_takes_for_a_parts_name_keeps_it_out_until_it_is_gone(folding: World) -> None:
