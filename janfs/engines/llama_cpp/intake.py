@@ -1,5 +1,6 @@
 """What a worker is asked, made ready for the thread that computes: prompts become tokens."""
 
+import traceback
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -74,6 +75,9 @@ class Intake:
         try:
             tokens = opening(turn, self._weights, self._chat)
         except JanfsError:  # nobody has asked; who does ask will be told what the template says
+            return None
+        except Exception:  # noqa: BLE001  # nor may a defect here, or want of memory, cost those who have
+            traceback.print_exc()
             return None
         if len(tokens) >= self._writing.n_ctx:
             return None

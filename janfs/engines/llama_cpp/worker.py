@@ -214,7 +214,9 @@ class Worker:
                     if item.chat is not None:
                         self._turns.begin(item.id, item.chat)
         except JanfsError as error:
-            self._channel.send([wire.failure(item.id, error)])
+            if item.id not in self._ahead:
+                self._channel.send([wire.failure(item.id, error)])
+            self._ahead.discard(item.id)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -8,14 +8,19 @@ from typing import Any
 import pytest
 
 from janfs.engines.llama_cpp import wire
+from janfs.engines.llama_cpp.ahead import Turn
 from janfs.engines.llama_cpp.aside import Aside
 from janfs.engines.llama_cpp.channel import Channel
 from janfs.engines.llama_cpp.chat import ChatFormat
+from janfs.engines.llama_cpp.intake import Writing
 from janfs.engines.llama_cpp.loading import Loaded
 from janfs.engines.llama_cpp.log import Log
 from janfs.engines.llama_cpp.native import NativeModel
+from janfs.engines.llama_cpp.prompt import Prepared
 from janfs.engines.llama_cpp.worker import Worker
 from janfs.engines.protocol import (
+    ChatMessage,
+    ChatPrompt,
     EngineInfo,
     EngineSettings,
     GenerateRequest,
@@ -23,7 +28,7 @@ from janfs.engines.protocol import (
     SamplingParams,
     TextPrompt,
 )
-from janfs.errors import InvalidInput
+from janfs.errors import EngineError, InvalidInput
 from tests.engines.llama_cpp.native_models import load
 
 INFO = EngineInfo(
@@ -76,6 +81,41 @@ def test_a_defect_in_preparing_costs_the_request_that_met_it_and_no_other(
     assert "IndexError: tuple index out of range" in failure.detail
     worker._prepare(wire.Tokenize("b", PlainText("a")))
     assert [type(event) for event in heard(channel)] == [wire.Tokens]
+
+
+@pytest.mark.parametrize("defect", [IndexError("tuple index out of range"), MemoryError()])
+def test_a_defect_in_preparing_what_nobody_asked_for_costs_nobody_anything(
+    told: tuple[Worker, Channel], monkeypatch: pytest.MonkeyPatch, defect: Exception
+) -> None:
+    def broken(*_: object, **__: object) -> list[int]:
+        raise defect
+
+    worker, channel = told
+    turn = Turn(ChatPrompt((ChatMessage("user", "Hi"),)), "Hello.")
+    with monkeypatch.context() as patch:
+        patch.setattr(worker._intake._weights, "tokenize", broken)
+        worker._go_ahead(turn)
+    assert worker._computing.empty()
+    worker._prepare(wire.Tokenize("b", PlainText("a")))
+    assert [type(event) for event in heard(channel)] == [wire.Tokens], "something was heard of it"
+
+
+def test_what_cannot_be_begun_unasked_is_heard_by_nobody(
+    told: tuple[Worker, Channel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise EngineError("There is no room.")
+
+    worker, channel = told
+    item = Writing("a", SamplingParams(max_tokens=0), Prepared([1, 2]), (), caching=True)
+    monkeypatch.setattr(worker._scheduler, "lacking", lambda _: 2)
+    monkeypatch.setattr(worker._scheduler, "submit", refuse)
+    worker._ahead = {"unasked"}
+    worker._take(item._replace(id="unasked"))
+    worker._take(item._replace(id="asked"))
+    [failure] = heard(channel)
+    assert failure.id == "asked"
+    assert not worker._ahead
 
 
 def test_what_nobody_waits_for_any_more_is_not_prepared(
