@@ -81,6 +81,33 @@ class TestOtherApis:
             "tool_choice": {"type": "function", "function": {"name": "add"}},
         }  # fmt: skip
 
+    def test_calls_that_a_server_writes_in_turns_are_one_block_or_item_each(
+        self, service: Service, upstream: Theirs
+    ) -> None:
+        connect(service, upstream)
+        parts = ((0, '{"a":'), (1, '{"a":'), (0, " 1}"), (1, " 2}"))
+        begun = [{"index": each, "id": f"c{each}", "function": {"name": "add"}} for each in (0, 1)]
+        calls = [begun, *([{"index": each, "function": {"arguments": text}}] for each, text in parts)]
+        upstream.usual = Reply(
+            stream=[
+                *({"choices": [{"index": 0, "delta": {"tool_calls": each}}]} for each in calls),
+                chunk(finish="tool_calls"),
+            ]
+        )
+        with anthropic.Anthropic(base_url=service.url, api_key="none") as client:
+            asked: dict[str, Any] = {"model": "ours", "max_tokens": 9, "messages": HI, "tools": [TOOL]}
+            with client.messages.stream(**asked) as stream:
+                blocks = stream.get_final_message().content
+        assert [block.type == "tool_use" and block.input for block in blocks] == [{"a": 1}, {"a": 2}]
+        with (
+            openai.OpenAI(base_url=f"{service.url}/v1", api_key="none") as client,
+            client.responses.create(model="ours", input="Hi", stream=True) as events,
+        ):
+            *_, last = events
+        assert last.type == "response.completed"
+        items = [each.type == "function_call" and each.arguments for each in last.response.output]
+        assert items == ['{"a": 1}', '{"a": 2}']
+
     @pytest.mark.parametrize("streamed", [False, True])
     def test_openais_responses(self, service: Service, upstream: Theirs, streamed: bool) -> None:
         connect(service, upstream)

@@ -19,6 +19,7 @@ from janfs.engines.protocol import (
     Usage,
 )
 from janfs.engines.remote.asking import THOUGHTS
+from janfs.engines.remote.in_turn import InTurn, Part
 from janfs.engines.remote.pieces import Piece, too_deep
 
 _ENDS: dict[str, FinishReason] = {
@@ -93,12 +94,18 @@ def _text_part(text: str) -> list[dict[str, Any]]:
 
 
 async def replies(pieces: AsyncGenerator[Piece], stops: Sequence[str] = ()) -> AsyncGenerator[Reply]:
-    """The one answer of a stream, with its usage at the end; one of the `stops` may have ended it."""
-    reader = _Reader(stops)
+    """The one answer of a stream, with its usage at the end; one of the `stops` may have ended it.
+
+    The pieces of a call follow on each other.
+    """
+    reader, in_turn = _Reader(stops), InTurn()
     async with aclosing(pieces):
         async for piece in pieces:
-            for reply in reader.read(piece):
-                yield reply
+            for part in reader.read(piece):
+                for reply in in_turn.take(part):
+                    yield reply
+    for reply in in_turn.rest():
+        yield reply
     yield reader.end()
 
 
@@ -113,7 +120,7 @@ class _Reader:
         self._reason: FinishReason = "stop"
         self._stop_string: str | None = None
 
-    def read(self, piece: Piece) -> Iterator[Reply]:
+    def read(self, piece: Piece) -> Iterator[Part]:
         self._usage = piece.usage or self._usage
         choices = (piece.data or {}).get("choices")
         for choice in choices if isinstance(choices, list) else ():
@@ -133,7 +140,7 @@ class _Reader:
             reason = "tool_calls"
         return Finished(reason, self._usage, stop_string=stop_string)
 
-    def _told(self, delta: dict[str, Any]) -> Iterator[Reply]:
+    def _told(self, delta: dict[str, Any]) -> Iterator[Part]:
         thought = next((delta[name] for name in _THOUGHTS if delta.get(name)), None)
         if isinstance(thought, str):
             yield ReasoningDelta(thought)
@@ -169,7 +176,7 @@ def _written(arguments: Any) -> str:
         raise too_deep() from error
 
 
-def _said(content: Any) -> Iterator[Reply]:
+def _said(content: Any) -> Iterator[Part]:
     """Words; or parts of such and of thoughts, as Mistral's servers send them."""
     for part in content if isinstance(content, list) else ({"text": content},):
         match part:

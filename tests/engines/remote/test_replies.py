@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncGenerator
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from janfs.engines.protocol import (
     Tool,
     Usage,
 )
+from janfs.engines.remote.in_turn import InTurn
 from janfs.engines.remote.pieces import Piece, Rewriter
 from janfs.engines.remote.replies import chat_of, replies
 
@@ -92,6 +94,52 @@ def test_words_and_thoughts_may_come_in_parts() -> None:
     *told, _ = read(delta(content=[thought]), delta(content=parts), delta(content="."))
     thoughts = [ReasoningDelta("Hm"), ReasoningDelta("m.")]
     assert told == [*thoughts, *thoughts, TextDelta("Yes"), TextDelta(".")]
+
+
+def call(index: int, arguments: str, name: str | None = None) -> dict[str, Any]:
+    return {"index": index, "id": f"c{index}", "function": {"name": name, "arguments": arguments}}
+
+
+def test_calls_that_are_written_in_turns_are_told_one_after_another() -> None:
+    *told, _ = read(
+        delta(tool_calls=[call(0, "", "f"), call(1, "", "g")]),
+        delta(tool_calls=[call(0, '{"a": "\\"}')]),
+        delta(tool_calls=[call(1, '{"b":')]),
+        delta(content="And"),
+        delta(tool_calls=[call(0, '"}')]),
+        delta(tool_calls=[call(1, " 2}"), call(2, "{", "h")]),
+        delta(content=" so"),
+    )
+    assert told == [
+        CallDelta(0, "f", ""), CallDelta(0, None, '{"a": "\\"}'), CallDelta(0, None, '"}'),
+        CallDelta(1, "g", ""), CallDelta(1, None, '{"b":'), CallDelta(1, None, " 2}"),
+        TextDelta("And"), CallDelta(2, "h", "{"), TextDelta(" so"),
+    ]  # fmt: skip
+
+
+def test_a_call_with_its_arguments_whole_does_not_wait_for_the_end() -> None:
+    in_turn = InTurn()
+    parts = [
+        CallDelta(0, "f", "{}"),
+        CallDelta(1, "g", "{"),
+        CallDelta(0, None, "x"),
+        CallDelta(1, None, "}"),
+    ]
+    assert [list(in_turn.take(part)) for part in parts] == [[parts[0]], [parts[1]], [], [parts[3]]]
+    assert list(in_turn.rest()) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.text('{}"\\a', max_size=3)), max_size=12))
+def test_the_pieces_of_a_call_follow_on_each_other(pieces: list[tuple[int, str]]) -> None:
+    said = [delta(content=text) if number == 2 else delta(tool_calls=[call(number, text, "f")])
+            for number, text in pieces]  # fmt: skip
+    *told, _ = read(*said)
+    runs = [index for index, _ in groupby(part.index for part in told if isinstance(part, CallDelta))]
+    assert runs == sorted(set(runs))
+    kinds = [kind for kind, _ in groupby(getattr(part, "index", None) for part in told)]
+    assert len([kind for kind in kinds if kind is not None]) == len(runs), "words came between"
+    words = "".join(text for number, text in pieces if number == 2)
+    assert "".join(part.text for part in told if isinstance(part, TextDelta)) == words
 
 
 def test_calls_that_come_whole_or_without_numbers_are_told_apart() -> None:
