@@ -18,6 +18,7 @@ LONGEST_WAIT = 600.0  # seconds that a server is left alone at most because it a
 LONGEST_SHUT = 600.0  # seconds that a key is taken for a wrong one at most, since it was refused
 LOST_AFTER = 3  # looks at the only server; some are slow to answer while they compute
 _MOST_WORDS = 2000  # characters of an error that are passed on
+_MOST_OF_A_NAME = 200  # characters of its code, or of what it says is wrong in a request
 _MOST_WAITS = 100  # models of one server that are waited for
 
 
@@ -214,14 +215,17 @@ def named(upstream: Upstream, key: Key | None, error: UpstreamError) -> Upstream
     """The same error, saying whose it is, without the key in its words or a part of it where they are cut."""
     hidden = key.hidden if key is not None else str
     whose = f"The engine '{upstream.engine.id}' at {upstream.name}"
-    words = hidden(f"{whose}: {error.detail.rstrip('.')}.")
     return UpstreamError(
-        words if len(words) <= _MOST_WORDS else f"{words[:_MOST_WORDS]}…",
+        _bounded(hidden(f"{whose}: {error.detail.rstrip('.')}."), _MOST_WORDS),
         status=error.status,
-        kind=hidden(error.kind),
-        param=None if error.param is None else hidden(error.param),
+        kind=_bounded(hidden(error.kind), _MOST_OF_A_NAME),
+        param=None if error.param is None else _bounded(hidden(error.param), _MOST_OF_A_NAME),
         retry_after=error.retry_after,
         counts=error.counts,
         elsewhere=error.elsewhere,
         broken=error.broken,
     )
+
+
+def _bounded(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"

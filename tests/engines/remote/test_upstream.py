@@ -179,6 +179,14 @@ def test_a_key_is_hidden_however_it_is_spelled(spelled: Callable[[str], str]) ->
     assert re.fullmatch(r"""["'\\]*\*\*\*["'\\]* is bad, sk-a is not\.""", told), told
 
 
+def test_what_they_call_an_error_is_passed_on_within_bounds() -> None:
+    long = UpstreamError("No", kind="k" * 300 + "sk-1", param="p" * 197 + "sk-1", status=400)
+    error = named(servers(1)[0], Key("sk-1"), long)
+    assert (error.kind, error.param) == ("k" * 200 + "…", "p" * 197 + "***")
+    short = named(servers(1)[0], None, UpstreamError("No", kind="too_long", param="messages"))
+    assert (short.kind, short.param) == ("too_long", "messages")
+
+
 @given(st.integers(0, 2_100))
 def test_of_a_key_in_a_long_error_no_part_is_told(before: int) -> None:
     key = "sk-1234567890"
