@@ -120,7 +120,7 @@ class UpstreamError(EngineError):
 
     `status` is the HTTP status of our own answer, `kind` its code. Of a prompt that does not fit, `counts`
     are its tokens and those of the context. `elsewhere` says that another server may do better, `broken` that
-    the connection did not come about or broke.
+    the connection did not come about or broke, `of_model` that it may let us have other models.
     """
 
     code = "upstream_error"
@@ -136,6 +136,7 @@ class UpstreamError(EngineError):
         counts: tuple[int, int] | None = None,
         elsewhere: bool = False,
         broken: bool = False,
+        of_model: bool = False,
     ) -> None:
         super().__init__(detail, param=param, retry_after=retry_after)
         self.status = status
@@ -143,6 +144,7 @@ class UpstreamError(EngineError):
         self.counts = counts
         self.elsewhere = elsewhere
         self.broken = broken
+        self.of_model = of_model
 
 
 class Busy(JanfsError):

@@ -160,9 +160,12 @@ class RemoteEngines:
             _log.info("upstream-failed", engine=upstream.engine.id, server=upstream.name, status=error.status)
             if error.retry_after is not None:
                 upstream.wait(model.name, error.retry_after, time.monotonic())
-            if error.kind == "upstream_unauthorized":
+            shut = error.kind == "upstream_unauthorized" and not error.of_model
+            if error.of_model:
+                upstream.keeps(model.name)
+            if shut:
                 upstream.shuts_out()
-            if error.broken or error.kind == "upstream_unauthorized":
+            if error.broken or shut:
                 upstream.is_down(error.detail)
                 self._watch.over(upstream)
             refused = {each for each in optional - upstream.refused if each in error.detail}

@@ -55,6 +55,7 @@ class Upstream:
         self.key: Key | None = None  # that it was asked with last
         self._shut_out: Key | None = None  # the one that it refused an answer
         self._shut_until = 0.0  # in seconds of the monotonic clock
+        self._kept: dict[str, tuple[Key | None, float]] = {}  # models: the key, and until when it holds
         self._reason: str | None = None
         self._since: float | None = None
         self._waits: dict[str, float] = {}
@@ -73,7 +74,7 @@ class Upstream:
     def is_up(self) -> None:
         """It answered."""
         self.looked(answered=True)
-        self.forgive()
+        self._shut_until = 0.0
         if self.state != "up":
             self.state, self._reason, self._since = "up", None, time.time()
 
@@ -87,16 +88,26 @@ class Upstream:
         """It does not let us in with the key that it was asked with for an answer."""
         self._shut_out, self._shut_until = self.key, time.monotonic() + LONGEST_SHUT
 
+    def keeps(self, model: str) -> None:
+        """It does not let us have this model with the key that it was asked with."""
+        now = time.monotonic()
+        self._kept = {name: kept for name, kept in self._kept.items() if kept[1] > now}
+        if len(self._kept) < _MOST_WAITS:
+            self._kept[model] = self.key, now + LONGEST_SHUT
+
+    def is_kept(self, model: str, now: float) -> bool:
+        """Whether it lately did not let us have this model, with the key that it is asked with now."""
+        key, until = self._kept.get(model, (None, 0.0))
+        return now < until and _same(key, self.key)
+
     def forgive(self) -> None:
         """What it thinks of our key may be another by now."""
         self._shut_until = 0.0
+        self._kept = {}
 
     def is_shut_to(self, key: Key | None) -> bool:
         """Whether a list that it gives to this key says nothing: many give theirs to everyone."""
-        if time.monotonic() > self._shut_until:
-            return False
-        refused = self._shut_out
-        return key is refused if key is None or refused is None else key.is_same(refused)
+        return time.monotonic() <= self._shut_until and _same(key, self._shut_out)
 
     def looked(self, *, answered: bool) -> None:
         """Somebody saw whether it answers at all."""
@@ -135,12 +146,15 @@ class Upstream:
 
 
 def next_of(upstreams: Iterable[Upstream], model: str, now: float) -> Upstream | None:
-    """The server to ask: one that is not known to be down, with the fewest requests, the longest not asked.
-
-    One that is down is better than none: it may be back.
+    """The server to ask: one that is not known to be down or to keep the model from us, with the fewest
+    requests, the longest not asked. One that is down is better than none: it may be back.
     """
     able = [each for each in upstreams if not each.waits(model, now) and each.active < MOST_ACTIVE]
-    return min(able, key=lambda each: (each.state == "down", each.active, each.used), default=None)
+
+    def order(each: Upstream) -> tuple[bool, int, float]:
+        return each.state == "down" or each.is_kept(model, now), each.active, each.used
+
+    return min(able, key=order, default=None)
 
 
 OnFailure = Callable[[Upstream, UpstreamError], bool]
@@ -224,7 +238,12 @@ def named(upstream: Upstream, key: Key | None, error: UpstreamError) -> Upstream
         counts=error.counts,
         elsewhere=error.elsewhere,
         broken=error.broken,
+        of_model=error.of_model,
     )
+
+
+def _same(one: Key | None, other: Key | None) -> bool:
+    return one is other if one is None or other is None else one.is_same(other)
 
 
 def _bounded(text: str, most: int) -> str:

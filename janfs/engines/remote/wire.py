@@ -194,7 +194,9 @@ def _refused(answer: httpx.Response, body: bytes) -> UpstreamError:
     elsewhere = status in _ELSEWHERE
     if status in (401, 403):
         words = f"it does not let us in (status {status}). Look at api_key in the engine's file"
-        return UpstreamError(words, kind="upstream_unauthorized", elsewhere=elsewhere)
+        # A key that is none is a 401; a good one may be for some models only.
+        of_model = status == 403
+        return UpstreamError(words, kind="upstream_unauthorized", elsewhere=elsewhere, of_model=of_model)
     if answer.is_redirect:
         place = answer.headers.get("location", "nowhere")
         words = f"it sends us to {place}, which is not followed. Write down the address itself"

@@ -422,6 +422,48 @@ def test_one_that_lists_its_models_for_any_key_but_answers_with_none_is_down_unt
     asyncio.run(run())
 
 
+def test_one_that_keeps_a_model_from_us_is_not_down_for_others() -> None:
+    async def run() -> None:
+        with theirs() as one, theirs() as two:
+            model = model_of(one, two)
+            other = msgspec.structs.replace(model_of(one, two, id_="other"), name="else")
+            async with engines(pace=msgspec.structs.replace(QUICK, every=PATIENCE)) as remotes:
+                one.usual = two.usual = STREAM
+                for _ in range(2):
+                    await collect(remotes, other)
+                one.usual = Reply(403, {"error": {"message": "No access to this model."}})
+                for _ in range(3):
+                    await collect(remotes, model)
+                assert len(one.bodies) == 2, "it is asked again and again for what it does not let us have"
+                assert [each.state for each in remotes.health(model.engine)] == ["up", "up"]
+                one.usual = STREAM
+                for _ in range(2):
+                    await collect(remotes, other)
+                assert len(one.bodies) == 3, "it is not asked for other models"
+                await remotes.check(model)
+                for _ in range(2):
+                    await collect(remotes, model)
+                assert len(one.bodies) == 4, "a person asked anew"
+
+    asyncio.run(run())
+
+
+def test_the_only_one_keeps_a_model_from_us_and_is_up() -> None:
+    async def run() -> None:
+        with theirs() as one:
+            model = model_of(one)
+            async with engines() as remotes:
+                one.usual = STREAM
+                await collect(remotes, model)
+                one.usual = Reply(403, {})
+                for _ in range(2):
+                    with pytest.raises(UpstreamError, match="403"):
+                        await collect(remotes, msgspec.structs.replace(model, name="else"))
+                assert remotes.state("there").state == "running"
+
+    asyncio.run(run())
+
+
 def test_a_host_that_cannot_be_one_is_told() -> None:
     """Python finds that out late: some names only as they are written into a request."""
 
