@@ -34,8 +34,9 @@ class Following:
     """Has a pool know what its models are now that are loaded or failed. All that costs is for these alone,
     and for a change.
 
-    What else changes of them takes effect at the next request, so that nobody waits for a load in vain.
-    `preload` names models that are pinned, whatever their settings say.
+    What else changes of them takes effect at the next request, so that nobody waits for a load in vain; but
+    one that waits for its place is loaded from where it lies by then. `preload` names models that are pinned,
+    whatever their settings say.
     """
 
     def __init__(self, pipeline: Pipeline, pool: EnginePool, preload: Collection[str]) -> None:
@@ -54,8 +55,7 @@ class Following:
         self._seen = {uid: _see(catalogue, uid, failed) for uid in self._pool.loaded() | failed}
         for uid, seen in self._seen.items():
             if seen != before.get(uid):
-                if seen.failed:
-                    self._pool.review(uid, self._spec(seen.model))
+                self._pool.review(uid, self._spec(seen.model))
                 self._tell(catalogue, uid, seen.model)
 
     def _tell(self, catalogue: Catalogue, uid: str, model: Model | None) -> None:

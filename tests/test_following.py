@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from janfs import following
-from janfs.catalogue.catalogue import Catalogue
+from janfs.catalogue.catalogue import Catalogue, files_of
 from janfs.engines.pool import EnginePool
 from janfs.engines.protocol import GenerateRequest, SamplingParams, TextPrompt
 from janfs.errors import DoesNotFit, EngineError, LoadFailed
@@ -160,6 +160,23 @@ def test_a_model_that_is_renamed_or_out_of_sight_stays_loaded() -> None:
         assert factory.loads == 1
 
     follow(scenario)
+
+
+def test_a_model_that_is_renamed_while_it_waits_for_a_place_is_loaded_from_its_new_one() -> None:
+    async def scenario(pipeline: Publishing, pool: EnginePool, factory: FakeFactory) -> None:
+        stamp = files_of(pipeline.snapshot.catalogue, "uid-a")[0].stamp
+        async with pool.engine("b"):
+            pool.begin("a")
+            await until(lambda: pool.state("uid-a").waiting == 1, "a waits for a place")
+            await pipeline.see(
+                ("uid-a", e.FileMoved("models/a/a.gguf", "models/c/a.gguf", stamp)),
+                ("uid-a", e.ModelRenamed("c", "models/c", "a")),
+            )
+        await until(lambda: pool.state("uid-a").state == "running", "a is loaded")
+        [engine] = factory.alive
+        assert (engine.spec.model_id, Path(engine.spec.path).parent.name) == ("c", "c")
+
+    follow(scenario, max_loaded=1)
 
 
 def test_a_model_that_is_unpinned_makes_room_for_another_at_once() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from janfs.engines.instance import Instance
+from janfs.engines.instance import Instance, Phase
 from janfs.engines.protocol import EngineState, RunSpec
 
 _STOPPED = EngineState(state="stopped")
@@ -48,7 +48,13 @@ class Latest:
         return {uid for uid, ended in self._ended.items() if ended.state.state == "failed"}
 
     def review(self, uid: str, now: RunSpec | None) -> None:
-        """Forget a failure if it was one of something else than what would be loaded now."""
+        """Forget a failure if it was one of something else than what would be loaded now.
+
+        One that waits for its place is loaded from where its files lie now, if they are the same.
+        """
+        instance = self._engines.get(uid)
+        if instance is not None and instance.phase is Phase.WAITING and now and instance.serves(now):
+            instance.wanted = now
         ended = self._ended.get(uid)
         if ended is None or ended.state.state != "failed":
             return

@@ -132,7 +132,7 @@ class EnginePool:
         return self._latest.failed()
 
     def review(self, uid: str, now: RunSpec | None) -> None:
-        """Do not show a model as failed any more if something else would be loaded `now`, or nothing."""
+        """Show a failure no more if something else would be loaded `now`, or nothing; load what waits so."""
         self._latest.review(uid, now)
 
     def keep(self, uid: str, *, pinned: bool, keep_alive: float | None) -> None:
