@@ -20,7 +20,8 @@ from janfs.log.seam import Seam, read_seam
 PAGE = 1_000
 DOCUMENTS = 64  # of them a read transaction
 
-_COLUMNS = "position, stream, version, type, schema, recorded_at, actor, cause, correlation, data"
+_BEFORE_DATA = "position, stream, version, type, schema, recorded_at, actor, cause, correlation"
+_COLUMNS = f"{_BEFORE_DATA}, data"
 # Texts as bytes, for whoever looks for damage: the driver refuses a text that is not UTF-8.
 _RAW = (
     "position, CAST(stream AS BLOB), version, CAST(type AS BLOB), schema, CAST(recorded_at AS BLOB), "
@@ -108,16 +109,22 @@ class LogReader:
     ) -> Iterator[list[tuple[int, str, str, int, str, str]]]:
         """What a fold needs of each record, or of those of one type, a page at a time.
 
-        That is position, stream, type, schema, recorded_at and data.
+        That is position, stream, type, schema, recorded_at and data, which is empty where it is damaged.
         """
-        query = (
-            "SELECT position, stream, type, schema, recorded_at, data FROM events "
-            "WHERE position > ? AND position <= ? AND (? IS NULL OR type = ?) ORDER BY position LIMIT ?"
-        )
+        columns = "position, stream, type, schema, recorded_at"
+        which = "position > ? AND position <= ? AND (? IS NULL OR type = ?) ORDER BY position LIMIT ?"
         last = _LAST if until is None else until
-        while page := self._fetch(query, (after, last, kind, kind, PAGE)):
+        while page := self._readable(columns, which, (after, last, kind, kind, PAGE)):
             yield page
             after = page[-1][0]
+
+    def told(self, stream: str) -> Iterator[Record]:
+        """The records of one stream in order; the data is empty where it is damaged."""
+        after = 0
+        which = "stream = ? AND version > ? ORDER BY version LIMIT ?"
+        while page := self._readable(_BEFORE_DATA, which, (stream, after, PAGE)):
+            yield from (Record(*row) for row in page)
+            after = page[-1][2]
 
     def read_hashed(self, after: int = 0, page: int = PAGE) -> Iterator[tuple[Record, bytes]]:
         """Like `read`, with the hash that is stored beside each record; damaged text has U+FFFD in it."""
@@ -197,6 +204,14 @@ class LogReader:
         query = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608 - all of it is ours
         return [Record(*row) for row in self._fetch(query, (*parameters, count))]
 
+    def _readable(self, columns: str, which: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Rows of these columns and the data, which is empty where it is no UTF-8. Bytes take longer."""
+        try:
+            return self._fetch(f"SELECT {columns}, data FROM events WHERE {which}", parameters)  # noqa: S608 - all of it is ours
+        except LogError:
+            rows = self._fetch(f"SELECT {columns}, CAST(data AS BLOB) FROM events WHERE {which}", parameters)  # noqa: S608 - all of it is ours
+            return [(*row[:-1], _sound(row[-1])) for row in rows]
+
     def _fetch(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Rows as the driver's plain tuples; SQLAlchemy's own rows would double the cost of a replay."""
         with self._reading() as connection:
@@ -213,6 +228,13 @@ class LogReader:
 
 def _text(value: Any) -> Any:
     return value.decode(errors="replace") if type(value) is bytes else value
+
+
+def _sound(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return ""
 
 
 def _any_of(count: int) -> str:

@@ -188,7 +188,8 @@ class Actor:
             done = e.JsonReverted(
                 plan.op, plan.target, stamp, wanted.sha256, manifest, wanted.to, base, *origin[1:], notes
             )
-        planned_by = next(self._log.read(plan.position - 1, limit=1)).actor
+        record, _ = next(self._log.read_hashed(plan.position - 1, page=1))  # though its data be damaged
+        planned_by = record.actor
         actor = "janfs" if was is None and wanted.to is None else planned_by
         outcome = Draft(plan.uid, done, actor, plan.position)
         return [outcome, *(Draft(plan.uid, each, cause=plan.position) for each in wanted.conflicts)]

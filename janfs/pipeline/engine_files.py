@@ -82,7 +82,7 @@ class EngineFiles:
         drafts: list[Draft] = []
         for path, text in self._missing.items():
             stream = engine_file.stream_of(path)
-            known = self._recorder.log.read(stream=stream)
+            known = self._recorder.log.told(stream)
             if stream in present or any(record.type in _SEEN for record in known):
                 continue
             digest = hashlib.sha256(text).hexdigest()

@@ -16,11 +16,16 @@ _GONE = e.JsonRemoved | e.ModelRemoved | e.ModelDeleted
 def former(log: LogReader, uid: str, path: str) -> File | None:
     """The model.json as it was when it was there last, as if that had been at `path`; None if it never was.
 
-    What is known of one that was there before another is past with that one.
+    What is known of one that was there before another is past with that one. Where an event of the model is
+    damaged, nothing is: it may be the one that says so.
     """
     known: list[Recorded] = []
     is_gone = False
-    for each in happenings(log.read(stream=uid)):
+    records = list(log.told(uid))
+    told = list(happenings(records))
+    if len(told) < len(records):
+        return None
+    for each in told:
         if isinstance(each.event, _GONE):
             is_gone = True
         elif isinstance(each.event, _OF_JSON):

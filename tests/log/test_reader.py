@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from janfs.errors import LogError
 from janfs.log import reader
@@ -93,3 +94,22 @@ def test_a_document_that_is_not_what_was_stored_is_none(log: EventLog, database:
     assert (log.document(DIGEST), log.document("0" * 64)) == (DOCUMENT, None)
     by_hand(database, f"UPDATE documents SET content = CAST({damage} AS BLOB)", guarded=False)
     assert log.document(DIGEST) is None
+
+
+def test_what_folds_the_log_gets_damaged_data_as_none(log: EventLog, database: Path) -> None:
+    records = fill(log)
+    by_hand(database, "UPDATE events SET data = CAST(x'ff' AS TEXT) WHERE position = 3", guarded=False)
+    [page] = log.pages()
+    assert [(row[0], row[-1]) for row in page] == [
+        (each.position, "" if each.position == 3 else each.data) for each in records
+    ]
+    of_one = [
+        replace(each, data="") if each.position == 3 else each for each in records if each.stream == "a"
+    ]
+    assert list(log.told("a")) == of_one
+
+
+def test_a_stream_is_told_over_many_pages(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "PAGE", 2)
+    records = fill(log)
+    assert list(log.told("a")) == [each for each in records if each.stream == "a"]

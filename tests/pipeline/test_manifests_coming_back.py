@@ -1,8 +1,12 @@
 """A model.json that comes back is known again."""
 
+from pathlib import Path
+
+from janfs.log.verify import verify
+from tests.log.kit import by_hand
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.model_json import PATH, another_binary, document, edit
-from tests.pipeline.world import World
+from tests.pipeline.world import World, gguf
 
 
 class TestWhatComesBack:
@@ -60,6 +64,23 @@ class TestWhatComesBack:
         model.fs.rename_over(model.catalogue.models[uid].trash or "", "models/a")
         model.come_to_rest()
         assert (model.file(PATH).base, model.file(PATH).made_from) == (before.base, before.made_from)
+
+    def test_one_whose_history_is_damaged_is_the_persons_and_holds_up_nothing(
+        self, model: World, tmp_path: Path
+    ) -> None:
+        away(model)
+        damage = "UPDATE events SET data = CAST(data || x'ff' AS TEXT) WHERE type = 'json-written'"
+        by_hand(tmp_path / "log.db", damage, guarded=False)
+        model.fs.put("models/b.gguf", gguf("b"))
+        before = model.fs.read("away/model.json")
+        model.fs.rename_over("away", "models/a")
+        model.come_to_rest()
+        assert model.pipeline.snapshot.failing is None
+        assert (model.model("a").status, model.model("b").status) == ("ready", "ready")
+        another_binary(model)
+        assert model.fs.read(PATH) == before
+        assert "`janfs verify`" not in (model.model("a").reason or "")
+        assert verify(model.log).bad_position is not None
 
 
 def away(world: World) -> None:

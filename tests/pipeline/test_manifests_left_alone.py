@@ -5,11 +5,15 @@ from typing import Any
 
 import pytest
 
+from janfs.catalogue.catalogue import Catalogue
+from janfs.catalogue.entries import Plan
 from janfs.errors import ManifestError
 from janfs.manifest import generate
 from janfs.manifest.patch import Patch
 from janfs.pipeline import manifests
+from janfs.pipeline.actor import Actor
 from janfs.pipeline.commands import Edit, Submitted
+from janfs.pipeline.recorder import Draft
 from tests.log.kit import by_hand
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.model_json import PATH, another_binary, document
@@ -130,3 +134,21 @@ def test_one_whose_generated_text_is_damaged_in_the_log_holds_up_no_other(
     assert model.pipeline.snapshot.failing is None
     assert (model.model("a").status, model.model("b").status) == ("ready", "ready")
     assert model.fs.read(PATH) == mine
+
+
+def test_a_change_that_was_planned_before_its_event_was_damaged_is_made(model: World, tmp_path: Path) -> None:
+    model.pipeline.tick([], [])
+    change = Submitted(Edit("a", Patch({("name",): "Mine"}), "api:test"))
+    carry_out = Actor.carry_out
+
+    def damaged(self: Actor, catalogue: Catalogue, plan: Plan, *, begun: bool) -> list[Draft]:
+        damage = f"UPDATE events SET data = CAST(data || x'ff' AS TEXT) WHERE position = {plan.position}"
+        by_hand(tmp_path / "log.db", damage, guarded=False)
+        return carry_out(self, catalogue, plan, begun=begun)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Actor, "carry_out", damaged)
+        model.pipeline.tick([], [change])
+    model.come_to_rest()
+    assert model.pipeline.snapshot.failing is None
+    assert document(model)["name"] == "Mine"

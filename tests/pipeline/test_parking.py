@@ -1,6 +1,7 @@
 """A janfs that fails at an event of an old log serves all the rest, and leaves alone what it is about."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from janfs.log.records import NewRecord
 from janfs.manifest.patch import Patch
 from janfs.pipeline.commands import Edit, Submitted
 from janfs.pipeline.recorder import compare, rebuild, restore
+from tests.log.kit import by_hand
 from tests.pipeline.world import World, gguf
 
 
@@ -104,6 +106,16 @@ def test_a_new_version_of_the_fold_replaces_the_projection_without_touching_the_
         at = projections.checkpoint(connection, "catalogue")
     assert at is not None
     assert (at.version, at.position) == (module.VERSION + 1, position)
+
+
+def test_an_event_whose_data_is_no_text_any_more_is_parked(world: World, tmp_path: Path) -> None:
+    settled(world)
+    uid, head = world.model("bad").uid, world.log.head.position
+    which = f"stream = '{uid}' AND type = 'model-registered'"
+    by_hand(tmp_path / "log.db", f"UPDATE events SET data = CAST(x'ff' AS TEXT) WHERE {which}", guarded=False)
+    catalogue = rebuild(world.log, head)
+    assert list(catalogue.parked) == [uid]
+    assert "good" in catalogue.ids
 
 
 def test_an_event_whose_data_no_longer_fits_is_parked(world: World) -> None:
