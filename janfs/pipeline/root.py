@@ -44,13 +44,16 @@ def why_unavailable(fs: FileSystem, known: Collection[str]) -> str | None:
     try:
         if fs.stat(MARKER) is not None:
             return None
+    except OSError as error:  # nobody may look into it, or the disk fails
+        return f"{paths.MODELS}/ cannot be read: {error.strerror}."
+    try:
         if known and not any(fs.stat(path) is not None for path in _possible(fs, known)):
             return (
                 f"Nothing of what is known is in {paths.MODELS}/ and its marker is gone, as when its disk is "
                 f"not mounted. If everything was deleted on purpose, create the file {MARKER}."
             )
     except PermissionError:
-        return None  # a folder that we may not look into is there all the same
+        return None  # something is there, if only in a folder that we may not look into
     except OSError as error:
         return f"{paths.MODELS}/ cannot be read: {error.strerror}."
     with contextlib.suppress(OSError):  # without a marker, what is known must do: a folder may be read-only

@@ -7,6 +7,7 @@ from typing import ParamSpec, TypeVar
 
 import pytest
 
+from janfs.availability import availability_of
 from janfs.folder import paths
 from janfs.pipeline.root import MARKER, why_unavailable
 from tests.fakes.faults import Fault, Faults, HookedFileSystem
@@ -76,6 +77,30 @@ def test_a_folder_that_goes_while_we_look_takes_no_model_away(tmp_path: Path, mo
     world.wait(2)
     assert world.events(position) == ["root-unavailable", "root-returned"]
     assert world.model("a").status == "ready"
+    world.stop()
+
+
+def test_a_folder_that_nobody_may_look_into_takes_no_model_away_and_serves_none(tmp_path: Path) -> None:
+    closed = False
+
+    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        path = str(args[0]) if args else ""
+        if closed and (path.startswith("models/") or (name == "list" and path == "models")):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return perform(*args, **kwargs)
+
+    world = World(tmp_path / "log.db", port=lambda fs: HookedFileSystem(fs, hook))
+    world.fs.put("models/a.gguf", gguf("a"))
+    world.come_to_rest()
+    position = world.log.head.position
+    closed = True
+    world.wait(120)
+    now = availability_of(world.pipeline.snapshot, world.model("a"))
+    assert (now.status, now.reason) == ("root-unavailable", "models/ cannot be read: Permission denied.")
+    closed = False
+    world.wait(2)
+    assert availability_of(world.pipeline.snapshot, world.model("a")).status == "ready"
+    assert world.events(position) == ["root-unavailable", "root-returned"]
     world.stop()
 
 
