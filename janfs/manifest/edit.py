@@ -8,6 +8,8 @@ import codecs
 import json
 import re
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -16,7 +18,7 @@ from janfs.errors import ManifestError
 from janfs.manifest import jsonc
 from janfs.manifest.leaves import REMOVED, Changes, Pointer, applied, differences
 from janfs.manifest.removing import LINE_BREAK, SPACE, remove
-from janfs.manifest.tree import Member, Node, read_tree
+from janfs.manifest.tree import Member, Members, Node, read_tree
 
 _COMMENTS_OF_LINE = re.compile(r"(?:[ \t]*(?://[^\r\n]*|/\*(?s:.*?)\*/))*")
 _COMMENTS = re.compile(r"(?:\s*(?://[^\r\n]*|/\*(?s:.*?)\*/))*")
@@ -38,7 +40,8 @@ def edit(content: bytes, changes: Changes) -> bytes:
         raise ManifestError("The file must hold an object, {...}.")
     wanted = applied(document, changes)
     # Where one change is about a place inside of another's, their own order is what they mean.
-    changed, left = text, deque((changes if _meet(changes) else differences(document, wanted)).items())
+    together = not _meet(changes)
+    changed, left = text, deque((differences(document, wanted) if together else changes).items())
     read = 0
     while left:
         read += len(changed)
@@ -46,7 +49,7 @@ def edit(content: bytes, changes: Changes) -> bytes:
             raise ManifestError(
                 "So many changes of so long a file take too long. Make fewer at once, or write it yourself."
             )
-        changed = _apply(changed, left)
+        changed = _apply(changed, left, together=together)
     if changed == text:
         return content
     if json.dumps(jsonc.parse(changed)) != json.dumps(wanted):
@@ -89,33 +92,56 @@ def _style(text: str, root: Node) -> _Style:
     return _Style(newline.group() if newline else "\n", indent or _INDENT, tight)
 
 
-def _apply(text: str, left: deque[tuple[Pointer, Any]]) -> str:
-    """The text with the first of the changes that are left, and those that put more into the same object, or
-    take more out of it.
+def _apply(text: str, left: deque[tuple[Pointer, Any]], *, together: bool) -> str:
+    """The text with the first of the changes that are left, and, where they go `together`, with all that are
+    about other parts of the text and come after it there: the last goes first, so that the others stay
+    where the tree says.
 
     To read the text anew for each of them would take hours where it is as long as it may be.
     """
-    pointer, value = left.popleft()
     root = read_tree(text)
-    style = _style(text, root)
-    node, spacious = root, True
-    for depth, key in enumerate(pointer):
+    style, members = _style(text, root), Members()
+    found: list[Callable[[str], str]] = []
+    later: list[tuple[Pointer, Any]] = []
+    end = 0
+    while left and (together or not found):
+        pointer, value = left.popleft()
+        node, member, depth, spacious = _place(text, members, root, pointer)
         rest = pointer[depth + 1 :]
-        member = node.member(key)
-        if member is None and value is REMOVED:
-            return text
+        if value is REMOVED and (member is None or rest):
+            continue
+        part = node if member is None or value is REMOVED else Node(member.start, member.value.end)
+        if part.start < end:
+            later.append((pointer, value))
+            continue
+        end = part.end
+        holder = pointer[:depth]
         if member is None:
-            new = {key: _nested(rest, value)} | _more(left, pointer[:depth], {key, *node.keys})
-            return _insert(text, style, node, new, spacious)
-        spacious = _begins_line(text, member.start)
-        if not rest:
-            if value is REMOVED:
-                return remove(text, node, {key, *_gone(left, pointer[:depth])})
-            return _replace(text, style, member, value)
-        if member.value.members is None:
-            return text if value is REMOVED else _replace(text, style, member, _nested(rest, value))
-        node = member.value
+            new = {pointer[depth]: _nested(rest, value)} | _more(left, holder, {pointer[depth], *node.keys})
+            found.append(partial(_insert, style=style, node=node, new=new, spacious=spacious))
+        elif value is REMOVED:
+            found.append(partial(remove, node=node, gone={pointer[depth], *_gone(left, holder)}))
+        else:
+            found.append(partial(_replace, style=style, member=member, value=_nested(rest, value)))
+    left.extendleft(reversed(later))
+    for change in reversed(found):
+        text = change(text)
     return text
+
+
+def _place(
+    text: str, members: Members, root: Node, pointer: Pointer
+) -> tuple[Node, Member | None, int, bool]:
+    """The innermost object on the way to a place, and its member on that way, if it has it; how deep the
+    object is, and whether it begins a line.
+    """
+    node, spacious, last = root, True, len(pointer) - 1
+    for depth, key in enumerate(pointer):
+        member = members.find(node, key)
+        if member is None or member.value.members is None or depth == last:
+            return node, member, depth, spacious
+        node, spacious = member.value, _begins_line(text, member.start)
+    raise ValueError("A path is not empty.")
 
 
 def _more(left: deque[tuple[Pointer, Any]], holder: Pointer, known: set[str]) -> dict[str, Any]:

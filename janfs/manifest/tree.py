@@ -19,10 +19,6 @@ class Node(Struct, frozen=True):
         """The names of the members."""
         return [member.key for member in self.members or ()]
 
-    def member(self, key: str) -> "Member | None":
-        """The member of that name, if this is an object that has it."""
-        return next((member for member in self.members or () if member.key == key), None)
-
 
 class Member(Struct, frozen=True):
     """A key from `start` on and its value, with the offset of the comma that follows, if one does."""
@@ -31,6 +27,19 @@ class Member(Struct, frozen=True):
     start: int
     value: Node
     comma: int | None = None
+
+
+class Members:
+    """The members of a tree's objects by name: to look for each among thousands takes too long."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, dict[str, Member]] = {}  # an object, by where it starts
+
+    def find(self, node: Node, key: str) -> Member | None:
+        """The member of that name, if this is an object that has it."""
+        if node.start not in self._of:
+            self._of[node.start] = {each.key: each for each in reversed(node.members or ())}
+        return self._of[node.start].get(key)
 
 
 def read_tree(text: str) -> Node:

@@ -11,7 +11,7 @@ from janfs.manifest.edit import edit
 from janfs.manifest.generate import encode
 from janfs.manifest.jsonc import decode, parse, tokenize
 from janfs.manifest.leaves import REMOVED, Pointer, applied, objects
-from janfs.manifest.tree import read_tree
+from janfs.manifest.tree import Members, read_tree
 from tests.manifest.documents import DOCUMENTS, KEYS, SCALARS, VALUES, people_s_text
 
 POINTERS = st.lists(st.sampled_from(KEYS), min_size=1, max_size=3).map(tuple)
@@ -99,7 +99,7 @@ class TestAnyFile:
             text = decode(before.encode())
             node = read_tree(text)
             for key in pointer:
-                member = node.member(key)
+                member = Members().find(node, key)
                 assert member is not None
                 node = member.value
             assert gone == len(comments(text[member.start : node.end])), f"{before!r}\n{after!r}"
@@ -231,13 +231,39 @@ def test_thousands_of_members_are_taken_out_in_time(kept: int) -> None:
     assert edit(encode(document), changes) == encode(applied(document, changes))
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("value", [REMOVED, "another"])
+@pytest.mark.parametrize("key", ["a", "c"])
+def test_one_member_of_each_of_thousands_of_objects_is_changed_in_time(key: str, value: Any) -> None:
+    objects = {f"key {number}": {"a": number, "b": [number]} for number in range(5000)}
+    document: dict[str, Any] = {"name": "x", "metadata": objects}
+    changes: dict[Pointer, Any] = {("metadata", each, key): value for each in objects}
+    assert edit(encode(document), changes) == encode(applied(document, changes))
+
+
+def test_changes_of_all_kinds_at_any_depth_go_together() -> None:
+    before = '{\n  "a": {"b": {"c": 1, "d": 2}, "e": 3}, // one\n  "f": [1],\n  "g": {"h": {"i": 1}}\n}'
+    after = '{\n  "a": {"b": {"d": 4}, "j": 5}, // one\n  "g": {"h": {"i": 6}, "k": 7}\n}'
+    changes: dict[Pointer, Any] = {
+        ("a", "b", "c"): REMOVED,
+        ("a", "b", "d"): 4,
+        ("a", "e"): REMOVED,
+        ("a", "j"): 5,
+        ("f",): REMOVED,
+        ("g", "h", "i"): 6,
+        ("g", "k"): 7,
+    }
+    assert edit(before.encode(), changes).decode() == after
+
+
 class TestRefusals:
     def test_what_would_take_too_long_is_not_begun(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("janfs.manifest.edit.MAX_READ", 100_000)
         document = {f"key {number}": {"a": number, "b": number} for number in range(500)}
+        whole: dict[Pointer, Any] = {("key 0",): {"b": 1}}  # a place inside of it is changed, too, in turn
         with pytest.raises(ManifestError, match="take too long"):
-            edit(encode(document), {(key, "a"): REMOVED for key in document})
-        few = {(key, "a"): REMOVED for key in list(document)[:3]}
+            edit(encode(document), whole | {(key, "a"): REMOVED for key in document})
+        few = whole | {(key, "a"): REMOVED for key in list(document)[:3]}
         assert json.loads(edit(encode(document), few)) == applied(document, few)
 
     @pytest.mark.parametrize("text", ["[]", "1", "", '{"a": }'])
