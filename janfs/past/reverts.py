@@ -50,7 +50,8 @@ def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) ->
     texts = [each for each in found if each.sha256 is not None]
     if model.trash is not None and not texts:
         as_it_lies = (
-            f" `janfs revert {called} --to {log.start.position}` brings it back as it lies in the trash."
+            f" `janfs revert {called} --to {log.start.position}` brings it back as it lies in the trash, "
+            "unless that was emptied."
         )
         check_told(log, position, as_it_lies)
         return None
@@ -63,7 +64,10 @@ def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) ->
         hint = f" Its last one before was of #{before[-1]}." if before else hint
         if model.trash is not None and sound:
             last = (before or sound)[-1]
-            hint += f" It lies in the trash: `janfs revert {called} --to {last}` brings it back."
+            hint += (
+                f" It was put into the trash: `janfs revert {called} --to {last}` brings it back, unless "
+                "that was emptied."
+            )
         raise CannotRevert(
             f"'{model.id}' had no model.json at #{position} that could be read.{hint}"
             + _hint_at_deleted(catalogue, model),
@@ -93,12 +97,15 @@ def target_of(log: LogReader, catalogue: Catalogue, name: str, position: int) ->
 
 
 def _hint_at_deleted(catalogue: Catalogue, model: Model) -> str:
-    """Where a model of the same id that was deleted is to be found, if one was and is in the trash."""
+    """Where a model of the same id that was deleted is to be found, if one was; the disk is not looked at."""
     of_id = (each for each in catalogue.models.values() if each.trash is not None and each.id == model.id)
     last = max(of_id, key=lambda each: each.position, default=model)
     if last.uid == model.uid:
         return ""
-    return f" A model that was called so before is in the trash: revert it by its uid, {last.uid}."
+    return (
+        " A model that was called so before was put into the trash: revert it by its uid, "
+        f"{last.uid}, unless that was emptied."
+    )
 
 
 def preview(log: LogReader, catalogue: Catalogue, name: str, position: int) -> ModelDiff:

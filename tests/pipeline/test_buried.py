@@ -60,7 +60,9 @@ def test_who_reverts_the_other_model_to_a_moment_before_it_is_led_to_the_deleted
     world.come_to_rest()
     submitted = Submitted(Revert("x", deleted.position, "api:me"))
     world.pipeline.tick([], [submitted])
-    with pytest.raises(CannotRevert, match=f"in the trash: revert it by its uid, {deleted.uid}"):
+    with pytest.raises(
+        CannotRevert, match=f"into the trash: revert it by its uid, {deleted.uid}, unless that was emptied"
+    ):
         submitted.done.result(0)
 
 

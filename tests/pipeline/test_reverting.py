@@ -151,7 +151,10 @@ def test_a_moment_after_the_deletion_is_answered_with_the_last_one_before(tended
     tended.delete("x").done.result(0)
     with pytest.raises(CannotRevert, match=f"Its last one before was of #{last}") as refused:
         revert(tended, tended.catalogue.position)
-    assert f"It lies in the trash: `janfs revert x --to {last}` brings it back." in refused.value.detail
+    assert (
+        f"It was put into the trash: `janfs revert x --to {last}` brings it back, unless that"
+        in refused.value.detail
+    )
     revert(tended, last)
     assert tended.model("x").status == "ready"
 
