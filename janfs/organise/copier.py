@@ -30,8 +30,9 @@ class Copied(Struct, frozen=True):
     link: str | None = None
 
 
-def copy(fs: FileSystem, plan: Plan, failed: FolderError | None = None) -> Copied:
-    """Carry out a planned copy or link; nothing is overwritten.
+def copy(fs: FileSystem, plan: Plan, failed: FolderError | None = None, *, is_first: bool = False) -> Copied:
+    """Carry out a planned copy or link; nothing is overwritten. What `is_first` in a folder makes a model of
+    that, which it does not of one that somebody put files into since.
 
     Raises `FolderError` when it is given up, `Unseen` where it cannot be seen or flushed whether it is done.
     """
@@ -46,6 +47,8 @@ def copy(fs: FileSystem, plan: Plan, failed: FolderError | None = None) -> Copie
             return _flushed(fs, there, plan)
         if plan.stamp is not None and _stamp_at(fs, source) != plan.stamp:
             raise FolderError(f"{source} changed after its copy was planned, or is gone.")
+        if is_first and _holds_files(fs, paths.parent(plan.target)):
+            raise FolderError(f"Something else was put into {paths.parent(plan.target)} meanwhile.")
     except OSError as error:
         raise Unseen(explain(error, source, plan.target)) from error
     if failed is not None:
@@ -110,6 +113,12 @@ def _is_copy(there: Stat, link: str | None, plan: Plan) -> bool:
 def _stamp_at(fs: FileSystem, path: str) -> Stamp | None:
     stat = fs.stat(path)
     return None if stat is None else stat.stamp
+
+
+def _holds_files(fs: FileSystem, folder: str) -> bool:
+    if fs.stat(folder) is None:
+        return False
+    return any(not stat.is_dir and not paths.is_ignored(name) for name, stat in fs.list(folder).items())
 
 
 def _link_text(source: str, target: str) -> str:

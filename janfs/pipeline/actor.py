@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from typing import TypeVar
 
-from janfs.catalogue.catalogue import Catalogue, find_model
+from janfs.catalogue.catalogue import Catalogue, files_in, find_model
 from janfs.catalogue.duplicates import original_of
 from janfs.catalogue.entries import Plan
 from janfs.catalogue.groups import is_part
@@ -152,7 +152,8 @@ class Actor:
                 expected = copy.stamp if copy is not None else None
                 stamp = _settled(lambda failed: sharing.share(self._fs, plan, expected, failed), begun)
                 return e.CopyCompleted(plan.op, source, plan.target, how, reason, stamp, None)
-            copied = _settled(lambda failed: copier.copy(self._fs, plan, failed), begun)
+            is_first = _is_first(catalogue, plan)
+            copied = _settled(lambda failed: copier.copy(self._fs, plan, failed, is_first=is_first), begun)
         except FolderError as error:
             return e.CopyFailed(plan.op, source, plan.target, how, reason, error.detail)
         return e.CopyCompleted(plan.op, source, plan.target, how, reason, copied.stamp, copied.link)
@@ -193,6 +194,14 @@ class Actor:
         actor = "janfs" if was is None and wanted.to is None else planned_by
         outcome = Draft(plan.uid, done, actor, plan.position)
         return [outcome, *(Draft(plan.uid, each, cause=plan.position) for each in wanted.conflicts)]
+
+
+def _is_first(catalogue: Catalogue, plan: Plan) -> bool:
+    """Whether a copy comes to a folder of which nothing is its model's yet."""
+    folder = paths.parent(plan.target)
+    return catalogue.folders.get(folder) is None and not any(
+        file.uid == plan.uid for file in files_in(catalogue, folder)
+    )
 
 
 def _move_reason(plan: Plan) -> e.MoveReason:

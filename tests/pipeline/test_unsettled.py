@@ -380,6 +380,39 @@ def test_where_a_deleted_model_is_to_be_put_back_no_other_is_put(tmp_path: Path)
     world.stop()
 
 
+@pytest.mark.parametrize("failing", ["make_folder", "make_link"])
+def test_a_link_does_not_go_into_a_folder_that_a_person_filled_meanwhile(
+    tmp_path: Path, failing: str
+) -> None:
+    dark, healed = False, False
+
+    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        nonlocal dark
+        if any(paths.is_inside(str(arg), HOME) for arg in args):
+            dark = not healed and (dark or name == failing)
+            if dark:
+                raise OSError(errno.EIO, "Input/output error")
+        return perform(*args, **kwargs)
+
+    world = World(tmp_path / "log.db", port=lambda fs: HookedFileSystem(fs, hook))
+    hub = "models/hub/models--org--repo"
+    world.fs.put(f"{hub}/blobs/{1:064x}", gguf("one"))
+    world.fs.symlink(f"{hub}/snapshots/aaa/a.gguf", f"../../blobs/{1:064x}")
+    world.tick()
+    assert world.catalogue.plans, "the link is to be unsettled"
+    world.fs.put(f"{HOME}/mine.gguf", gguf("two"))
+    healed = True
+    world.come_to_rest()
+    world.wait(120)
+    world.come_to_rest()
+    check_at_rest(world)
+    models = {model.folder: model.binary for model in present_models(world.catalogue)}
+    assert models == {HOME: f"{HOME}/mine.gguf", "models/a-2": "models/a-2/a.gguf"}
+    assert world.fs.read(f"{HOME}/mine.gguf") == gguf("two")
+    assert world.file("models/a-2/a.gguf").link is not None
+    world.stop()
+
+
 def test_where_a_link_is_to_go_once_the_disk_shows_it_no_other_model_is_put(tmp_path: Path) -> None:
     dark, healed = False, False
 
