@@ -62,8 +62,8 @@ class MemoryLog(EventLog):
     def document(self, sha256: str) -> bytes | None:
         return self._recorder.documents.get(sha256)
 
-    def read(self, after: int = 0, limit: int | None = None, **_: object) -> Iterator[Draft]:  # type: ignore[override]
-        return iter(self._recorder.drafts[after : None if limit is None else after + limit])
+    def read_hashed(self, after: int = 0, page: int = 1) -> Iterator[tuple[Draft, bytes]]:  # type: ignore[override]
+        return ((draft, b"") for draft in self._recorder.drafts[after : after + page])
 
 
 class ShuffledOrganiser(Organiser):
