@@ -94,7 +94,7 @@ class Metrics:
                         books.used(reply.usage)
                         books.ended(reply.finish_reason)
                     else:
-                        books.told()
+                        books.told(reply.pieces)
                     yield reply
 
     @contextmanager
@@ -178,10 +178,11 @@ class Books:
         self._prompt, self._cached, self._completion = prompt, cached, completion
         self._last = time.perf_counter()
 
-    def told(self) -> None:
-        """The next piece of the answer is here."""
+    def told(self, pieces: int = 1) -> None:
+        """So many pieces of the answer are here, each of which took its part of the time."""
         now = time.perf_counter()
-        self._measure.observe(now - self._last)
+        for _ in range(pieces):
+            self._measure.observe((now - self._last) / pieces)
         self._measure, self._last = self._between, now
 
     def used(self, usage: Usage) -> None:

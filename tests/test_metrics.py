@@ -88,6 +88,13 @@ def test_a_generation_is_passed_on_and_counted() -> None:
     assert sample(metrics, "janfs_between_tokens_seconds_count", model="m") == 2
 
 
+def test_pieces_that_are_told_together_count_each_with_its_part_of_the_time() -> None:
+    metrics = Metrics()
+    drain(metrics, TextDelta("a"), TextDelta("bcd", pieces=3), Finished("length", Usage(7, 4)))
+    assert sample(metrics, "janfs_first_token_seconds_count", model="m") == 1
+    assert sample(metrics, "janfs_between_tokens_seconds_count", model="m") == 3
+
+
 def test_a_generation_that_nobody_waits_for_is_cancelled() -> None:
     metrics = Metrics()
     drain(metrics, TextDelta("a"), TextDelta("b"), at_most=1)

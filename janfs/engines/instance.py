@@ -168,8 +168,8 @@ class Instance:
                 if isinstance(reply, Finished):
                     self._wrote.add(max(0, reply.usage.completion_tokens - pieces), time.monotonic())
                 else:
-                    pieces += 1
-                    self._wrote.add(1, time.monotonic())
+                    pieces += reply.pieces
+                    self._wrote.add(reply.pieces, time.monotonic())
                 yield reply
 
     def fail(self, error: JanfsError) -> None:

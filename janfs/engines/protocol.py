@@ -381,31 +381,35 @@ class TextDelta(msgspec.Struct, frozen=True, omit_defaults=True, tag="delta"):
     """The next piece of the answer: never empty, always whole characters.
 
     `logprobs` are there if asked for: of the tokens since the last piece, up to the one that completed this.
-    The first reply to a request has its `usage` so far, where that is known: what the prompt took.
+    The first reply to a request has its `usage` so far, where that is known: what the prompt took. What came
+    in quick succession may be told together, as so many `pieces`.
     """
 
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
     usage: Usage | None = None
+    pieces: int = 1
 
 
 class ReasoningDelta(msgspec.Struct, frozen=True, omit_defaults=True, tag="reasoning"):
-    """The next piece of what the model thinks before it answers; never empty. `usage` as of `TextDelta`."""
+    """The next piece of what the model thinks before it answers; never empty. All else as of `TextDelta`."""
 
     text: str
     usage: Usage | None = None
+    pieces: int = 1
 
 
 class CallDelta(msgspec.Struct, frozen=True, omit_defaults=True, tag="call"):
     """The beginning of the answer's call number `index`, with a `name`, or more of its arguments' JSON.
 
-    `usage` as of `TextDelta`.
+    `usage` and `pieces` as of `TextDelta`.
     """
 
     index: int
     name: str | None = None
     arguments: str = ""
     usage: Usage | None = None
+    pieces: int = 1
 
 
 class Spent(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ Ownership is plain: they live as long as the process.
 
 import ctypes
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import llama_cpp as llama
@@ -35,6 +35,8 @@ from janfs.engines.llama_cpp.weights import Weights
 from janfs.engines.protocol import EngineSettings, SamplingParams, TokenLogprob
 from janfs.errors import EngineError
 
+_REMEMBERED = 2**13  # tokens, and how they are spelled; most texts have fewer
+
 
 class NativeModel:
     """A model that writes text, in a context. One thread decodes and samples."""
@@ -52,8 +54,8 @@ class NativeModel:
         self._batch = llama.llama_batch_init(self._most, 0, 1)
         self.part = part_of(settings, self.n_ctx) if self.memory.can_move else None
         self._n_parallel = settings.n_parallel
-        self.piece = weights.piece
-        self.is_end = weights.is_end
+        self.piece = lru_cache(_REMEMBERED)(weights.piece)
+        self.is_end = lru_cache(_REMEMBERED)(weights.is_end)
         self.use_threads, self.abort = self._context.use_threads, self._context.abort
 
     @property

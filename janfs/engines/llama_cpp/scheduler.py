@@ -82,6 +82,11 @@ class Scheduler:
         return not (self._waiting or self._live)
 
     @property
+    def steady(self) -> bool:
+        """Whether the next step takes a token of each request and nothing else, so that it is a short one."""
+        return not self._waiting and all(self._missing(run) == 1 for run in self._live)
+
+    @property
     def live(self) -> frozenset[str]:
         """The requests that hold a sequence."""
         return frozenset(run.request_id for run in self._live)

@@ -219,6 +219,11 @@ def answer(request_id: str, reply: Reply | JanfsError) -> Answer | Failure:
     return failure(request_id, reply) if isinstance(reply, JanfsError) else Answer(request_id, reply)
 
 
+def vectors(request_id: str, outcome: tuple[Embedding, ...] | JanfsError) -> Vectors | Failure:
+    """What an `Embed` is told next."""
+    return failure(request_id, outcome) if isinstance(outcome, JanfsError) else Vectors(request_id, outcome)
+
+
 def error_of(failure: Failure) -> JanfsError:
     """The error that went over the wire."""
     if failure.sizes is not None:

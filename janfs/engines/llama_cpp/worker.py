@@ -23,8 +23,9 @@ from janfs.engines.llama_cpp.ahead import LULL, SILENCE, WORTH, Turn, Turns
 from janfs.engines.llama_cpp.channel import Channel
 from janfs.engines.llama_cpp.cores import available_cores, fair_part
 from janfs.engines.llama_cpp.dialects.stream import PartStream
-from janfs.engines.llama_cpp.embedding import Embedded, EmbeddingQueue
+from janfs.engines.llama_cpp.embedding import EmbeddingQueue
 from janfs.engines.llama_cpp.ending import die_with, end_process
+from janfs.engines.llama_cpp.gathering import Gathering
 from janfs.engines.llama_cpp.grammar import STACK
 from janfs.engines.llama_cpp.intake import Intake, Item, Texts, Writing
 from janfs.engines.llama_cpp.limits import deepen_stacks
@@ -56,6 +57,7 @@ class Worker:
         self._embeddings = EmbeddingQueue(self._pooled) if self._pooled is not None else None
         self._waiting = waiting_of_this_process()
         self._wear = Wear(loaded.left_behind)
+        self._gathering = Gathering()
         self._turns = Turns()
         self._ended: deque[Turn] = deque(maxlen=n_parallel)  # chats whose next turn may be begun
         self._ahead: set[str] = set()  # what is computed without being asked for
@@ -142,19 +144,22 @@ class Worker:
             turns: list[Turn] = []
             writes = self._scheduler is not None and not self._scheduler.idle
             if self._writing and self._scheduler and writes:
+                embeds = self._embeddings is not None and not self._embeddings.idle
+                if self._gathering.holds and (embeds or not self._scheduler.steady):
+                    self._channel.send([wire.answer(*each) for each in self._gathering.all()])
                 self._writing.abort(False)
                 self._lulls = self._n_parallel
-                for request_id, reply in self._scheduler.step():
-                    if request_id in self._ahead:
-                        self._ahead.discard(request_id)
+                for event in self._scheduler.step():
+                    if event.request_id in self._ahead:
+                        self._ahead.discard(event.request_id)
                         continue
-                    events.append(wire.answer(request_id, reply))
-                    if (turn := self._turns.hear(request_id, reply)) is not None:
+                    self._gathering.add(event)
+                    if (turn := self._turns.hear(*event)) is not None:
                         turns.append(turn)
+                events += [wire.answer(*each) for each in self._gathering.due()]
             if self._embeddings:
-                events += map(_to_vectors, self._embeddings.step(beside=writes))
-            events += self._wear.told()
-            self._channel.send(events)
+                events += [wire.vectors(*each) for each in self._embeddings.step(beside=writes)]
+            self._channel.send([*events, *self._wear.told()])
             for turn in turns:
                 self._commands.put(turn)
             self._waiting.computed()
@@ -180,6 +185,7 @@ class Worker:
                             line.cancel(id_)
                     self._cancelled.discard(id_)
                     self._ahead.discard(id_)
+                    self._gathering.forget(id_)
                     self._turns.forget(id_)
                 case wire.Share(engines):
                     self._others = engines - 1
@@ -238,12 +244,6 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(1)
     channel.send([wire.Ready(loaded.info)])
     Worker(channel, loaded, wanted.settings).run()
-
-
-def _to_vectors(embedded: Embedded) -> wire.Event:
-    if isinstance(embedded.outcome, JanfsError):
-        return wire.failure(embedded.request_id, embedded.outcome)
-    return wire.Vectors(embedded.request_id, embedded.outcome)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,22 @@ def test_a_long_prompt_never_holds_up_who_writes(seconds_per_token: float) -> No
     raise AssertionError("200 steps did not get 1,000 tokens computed")
 
 
+def test_a_step_is_steady_where_every_request_only_writes() -> None:
+    scheduler = Scheduler(FakeModel(n_ctx=64, n_batch=8), n_parallel=2)
+    seen = []
+    scheduler.submit("writer", [1], SamplingParams(ignore_eos=True), ())
+    seen.append(("before it is taken in", scheduler.steady))
+    scheduler.step()
+    seen.append(("while it writes", scheduler.steady))
+    scheduler.submit("reader", [2] * 30, SamplingParams(max_tokens=4, ignore_eos=True), ())
+    seen.append(("when another waits", scheduler.steady))
+    while not any(request_id == "reader" for request_id, _ in scheduler.step()):
+        seen.append(("while its prompt is computed", scheduler.steady))
+    seen.append(("while both write", scheduler.steady))
+    assert len(seen) > 5, "the prompt was computed in one step"
+    assert {name for name, steady in seen if steady} == {"while it writes", "while both write"}
+
+
 class PonderingModel(SlowModel):
     """Takes a second over the choice of each token where a request has a seed."""
 

@@ -56,6 +56,21 @@ def test_where_caching_is_off_every_prompt_is_computed_whole(tiny_model: Path) -
     run_tiny(tiny_model, none, caching_enabled=False)
 
 
+def test_what_comes_fast_is_told_together_and_counted(tiny_model: Path) -> None:
+    async def scenario(engine: Engine) -> None:
+        sampling = SamplingParams(temperature=0.0, max_tokens=400, ignore_eos=True)
+        request = GenerateRequest(request_id="one", prompt=TextPrompt("a" * 50), sampling=sampling)
+        replies = [reply async for reply in engine.generate(request)]
+        *pieces, end = replies
+        assert isinstance(end, Finished)
+        assert all(isinstance(each, TextDelta) for each in pieces)
+        told = sum(each.pieces for each in pieces if isinstance(each, TextDelta))
+        assert told <= end.usage.completion_tokens == 400
+        assert len(pieces) < told, "no two pieces came together, of a model that takes a millisecond for each"
+
+    run_tiny(tiny_model, scenario, ctx_len=512)
+
+
 def test_in_a_lull_what_has_ended_is_copied_before_anybody_needs_its_room(tiny_model: Path) -> None:
     async def scenario(engine: Engine) -> None:
         request = GenerateRequest(request_id="one", prompt=TextPrompt("a" * 50), sampling=GREEDY)
