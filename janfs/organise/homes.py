@@ -74,14 +74,9 @@ def _alike(tables: Tables, name: str) -> list[str]:
     return [each for each in tables.spellings.get(paths.folded(name)) or () if paths.name(each) != name]
 
 
-def in_use(tables: Tables, folder: str, arriving: Container[str], besides: str | None = None) -> bool:
-    """Whether something lies or arrives at a folder that is not the model's `besides`."""
-    if folder in tables.files:
-        return True
-    inside = files_in(tables, folder)
-    if any(file.uid == besides for file in inside):
-        return False  # it moved in already; what came after is its own
-    return bool(inside) or folder in arriving
+def in_use(tables: Tables, folder: str, arriving: Container[str]) -> bool:
+    """Whether something lies or arrives at a folder."""
+    return folder in tables.files or bool(files_in(tables, folder)) or folder in arriving
 
 
 def claimed_folder(tables: Tables, folder: str) -> Model | None:
@@ -94,14 +89,17 @@ def claimed_folder(tables: Tables, folder: str) -> Model | None:
 
 def move_on(tables: Catalogue, model: Model, policy: Policy) -> Decide | None:
     """Another folder for a model with files yet to move, when someone put other things into its folder, or
-    into one whose name some disks take for the same, or put something else there.
+    into one whose name some disks take for the same, or put something else there. Where some of its files
+    are there already it stays: what came after is its own, and the disk tells that name from the other one.
     """
     if model.loose is None:
         return None
-    name = paths.name(model.folder)
+    name, there = paths.name(model.folder), files_in(tables, model.folder)
+    if any(file.uid == model.uid for file in there):
+        return None
     alike = [place for place in _alike(tables, name) if place in tables.children]
-    is_taken = name in policy.taken and not files_in(tables, model.folder)
-    if not (alike or is_taken) and not in_use(tables, model.folder, policy.arriving, besides=model.uid):
+    is_taken = name in policy.taken and not there
+    if not (alike or is_taken) and not in_use(tables, model.folder, policy.arriving):
         return None
     return _elsewhere(tables, model, model.loose, policy)
 

@@ -171,3 +171,26 @@ def test_a_shard_that_was_broken_while_the_next_was_copied_is_of_their_set_once_
     found = list(present_models(world.catalogue))
     assert [model.status for model in found] == ["ready"] * (1 + len(beside))
     check_at_rest(world)
+
+
+@pytest.mark.parametrize("removed", ["", "models/ALPHA/big-00001-of-00003.gguf"])
+def test_a_shard_to_come_sends_no_folder_on_that_is_called_almost_like_another(
+    world: World, removed: str
+) -> None:
+    world.fs.put("models/alpha/alpha.gguf", contents.model("Alpha 7B", "Q4_0"))
+    for number in (1, 2):
+        world.fs.put(f"models/ALPHA/big-{number:05d}-of-00003.gguf", contents.shard("Gamma 3B it", number, 3))
+    world.come_to_rest()
+    world.fs.put("models/big-00003-of-00003.gguf", contents.shard("Gamma 3B it", 3, 3))
+    world.fs.put("models/ALPHA/model.json", b'{"name": "Mine"}')
+    if removed:
+        world.fs.put("models/ALPHA/beta.Q4_0.gguf", contents.model("Beta 1B", "Q4_0"))
+        world.fs.remove(removed)
+    world.come_to_rest()
+    served = "models/ALPHA/beta.Q4_0.gguf" if removed else "models/ALPHA/big-00001-of-00003.gguf"
+    assert (world.model("ALPHA").status, world.model("ALPHA").binary) == ("ready", served)
+    assert world.file("models/ALPHA/model.json").uid == world.model("ALPHA").uid, "it says how that is served"
+    found = {model.folder: model.status for model in present_models(world.catalogue)}
+    rest = {"models/big": "incomplete"} if removed else {}
+    assert found == {"models/alpha": "ready", "models/ALPHA": "ready", **rest}, "all is listed, as what it is"
+    check_at_rest(world)
