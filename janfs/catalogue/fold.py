@@ -17,7 +17,7 @@ from janfs.folder import paths
 from janfs.folder.filesystem import Stamp
 
 # Raised whenever the same events would give another catalogue than before: the projection is then made anew.
-VERSION = 19
+VERSION = 20
 
 
 class Unreadable(Struct, frozen=True):

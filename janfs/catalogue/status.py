@@ -123,7 +123,8 @@ def _without_model(binaries: Sequence[File], found: Sequence[Group], manifest: M
             for each in found
         )
         return Assessment("invalid", f"No file here can be run by itself: {kinds}.")
-    return Assessment("missing", "The model file is not in the folder. Put it back, or delete the folder.")
+    text = "The model file is not in the folder. Put it back, or delete the model.json there."
+    return Assessment("missing", text)
 
 
 def part_reason(part: Group, claimants: Sequence[str] = ()) -> str:

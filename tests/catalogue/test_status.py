@@ -39,7 +39,7 @@ def with_source(filename: str | None, url: str | None) -> File:
 
 
 X, Y = "models/a/x.gguf", "models/a/y.gguf"
-ABSENT = "The model file is not in the folder. Put it back, or delete the folder."
+ABSENT = "The model file is not in the folder. Put it back, or delete the model.json there."
 CASES: dict[str, tuple[list[File], Assessment]] = {
     "nothing": ([], Assessment("missing", ABSENT)),
     "one binary": ([binary()], Assessment("ready", None, X)),

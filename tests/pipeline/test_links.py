@@ -2,6 +2,8 @@
 
 import errno
 
+import pytest
+
 from janfs.catalogue.catalogue import present_models
 from janfs.configuration import configure
 from tests.pipeline.invariants import check_at_rest
@@ -116,3 +118,28 @@ def test_a_projector_that_a_link_keeps_where_it_lies_is_used_from_there_by_the_m
     assert projector.path == "models/mmproj-F16.gguf"
     assert (world.model("a").status, world.model("a").reason) == ("ready", None)
     check_at_rest(world)
+
+
+@pytest.fixture
+def lent(world: World) -> World:
+    """A model whose shards stay in a folder below a model.json, for a link leads to one of them."""
+    world.fs.put("models/tree/model.json", b"{}")
+    for number in (1, 2):
+        shard = contents.shard("Alpha 7B", number, 2)
+        world.fs.put(f"models/tree/deep/big-{number:05d}-of-00002.gguf", shard)
+    world.fs.symlink("models/mine/mine.gguf", "../tree/deep/big-00001-of-00002.gguf")
+    world.come_to_rest()
+    served = "models/tree/deep/big-00001-of-00002.gguf"
+    assert (world.model("big").status, world.model("big").binary) == ("ready", served)
+    assert world.model("tree").status == "missing"
+    return world
+
+
+def test_nobody_is_told_to_delete_a_folder_in_which_another_model_lies(lent: World) -> None:
+    assert lent.model("tree").reason == (
+        "The model file is not in the folder. Put it back, or delete the model.json there."
+    )
+    lent.fs.remove("models/tree/model.json")
+    lent.come_to_rest()
+    found = {model.id: model.status for model in present_models(lent.catalogue)}
+    assert found == {"mine": "ready", "big": "ready"}, "only what was to go is gone"
