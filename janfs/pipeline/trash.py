@@ -56,8 +56,11 @@ def plan_delete(
 
 def _check_alone(catalogue: Catalogue, model: Model, arriving: Iterable[str]) -> None:
     """Whether nothing of another model goes along. Raises `OthersInside`."""
-    inside = [name for name in catalogue.folders if name.startswith(model.folder + "/")]
-    guests = {file.uid for file in files_in(catalogue, model.folder)} - {model.uid}
+    folders = {name: uid for name, uid in catalogue.folders.items() if name.startswith(model.folder + "/")}
+    inside = list(folders)
+    below = [folder for folder in catalogue.children if paths.is_inside(folder, model.folder)]
+    guests = {file.uid for folder in below for file in files_in(catalogue, folder)}
+    guests -= {model.uid, *folders.values()}
     inside += [catalogue.models[uid].id for uid in guests if uid in catalogue.models]
     inside += [f"{path}, which is arriving" for path in arriving if _is_guest(catalogue, model, path)]
     if inside:

@@ -6,6 +6,7 @@ import pytest
 
 from janfs.catalogue.catalogue import present_models
 from janfs.configuration import configure
+from janfs.errors import OthersInside
 from tests.pipeline.invariants import check_at_rest
 from tests.pipeline.refusing import Refusing
 from tests.pipeline.world import World, gguf
@@ -143,3 +144,10 @@ def test_nobody_is_told_to_delete_a_folder_in_which_another_model_lies(lent: Wor
     lent.come_to_rest()
     found = {model.id: model.status for model in present_models(lent.catalogue)}
     assert found == {"mine": "ready", "big": "ready"}, "only what was to go is gone"
+
+
+def test_a_folder_in_which_files_of_another_model_lie_is_not_deleted(lent: World) -> None:
+    with pytest.raises(OthersInside, match=r"models/tree: big\."):
+        lent.delete("tree").done.result(0)
+    assert lent.fs.stat("models/tree/deep/big-00002-of-00002.gguf") is not None, "it is served from there"
+    assert lent.model("big").status == "ready"
