@@ -234,6 +234,18 @@ class LogCorrupt(LogError):
     code = "log_corrupt"
 
 
+class EventDamaged(LogCorrupt):
+    """One event cannot be read any more; all others can."""
+
+    code = "event_damaged"
+
+    def __init__(self, position: int, kind: str) -> None:
+        super().__init__(
+            f"Event {position} of the log ({kind}) is damaged, so that what it says cannot be told. `janfs "
+            "verify` tells more, and `janfs restore` puts a backup of the log in its place."
+        )
+
+
 class LogTooNew(LogError):
     """The database was written by a newer janfs."""
 

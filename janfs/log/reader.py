@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DatabaseError
 
 from janfs.errors import LogCorrupt, LogError
-from janfs.log.records import GENESIS, Head, Record
+from janfs.log.records import GENESIS, Head, Record, whole
 from janfs.log.schema import documents
 from janfs.log.seam import Seam, read_seam
 
@@ -21,7 +21,6 @@ PAGE = 1_000
 DOCUMENTS = 64  # of them a read transaction
 
 _BEFORE_DATA = "position, stream, version, type, schema, recorded_at, actor, cause, correlation"
-_COLUMNS = f"{_BEFORE_DATA}, data"
 # Texts as bytes, for whoever looks for damage: the driver refuses a text that is not UTF-8.
 _RAW = (
     "position, CAST(stream AS BLOB), version, CAST(type AS BLOB), schema, CAST(recorded_at AS BLOB), "
@@ -33,7 +32,10 @@ _LAST = 2**63 - 1  # SQLite's largest integer
 
 
 class LogReader:
-    """The log of one root, for reading, from any thread. Every method raises `LogError` when it cannot."""
+    """The log of one root, for reading, from any thread. Every method raises `LogError` when it cannot.
+
+    Those that give records whole raise `EventDamaged` at one whose data is damaged.
+    """
 
     def __init__(self, readers: Engine) -> None:
         self._readers = readers
@@ -78,7 +80,7 @@ class LogReader:
         while left is None or left > 0:
             count = PAGE if left is None else min(PAGE, left)
             page = self._page(after, stream, until, count)
-            yield from page
+            yield from map(whole, page)
             if len(page) < count:
                 return
             after = page[-1].position
@@ -98,10 +100,9 @@ class LogReader:
         if stream is not None:
             where, fixed = f"{where} AND stream = ?", [*fixed, stream]
         order = "position" if stream is None else "version"
-        query = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY {order} DESC LIMIT ?"  # noqa: S608 - all of it is ours
-        count = 1 if saying else 100
-        while rows := self._fetch(query, (before, *fixed, count)):
-            yield from (Record(*row) for row in rows)
+        which, count = f"{where} ORDER BY {order} DESC LIMIT ?", 1 if saying else 100
+        while rows := self._readable(_BEFORE_DATA, which, (before, *fixed, count)):
+            yield from (whole(Record(*row)) for row in rows)
             before = rows[-1][0]
 
     def pages(
@@ -156,8 +157,8 @@ class LogReader:
         """The content stored under a SHA-256; None where there is none, or what is there is damaged."""
         with self._reading() as connection:
             content = connection.scalar(select(documents.c.content).where(documents.c.sha256 == digest))
-        is_whole = content is not None and hashlib.sha256(content).hexdigest() == digest
-        return content if is_whole else None
+        iswhole = content is not None and hashlib.sha256(content).hexdigest() == digest
+        return content if iswhole else None
 
     def document_digests(self) -> Iterator[tuple[str, bytes]]:
         """Every stored document with the SHA-256 it is stored under, in their order."""
@@ -201,8 +202,8 @@ class LogReader:
             where, parameters = f"{where} AND position <= ?", [*parameters, until]
         # Of a stream, versions come in the order of positions, and an index has them in order.
         order = "position" if stream is None else "version"
-        query = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608 - all of it is ours
-        return [Record(*row) for row in self._fetch(query, (*parameters, count))]
+        which = f"{where} ORDER BY {order} LIMIT ?"
+        return [Record(*row) for row in self._readable(_BEFORE_DATA, which, (*parameters, count))]
 
     def _readable(self, columns: str, which: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Rows of these columns and the data, which is empty where it is no UTF-8. Bytes take longer."""

@@ -4,6 +4,8 @@ import hashlib
 
 from msgspec import Struct
 
+from janfs.errors import EventDamaged
+
 GENESIS = bytes(32)
 
 
@@ -37,6 +39,13 @@ class Record(Struct, frozen=True, gc=False):
     cause: int | None
     correlation: int
     data: str
+
+
+def whole(record: Record) -> Record:
+    """The record, unless its data is damaged, and so was read as nothing. Raises `EventDamaged`."""
+    if not record.data:
+        raise EventDamaged(record.position, record.type)
+    return record
 
 
 class Head(Struct, frozen=True):

@@ -6,6 +6,7 @@ from janfs.catalogue.catalogue import Catalogue
 from janfs.clock import Ids
 from janfs.errors import (
     CannotRevert,
+    EventDamaged,
     FolderError,
     InvalidInput,
     ManifestError,
@@ -26,7 +27,15 @@ from janfs.pipeline.organiser import Organiser
 from janfs.pipeline.plans import Plans
 from janfs.pipeline.recorder import Recorder
 
-REFUSALS = (NotFound, InvalidInput, ManifestError, FolderError, CannotRevert, PreconditionFailed)
+REFUSALS = (
+    NotFound,
+    InvalidInput,
+    ManifestError,
+    FolderError,
+    CannotRevert,
+    PreconditionFailed,
+    EventDamaged,
+)
 
 
 class Orders:

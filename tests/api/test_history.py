@@ -12,6 +12,7 @@ from janfs.pipeline.commands import Record
 from janfs.pipeline.recorder import Draft
 from janfs.serving import resolve
 from tests.api.service import Service
+from tests.log.kit import by_hand
 from tests.support.patience import PATIENCE
 
 
@@ -178,3 +179,21 @@ def test_a_revert_that_cannot_be_is_refused(
     answer = edited.client.post("/v1/models/tiny/revert", json=body)
     assert answer.status_code == status, answer.text
     assert answer.json()["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/models/{}/history", "/v1/models/{}/diff", "/v1/models/{}/blame", "/v1/why?subject={}"],
+)
+def test_what_a_damaged_event_would_tell_is_an_error_with_its_position_and_other_models_are_told_of(
+    edited: Service, path: str
+) -> None:
+    position = last(edited)
+    edited.drop("other.gguf")
+    damage = f"UPDATE events SET data = CAST(data || x'ff' AS TEXT) WHERE position = {position}"
+    by_hand(edited.root / ".janfs/log.db", damage, guarded=False)
+    answer = edited.client.get(path.format("models/tiny/model.json" if "why" in path else "tiny"))
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (503, "event_damaged"), error
+    assert error["message"].startswith(f"Event {position} of the log (json-edited) is damaged"), error
+    edited.get(path.format("other"))

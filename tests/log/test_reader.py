@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from janfs.errors import LogError
+from janfs.errors import EventDamaged, LogError
 from janfs.log import reader
 from janfs.log.store import EventLog
 from tests.log.kit import DIGEST, DOCUMENT, by_hand, fill, new
@@ -47,12 +47,22 @@ def test_reading_goes_on_while_the_log_grows(log: EventLog, monkeypatch: pytest.
     assert [record.position for record in reading] == [2, 3, 4, 5, 6, 7]
 
 
-def test_text_that_is_no_text_is_an_error_of_the_log(log: EventLog, database: Path) -> None:
-    fill(log)
+def test_an_event_that_is_no_text_is_named_when_the_reading_comes_to_it(
+    log: EventLog, database: Path
+) -> None:
+    records = fill(log)
     broken = "UPDATE events SET data = CAST(x'ff' AS TEXT) WHERE position = 3"
     by_hand(database, broken, guarded=False)
-    with pytest.raises(LogError, match="verify"):
-        list(log.read())
+    told = log.read()
+    assert [next(told), next(told)] == records[:2]
+    with pytest.raises(EventDamaged, match=r"^Event 3 of the log \(file-dropped\) .* `janfs verify`"):
+        next(told)
+    back = log.backwards(stream="a")
+    assert [next(back).position, next(back).position] == [6, 4]
+    with pytest.raises(EventDamaged, match=r"^Event 3 "):
+        next(back)
+    of_others = [each for each in records if each.stream == "b"]
+    assert (list(log.read(3)), list(log.read(stream="b"))) == (records[3:], of_others)
 
 
 def test_a_damaged_file_is_an_error_of_the_log(log: EventLog, database: Path) -> None:

@@ -147,6 +147,17 @@ def test_a_time_leads_to_the_last_event_by_then(tmp_path: Path) -> None:
     log.close()
 
 
+def test_when_a_damaged_event_was_recorded_is_known_still(tmp_path: Path) -> None:
+    clock = FakeClock()
+    log = open_log(tmp_path / "log.db", clock)
+    for _ in range(3):
+        log.append([new_record(Draft("root", RootReturned()))])
+        clock.advance(60)
+    by_hand(tmp_path / "log.db", "UPDATE events SET data = CAST(x'ff' AS TEXT)", guarded=False)
+    assert [position_at(log, 3, f"{ago} seconds ago", clock.now()) for ago in (150, 90, 30)] == [1, 2, 3]
+    log.close()
+
+
 def test_what_is_yet_to_come_is_no_moment_of_the_log(tmp_path: Path) -> None:
     clock = FakeClock()
     log = open_log(tmp_path / "log.db", clock)

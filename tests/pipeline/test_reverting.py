@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from janfs.errors import CannotRevert, FolderError, ModelNotFound, NotFound
+from janfs.errors import CannotRevert, EventDamaged, FolderError, ModelNotFound, NotFound
 from janfs.manifest.jsonc import MAX_SIZE
 from janfs.past import reasons, reverts, texts
 from janfs.past.moments import AsOf
@@ -314,3 +314,21 @@ def test_a_revert_to_any_position_gives_the_text_of_that_position(
         else:
             edit(world, (text % number) if kind == "edit" else text % number + "]")
     world.stop()
+
+
+def test_what_a_damaged_event_keeps_from_being_brought_back_is_said_and_all_else_is_done(
+    tended: World, tmp_path: Path
+) -> None:
+    then = edit(tended, COMMENTED)
+    edit(tended, '{"name": "Second"}')
+    tended.fs.put("models/y.gguf", gguf("y"))
+    tended.come_to_rest()
+    damage = "UPDATE events SET data = CAST(data || x'ff' AS TEXT) WHERE position = "
+    by_hand(tmp_path / "log.db", f"{damage}{then}", guarded=False)
+    asked = [Submitted(Revert(name, tended.catalogue.position, "api:me")) for name in "xy"]
+    tended.pipeline.tick([], asked)
+    with pytest.raises(EventDamaged, match=rf"^Event {then} of the log \(json-edited\) is damaged"):
+        asked[0].done.result(0)
+    assert asked[1].done.result(0), "the other model was not brought back"
+    assert tended.pipeline.snapshot.failing is None
+    assert tended.fs.read(MANIFEST) == b'{"name": "Second"}'
