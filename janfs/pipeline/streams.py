@@ -1,6 +1,7 @@
 """Which stream an event about a path belongs to: its model's, known or to be, or its engine's."""
 
 from janfs.catalogue.catalogue import Catalogue, files_in, is_leaving, owner_of
+from janfs.catalogue.entries import Plan
 from janfs.clock import Ids
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
@@ -33,9 +34,15 @@ class Streams:
         leaving = self._of_leaving(path, place) if place not in (path, *self._moved) else None
         if leaving is not None:
             return leaving  # it lies among files of other models, and stays its own model's
-        found = self.known(place) or self._returning(path, place) or self._ids()
+        found = self.known(place) or self._awaiting(place) or self._returning(path, place) or self._ids()
         self._given[place] = found
         return found
+
+    def _awaiting(self, place: str) -> str | None:
+        """The model to whose folder a file of its own is moved right now; it may be there, or come yet."""
+        uid = self._catalogue.folders.get(place)
+        plans = self._catalogue.plans.values() if uid is not None else ()
+        return next((plan.uid for plan in plans if plan.uid == uid and _comes_to(plan, place)), None)
 
     def _of_leaving(self, path: str, place: str) -> str | None:
         """The present model that a file in a folder is of already; a shard that is new is of its set's."""
@@ -104,3 +111,9 @@ class Streams:
         self._given[place] = uid
         self._left.add(origin)
         self._moved.add(place)
+
+
+def _comes_to(plan: Plan, place: str) -> bool:
+    """Whether a plan moves a file into a folder."""
+    moves = plan.how == "move" and plan.reason == "organise" and plan.source is not None
+    return moves and paths.parent(plan.target) == place

@@ -84,6 +84,7 @@ def check_models(world: World) -> None:
         assert not twice, f"{name} of two models: {twice}"
     for model in models:
         assert catalogue.ids[model.id] == model.uid, f"the id {model.id!r} leads to another model"
+    uids = {model.uid for model in models}
     by_folder = {model.folder: model for model in models}
     binaries: dict[str, list[str]] = {}
     served = {catalogue.files[model.binary].stamp.inode for model in models if model.binary is not None}
@@ -113,6 +114,8 @@ def check_models(world: World) -> None:
             and not any(_unit(each) == _unit(path) and _is_linked_to(world, each) for each in known)
         ]
         assert folder in by_folder or not alone, f"{folder!r} is no model; it holds {alone}"
+        of_none = [path for path in alone if known[path].uid not in uids]
+        assert not of_none, f"{of_none} lie in the folder of {by_folder[folder].id!r}, and are no model's"
         manifest = paths.join(folder, paths.MANIFEST)
         whole = [path for path in inside if _is_whole(fs, path)]
         if fs.stat(manifest) is None:

@@ -413,6 +413,64 @@ def test_a_link_does_not_go_into_a_folder_that_a_person_filled_meanwhile(
     world.stop()
 
 
+@pytest.mark.parametrize("comes", [True, False], ids=["it came", "it is to come yet"])
+def test_what_a_person_puts_where_a_file_is_moved_is_listed_whether_that_came_or_not(
+    tmp_path: Path, comes: bool
+) -> None:
+    dark, healed = False, False
+
+    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        nonlocal dark
+        if name in ("rename", "stat", "sync_folder") and f"{HOME}/a.gguf" in args and not healed:
+            if name == "rename" and comes:
+                perform(*args, **kwargs)
+            dark = dark or name == "rename"
+            if dark:
+                raise OSError(errno.EIO, "Input/output error")
+        return perform(*args, **kwargs)
+
+    world = World(tmp_path / "log.db", port=lambda fs: HookedFileSystem(fs, hook))
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.tick()
+    assert world.catalogue.plans, "the move is to be unsettled"
+    assert (world.fs.stat(f"{HOME}/a.gguf") is not None) == comes
+    world.fs.put(f"{HOME}/mine.gguf", gguf("two"))
+    world.wait(5)
+    assert world.catalogue.plans, "the move is unsettled still"
+    assert world.file(f"{HOME}/mine.gguf").uid == world.model("a").uid
+    healed = True
+    world.come_to_rest()
+    found = {model.binary: model.status for model in present_models(world.catalogue)}
+    assert sorted(map(paths.name, filter(None, found))) == ["a.gguf", "mine.gguf"], "both are listed"
+    assert set(found.values()) == {"ready"}
+    assert world.fs.read(f"{HOME}/mine.gguf") == gguf("two"), "it stays where the person put it"
+    check_at_rest(world)
+    world.stop()
+
+
+def test_a_model_json_that_a_person_puts_where_a_file_is_moved_is_of_that_model(tmp_path: Path) -> None:
+    healed = False
+
+    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if name == "sync_folder" and HOME in args and not healed:
+            raise OSError(errno.EIO, "Input/output error")
+        return perform(*args, **kwargs)
+
+    world = World(tmp_path / "log.db", port=lambda fs: HookedFileSystem(fs, hook))
+    world.fs.put("models/a.gguf", gguf("one"))
+    world.tick()
+    assert world.catalogue.plans, "the move is to be unsettled"
+    world.fs.put(f"{HOME}/model.json", b'{"name": "Mine"}')
+    world.wait(5)
+    healed = True
+    world.come_to_rest()
+    assert (world.model("a").status, world.model("a").binary) == ("ready", f"{HOME}/a.gguf")
+    assert world.file(f"{HOME}/model.json").uid == world.model("a").uid
+    assert world.fs.read(f"{HOME}/model.json") == b'{"name": "Mine"}'
+    check_at_rest(world)
+    world.stop()
+
+
 def test_where_a_link_is_to_go_once_the_disk_shows_it_no_other_model_is_put(tmp_path: Path) -> None:
     dark, healed = False, False
 
