@@ -157,8 +157,8 @@ class LogReader:
         """The content stored under a SHA-256; None where there is none, or what is there is damaged."""
         with self._reading() as connection:
             content = connection.scalar(select(documents.c.content).where(documents.c.sha256 == digest))
-        iswhole = content is not None and hashlib.sha256(content).hexdigest() == digest
-        return content if iswhole else None
+        is_whole = content is not None and hashlib.sha256(content).hexdigest() == digest
+        return content if is_whole else None
 
     def document_digests(self) -> Iterator[tuple[str, bytes]]:
         """Every stored document with the SHA-256 it is stored under, in their order."""
