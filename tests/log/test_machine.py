@@ -55,7 +55,7 @@ class LogMachine(RuleBasedStateMachine):
     def append(self, data: st.DataObject, count: int) -> None:
         batch = []
         for number in range(count):
-            stream, text = data.draw(streams), data.draw(st.text(max_size=5))
+            stream, text = data.draw(streams), data.draw(st.text(min_size=1, max_size=5))
             positions = len(self.model)
             cause = data.draw(st.none() | st.integers(1, positions)) if positions else None
             checked = data.draw(st.booleans())
