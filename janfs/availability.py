@@ -17,6 +17,8 @@ from janfs.organise.naming import free_id, id_from_folder
 from janfs.organise.pairing import claimants
 from janfs.pipeline.snapshot import Arrival, Snapshot, Unsettled
 
+_LOST_AND_FOUND = "lost+found"  # the disk's own, at the top of many: nobody but root may look into it
+
 NowStatus = Literal[Status, "root-unavailable"]
 """A model's status, or that nothing in the models folder can be seen now."""
 
@@ -30,8 +32,8 @@ class Availability(Struct, frozen=True):
 
 
 class Outsider(Struct, frozen=True):
-    """A file that has no model: one still arriving, one that was refused, or one that the disk does not show.
-    `id` is the one it would get.
+    """A file that has no model: one still arriving, one that was refused, or one that the disk does not show;
+    or a folder that cannot be looked into. `id` is the one it would get.
     """
 
     id: str
@@ -43,14 +45,23 @@ class Outsider(Struct, frozen=True):
 def availability_of(snapshot: Snapshot, model: Model) -> Availability:
     """A model's status as of now: with the file that is arriving at its place, and what is unsettled."""
     arrival = arrivals_by_place(snapshot).get(model.folder)
-    return availability(snapshot.catalogue, model, arrival, snapshot.unsettled.get(model.uid))
+    closed = closed_models(snapshot).get(model.uid)
+    return availability(snapshot.catalogue, model, arrival, snapshot.unsettled.get(model.uid), closed)
 
 
 def availability(
-    catalogue: Catalogue, model: Model, arrival: Arrival | None, unsettled: Unsettled | None = None
+    catalogue: Catalogue,
+    model: Model,
+    arrival: Arrival | None,
+    unsettled: Unsettled | None = None,
+    closed: str | None = None,
 ) -> Availability:
-    """A model's status, given what is arriving at its place and what is unsettled, if anything is."""
+    """A model's status, given what is arriving at its place, what is unsettled, and why a folder of it could
+    not be looked into, if anything of that is so.
+    """
     now = _status(catalogue, model, arrival)
+    if closed is not None and now.status != "root-unavailable":
+        now = Availability("invalid", closed)
     if unsettled is None or not catalogue.root.available:
         return now
     return replace(now, reason=f"{now.reason} {unsettled.reason}" if now.reason else unsettled.reason)
@@ -82,6 +93,26 @@ def arrivals_by_place(snapshot: Snapshot) -> dict[str, Arrival]:
     return found
 
 
+def closed_models(snapshot: Snapshot) -> dict[str, str]:
+    """The models with files in a folder that cannot be looked into, by uid, each with the reason in words."""
+    catalogue = snapshot.catalogue
+    return {
+        file.uid: _closed(folder, why)
+        for folder, why in sorted(snapshot.closed.items())
+        for below in catalogue.children
+        if paths.is_inside(below, folder)
+        for file in files_in(catalogue, below)
+        if paths.is_binary(file.path) or paths.is_manifest(file.path)
+    }
+
+
+def _closed(folder: str, why: str) -> str:
+    return (
+        f"{folder} cannot be looked into: {why}. Let the user that runs janfs read and enter it; nothing "
+        "in it is forgotten meanwhile."
+    )
+
+
 def outsiders(snapshot: Snapshot) -> list[Outsider]:
     """Every file that has no model, in the order of paths."""
     catalogue = snapshot.catalogue
@@ -100,6 +131,7 @@ def outsiders(snapshot: Snapshot) -> list[Outsider]:
             if now is not None:
                 _add(found, catalogue, file.path, file.stamp.size, now)
     _add_unsettled(found, snapshot)
+    _add_closed(found, snapshot)
     return list(found.values())
 
 
@@ -109,6 +141,15 @@ def _add_unsettled(found: dict[str, Outsider], snapshot: Snapshot) -> None:
         model, path = snapshot.catalogue.models.get(uid), each.plan.target
         if (model is None or model.removed is not None) and paths.is_inside(path, paths.MODELS):
             _add(found, snapshot.catalogue, path, 0, Availability("missing", each.reason))
+
+
+def _add_closed(found: dict[str, Outsider], snapshot: Snapshot) -> None:
+    """Add the folders of which it cannot be seen what they hold, and of which nothing is known."""
+    for folder, why in sorted(snapshot.closed.items()):
+        is_known = any(paths.is_inside(each, folder) for each in snapshot.catalogue.children)
+        if not is_known and paths.name(folder) != _LOST_AND_FOUND:
+            now = Availability("invalid", _closed(folder, why))
+            _add(found, snapshot.catalogue, folder, 0, now, folder=folder)
 
 
 def _of_a_file_alone(catalogue: Catalogue, file: File) -> Availability | None:
@@ -132,14 +173,22 @@ def find_outsider(snapshot: Snapshot, name: str) -> Outsider | None:
     return next((outsider for outsider in outsiders(snapshot) if outsider.id == name), None)
 
 
-def _add(found: dict[str, Outsider], catalogue: Catalogue, path: str, size: int, now: Availability) -> None:
+def _add(
+    found: dict[str, Outsider],
+    catalogue: Catalogue,
+    path: str,
+    size: int,
+    now: Availability,
+    *,
+    folder: str | None = None,
+) -> None:
     place, is_file = paths.place(path), paths.is_binary(path) or paths.is_archive(path)
     if place == path and is_file:  # else it is a folder that comes back
         file_name = paths.name(path)
         stem = file_name[: -len(paths.ARCHIVE_SUFFIX)] if paths.is_archive(path) else file_name
         wanted = paths.name(home_of(catalogue, stem))
     else:
-        wanted = free_id(id_from_folder(paths.name(place)), GivenIds(catalogue))
+        wanted = free_id(id_from_folder(paths.name(folder or place)), GivenIds(catalogue))
     free = free_id(wanted, found)
     gone = Availability("root-unavailable", catalogue.root.reason)
     found[free] = Outsider(free, path, size, now if catalogue.root.available else gone)

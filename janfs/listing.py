@@ -2,7 +2,7 @@
 
 import msgspec
 
-from janfs.availability import arrivals_by_place, availability, outsiders
+from janfs.availability import arrivals_by_place, availability, closed_models, outsiders
 from janfs.catalogue.catalogue import Catalogue, files_of, present_models
 from janfs.catalogue.entries import Model, Root
 from janfs.engines.protocol import EngineState
@@ -15,10 +15,10 @@ _encoder = msgspec.json.Encoder()
 class ModelList:
     """Lists every model as JSON; an entry that has not changed is not encoded again.
 
-    An entry depends on the model's position and engine state alone, except while a file of it is arriving or
-    the disk does not show what came of something, and that of a duplicate, which depends on the original too,
-    of a part, which depends on the models that it fits, or of a model elsewhere, which depends on its
-    engine's file; and on whether the root is there.
+    An entry depends on the model's position and engine state alone, except while a file of it is arriving, or
+    the disk does not show what came of something or may not be looked into, and that of a duplicate, which
+    depends on the original too, of a part, which depends on the models that it fits, or of a model elsewhere,
+    which depends on its engine's file; and on whether the root is there.
     """
 
     def __init__(self) -> None:
@@ -36,14 +36,14 @@ class ModelList:
         if catalogue.root != self._root:
             self._root = catalogue.root
             self._encoded.clear()
-        arrivals = arrivals_by_place(snapshot)
+        arrivals, closed = arrivals_by_place(snapshot), closed_models(snapshot)
         entries: list[bytes] = []
         for model in self._order:
             state = state_of(model.uid)
-            if model.folder in arrivals or model.uid in snapshot.unsettled:
-                now = availability(
-                    catalogue, model, arrivals.get(model.folder), snapshot.unsettled.get(model.uid)
-                )
+            unsettled = snapshot.unsettled.get(model.uid)
+            if model.folder in arrivals or unsettled is not None or model.uid in closed:
+                arrival = arrivals.get(model.folder)
+                now = availability(catalogue, model, arrival, unsettled, closed.get(model.uid))
                 entries.append(_encoder.encode(model_view(catalogue, model, state, now)))
             else:
                 entries.append(self._entry(catalogue, model, state))

@@ -17,7 +17,7 @@ class Scan(Struct, frozen=True):
 
     `temporaries` are what our own writes left behind when they could not be finished. A file that was set
     aside is there all the same, and cannot be seen. `top` is all that lies directly where the walk began,
-    `trashes` are where what was deleted there lies.
+    `trashes` are where what was deleted there lies, `closed` the folders that could not be listed, and why.
     """
 
     files: dict[str, Stat]
@@ -25,6 +25,7 @@ class Scan(Struct, frozen=True):
     temporaries: list[str] = msgspec.field(default_factory=list)
     top: dict[str, Stat] = msgspec.field(default_factory=dict)
     trashes: list[str] = msgspec.field(default_factory=list)
+    closed: dict[str, str] = msgspec.field(default_factory=dict)
 
     def covers(self, path: str) -> bool:
         """Whether a file that is missing from `files` is really not there."""
@@ -41,7 +42,7 @@ def scan(fs: FileSystem, top: str, *, recursive: bool = True) -> Scan:
             entries = fs.list(folder)
         except OSError as error:
             if not (isinstance(error, FileNotFoundError) and _is_nothing(fs, folder)):
-                found.unreadable[folder] = error.strerror or str(error)
+                found.closed[folder] = found.unreadable[folder] = error.strerror or str(error)
             continue
         if folder == top:
             found.top.update(entries)

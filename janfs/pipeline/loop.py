@@ -233,7 +233,7 @@ class Pipeline:
 
     def _publish(self, failing: str | None = None) -> None:
         seen = (self._observer.arrivals, self._observer.taken, self._plans.unsettled)
-        self.snapshot = Snapshot(self.catalogue, *seen, self._caught_up, failing)
+        self.snapshot = Snapshot(self.catalogue, *seen, self._caught_up, failing, self._observer.closed)
         for listener in self._listeners:
             listener(self.snapshot)
 

@@ -11,6 +11,7 @@ from janfs.catalogue.entries import File
 from janfs.clock import Clock, Ids
 from janfs.events import types as e
 from janfs.folder import claims, paths, settle, spelling
+from janfs.folder.closed import Closed
 from janfs.folder.filesystem import FileSystem, Stat
 from janfs.folder.scan import Leftovers, Scan, is_behind_link, is_gone, places_of, scan, scan_engine_files
 from janfs.folder.spelling import Taken
@@ -19,7 +20,7 @@ from janfs.pipeline.exchanges import exchanged
 from janfs.pipeline.recorder import Draft
 from janfs.pipeline.snapshot import Arrival
 from janfs.pipeline.streams import Streams
-from janfs.pipeline.verdicts import event_of
+from janfs.pipeline.verdicts import Watched, event_of
 
 FOLDER = "folder"  # the actor of whatever people and programs do to the files
 UNREADABLE = "unreadable"  # the code of a file that we may not read
@@ -35,15 +36,6 @@ class Observation(Struct):
     look_again: bool = False
 
 
-class _Watched(Struct):
-    """A file that is being waited for: what it was when it last changed, and when to look again."""
-
-    stat: Stat
-    since: float
-    due: float
-    arrival: Arrival
-
-
 class Observer:
     """Looks at the folder. What it remembers between looks only saves work and shows progress."""
 
@@ -52,11 +44,12 @@ class Observer:
         self._fs = fs
         self._clock = clock
         self._ids = ids
-        self._waiting: dict[str, _Watched] = {}
+        self._waiting: dict[str, Watched] = {}
         self._memory = moves.Memory()
         known = catalogue.files.items()
         self._memory.by_inode = {file.stamp.inode: path for path, file in known if file.link is None}
         self._leftovers = Leftovers(fs)
+        self._closed = Closed()
         self._folds = False
         self._taken = Taken()
         self._passed_over: dict[str, tuple[str, ...]] = {}  # by plan: where nothing was looked at for it
@@ -66,6 +59,11 @@ class Observer:
     def arrivals(self) -> Mapping[str, Arrival]:
         """The files that are not whole yet, by path."""
         return {path: watched.arrival for path, watched in self._waiting.items()}
+
+    @property
+    def closed(self) -> Mapping[str, str]:
+        """The folders that could not be looked into last, and why."""
+        return self._closed.reasons
 
     @property
     def taken(self) -> Taken:
@@ -126,6 +124,7 @@ class Observer:
                 places.append(spelled)
             self._note_name(place, spelled)
             found, expected = self._see(catalogue, place, spelled == place)
+            self._closed.seen(place, found)
             files = {path: stat for path, stat in found.files.items() if not is_open(catalogue, path)}
             known.update(path for path in expected if found.covers(path) and not is_open(catalogue, path))
             seen.update(files)
@@ -234,7 +233,7 @@ class Observer:
         if isinstance(verdict, settle.Waiting):
             size = stat.stamp.size if stat.stamp is not None else 0
             arrival = Arrival(path, verdict.reason, verdict.percentage, size, since)
-            self._waiting[path] = _Watched(stat, since, now + verdict.again, arrival)
+            self._waiting[path] = Watched(stat, since, now + verdict.again, arrival)
             return
         self._waiting.pop(path, None)
         self._memory.keep(path, stat)

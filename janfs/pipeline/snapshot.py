@@ -31,7 +31,8 @@ class Unsettled(Struct, frozen=True):
 
 class Snapshot(Struct, frozen=True):
     """The catalogue at one position, and what is not in the log: arrivals, the names in `models/` that are
-    taken, what is `unsettled`, by the model's uid, and whether we keep up.
+    taken, what is `unsettled`, by the model's uid, whether we keep up, and which folders are `closed`: they
+    could not be looked into last, and why.
 
     `caught_up` once everything on disk has been looked at since the start; `failing` says why the pipeline
     cannot go on at present.
@@ -43,6 +44,7 @@ class Snapshot(Struct, frozen=True):
     unsettled: Mapping[str, Unsettled] = {}
     caught_up: bool = False
     failing: str | None = None
+    closed: Mapping[str, str] = {}
 
 
 def of_log(catalogue: Catalogue) -> Snapshot:

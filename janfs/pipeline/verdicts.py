@@ -2,11 +2,23 @@
 
 from typing import assert_never
 
+from msgspec import Struct
+
 from janfs.catalogue.entries import CORRUPTED, File
 from janfs.errors import ManifestError
 from janfs.events import types as e
 from janfs.folder import settle
 from janfs.folder.filesystem import Stamp, Stat
+from janfs.pipeline.snapshot import Arrival
+
+
+class Watched(Struct):
+    """A file that is being waited for: what it was when it last changed, and when to look again."""
+
+    stat: Stat
+    since: float
+    due: float
+    arrival: Arrival
 
 
 def event_of(path: str, stat: Stat, file: File | None, verdict: settle.Verdict) -> e.Event | None:

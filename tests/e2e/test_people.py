@@ -209,6 +209,8 @@ def test_what_may_not_be_read_says_so_and_is_ready_when_it_may(
     weights.chmod(0o644)
     service.wait_model("secret")
     weights.parent.chmod(0)
+    shown = service.wait_model("secret", "invalid")
+    assert "models/secret cannot be looked into: Permission denied." in shown["reason"]
     later = service.root / "models" / "later.gguf"
     later.write_bytes(large_gguf("later"))
     service.wait_model("later")

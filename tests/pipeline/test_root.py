@@ -1,6 +1,7 @@
 """A folder that is away is not a folder that was emptied."""
 
 import errno
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -9,7 +10,9 @@ import pytest
 
 from janfs.availability import availability_of
 from janfs.folder import paths
+from janfs.listing import ModelList
 from janfs.pipeline.root import MARKER, why_unavailable
+from janfs.views import stopped
 from tests.fakes.faults import Fault, Faults, HookedFileSystem
 from tests.fakes.filesystem import FakeFileSystem
 from tests.pipeline.world import World, gguf
@@ -101,6 +104,51 @@ def test_a_folder_that_nobody_may_look_into_takes_no_model_away_and_serves_none(
     world.wait(2)
     assert availability_of(world.pipeline.snapshot, world.model("a")).status == "ready"
     assert world.events(position) == ["root-unavailable", "root-returned"]
+    world.stop()
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_one_folder_that_nobody_may_look_into_keeps_its_models_and_serves_none(
+    tmp_path: Path, restart: bool
+) -> None:
+    closed: tuple[str, ...] = ("models/new", "models/deep/down", "models/lost+found")
+
+    def hook(name: str, perform: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        path = str(args[0]) if args else ""
+        if any(path.startswith(f"{each}/") or (name == "list" and path == each) for each in closed):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return perform(*args, **kwargs)
+
+    def listed() -> dict[str, tuple[str, str | None]]:
+        told = json.loads(ModelList().encode(world.pipeline.snapshot, stopped))["data"]
+        return {each["id"]: (each["status"], each.get("reason")) for each in told}
+
+    def shut(folder: str) -> tuple[str, str]:
+        words = "Let the user that runs janfs read and enter it; nothing in it is forgotten meanwhile."
+        return "invalid", f"{folder} cannot be looked into: Permission denied. {words}"
+
+    world = World(tmp_path / "log.db", port=lambda fs: HookedFileSystem(fs, hook))
+    for path in ("models/a.gguf", "models/b.gguf", "models/new/c.gguf", "models/deep/down/d.gguf"):
+        world.fs.put(path, gguf(path))
+    world.fs.mkdir("models/lost+found")
+    world.come_to_rest()
+    ready, position = ("ready", None), world.log.head.position
+    new, down = shut("models/new"), shut("models/deep/down")
+    assert listed() == {"a": ready, "b": ready, "down": down, "new": new}, "what nobody may see is listed"
+    closed = (*closed, "models/a")
+    if restart:
+        world.restart()
+    world.tick("models/a")
+    assert listed() == {"a": shut("models/a"), "b": ready, "down": down, "new": new}
+    assert availability_of(world.pipeline.snapshot, world.model("a")).status == "invalid"
+    world.wait(120)
+    assert not world.events(position), "nothing is concluded from what cannot be seen"
+    closed = ("models/lost+found",)
+    world.tick("models/a")
+    assert listed()["a"] == ready
+    world.wait(61)
+    assert set(listed().values()) == {ready}
+    assert set(listed()) == {"a", "b", "new", "d"}
     world.stop()
 
 
