@@ -244,6 +244,7 @@ class EventDamaged(LogCorrupt):
             f"Event {position} of the log ({kind}) is damaged, so that what it says cannot be told. `janfs "
             "verify` tells more, and `janfs restore` puts a backup of the log in its place."
         )
+        self.position = position
 
 
 class LogTooNew(LogError):

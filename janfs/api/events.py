@@ -11,14 +11,16 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, QueryParameter, SkipValidation
 from litestar.types import ASGIApp
 from msgspec import Struct
+from msgspec.structs import replace
 
 from janfs.api.bell import Bell
 from janfs.api.context import ApiContext, Context
 from janfs.api.sse import EventStream, comment, message
 from janfs.downloads.manager import Progress
-from janfs.errors import InvalidInput
+from janfs.errors import EventDamaged, InvalidInput
 from janfs.log.reader import LogReader
 from janfs.log.records import Record
+from janfs.past.moments import record_at
 from janfs.views import EventView, event_view, stream_of
 
 MAX_PAGE = 1000
@@ -93,7 +95,7 @@ async def _follow(context: ApiContext, bell: Bell, after: int) -> AsyncGenerator
         yield message(msgspec.json.encode(archived), event="archived")
     while not context.stopping.is_set():
         rung = bell.next_ring()  # before reading, so that nothing falls in between
-        records = await asyncio.to_thread(_read, context.log, after, STREAM_PAGE)
+        records = await asyncio.to_thread(_of_all, context.log, after, STREAM_PAGE)
         for record in records:
             yield message(
                 msgspec.json.encode(event_view(record)), event=record.type, id_=str(record.position)
@@ -126,12 +128,26 @@ def _resume_at(last_event_id: str | None, after: int) -> int:
     raise InvalidInput("Last-Event-ID must be a position of the log, a whole number.", param="Last-Event-ID")
 
 
-def _read(log: LogReader, after: int, limit: int) -> list[Record]:
-    return list(log.read(after, limit=limit))
+def _of_all(log: LogReader, after: int, limit: int) -> list[Record]:
+    """Events of all models; one that is damaged holds up no other, and its data is null."""
+    found: list[Record] = []
+    while len(found) < limit:
+        try:
+            for record in log.read(after, limit=limit - len(found)):
+                found.append(record)
+                after = record.position
+            return found
+        except EventDamaged as error:
+            after = error.position
+            found.append(replace(record_at(log, after), data="null"))
+    return found
 
 
 def _page(log: LogReader, after: int, limit: int, stream: str | None = None) -> EventPage:
-    records = list(log.read(after, stream=stream, limit=limit + 1))
+    told = (
+        _of_all(log, after, limit + 1) if stream is None else log.read(after, stream=stream, limit=limit + 1)
+    )
+    records = list(told)
     following = records[limit - 1].position if len(records) > limit else None
     shown = [event_view(record) for record in records[:limit]]
     return EventPage("list", shown, following, _archived(log, after))

@@ -13,6 +13,7 @@ from janfs.clock import SystemClock
 from janfs.compacting import compact
 from janfs.root import OpenRoot
 from tests.api.service import Service, eventually, running_service
+from tests.log.kit import by_hand
 from tests.support.lives import live
 from tests.support.patience import PATIENCE
 
@@ -224,3 +225,17 @@ def test_a_page_and_a_stream_say_where_archived_events_are(tmp_path: Path) -> No
         assert (first["event"], json.loads(first["data"])) == ("archived", page["archived"])
         assert second["id"] == "13"
         assert take(service, 1, "/v1/events/stream?after=12")[0]["id"] == "13"
+
+
+def test_a_damaged_event_holds_up_no_other(service: Service) -> None:
+    for name in "abc":
+        service.drop(f"{name}.gguf")
+    whole = service.get("/v1/events?limit=1000")["data"]
+    damage = "UPDATE events SET data = CAST(data || x'ff' AS TEXT) WHERE position IN (2, 3)"
+    by_hand(service.root / ".janfs/log.db", damage, guarded=False)
+    expected = [event | ({"data": None} if event["position"] in (2, 3) else {}) for event in whole]
+    assert service.get("/v1/events?limit=1000")["data"] == expected
+    page = service.get("/v1/events?after=1&limit=2")
+    assert (page["data"], page["next"]) == (expected[1:3], 3)
+    streamed = take(service, len(whole))
+    assert [json.loads(event["data"]) for event in streamed] == expected
