@@ -1,7 +1,7 @@
 """Which stream an event about a path belongs to: its model's, known or to be, or its engine's."""
 
 from janfs.catalogue.catalogue import Catalogue, files_in, is_leaving, owner_of
-from janfs.catalogue.entries import Plan
+from janfs.catalogue.entries import File, Plan
 from janfs.clock import Ids
 from janfs.folder import paths
 from janfs.folder.filesystem import FileSystem
@@ -45,14 +45,26 @@ class Streams:
         return next((plan.uid for plan in plans if plan.uid == uid and _comes_to(plan, place)), None)
 
     def _of_leaving(self, path: str, place: str) -> str | None:
-        """The present model that a file in a folder is of already; a shard that is new is of its set's."""
+        """The present model that a file in a folder is of already; a new shard is of its set's, and so is a
+        new model.json where one set alone waits.
+        """
         known, new = self._catalogue.files.get(path), paths.shard(path)
         if known is None and new is not None:
             leaving = (file for file in files_in(self._catalogue, place) if is_leaving(self._catalogue, file))
             same = (file for file in leaving if paths.is_same_set(file.path, path))
             known = next((file for file in same if self._lacks(file.uid, path)), None)
+        if known is None and paths.is_manifest(path):
+            known = self._waiting_alone(place, path)
         model = self._catalogue.models.get(known.uid) if known is not None else None
         return model.uid if model is not None and model.removed is None else None
+
+    def _waiting_alone(self, place: str, manifest: str) -> File | None:
+        """A shard of the one set that waits in a folder, if that lacks a model.json and all else is of it."""
+        files = [file for file in files_in(self._catalogue, place) if paths.is_binary(file.path)]
+        if len({file.uid for file in files}) != 1 or not is_leaving(self._catalogue, files[0]):
+            return None
+        lacks = self._lacks(files[0].uid, manifest)
+        return next((file for file in files if lacks and paths.shard(file.path) is not None), None)
 
     def _returning(self, path: str, place: str) -> str | None:
         """What is dropped again after it was removed is the model that it was; once.
@@ -90,10 +102,10 @@ class Streams:
                     return model.uid
         return None
 
-    def _lacks(self, uid: str, shard: str) -> bool:
-        """Whether a model has no other file of a shard's name yet, which would keep that one out for good."""
+    def _lacks(self, uid: str, path: str) -> bool:
+        """Whether a model has no other file of that name yet, which would keep this one out for good."""
         owned = self._catalogue.owned.get(uid) or ()
-        return all(paths.name(each) != paths.name(shard) or each == shard for each in owned)
+        return all(paths.name(each) != paths.name(path) or each == path for each in owned)
 
     def known(self, place: str) -> str | None:
         """The stream of what is at a place already; what was removed from there does not count."""

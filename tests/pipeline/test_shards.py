@@ -194,3 +194,29 @@ def test_a_shard_to_come_sends_no_folder_on_that_is_called_almost_like_another(
     rest = {"models/big": "incomplete"} if removed else {}
     assert found == {"models/alpha": "ready", "models/ALPHA": "ready", **rest}, "all is listed, as what it is"
     check_at_rest(world)
+
+
+def test_a_model_json_beside_shards_that_wait_is_theirs_and_goes_with_them(world: World) -> None:
+    shards = [f"models/org/repo/big-{number:05d}-of-00002.gguf" for number in (1, 2)]
+    world.fs.put(shards[0], contents.shard("Alpha 7B", 1, 2))
+    world.wait(10)
+    world.fs.put("models/org/repo/model.json", b'{"name": "Mine"}')
+    world.wait(10)
+    assert [(model.id, model.status) for model in present_models(world.catalogue)] == [("big", "incomplete")]
+    world.fs.put(shards[1], contents.shard("Alpha 7B", 2, 2))
+    world.come_to_rest()
+    assert [(model.id, model.status) for model in present_models(world.catalogue)] == [("big", "ready")]
+    assert world.fs.read("models/big/model.json") == b'{"name": "Mine"}'
+    assert world.file("models/big/model.json").uid == world.model("big").uid
+    check_at_rest(world)
+
+
+def test_a_model_json_beside_two_sets_that_wait_is_of_neither(world: World) -> None:
+    for name in ("big", "small"):
+        world.fs.put(f"models/org/repo/{name}-00001-of-00002.gguf", contents.shard("Alpha 7B", 1, 2))
+    world.wait(10)
+    world.fs.put("models/org/repo/model.json", b'{"name": "Mine"}')
+    world.come_to_rest()
+    found = {model.id: model.status for model in present_models(world.catalogue)}
+    assert found == {"big": "incomplete", "small": "incomplete", "repo": "missing"}
+    check_at_rest(world)
