@@ -165,12 +165,12 @@ def check_models(world: World) -> None:
 
 def check_parts(world: World) -> None:
     """A part by itself that one model alone fits is that model's. What is a model's, and lies elsewhere, says
-    why. A part that a link leads to stays where it is, whatever it fits."""
+    why. A part that a link leads to, or through, stays where it is, whatever it fits."""
     catalogue = world.catalogue
     for path, file in catalogue.files.items():
         if not is_part(file) or file.refused is not None or not _is_whole(world.fs, path):
             continue
-        if _is_linked_to(world, path):
+        if _is_linked_to(world, path) or _is_led_through(world, file):
             continue
         owner = catalogue.models.get(file.uid)
         if owner is not None and owner.removed is None:
@@ -193,6 +193,15 @@ def _is_linked_to(world: World, path: str) -> bool:
     """Whether a link leads to this very file, which therefore must not move."""
     file = world.catalogue.files.get(path)
     return file is not None and file.link is None and str(file.stamp.inode) in world.catalogue.links
+
+
+def _is_led_through(world: World, file: File) -> bool:
+    """Whether a file is a link by whose name another link leads on, which a move would break."""
+    known = world.catalogue.files.values()
+    links = ((each.path, each.link) for each in known if each.path != file.path)
+    return file.link is not None and any(
+        link is not None and paths.behind(path, link) == file.path for path, link in links
+    )
 
 
 def _is_bound(world: World, file: File) -> bool:
