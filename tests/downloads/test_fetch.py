@@ -348,7 +348,8 @@ def test_a_download_that_is_killed_again_and_again_goes_on_and_comes_whole(root:
         for kill_after in (0.0, 0.05, 0.1, 0.15):
             asked, until = len(site.asked), time.monotonic() + PATIENCE
             process = subprocess.Popen([sys.executable, "-c", KILLED, str(root), url])
-            while len(site.asked) < asked + 2 and time.monotonic() < until:  # the second is for a piece
+            # The second is for a piece; there is none where all pieces were here, and then it ends.
+            while len(site.asked) < asked + 2 and process.poll() is None and time.monotonic() < until:
                 time.sleep(0.005)
             time.sleep(kill_after)
             process.send_signal(signal.SIGKILL)
